@@ -1,0 +1,12 @@
+/** @file Assertions: they mark bugs of ours, never faults of the input. */
+
+/** @throws Error with `message` when `condition` is false. */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Error(`bug: ${message}`);
+}
+
+/** Returns `value`, or throws when it is null or undefined. For indexes and keys that are known to exist. */
+export function must<T>(value: T | null | undefined, what: string): T {
+  assert(value !== undefined && value !== null, `${what} is missing`);
+  return value;
+}

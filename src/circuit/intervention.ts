@@ -1,0 +1,23 @@
+/** @file What an evaluation does to each node: leave it live, ablate it, or restore it. Pure data, no tensors. */
+
+/** A live node is computed from the (perturbed) run it is in. */
+export const LIVE = 0;
+/** An ablated node takes the donor's value: the mean, zero, or the resampled prompt's activation. */
+export const ABLATED = 1;
+/** A restored node takes its activation from the same prompt's unablated run. */
+export const RESTORED = 2;
+
+/** What happens at one site. */
+export interface SiteIntervention {
+  /** {@link LIVE}, {@link ABLATED} or {@link RESTORED} for each feature node, `[T, F]`. */
+  readonly features: Uint8Array;
+  /** The same for each error node, `[T]`. */
+  readonly errors: Uint8Array;
+}
+
+/** What happens everywhere, keyed by site hook. A site that is not listed is left alone. */
+export type Intervention = ReadonlyMap<string, SiteIntervention>;
+
+/** What ablated nodes are set to. */
+export const ABLATIONS = ["mean", "zero", "resample"] as const;
+export type Ablation = (typeof ABLATIONS)[number];

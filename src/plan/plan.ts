@@ -1,0 +1,88 @@
+/** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
+import type { Prompt } from "../circuit/prompt.js";
+import type { NodeKind, Site, SiteAt } from "../circuit/site.js";
+import type { ResolvedSweep, ScoreSpec } from "./sweep.js";
+
+/** An SAE of the sweep: where it sits and how large it is. */
+export interface SaeSite extends SiteAt {
+  /** Width of the site's activation. */
+  readonly dIn: number;
+  /** Number of features. */
+  readonly dSae: number;
+}
+
+/** Sizes that planning and reduction need; the checkpoint's config.json holds the rest. */
+export interface ModelShape {
+  readonly nLayers: number;
+  readonly dModel: number;
+  readonly nHeads: number;
+  readonly headDim: number;
+}
+
+/** Block shapes. They fix the shapes of every matrix product, and so the bits of the results. */
+export interface Blocks {
+  /** Prompts in one block, all of one length. */
+  readonly prompts: number;
+  /** (prompt, node) rows that true patching runs at once. */
+  readonly truthRows: number;
+  /** (evaluation, side, prompt) rows that circuit evaluation runs at once. */
+  readonly circuitRows: number;
+}
+
+/** What the shards of a stage compute. */
+export type StageTask =
+  | { readonly kind: "means" }
+  | { readonly kind: "scores"; readonly score: ScoreSpec }
+  /** `floor` repeats a part of the truth with another block shape, for the numeric noise floor. */
+  | { readonly kind: "truth"; readonly nodes: NodeKind; readonly rowsPerBlock: number; readonly floor: boolean }
+  | { readonly kind: "circuits" }
+  | { readonly kind: "noop" };
+
+/** A unit of work: prompts of one length, and a range of slots. */
+export interface Shard {
+  /** `<stage>.<five digits>`; also the run-log key. */
+  readonly id: string;
+  /** Indexes into {@link Plan.prompts}, all of one token count. */
+  readonly prompts: readonly number[];
+  /**
+   * Half-open range: node slots (truth: rows of nodes.parquet) or evaluations (circuits: of `evaluationsOf`).
+   * Absent where the stage has no slots.
+   */
+  readonly slots?: readonly [start: number, end: number];
+}
+
+/** One stage of the DAG. */
+export interface Stage {
+  readonly id: string;
+  readonly task: StageTask;
+  /** Stages whose artifacts this one reads. */
+  readonly dependsOn: readonly string[];
+  /** Files under `artifacts/` that its shards need on the worker, written by the stages it depends on. */
+  readonly reads: readonly string[];
+  readonly shards: readonly Shard[];
+}
+
+/** Everything a run will do. Its canonical JSON is hashed into the plan hash; it holds no path, host or time. */
+export interface Plan {
+  readonly version: 1;
+  readonly sweep: ResolvedSweep;
+  readonly fingerprints: { readonly model: string; readonly saes: string | null; readonly dataset: string };
+  readonly shape: ModelShape;
+  readonly saes: readonly SaeSite[];
+  /** Kept prompts in file order: `prompt` columns index this list. */
+  readonly prompts: readonly Prompt[];
+  /** Resample ablation: for each prompt the index of its donor; null where no circuit resamples. */
+  readonly donors: readonly number[] | null;
+  readonly engine: { readonly threads: number; readonly blockMib: number; readonly backend: string };
+  readonly blocks: Blocks;
+  /** Truth: number of slots of the node list, by kind in order. */
+  readonly nodeSlots: number;
+  readonly stages: readonly Stage[];
+}
+
+/** Where the inputs lie on this machine. Not part of the plan: equal inputs in other folders are the same run. */
+export interface InputPaths {
+  readonly model: string;
+  readonly saes: string | null;
+  readonly saeOptions: { readonly width?: string | number; readonly l0?: "canonical" | number; readonly sites?: readonly Site[] };
+}

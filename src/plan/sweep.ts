@@ -1,0 +1,116 @@
+/** @file The sweep file's schema: the single source of what a user may write. FORMATS of docs/reference.md describes it. */
+import { z } from "zod";
+import { ABLATIONS } from "../circuit/intervention.js";
+import { SITES } from "../circuit/site.js";
+
+const site = z.enum(SITES);
+const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "letters, digits, - and _ only, at most 64");
+const hook = z.string().min(1).max(200);
+const feature = z.int().min(0);
+const position = z.int().min(-4096).max(4095);
+
+const score = z.discriminatedUnion("method", [
+  z.strictObject({ name, method: z.literal("atp") }),
+  z.strictObject({ name, method: z.literal("zero") }),
+  z.strictObject({ name, method: z.literal("ig"), steps: z.int().min(1).max(1000).default(10) }),
+]);
+
+/** One kind of score: AtP, zero-ablation AtP, or integrated gradients. */
+export type ScoreSpec = z.infer<typeof score>;
+
+const layers = z.union([z.literal("all"), z.array(z.int().min(0)).min(1)]);
+const sitesAndLayers = z.strictObject({ sites: z.array(site).min(1).default([...SITES]), layers: layers.default("all") });
+const truthPosition = z.union([z.literal("all"), z.literal("global"), position]);
+
+const features = z.union([
+  z.strictObject({ top: z.int().min(0).default(50), random: z.int().min(0).default(50), by: name.default("atp") }),
+  z.literal("all"),
+  z.array(z.strictObject({ hook, feature })).min(1),
+]);
+
+const truth = z.strictObject({
+  positions: z.union([truthPosition.transform((one) => [one]), z.array(truthPosition).min(1)]).default(["all"]),
+  errors: sitesAndLayers.optional(),
+  features: features.optional(),
+  whole_sites: sitesAndLayers.optional(),
+  heads: z.strictObject({ layers: layers.default("all") }).optional(),
+});
+
+/** How the node list of true patching is chosen. */
+export type TruthSpec = z.infer<typeof truth>;
+
+const thresholds = z.union([
+  z.strictObject({ log10: z.tuple([z.number(), z.number()]), count: z.int().min(1).max(1000) }),
+  z.array(z.number()).min(1).max(1000),
+]);
+
+const circuits = z.strictObject({
+  scores: name.default("atp"),
+  thresholds: thresholds.prefault({ log10: [-4, 0], count: 20 }),
+  keep: z.enum(["signed", "absolute"]).default("absolute"),
+  ablation: z.enum(ABLATIONS).default("mean"),
+  exempt_early_layers: z.boolean().default(false),
+  variants: z.array(z.enum(["all", "no_resid_errors", "no_mlp_attn_errors"])).min(1).default(["all", "no_resid_errors", "no_mlp_attn_errors"]),
+  completeness: z.boolean().default(true),
+});
+
+/** A family of circuits: thresholds by variants. */
+export type CircuitsSpec = z.infer<typeof circuits>;
+
+const nodeChoice = z.strictObject({
+  nodes: z.array(hook).default([]),
+  features: z.record(hook, z.array(feature)).default({}),
+  positions: z.array(position).nullable().default(null),
+});
+
+const experiment = z.strictObject({
+  name,
+  ablation: z.enum(ABLATIONS).default("mean"),
+  threshold: z.strictObject({ keep: z.enum(["signed", "absolute"]), value: z.number() }).nullable().default(null),
+  ablate: nodeChoice.prefault({}),
+  restore: nodeChoice.prefault({}),
+});
+
+/** A custom ablate/restore configuration. */
+export type ExperimentSpec = z.infer<typeof experiment>;
+
+/** The schema of a sweep file. */
+export const sweepSchema = z.strictObject({
+  name,
+  model: z.strictObject({ path: z.string().min(1) }),
+  saes: z
+    .union([
+      z.literal("none"),
+      z.strictObject({
+        path: z.string().min(1),
+        width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
+        l0: z.union([z.literal("canonical"), z.int().min(0)]).optional(),
+        sites: z.array(site).min(1).optional(),
+      }),
+    ])
+    .default("none"),
+  dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
+  metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
+  dtype: z.enum(["float32", "bfloat16"]).default("float32"),
+  engine: z
+    .strictObject({
+      threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
+      block_mib: z.union([z.literal("auto"), z.int().min(1).max(1_048_576)]).default("auto"),
+    })
+    .prefault({}),
+  scores: z.array(score).default([]),
+  means: z.boolean().default(false),
+  truth: truth.optional(),
+  circuits: circuits.optional(),
+  experiments: z.array(experiment).default([]),
+  seed: z.int().min(0).max(0xffffffff).default(0),
+});
+
+/** A sweep with every default filled in. */
+export type Sweep = z.infer<typeof sweepSchema>;
+
+/** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
+export type ResolvedSweep = Omit<Sweep, "model" | "saes" | "dataset" | "engine"> & {
+  readonly saes: { readonly width?: number | string; readonly l0?: "canonical" | number; readonly sites?: readonly string[] } | "none";
+  readonly dataset: { readonly limit?: number };
+};
