@@ -1,0 +1,238 @@
+/**
+ * @file The run log in a folder: one file for each record, `<folder>/<stage>/<number>.record`.
+ *
+ * To append:
+ * 1. write the record under a unique name in `<folder>/.tmp` and fsync it;
+ * 2. `link` it to its final name, which fails when the name is taken: of two writers, in any two processes, one wins;
+ * 3. fsync the stage's folder, and remove the temporary name.
+ *
+ * A process that dies between the steps leaves at most a temporary file, which no reader looks at and a later open removes.
+ */
+import { randomUUID } from "node:crypto";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { must } from "../base/assert.js";
+import { PatchbayError } from "../base/errors.js";
+import { corrupt, decodeHead, encodeHead, HEAD_LIMIT, verifyRecord } from "./record-codec.js";
+import {
+  orderByShard,
+  splitShardId,
+  type AppendOutcome,
+  type RecordEnvelope,
+  type RunLog,
+  type RunRecord,
+} from "./run-log.js";
+
+const SUFFIX = ".record";
+const TEMPORARY = ".tmp";
+const DAMAGED = ".damaged";
+/** A temporary file this old belongs to no append that is still going on. */
+const STALE_AFTER_MS = 10 * 60 * 1000;
+const READS_AT_ONCE = 32;
+const REPLACEMENTS = 3;
+
+/**
+ * Opens the run log of a folder, which is made if need be, and removes what dead writers left there.
+ * @throws PatchbayError `application` when the folder cannot be written.
+ */
+export async function openDirectoryLog(folder: string): Promise<RunLog> {
+  const madeFolders = new Set<string>();
+  await makeFolder(join(folder, TEMPORARY), madeFolders);
+  await sweep(join(folder, TEMPORARY));
+  return {
+    append: (envelope, payload) => append(folder, madeFolders, envelope, payload),
+    read: (shard) => read(folder, shard),
+    list: () => list(folder),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function append(
+  folder: string,
+  madeFolders: Set<string>,
+  envelope: RecordEnvelope,
+  payload: Uint8Array,
+): Promise<AppendOutcome> {
+  const file = recordPath(folder, envelope.shard);
+  const head = encodeHead(envelope, "inline");
+  verifyRecord(envelope, payload, envelope.shard, `record of ${envelope.shard}`);
+  const temporary = join(folder, TEMPORARY, randomUUID());
+  try {
+    await makeFolder(dirname(file), madeFolders);
+    await writeDurably(temporary, [head, payload]);
+    for (let round = 0; round < REPLACEMENTS; round++) {
+      if (await linkIfAbsent(temporary, file)) {
+        await syncFolder(dirname(file));
+        return { status: "accepted" };
+      }
+      const winner = await readUnlessDamaged(folder, envelope.shard);
+      if (winner !== null) return { status: "duplicate", sha256: winner.envelope.sha256 };
+      await setAside(folder, file, envelope.shard);
+    }
+    throw corrupt(file, "a damaged record came back after it was set aside");
+  } catch (thrown) {
+    throw writeError(file, thrown);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function read(folder: string, shard: string): Promise<RunRecord | null> {
+  return readRecord(recordPath(folder, shard), shard);
+}
+
+async function readRecord(file: string, shard: string): Promise<RunRecord | null> {
+  const bytes = await unlessMissing(readFile(file));
+  if (bytes === null) return null;
+  const { form, envelope, body } = decodeHead(bytes, file);
+  if (form !== "inline") throw corrupt(file, "a record in a folder must hold its payload");
+  return verifyRecord(envelope, body, shard, file);
+}
+
+async function readUnlessDamaged(folder: string, shard: string): Promise<RunRecord | null> {
+  try {
+    return await read(folder, shard);
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
+    throw thrown;
+  }
+}
+
+/** Moves a damaged record away. If another writer put a good one there meanwhile, that one is put back. */
+async function setAside(folder: string, file: string, shard: string): Promise<void> {
+  await mkdir(join(folder, DAMAGED), { recursive: true });
+  const aside = join(folder, DAMAGED, `${shard}.${randomUUID()}`);
+  if ((await unlessMissing(rename(file, aside))) === null) return;
+  const moved = await readRecord(aside, shard).catch(() => null);
+  if (moved !== null && (await linkIfAbsent(aside, file))) await syncFolder(dirname(file));
+}
+
+async function list(folder: string): Promise<RecordEnvelope[]> {
+  const files: string[] = [];
+  for (const stage of await readdir(folder, { withFileTypes: true })) {
+    if (!stage.isDirectory() || stage.name.startsWith(".")) continue;
+    for (const name of await readdir(join(folder, stage.name))) {
+      if (name.endsWith(SUFFIX)) files.push(join(folder, stage.name, name));
+    }
+  }
+  const envelopes: RecordEnvelope[] = [];
+  for (let start = 0; start < files.length; start += READS_AT_ONCE) {
+    const heads = await Promise.all(
+      files.slice(start, start + READS_AT_ONCE).map((file) => readEnvelope(folder, file)),
+    );
+    envelopes.push(...heads.filter((head) => head !== null));
+  }
+  return orderByShard(envelopes);
+}
+
+/** The envelope of a record file, or null when it is damaged, gone, or not the record its name says. */
+async function readEnvelope(folder: string, file: string): Promise<RecordEnvelope | null> {
+  const handle = await unlessMissing(open(file, "r"));
+  if (handle === null) return null;
+  try {
+    const { envelope } = decodeHead(await readHead(handle), file);
+    return recordPath(folder, envelope.shard) === file ? envelope : null;
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
+    throw thrown;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readHead(handle: FileHandle): Promise<Uint8Array> {
+  const first = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
+  if (first.bytesRead < 4096) return first.buffer.subarray(0, first.bytesRead);
+  const whole = await handle.read(Buffer.alloc(HEAD_LIMIT), 0, HEAD_LIMIT, 0);
+  return whole.buffer.subarray(0, whole.bytesRead);
+}
+
+function recordPath(folder: string, shard: string): string {
+  const { stage, number } = splitShardId(shard);
+  return join(folder, stage, `${number}${SUFFIX}`);
+}
+
+async function writeDurably(file: string, parts: readonly Uint8Array[]): Promise<void> {
+  const handle = await open(file, "wx");
+  try {
+    for (const part of parts) await handle.writeFile(part);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function linkIfAbsent(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (thrown) {
+    if (codeOf(thrown) === "EEXIST") return false;
+    throw thrown;
+  }
+}
+
+/** Makes a folder and the folders above it durable: a record is lost if the name of its folder is. */
+async function makeFolder(folder: string, made: Set<string>): Promise<void> {
+  if (made.has(folder)) return;
+  try {
+    const first = await mkdir(folder, { recursive: true });
+    if (first !== undefined) {
+      for (let path = folder; path.length >= first.length; path = dirname(path)) await syncFolder(dirname(path));
+    }
+  } catch (thrown) {
+    throw writeError(folder, thrown);
+  }
+  made.add(folder);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const file = join(folder, name);
+    const found = await unlessMissing(stat(file));
+    if (found !== null && Date.now() - found.mtimeMs > STALE_AFTER_MS) await rm(file, { force: true });
+  }
+}
+
+/** The result, or null when the file or folder does not exist. */
+async function unlessMissing<T>(pending: Promise<T>): Promise<T | null> {
+  try {
+    return await pending;
+  } catch (thrown) {
+    if (codeOf(thrown) === "ENOENT") return null;
+    throw thrown;
+  }
+}
+
+const REMEDIES: ReadonlyMap<string, string> = new Map([
+  ["ENOSPC", "free some space, then run the same command again"],
+  ["EDQUOT", "free some space, then run the same command again"],
+  ["EACCES", "choose an output folder that you may write to"],
+  ["EROFS", "choose an output folder that you may write to"],
+  ["EPERM", "the run log needs hard links: choose an output folder on another file system, or --log nats://HOST:PORT"],
+  [
+    "ENOTSUP",
+    "the run log needs hard links: choose an output folder on another file system, or --log nats://HOST:PORT",
+  ],
+]);
+
+function writeError(file: string, thrown: unknown): PatchbayError {
+  if (thrown instanceof PatchbayError) return thrown;
+  const code = codeOf(thrown) ?? "";
+  const remedy = REMEDIES.has(code) ? `: ${must(REMEDIES.get(code), code)}` : "";
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new PatchbayError("application", `run log: cannot write ${file} (${message})${remedy}`, { cause: thrown });
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error && "code" in thrown && typeof thrown.code === "string" ? thrown.code : undefined;
+}

@@ -1,0 +1,28 @@
+/** @file Opens the run log that a location names, and copies records from one log to another. */
+import { isAbsolute } from "node:path";
+import { badInput, PatchbayError } from "../base/errors.js";
+import { openDirectoryLog } from "./directory-log.js";
+import type { AppendOutcome, RunLog } from "./run-log.js";
+
+/**
+ * Opens a run log.
+ * @param location `dir:<absolute path>` or `nats://HOST:PORT`.
+ * @param runId Names the run inside a shared NATS server; a folder belongs to one run already.
+ * @throws PatchbayError `bad_input` for another location; `nats_unreachable` when the server does not answer.
+ */
+export async function openRunLog(location: string, runId: string): Promise<RunLog> {
+  if (location.startsWith("dir:") && isAbsolute(location.slice(4))) return openDirectoryLog(location.slice(4));
+  if (/^(nats|tls):\/\//.test(location)) {
+    throw new PatchbayError("not_built", `run log of ${runId}: NATS is not connected yet`);
+  }
+  throw badInput(`run log: expected dir:<absolute folder> or nats://HOST:PORT, got ${location}`, { field: "--log" });
+}
+
+/**
+ * Copies one shard's record into another log, verified on the way; null when the first log does not hold it.
+ * @throws PatchbayError `corrupt_record` when it is damaged.
+ */
+export async function mirrorRecord(from: RunLog, to: RunLog, shard: string): Promise<AppendOutcome | null> {
+  const record = await from.read(shard);
+  return record === null ? null : to.append(record.envelope, record.payload);
+}
