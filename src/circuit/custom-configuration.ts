@@ -1,0 +1,160 @@
+/**
+ * @file Custom configurations: any set of nodes to ablate and any set to restore.
+ *
+ * 1. `ablate` names whole nodes and single features; its positions apply to both.
+ * 2. A threshold, where given, also ablates every node that it does not keep.
+ * 3. `restore` names nodes in the same way. A node named by both is restored; their number is reported.
+ *
+ * Source: REFERENCE 5.
+ */
+import { badInput } from "../base/errors.js";
+import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "./intervention.js";
+import { interventionOf, scoresAt, uniformSite, type SaeNodes } from "./node-states.js";
+import { keeps, type Keep, type NodeScores } from "./selection.js";
+import { nodeHook, parseNodeHook, siteHook, type SiteAt } from "./site.js";
+
+/** A set of nodes. Hooks are node hooks: `blocks.0.hook_mlp_out.hook_sae_error`, `blocks.1.hook_resid_post.hook_sae_acts_post`. */
+export interface NodeChoice {
+  /** Whole nodes: an error hook, or a feature hook for all features of the site. */
+  readonly nodes: readonly string[];
+  /** Feature hook -> feature indexes. */
+  readonly features: Readonly<Record<string, readonly number[]>>;
+  /** Positions that both apply to, negative ones from the end; null for all. */
+  readonly positions: readonly number[] | null;
+}
+
+/** What a custom evaluation does. */
+export interface CustomConfiguration {
+  readonly ablate: NodeChoice;
+  readonly restore: NodeChoice;
+  /** Ablates, besides, every node that this threshold does not keep. */
+  readonly threshold: { readonly keep: Keep; readonly value: number } | null;
+}
+
+/** The intervention, and how many nodes each instruction ended up touching. */
+export interface ResolvedConfiguration {
+  readonly intervention: Intervention;
+  /** Nodes that are ablated in the end. */
+  readonly nodesAblated: number;
+  readonly nodesRestored: number;
+  /** Nodes that both instructions named; they are restored. */
+  readonly nodesNamedByBoth: number;
+}
+
+/**
+ * Resolves a configuration for prompts of one length.
+ *
+ * @param scores needed only where the configuration has a threshold.
+ * @throws bad_input for a hook without an SAE, a feature or position that does not exist, or a threshold without scores;
+ *   the field is relative to the configuration (`ablate.nodes[0]`).
+ */
+export function resolveConfiguration(
+  configuration: CustomConfiguration,
+  sites: readonly SaeNodes[],
+  positions: number,
+  scores: NodeScores | null,
+): ResolvedConfiguration {
+  const ablated = chosenNodes(configuration.ablate, sites, positions, "ablate");
+  const restored = chosenNodes(configuration.restore, sites, positions, "restore");
+  if (configuration.threshold !== null) ablateBelow(configuration.threshold, sites, ablated, scores);
+  const counts = { nodesAblated: 0, nodesRestored: 0, nodesNamedByBoth: 0 };
+  const state = (isAblated: number, isRestored: number): number => {
+    counts.nodesAblated += isRestored === 1 ? 0 : isAblated;
+    counts.nodesRestored += isRestored;
+    counts.nodesNamedByBoth += isAblated & isRestored;
+    return isRestored === 1 ? RESTORED : isAblated === 1 ? ABLATED : LIVE;
+  };
+  const intervention = interventionOf(sites, (at) => {
+    const a = ablated.get(siteHook(at));
+    const r = restored.get(siteHook(at));
+    if (a === undefined || r === undefined) return undefined;
+    return {
+      features: a.features.map((one, i) => state(one, r.features[i] ?? 0)),
+      errors: a.errors.map((one, t) => state(one, r.errors[t] ?? 0)),
+    };
+  });
+  return { intervention, ...counts };
+}
+
+/** A set of nodes: 1 for each member, keyed by site hook. */
+type NodeSet = ReadonlyMap<string, SiteIntervention>;
+
+function chosenNodes(choice: NodeChoice, sites: readonly SaeNodes[], length: number, field: string): NodeSet {
+  const chosen = new Map(sites.map((at) => [siteHook(at), uniformSite(at, length, 0)]));
+  const positions = resolvePositions(choice.positions, length, field);
+  const setAt = (at: SiteAt): SiteIntervention => chosen.get(siteHook(at)) as SiteIntervention;
+  for (const [n, hook] of choice.nodes.entries()) {
+    const { at, kind } = findNode(hook, sites, `${field}.nodes[${String(n)}]`);
+    const set = setAt(at);
+    for (const t of positions) {
+      if (kind === "error") set.errors[t] = 1;
+      else set.features.fill(1, t * at.dSae, (t + 1) * at.dSae);
+    }
+  }
+  for (const [hook, indexes] of Object.entries(choice.features)) {
+    const where = `${field}.features["${hook}"]`;
+    const { at, kind } = findNode(hook, sites, where);
+    if (kind !== "feature") {
+      const expected = nodeHook(at, "feature");
+      throw badInput(`expected a feature hook, got ${hook}; write ${expected}`, { field: where });
+    }
+    for (const feature of indexes) {
+      if (!Number.isInteger(feature) || feature < 0 || feature >= at.dSae) {
+        throw badInput(`the SAE at ${siteHook(at)} has features 0 to ${String(at.dSae - 1)}, got ${String(feature)}`, {
+          field: where,
+        });
+      }
+      for (const t of positions) setAt(at).features[t * at.dSae + feature] = 1;
+    }
+  }
+  return chosen;
+}
+
+function findNode(
+  hook: string,
+  sites: readonly SaeNodes[],
+  field: string,
+): { at: SaeNodes; kind: "feature" | "error" } {
+  const named = parseNodeHook(hook);
+  const at = sites.find(({ site, layer }) => site === named?.site && layer === named.layer);
+  if (named === undefined || (named.kind !== "feature" && named.kind !== "error")) {
+    const examples = "blocks.0.hook_mlp_out.hook_sae_error or blocks.0.hook_mlp_out.hook_sae_acts_post";
+    throw badInput(`expected the hook of an SAE node such as ${examples}, got ${hook}`, { field });
+  }
+  if (at === undefined) throw badInput(`${hook} has no SAE in this sweep; name a site that has one`, { field });
+  return { at, kind: named.kind };
+}
+
+function resolvePositions(positions: readonly number[] | null, length: number, field: string): number[] {
+  if (positions === null) return Array.from({ length }, (_, t) => t);
+  const resolved = positions.map((position) => {
+    const t = position < 0 ? position + length : position;
+    if (!Number.isInteger(t) || t < 0 || t >= length) {
+      const range = `${String(-length)} to ${String(length - 1)}`;
+      throw badInput(`prompts of ${String(length)} tokens have positions ${range}, got ${String(position)}`, {
+        field: `${field}.positions`,
+      });
+    }
+    return t;
+  });
+  return [...new Set(resolved)];
+}
+
+function ablateBelow(
+  threshold: { readonly keep: Keep; readonly value: number },
+  sites: readonly SaeNodes[],
+  ablated: NodeSet,
+  scores: NodeScores | null,
+): void {
+  if (scores === null) throw badInput("a threshold needs scores; add scores to the sweep", { field: "threshold" });
+  for (const at of sites) {
+    const set = ablated.get(siteHook(at));
+    if (set === undefined) continue;
+    markBelow(set.features, scoresAt(scores.features, at, set.features.length), threshold);
+    markBelow(set.errors, scoresAt(scores.errors, at, set.errors.length), threshold);
+  }
+}
+
+function markBelow(set: Uint8Array, scores: ArrayLike<number>, { keep, value }: { keep: Keep; value: number }): void {
+  for (let i = 0; i < set.length; i++) if (!keeps(scores[i] ?? Number.NaN, value, keep)) set[i] = 1;
+}

@@ -1,0 +1,126 @@
+/**
+ * @file Circuits from node scores: a threshold keeps nodes, everything else is ablated.
+ *
+ * 1. A node is kept when its score (signed) or the score's magnitude (absolute) reaches the threshold. A score of exactly 0 is
+ *    kept at threshold 0.
+ * 2. A variant drops error nodes of some sites at every position: they are ablated in the circuit and in its complement.
+ * 3. The circuit ablates what is not kept; the complement ablates what is kept.
+ * 4. Layers below the exemption are never ablated, whatever the steps above say. Counts exist before and after this step.
+ *
+ * Source: REFERENCE 5; Marks et al. 2024 (arXiv 2403.19647), section 3.
+ */
+import { ABLATED, LIVE, type Intervention } from "./intervention.js";
+import {
+  countErrors,
+  interventionOf,
+  scoresAt,
+  uniformSite,
+  zeroCounts,
+  type NodeCounts,
+  type SaeNodes,
+} from "./node-states.js";
+import type { Site } from "./site.js";
+
+/** `signed` keeps scores >= threshold, `absolute` keeps |score| >= threshold. */
+export const KEEPS = ["signed", "absolute"] as const;
+export type Keep = (typeof KEEPS)[number];
+
+/** Which error nodes are ablated whatever their score. */
+export const VARIANTS = ["all", "no_resid_errors", "no_mlp_attn_errors"] as const;
+export type Variant = (typeof VARIANTS)[number];
+
+/** Mean scores of every node, keyed by site hook: features `[T, F]`, errors `[T]`. Arrays may hold more positions than are used. */
+export interface NodeScores {
+  readonly features: ReadonlyMap<string, ArrayLike<number>>;
+  readonly errors: ReadonlyMap<string, ArrayLike<number>>;
+}
+
+/** What fixes a circuit. */
+export interface CircuitChoice {
+  readonly sites: readonly SaeNodes[];
+  /** Positions of the prompts it is for. */
+  readonly positions: number;
+  readonly scores: NodeScores;
+  readonly threshold: number;
+  readonly keep: Keep;
+  readonly variant: Variant;
+  /** Layers below this one are never ablated; 0 exempts none. */
+  readonly exemptLayers: number;
+}
+
+/** A circuit and its complement as interventions, and their sizes. */
+export interface ChosenCircuit {
+  readonly circuit: Intervention;
+  readonly complement: Intervention;
+  /** Nodes kept by score and variant, before the exemption. */
+  readonly counts: NodeCounts;
+  /** Nodes that the circuit does not ablate: the same after the exemption. */
+  readonly notAblated: NodeCounts;
+}
+
+/** Whether a threshold keeps a node of this score. */
+export function keeps(score: number, threshold: number, keep: Keep): boolean {
+  return (keep === "signed" ? score : Math.abs(score)) >= threshold;
+}
+
+/** Whether a variant ablates the error nodes of a site at every position. */
+export function variantAblatesErrors(variant: Variant, site: Site): boolean {
+  if (variant === "all") return false;
+  return (variant === "no_resid_errors") === (site === "resid_post");
+}
+
+/** Selects the nodes that a threshold and a variant keep, as a pair of interventions. */
+export function interventionFromScores(choice: CircuitChoice): ChosenCircuit {
+  const counts = zeroCounts();
+  const notAblated = zeroCounts();
+  const kept = new Map(choice.sites.map((at) => [at, keptAt(choice, at)] as const));
+  for (const [at, { features, errors }] of kept) {
+    const exempt = at.layer < choice.exemptLayers;
+    const nFeatures = total(features);
+    const nErrors = total(errors);
+    counts.nFeatures += nFeatures;
+    countErrors(counts, at, nErrors);
+    notAblated.nFeatures += exempt ? features.length : nFeatures;
+    countErrors(notAblated, at, exempt ? errors.length : nErrors);
+  }
+  const ablating = (value: 0 | 1): Intervention =>
+    interventionOf(choice.sites, (at) => {
+      const here = kept.get(at);
+      if (here === undefined || at.layer < choice.exemptLayers) return undefined;
+      return {
+        features: ablateWhere(here.features, value),
+        errors: variantAblatesErrors(choice.variant, at.site)
+          ? new Uint8Array(choice.positions).fill(ABLATED)
+          : ablateWhere(here.errors, value),
+      };
+    });
+  return { circuit: ablating(0), complement: ablating(1), counts, notAblated };
+}
+
+/** 1 for each node that score and variant keep. */
+function keptAt(
+  { positions, scores, threshold, keep, variant }: CircuitChoice,
+  at: SaeNodes,
+): ReturnType<typeof uniformSite> {
+  const kept = uniformSite(at, positions, 0);
+  const featureScores = scoresAt(scores.features, at, kept.features.length);
+  const errorScores = scoresAt(scores.errors, at, kept.errors.length);
+  for (let i = 0; i < kept.features.length; i++) {
+    if (keeps(featureScores[i] ?? Number.NaN, threshold, keep)) kept.features[i] = 1;
+  }
+  if (variantAblatesErrors(variant, at.site)) return kept;
+  for (let i = 0; i < kept.errors.length; i++) {
+    if (keeps(errorScores[i] ?? Number.NaN, threshold, keep)) kept.errors[i] = 1;
+  }
+  return kept;
+}
+
+function ablateWhere(kept: Uint8Array, value: 0 | 1): Uint8Array {
+  return kept.map((one) => (one === value ? ABLATED : LIVE));
+}
+
+function total(flags: Uint8Array): number {
+  let n = 0;
+  for (const flag of flags) n += flag;
+  return n;
+}
