@@ -36,6 +36,12 @@ export type StageTask =
   /** `floor` repeats a part of the truth with another block shape, for the numeric noise floor. */
   | { readonly kind: "truth"; readonly nodes: NodeKind; readonly rowsPerBlock: number; readonly floor: boolean }
   | { readonly kind: "circuits" }
+  /**
+   * Stages without shards: their reduction runs as soon as the stages they depend on are reduced.
+   * `nodes` chooses the truth's nodes; `validation` joins truth and scores and computes the statistics.
+   */
+  | { readonly kind: "nodes" }
+  | { readonly kind: "validation" }
   | { readonly kind: "noop" };
 
 /** A unit of work: prompts of one length, and a range of slots. */
@@ -82,6 +88,7 @@ export interface Plan {
 
 /** Where the inputs lie on this machine. Not part of the plan: equal inputs in other folders are the same run. */
 export interface InputPaths {
+  /** Folders are absolute. */
   readonly model: string;
   readonly saes: string | null;
   readonly saeOptions: { readonly width?: string | number; readonly l0?: "canonical" | number; readonly sites?: readonly Site[] };

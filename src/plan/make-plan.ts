@@ -1,0 +1,145 @@
+/** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
+import { readFileSync } from "node:fs";
+import { isAbsolute, resolve } from "node:path";
+import { badInput, PatchbayError } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import type { Prompt } from "../circuit/prompt.js";
+import { fingerprintDataset, readDataset } from "../dataset/rows.js";
+import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
+import { openTokenizer } from "../tokens/tokenizer.js";
+import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
+import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
+import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
+import { checkSweep } from "./check-sweep.js";
+import { resampleDonors } from "./donors.js";
+import { slotCount, slotGroups } from "./node-slots.js";
+import type { InputPaths, ModelShape, Plan, SaeSite } from "./plan.js";
+import { readSweep, type SweepSource } from "./read-sweep.js";
+import { stagesOf } from "./stages.js";
+import type { ResolvedSweep, Sweep } from "./sweep.js";
+
+/** Facts about where the run happens that the plan records. */
+export interface PlanOptions {
+  /** Backend that engines will use. */
+  readonly backend: string;
+  /** What `engine.threads: auto` becomes. */
+  readonly autoThreads: number;
+}
+
+/** A plan with what is kept beside it. */
+export interface PlannedRun {
+  readonly plan: Plan;
+  /** SHA-256 of the plan's canonical JSON. */
+  readonly planHash: string;
+  readonly inputs: InputPaths;
+  readonly dropped: readonly DroppedRow[];
+}
+
+/** Reads and plans the sweep file at `path`. @throws bad_input, not_built. */
+export async function planSweepFile(path: string, options: PlanOptions): Promise<PlannedRun> {
+  return planSweep(readText(path), path, resolve(path, ".."), options);
+}
+
+/**
+ * Plans a sweep.
+ * @param text - the sweep file's text.
+ * @param file - its name, for errors.
+ * @param baseFolder - relative paths in the sweep start here.
+ * @throws bad_input for every fault of the sweep and its inputs; not_built for an option this version lacks.
+ */
+export async function planSweep(text: string, file: string, baseFolder: string, options: PlanOptions): Promise<PlannedRun> {
+  const source = readSweep(text, file);
+  const { sweep } = source;
+  const inputs = inputPaths(sweep, baseFolder);
+  const checkpoint = await openCheckpoint(inputs.model);
+  try {
+    const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
+    const datasetPath = absolute(sweep.dataset.path, baseFolder);
+    const { prompts, dropped } = toPrompts(readDataset(datasetPath), openTokenizer(inputs.model), sweep.dataset.limit);
+    const fingerprints = {
+      model: await checkpoint.fingerprint(),
+      saes: saes.length === 0 ? null : await fingerprintSaes(saes),
+      dataset: await fingerprintDataset(datasetPath),
+    };
+    const plan = assemble(source, checkpoint, saes, prompts, fingerprints, options);
+    return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function assemble(
+  source: SweepSource,
+  { config }: Checkpoint,
+  saeEntries: readonly SaeEntry[],
+  prompts: readonly Prompt[],
+  fingerprints: Plan["fingerprints"],
+  { backend, autoThreads }: PlanOptions,
+): Plan {
+  const { sweep, fault } = source;
+  const shape: ModelShape = { nLayers: config.nLayers, dModel: config.dModel, nHeads: config.nHeads, headDim: config.headDim };
+  const saes: SaeSite[] = saeEntries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
+  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))].sort((a, b) => a - b);
+  const longest = Math.max(...lengths);
+  if (longest > config.maxPositions) {
+    throw fault(["dataset"], `a prompt has ${String(longest)} tokens, the model has ${String(config.maxPositions)} positions`);
+  }
+  const paired = prompts.every(({ corrupted }) => corrupted !== null);
+  checkSweep(source, { shape, saes, paired, lengths });
+  const { threads, block_mib: blockMib } = sweep.engine;
+  const engine = {
+    backend,
+    threads: threads === "auto" ? autoThreads : threads,
+    blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
+  };
+  const blocks = blocksFor(config, longest, Math.max(0, ...saes.map(({ dSae }) => dSae)), engine.blockMib);
+  const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
+  const stages = stagesOf({ sweep, prompts, blocks, slots, hasSaes: saes.length > 0 });
+  const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
+  const donors = donorsOf(source, prompts);
+  return { version: 1, sweep: resolvedSweep(sweep), fingerprints, shape, saes, prompts, donors, engine, blocks, nodeSlots, stages };
+}
+
+function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): number[] | null {
+  const resamples = sweep.circuits?.ablation === "resample" || sweep.experiments.some(({ ablation }) => ablation === "resample");
+  if (!resamples) return null;
+  const result = resampleDonors(prompts, sweep.seed);
+  if ("donors" in result) return result.donors;
+  throw fault(
+    sweep.circuits?.ablation === "resample" ? ["circuits", "ablation"] : ["experiments"],
+    `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
+  );
+}
+
+function resolvedSweep(sweep: Sweep): ResolvedSweep {
+  const { model: _model, engine: _engine, saes, dataset, ...rest } = sweep;
+  const { width, l0, sites } = saes === "none" ? {} : saes;
+  return {
+    ...rest,
+    saes:
+      saes === "none"
+        ? "none"
+        : { ...(width === undefined ? {} : { width }), ...(l0 === undefined ? {} : { l0 }), ...(sites === undefined ? {} : { sites }) },
+    dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
+  };
+}
+
+function inputPaths({ model, saes }: Sweep, baseFolder: string): InputPaths {
+  if (saes === "none") return { model: absolute(model.path, baseFolder), saes: null, saeOptions: {} };
+  const { path, ...options } = saes;
+  const saeOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return { model: absolute(model.path, baseFolder), saes: absolute(path, baseFolder), saeOptions };
+}
+
+function absolute(path: string, baseFolder: string): string {
+  return isAbsolute(path) ? path : resolve(baseFolder, path);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof PatchbayError) throw error;
+    throw badInput(`cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`, { file: path }, error);
+  }
+}

@@ -1,0 +1,126 @@
+/** @file Reads a sweep file: YAML or JSON text to a checked sweep, every fault with its file, line and field. */
+import { isNode, LineCounter, parseDocument, type Document } from "yaml";
+import type { z } from "zod";
+import { badInput, PatchbayError } from "../base/errors.js";
+import { type Sweep, sweepSchema } from "./sweep.js";
+
+/** Longest sweep file that is read, in characters. */
+const MAX_SWEEP_CHARACTERS = 1_000_000;
+
+/** A checked sweep, and where in its file a field stands (for errors found later). */
+export interface SweepSource {
+  readonly sweep: Sweep;
+  /** A fault of the field at `path`, with the file and line put in front. */
+  readonly fault: (path: readonly (string | number)[], message: string) => PatchbayError;
+}
+
+type Path = readonly (string | number)[];
+
+/**
+ * Parses and checks the text of a sweep file.
+ * @param file - name to print in errors.
+ * @throws bad_input with file, line and field; not_built for an option of the contract that this version lacks.
+ */
+export function readSweep(text: string, file: string): SweepSource {
+  if (text.length > MAX_SWEEP_CHARACTERS) {
+    throw badInput(`a sweep file has at most ${String(MAX_SWEEP_CHARACTERS)} characters, this has ${String(text.length)}`, { file });
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    const message = broken.message.split("\n", 1)[0] ?? "";
+    throw badInput(`not valid YAML: ${message}`, { file, line: lines.linePos(broken.pos[0]).line }, broken);
+  }
+  const place = (path: Path): { file: string; line?: number; field?: string } => {
+    const line = lineOf(document, lines, path);
+    return { file, ...(line === undefined ? {} : { line }), ...(path.length === 0 ? {} : { field: fieldName(path) }) };
+  };
+  const fault = (path: Path, message: string): PatchbayError => badInput(message, place(path));
+
+  const raw: unknown = document.toJS();
+  const notBuilt = findNotBuilt(raw);
+  if (notBuilt !== undefined) {
+    const located = fault(notBuilt.path, notBuilt.message);
+    throw new PatchbayError("not_built", located.message, { detail: located.detail });
+  }
+  const parsed = sweepSchema.safeParse(raw);
+  if (!parsed.success) throw firstFault(parsed.error, fault);
+  requireWork(parsed.data, fault);
+  return { sweep: parsed.data, fault };
+}
+
+function requireWork(sweep: Sweep, fault: SweepSource["fault"]): void {
+  if (sweep.scores.length === 0 && !sweep.means && sweep.truth === undefined && sweep.circuits === undefined) {
+    throw fault([], "at least one of `scores`, `means`, `truth`, `circuits` is required: the sweep asks for nothing");
+  }
+}
+
+function firstFault(error: z.ZodError, fault: SweepSource["fault"]): PatchbayError {
+  const issue = deepest(error.issues);
+  const path = issue.path.filter((part) => typeof part !== "symbol");
+  if (issue.code === "unrecognized_keys") {
+    const key = issue.keys[0] ?? "";
+    return fault([...path, key], "unknown field; `patchbay schema` prints the fields that exist");
+  }
+  return fault(path, issue.message);
+}
+
+type Issue = z.ZodError["issues"][number];
+
+/** Of a union's failed branches, the one that got furthest says best what is wrong. */
+function deepest(issues: readonly Issue[]): Issue {
+  const [issue] = issues;
+  if (issue === undefined) throw new Error("bug: a failed parse has no issue");
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const branches = issue.errors.filter((branch) => branch.length > 0).map((branch) => deepest(branch));
+  const furthest = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
+  if (furthest.path.length === 0 && furthest.code === "invalid_type") {
+    return { ...issue, message: branches.map((branch) => branch.message).join("; or ") };
+  }
+  return { ...furthest, path: [...issue.path, ...furthest.path] };
+}
+
+function fieldName(path: Path): string {
+  return path.map((part, i) => (typeof part === "number" ? `[${String(part)}]` : i === 0 ? part : `.${part}`)).join("");
+}
+
+/** Line of the field at `path`, or of the nearest parent that exists. */
+function lineOf(document: Document, lines: LineCounter, path: Path): number | undefined {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const node: unknown = depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+interface NotBuilt {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** Options of the public contract that this version refuses, each with a sentence that says so. */
+function findNotBuilt(raw: unknown): NotBuilt | undefined {
+  const sweep = record(raw);
+  for (const key of ["model", "saes"]) {
+    if ("hub" in record(sweep[key])) {
+      return { path: [key, "hub"], message: "fetching weights by name is not built yet; give `path`, a folder on this machine" };
+    }
+  }
+  if (sweep["dtype"] === "bfloat16") {
+    return { path: ["dtype"], message: "bfloat16 is not built yet: the wasm backend computes in float32" };
+  }
+  const scores = Array.isArray(sweep["scores"]) ? sweep["scores"] : [];
+  const relp = scores.findIndex((score) => record(score)["method"] === "relp");
+  if (relp >= 0) return { path: ["scores", relp, "method"], message: "relp is not built yet; use atp, zero or ig" };
+  const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
+  const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
+  if (preset >= 0) {
+    return { path: ["experiments", preset], message: "presets are not built yet; write the configuration out (name, ablate, restore)" };
+  }
+  return undefined;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
+}

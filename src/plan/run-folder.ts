@@ -1,0 +1,138 @@
+/** @file A run's folder: its paths, and the schema of run.json. Volatile facts (times, paths, hosts) live in run.json only. */
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { badInput } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { SITES } from "../circuit/site.js";
+import type { Plan } from "./plan.js";
+
+/** Paths inside a run folder. */
+export const runPaths = (folder: string) => ({
+  run: join(folder, "run.json"),
+  plan: join(folder, "plan.json"),
+  log: join(folder, "log"),
+  artifacts: join(folder, "artifacts"),
+  artifact: (name: string) => join(folder, "artifacts", name),
+  processes: join(folder, "processes.json"),
+  report: join(folder, "report.html"),
+  figures: join(folder, "report"),
+});
+
+/** How a run stands or ended. */
+export const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancelled"] as const;
+export type RunStatus = (typeof RUN_STATUSES)[number];
+
+const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
+
+const environmentSchema = z.object({
+  /** Version and build hash of Patchbay. */
+  code: z.string(),
+  backend: z.string(),
+  device: z.string(),
+  threads: z.int(),
+  dtype: z.string(),
+});
+
+/** What must be equal for two runs of one plan to give equal bits. */
+export type Environment = z.infer<typeof environmentSchema>;
+
+/** The schema of run.json. */
+export const runFileSchema = z.object({
+  version: z.literal(1),
+  name: z.string(),
+  status: z.enum(RUN_STATUSES),
+  /** Why the run stands as it does, in words. */
+  reason: z.string(),
+  plan_hash: z.string(),
+  /** The resolved sweep, with absolute paths. */
+  sweep: z.record(z.string(), z.unknown()),
+  inputs: z.object({
+    model: z.string(),
+    saes: z.string().nullable(),
+    saeOptions: z.object({
+      width: z.union([z.number(), z.string()]).optional(),
+      l0: z.union([z.literal("canonical"), z.number()]).optional(),
+      sites: z.array(z.enum(SITES)).optional(),
+    }),
+  }),
+  fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),
+  counts: z.object({
+    prompts: z.int(),
+    dropped: z.int(),
+    shards: z.int(),
+    done: z.int(),
+    quarantined: z.int(),
+    retries: z.int(),
+    workers: z.int(),
+  }),
+  /** Shards that were given up, with the reason of each. */
+  quarantined: z.array(z.object({ shard: z.string(), code: z.string(), message: z.string(), prompts: z.array(z.int()) })),
+  timings: z.record(z.string(), rate.extend({ by_kind: z.record(z.string(), rate).optional() })),
+  /** Engine seconds spent on loading weights, over all engines. */
+  weight_loading_seconds: z.number(),
+  warnings: z.array(z.string()),
+  allow_partial: z.boolean(),
+  started: z.string(),
+  ended: z.string().nullable(),
+});
+
+/** The contents of run.json. */
+export type RunFile = z.infer<typeof runFileSchema>;
+
+/** Reads run.json. @throws bad_input when it is missing, broken or of another version. */
+export function readRunFile(folder: string): RunFile {
+  const file = runPaths(folder).run;
+  const parsed = runFileSchema.safeParse(readJson(file));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw badInput(`not a run file of this version: ${issue?.message ?? ""}`, { file, field: issue?.path.join(".") ?? "" });
+}
+
+/** Writes run.json in one step: readers see the old file or the new one. */
+export function writeRunFile(folder: string, run: RunFile): void {
+  writeFileAtomically(runPaths(folder).run, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Reads plan.json and checks it against the hash that run.json names. @throws bad_input. */
+export function readPlan(folder: string, planHash: string): Plan {
+  const file = runPaths(folder).plan;
+  const plan = readJson(file);
+  const found = sha256(canonicalJson(plan));
+  if (found !== planHash) throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
+  return plan as Plan;
+}
+
+/** Whether the folder holds a run already. */
+export function holdsRun(folder: string): boolean {
+  return existsSync(runPaths(folder).run);
+}
+
+/** Creates the folders of a run and writes plan.json. */
+export function createRunFolder(folder: string, plan: Plan): void {
+  const paths = runPaths(folder);
+  for (const path of [folder, paths.log, paths.artifacts]) mkdirSync(path, { recursive: true });
+  writeFileAtomically(paths.plan, `${canonicalJson(plan)}\n`);
+}
+
+/** Writes to a temporary name, syncs to disk, renames. Owner of the name: whoever calls. */
+export function writeFileAtomically(path: string, contents: string | Uint8Array): void {
+  const temporary = `${path}.${String(process.pid)}.tmp`;
+  const file = openSync(temporary, "w");
+  try {
+    const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
+    for (let done = 0; done < bytes.byteLength; ) done += writeSync(file, bytes, done);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+}
+
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw badInput(`cannot be read: ${error instanceof Error ? error.message : String(error)}`, { file }, error);
+  }
+}

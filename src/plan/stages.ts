@@ -1,0 +1,116 @@
+/** @file The stages of a run and their shards, derived from the sweep alone: never from the number of workers. */
+import { must } from "../base/assert.js";
+import type { NodeKind } from "../circuit/site.js";
+import type { Prompt } from "../circuit/prompt.js";
+import { byLength } from "./donors.js";
+import { circuitScoresName, evaluationsOf } from "./evaluations.js";
+import { type SlotGroup, slotCount } from "./node-slots.js";
+import type { Blocks, Shard, Stage } from "./plan.js";
+import type { Sweep } from "./sweep.js";
+
+/** Row blocks that one shard runs: enough to make leasing cheap, few enough to lose little with a worker. */
+const ROW_BLOCKS_PER_SHARD = 2;
+/** Rows per block of the numeric floor's repetition: another shape than any block's. */
+const FLOOR_ROWS = 7;
+/** Node slots of each kind that the numeric floor repeats. */
+const FLOOR_SLOTS = 32;
+
+/** What stage planning needs. */
+export interface StageInputs {
+  readonly sweep: Sweep;
+  readonly prompts: readonly Prompt[];
+  readonly blocks: Blocks;
+  readonly slots: readonly SlotGroup[];
+  readonly hasSaes: boolean;
+}
+
+/** All stages, in an order in which each comes after those it depends on. */
+export function stagesOf(inputs: StageInputs): Stage[] {
+  const { sweep, hasSaes } = inputs;
+  const blocks = promptBlocks(inputs.prompts, inputs.blocks.prompts);
+  const stages: Stage[] = [];
+  const truthFeatures = sweep.truth?.features;
+  const needsFrame = truthFeatures !== undefined && !Array.isArray(truthFeatures);
+  const hasCircuits = sweep.circuits !== undefined || sweep.experiments.length > 0;
+  if (hasSaes && (sweep.means || needsFrame || (hasCircuits && usesMeans(sweep)))) {
+    stages.push(stage("means", { kind: "means" }, [], [], blocks.map((prompts) => ({ prompts }))));
+  }
+  for (const score of sweep.scores) {
+    stages.push(stage(`scores-${score.name}`, { kind: "scores", score }, [], [], blocks.map((prompts) => ({ prompts }))));
+  }
+  if (sweep.truth !== undefined) stages.push(...truthStages(inputs, blocks, needsFrame));
+  if (hasCircuits) stages.push(circuitStage(inputs, blocks));
+  return stages;
+}
+
+function truthStages({ sweep, slots, blocks }: StageInputs, promptLists: readonly number[][], needsFrame: boolean): Stage[] {
+  const { features } = must(sweep.truth, "truth");
+  const by = features !== undefined && features !== "all" && !Array.isArray(features) ? [`scores-${features.by}`] : [];
+  const nodes = stage("nodes", { kind: "nodes" }, [...(needsFrame ? ["means"] : []), ...by], [], []);
+  const measured: Stage[] = [];
+  const reads = ["nodes.parquet"];
+  for (const { kind, start, end } of kindRanges(slots)) {
+    const work = promptLists.flatMap((prompts) => {
+      const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.truthRows) / prompts.length));
+      return ranges(start, end, perShard).map((range) => ({ prompts, slots: range }));
+    });
+    measured.push(stage(`truth-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false }, ["nodes"], reads, work));
+    const sample = { prompts: must(promptLists[0], "first block"), slots: [start, Math.min(end, start + FLOOR_SLOTS)] as const };
+    measured.push(stage(`floor-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true }, ["nodes"], reads, [sample]));
+  }
+  const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
+  return [nodes, ...measured, stage("validation", { kind: "validation" }, dependsOn, [], [])];
+}
+
+function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly number[][]): Stage {
+  const evaluations = evaluationsOf(sweep);
+  const scores = circuitScoresName(sweep);
+  const means = usesMeans(sweep);
+  const dependsOn = [...(means ? ["means"] : []), ...(scores === undefined ? [] : [`scores-${scores}`])];
+  const reads = [...(means ? ["means.safetensors"] : []), ...(scores === undefined ? [] : [`scores-${scores}.safetensors`])];
+  const work = promptLists.flatMap((prompts) => {
+    const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.circuitRows) / (2 * prompts.length)));
+    return ranges(0, evaluations.length, perShard).map((range) => ({ prompts, slots: range }));
+  });
+  return stage("circuits", { kind: "circuits" }, dependsOn, reads, work);
+}
+
+function usesMeans(sweep: Sweep): boolean {
+  return evaluationsOf(sweep).some((one) => one.kind !== "full" && one.ablation === "mean");
+}
+
+/** Slot ranges of each kind; kinds are contiguous in slot order. */
+export function kindRanges(slots: readonly SlotGroup[]): { kind: NodeKind; start: number; end: number }[] {
+  const counts = new Map<NodeKind, number>();
+  for (const group of slots) counts.set(group.kind, (counts.get(group.kind) ?? 0) + slotCount(group));
+  let start = 0;
+  const order: NodeKind[] = ["error", "site", "head", "feature"];
+  return order.flatMap((kind) => {
+    const end = start + (counts.get(kind) ?? 0);
+    const range = { kind, start, end };
+    start = end;
+    return range.end > range.start ? [range] : [];
+  });
+}
+
+/** Blocks of at most `size` prompts of one length, lengths ascending, file order within. */
+export function promptBlocks(prompts: readonly Prompt[], size: number): number[][] {
+  return [...byLength(prompts).values()].flatMap((members) =>
+    ranges(0, members.length, size).map(([start, end]) => members.slice(start, end)),
+  );
+}
+
+function ranges(start: number, end: number, size: number): (readonly [number, number])[] {
+  return Array.from({ length: Math.ceil((end - start) / size) }, (_, i) => [start + i * size, Math.min(end, start + (i + 1) * size)]);
+}
+
+function stage(
+  id: string,
+  task: Stage["task"],
+  dependsOn: readonly string[],
+  reads: readonly string[],
+  work: readonly Omit<Shard, "id">[],
+): Stage {
+  return { id, task, dependsOn, reads, shards: work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard })) };
+}
+
