@@ -1,0 +1,128 @@
+/** @file The tiny world's tokenizer in Gemma's style: byte-fallback BPE, spaces as "▁", BOS in front, a chat template. */
+import { must } from "../base/assert.js";
+import { learnMerges, type Merge } from "./bpe.js";
+import { vocabularyWords } from "./words.js";
+
+/** Special tokens; the index is the id, as in Gemma for the first four. */
+export const SPECIAL_TOKENS = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"] as const;
+
+/** Ids that training and the model's config need. */
+export const TOKEN_IDS = { pad: 0, eos: 1, bos: 2 } as const;
+
+/** Longest sequence the tokenizer and the model's config promise. */
+export const MAX_POSITIONS = 64;
+
+const PUNCTUATION = "\n!'(),.:?";
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const DIGITS = "0123456789";
+const SPACE = "▁";
+const CHAT_WORDS = ["user", "model", "True", "False", "▁True", "▁False", "▁The", "▁a"];
+
+/** Vocabulary and merges. */
+export interface Bpe {
+  /** Token to id. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  readonly merges: readonly Merge[];
+}
+
+/** Builds the vocabulary: special tokens, 256 bytes, single characters, then one token for each merge. */
+export function buildBpe(): Bpe {
+  const { inner, first } = vocabularyWords();
+  const merges = learnMerges([...first, ...inner.map((word) => SPACE + word), ...CHAT_WORDS]);
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const characters = Array.from(PUNCTUATION + DIGITS + LETTERS + SPACE);
+  const tokens = [...SPECIAL_TOKENS, ...bytes, ...characters, ...merges.map(([left, right]) => left + right)];
+  return { vocabulary: new Map([...new Set(tokens)].map((token, id) => [token, id])), merges };
+}
+
+/** Ids of a sentence of the world, with BOS and without EOS: each word is one token, and so is the full stop. */
+export function encodeSentence({ vocabulary }: Bpe, text: string): number[] {
+  const tokens = text.replaceAll(" ", ` ${SPACE}`).replaceAll(".", " .").split(" ");
+  return [TOKEN_IDS.bos, ...tokens.map((token) => must(vocabulary.get(token), `token ${token}`))];
+}
+
+/** The tokenizer's files: name to text. */
+export function tokenizerFiles(bpe: Bpe): Map<string, string> {
+  const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
+  return new Map([
+    ["tokenizer.json", json(tokenizerJson(bpe))],
+    ["tokenizer_config.json", json(tokenizerConfig())],
+    ["special_tokens_map.json", json(specialTokensMap())],
+    ["chat_template.jinja", CHAT_TEMPLATE],
+  ]);
+}
+
+function tokenizerJson({ vocabulary, merges }: Bpe): unknown {
+  const bos = { SpecialToken: { id: "<bos>", type_id: 0 } };
+  const sequence = (id: "A" | "B", typeId: 0 | 1): unknown => ({ Sequence: { id, type_id: typeId } });
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: SPECIAL_TOKENS.map((content, id) => ({ id, ...addedToken(content) })),
+    normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
+    pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [bos, sequence("A", 0)],
+      pair: [bos, sequence("A", 0), { SpecialToken: { id: "<bos>", type_id: 1 } }, sequence("B", 1)],
+      special_tokens: { "<bos>": { id: "<bos>", ids: [TOKEN_IDS.bos], tokens: ["<bos>"] } },
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: SPACE }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+      ],
+    },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: "<unk>",
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      vocab: Object.fromEntries(vocabulary),
+      merges,
+    },
+  };
+}
+
+function addedToken(content: string): Record<string, unknown> {
+  return { content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+}
+
+function tokenizerConfig(): unknown {
+  return {
+    added_tokens_decoder: Object.fromEntries(SPECIAL_TOKENS.map((content, id) => [id, addedToken(content)])),
+    ...specialTokensMap(),
+    chat_template: CHAT_TEMPLATE,
+    clean_up_tokenization_spaces: false,
+    model_max_length: MAX_POSITIONS,
+    padding_side: "left",
+    tokenizer_class: "PreTrainedTokenizerFast",
+  };
+}
+
+function specialTokensMap(): Record<string, unknown> {
+  return {
+    additional_special_tokens: ["<start_of_turn>", "<end_of_turn>"],
+    bos_token: "<bos>",
+    eos_token: "<eos>",
+    pad_token: "<pad>",
+    unk_token: "<unk>",
+  };
+}
+
+/** Gemma's turn format: roles "user" and "model". */
+const CHAT_TEMPLATE = [
+  "{{ bos_token }}",
+  "{% for message in messages %}",
+  "{% set role = 'model' if message['role'] == 'assistant' else message['role'] %}",
+  "{{ '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}",
+  "{% endfor %}",
+  "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}",
+].join("");
