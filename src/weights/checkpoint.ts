@@ -1,0 +1,205 @@
+/** @file A Gemma-2 checkpoint folder: headers are checked when it is opened, weights are read by byte range when asked for. */
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { assert, must } from "../base/assert.js";
+import { badInput } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { readJsonFile } from "../base/read-file.js";
+import { sha256OfFile } from "./byte-file.js";
+import { gemma2Tensors } from "./gemma2-tensors.js";
+import { configJson, readModelConfig, type ModelConfig } from "./model-config.js";
+import { shapeText, type NamedArray } from "./named-array.js";
+import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
+
+const SINGLE_FILE = "model.safetensors";
+const INDEX_FILE = "model.safetensors.index.json";
+
+/** Rows whose bytes lie at most this far apart are read in one go. */
+const MAX_GAP_BYTES = 64 * 2 ** 10;
+/** Bytes of one such read, at most (a single row may be longer). */
+const MAX_RUN_BYTES = 4 * 2 ** 20;
+
+const indexSchema = z.looseObject({
+  weight_map: z.record(
+    z.string(),
+    z.string().regex(/^[^/\\]+\.safetensors$/, "expected the name of a .safetensors file in the same folder"),
+  ),
+});
+
+/** An open checkpoint. Owner: whoever opened it closes it. */
+export interface Checkpoint {
+  readonly folder: string;
+  readonly config: ModelConfig;
+  /**
+   * Reads a tensor as float32, row-major as stored (`[out, in]` for linear layers).
+   * @throws PatchbayError `non_finite` naming the tensor.
+   */
+  read(name: string): Promise<Float32Array>;
+  /**
+   * Gathers rows of a matrix, `[rows.length, columns]`; a row may be asked for more than once.
+   * @throws PatchbayError `bad_input` for a row that the matrix does not have.
+   */
+  readRows(name: string, rows: ArrayLike<number>): Promise<Float32Array>;
+  shapeOf(name: string): readonly number[];
+  /** SHA-256 over config.json, tokenizer.json and the weight files; the folder's own name and place do not enter. */
+  fingerprint(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a checkpoint folder and checks that every Gemma-2 tensor is there with its shape, in files of the right length.
+ * @throws PatchbayError `bad_input` naming the file or tensor at fault.
+ */
+export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+  const config = readModelConfig(folder);
+  const files: SafetensorsFile[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(files.map((file) => file.close()));
+  };
+  try {
+    for (const path of weightFiles(folder)) files.push(await openSafetensors(path));
+    const fileOf = locate(folder, config, files);
+    const shapeOf = (name: string): readonly number[] => {
+      const file = must(fileOf.get(name), `tensor ${name}`);
+      return must(file.tensors.get(name), `tensor ${name}`).shape;
+    };
+    return {
+      folder,
+      config,
+      shapeOf,
+      read: (name) => must(fileOf.get(name), `tensor ${name}`).readFloats(name),
+      readRows: (name, rows) => readRows(must(fileOf.get(name), `tensor ${name}`), name, rows),
+      fingerprint: () => fingerprint(folder, files),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/**
+ * Writes a checkpoint folder in float32: config.json and one safetensors file. Equal arguments give equal bytes.
+ * @param tensors Named and shaped as {@link gemma2Tensors} says.
+ */
+export async function writeCheckpoint(
+  folder: string,
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, NamedArray>,
+): Promise<void> {
+  const expected = gemma2Tensors(config);
+  assert(expected.size === tensors.size, `a checkpoint of ${String(expected.size)} tensors`);
+  for (const [name, shape] of expected) {
+    assert(
+      shapeText(shape) === shapeText(must(tensors.get(name), name).shape),
+      `${name} has shape ${shapeText(shape)}`,
+    );
+  }
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "config.json"), `${JSON.stringify(configJson(config), null, 2)}\n`);
+  await writeFile(join(folder, SINGLE_FILE), encodeSafetensors(tensors, { format: "pt" }));
+}
+
+/** The weight files of a folder: the single one, or the shards that the index names. */
+function weightFiles(folder: string): string[] {
+  if (existsSync(join(folder, SINGLE_FILE))) return [join(folder, SINGLE_FILE)];
+  const index = join(folder, INDEX_FILE);
+  if (!existsSync(index)) throw badInput(`expected ${SINGLE_FILE} or ${INDEX_FILE}, got neither`, { file: folder });
+  const names = [...new Set(Object.values(readJsonFile(index, indexSchema).weight_map))].sort();
+  const missing = names.find((name) => !existsSync(join(folder, name)));
+  if (missing !== undefined) {
+    throw badInput(`expected the shard ${missing} beside it, got no such file; copy or download it again`, {
+      file: index,
+      field: "weight_map",
+    });
+  }
+  return names.map((name) => join(folder, name));
+}
+
+/** Which file holds each Gemma-2 tensor. Others, such as the lm_head of a tied model, are ignored. */
+function locate(
+  folder: string,
+  config: ModelConfig,
+  files: readonly SafetensorsFile[],
+): ReadonlyMap<string, SafetensorsFile> {
+  const fileOf = new Map<string, SafetensorsFile>();
+  for (const [name, shape] of gemma2Tensors(config)) {
+    const [file, another] = files.filter(({ tensors }) => tensors.has(name));
+    if (file === undefined) {
+      throw badInput(`expected shape ${shapeText(shape)}, got no such tensor in ${filesText(files)}`, {
+        file: folder,
+        field: name,
+      });
+    }
+    if (another !== undefined) throw badInput(`is in ${filesText([file, another])}`, { file: folder, field: name });
+    const got = must(file.tensors.get(name), name).shape;
+    if (shapeText(got) !== shapeText(shape)) {
+      throw badInput(`expected shape ${shapeText(shape)} from config.json, got ${shapeText(got)}`, {
+        file: file.path,
+        field: name,
+      });
+    }
+    fileOf.set(name, file);
+  }
+  return fileOf;
+}
+
+async function readRows(file: SafetensorsFile, name: string, rows: ArrayLike<number>): Promise<Float32Array> {
+  const [nRows = 0, columns = 0] = must(file.tensors.get(name), name).shape;
+  const gathered = new Float32Array(rows.length * columns);
+  const asked = Array.from(rows);
+  const bad = asked.find((row) => !Number.isInteger(row) || row < 0 || row >= nRows);
+  if (bad !== undefined) {
+    throw badInput(
+      `expected a row below ${String(nRows)}, got ${String(bad)}; does tokenizer.json belong to this checkpoint?`,
+      {
+        file: file.path,
+        field: name,
+      },
+    );
+  }
+  const order = [...asked.keys()].sort((a, b) => (asked[a] as number) - (asked[b] as number));
+  for (const run of runs(asked, order, columns * Float32Array.BYTES_PER_ELEMENT)) {
+    const block = await file.readFloatRows(name, run.first, run.last - run.first + 1);
+    for (const at of run.positions) {
+      const start = ((asked[at] as number) - run.first) * columns;
+      gathered.set(block.subarray(start, start + columns), at * columns);
+    }
+  }
+  return gathered;
+}
+
+/** Rows `first` to `last`, wanted at these positions of the result. */
+interface Run {
+  readonly first: number;
+  last: number;
+  readonly positions: number[];
+}
+
+/** Splits the positions, ordered by the row they ask for, into runs of rows that are worth one read each. */
+function runs(asked: readonly number[], order: readonly number[], rowBytes: number): Run[] {
+  const found: Run[] = [];
+  for (const at of order) {
+    const row = asked[at] as number;
+    const run = found.at(-1);
+    const near = run !== undefined && (row - run.last) * rowBytes <= MAX_GAP_BYTES;
+    if (near && (row - run.first + 1) * rowBytes <= MAX_RUN_BYTES) {
+      run.last = row;
+      run.positions.push(at);
+    } else found.push({ first: row, last: row, positions: [at] });
+  }
+  return found;
+}
+
+async function fingerprint(folder: string, files: readonly SafetensorsFile[]): Promise<string> {
+  const others = ["config.json", "tokenizer.json"].map((name) => join(folder, name)).filter((path) => existsSync(path));
+  const hashes: Record<string, string> = {};
+  for (const path of [...others, ...files.map((file) => file.path)]) hashes[basename(path)] = await sha256OfFile(path);
+  return sha256(canonicalJson(hashes));
+}
+
+function filesText(files: readonly SafetensorsFile[]): string {
+  return files.map(({ path }) => basename(path)).join(", ");
+}
