@@ -1,0 +1,42 @@
+/** @file What every artifact says about itself: what was measured, on which inputs, by which code. */
+import { canonicalJson, sha256 } from "../base/hash.js";
+import type { Plan } from "../plan/plan.js";
+import type { Environment } from "../plan/run-folder.js";
+import type { Metadata } from "./parquet.js";
+
+/** Sign and direction of every effect and score. Source: REFERENCE 4. */
+export const SIGN = "m = reduce(logit[incorrect]) - logit[correct] at the answer position; positive: patching raises the incorrect answer";
+export const DIRECTION = "base = clean prompt, donor = corrupted prompt";
+
+/** Plan and environment that an artifact belongs to. */
+export interface Provenance {
+  readonly plan: Plan;
+  readonly planHash: string;
+  readonly environment: Environment;
+  /** Kept prompts that quarantined shards left out, ascending; empty unless the run allows partial results. */
+  readonly missingPrompts: readonly number[];
+}
+
+/**
+ * Metadata for an artifact. It holds no time, host or path, so equal plans give equal bytes.
+ * @param normalisation - what the numbers were divided by, in words.
+ */
+export function artifactMetadata({ plan, planHash, environment, missingPrompts }: Provenance, normalisation: string, more: Metadata = {}): Metadata {
+  const { model, saes, dataset } = plan.fingerprints;
+  return {
+    sign: SIGN,
+    direction: DIRECTION,
+    normalisation,
+    n: String(plan.prompts.length - missingPrompts.length),
+    missing_prompts: JSON.stringify(missingPrompts),
+    metric_reduce: plan.sweep.metric.reduce,
+    plan_hash: planHash,
+    model,
+    saes: saes ?? "none",
+    dataset,
+    prompts: sha256(canonicalJson(plan.prompts)),
+    ...environment,
+    threads: String(environment.threads),
+    ...more,
+  };
+}

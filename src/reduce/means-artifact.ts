@@ -1,0 +1,57 @@
+/** @file `means.safetensors`: mean activations per position over clean and corrupted prompts. Source: REFERENCE 5. */
+import { must } from "../base/assert.js";
+import { nodeHook, siteHook } from "../circuit/site.js";
+import type { Means } from "../attribution/means.js";
+import { writeFileAtomically } from "../plan/run-folder.js";
+import { encodeSafetensors, type NamedArray, readSafetensorsFile } from "../weights/safetensors.js";
+import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
+import { decodeMeans } from "./payload.js";
+import { countPositions, longestLength } from "./position-counts.js";
+import { forEachRecord, type RecordSource } from "./stage-records.js";
+
+/** Sums the `means` stage in float64 and writes the means as float32. */
+export async function writeMeans(source: RecordSource, provenance: Provenance, path: string): Promise<void> {
+  const { plan } = source;
+  const longest = longestLength(plan);
+  const sums = plan.saes.map((sae) => ({
+    sae,
+    features: new Float64Array(longest * sae.dSae),
+    errors: new Float64Array(longest * sae.dIn),
+  }));
+  const prompts: number[] = [];
+  await forEachRecord(source, "means", (shard, payload) => {
+    const { features, errors } = decodeMeans(payload);
+    prompts.push(...shard.prompts);
+    for (const { sae, features: featureSums, errors: errorSums } of sums) {
+      const { index, sum } = must(features.get(siteHook(sae)), "feature sums");
+      for (let i = 0; i < index.length; i++) featureSums[index[i] as number]! += sum[i] as number;
+      const error = must(errors.get(siteHook(sae)), "error sums");
+      for (let i = 0; i < error.length; i++) errorSums[i]! += error[i] as number;
+    }
+  });
+  const sides = plan.prompts.some(({ corrupted }) => corrupted !== null) ? 2 : 1;
+  const counts = countPositions(plan, prompts);
+  const arrays = new Map<string, NamedArray>();
+  for (const { sae, features, errors } of sums) {
+    arrays.set(nodeHook(sae, "feature"), { shape: [longest, sae.dSae], values: divide(features, sae.dSae, counts, sides) });
+    arrays.set(nodeHook(sae, "error"), { shape: [longest, sae.dIn], values: divide(errors, sae.dIn, counts, sides) });
+  }
+  const metadata = artifactMetadata(provenance, "mean over clean and corrupted prompts that have the position, each weighted once");
+  writeFileAtomically(path, encodeSafetensors(arrays, metadata));
+}
+
+/** Reads what {@link writeMeans} wrote, keyed by site hook. */
+export async function readMeans(path: string): Promise<Means> {
+  const { arrays } = await readSafetensorsFile(path);
+  const pick = (tail: string): Map<string, Float32Array> =>
+    new Map(
+      [...arrays]
+        .filter(([key]) => key.endsWith(tail))
+        .map(([key, { values }]) => [key.slice(0, -tail.length), values as Float32Array]),
+    );
+  return { features: pick(".hook_sae_acts_post"), errors: pick(".hook_sae_error") };
+}
+
+function divide(sums: Float64Array, width: number, counts: Float64Array, sides: number): Float32Array {
+  return Float32Array.from(sums, (sum, i) => sum / ((counts[Math.floor(i / width)] as number) * sides));
+}

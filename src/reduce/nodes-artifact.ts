@@ -1,0 +1,134 @@
+/** @file `nodes.parquet`: the nodes whose truth is measured. Row i is slot i of the plan; slots beyond the last row are empty. */
+import { must } from "../base/assert.js";
+import { GLOBAL_POSITION, hookOf, type Node } from "../circuit/node.js";
+import { parseNodeHook, siteHook, type SiteAt } from "../circuit/site.js";
+import { type Candidate, chooseFeatures, type ChosenFeature } from "../plan/choose-features.js";
+import { type FeatureChoice, type SlotGroup, slotGroups } from "../plan/node-slots.js";
+import type { Plan } from "../plan/plan.js";
+import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
+import { readParquet, writeParquet } from "./parquet.js";
+import { decodeMeans } from "./payload.js";
+import { countPositions } from "./position-counts.js";
+import { readScoreMeans } from "./scores-artifact.js";
+import { forEachRecord, type RecordSource } from "./stage-records.js";
+
+/** A node of the list with how it was chosen. */
+export interface ListedNode extends Node {
+  /** `all` where every candidate is listed. */
+  readonly stratum: ChosenFeature["stratum"] | "all";
+  readonly inclusionProbability: number;
+}
+
+/** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
+export async function writeNodes(source: RecordSource, provenance: Provenance, artifact: (file: string) => string): Promise<void> {
+  const { plan } = source;
+  const groups = groupsOf(plan);
+  const needsFrame = groups.some((group) => "choose" in group || group.mustDiffer);
+  const frame = needsFrame ? await readFrame(source) : new Map<string, ReadonlySet<number>>();
+  const nodes: ListedNode[] = [];
+  for (const group of groups) {
+    if ("choose" in group) nodes.push(...(await choose(plan, group.choose, frame, artifact)));
+    else nodes.push(...staticNodes(plan, group, frame));
+  }
+  writeParquet(
+    artifact("nodes.parquet"),
+    [
+      [
+        { name: "hook", type: "STRING", values: nodes.map(hookOf) },
+        { name: "position", type: "INT32", values: Int32Array.from(nodes, ({ position }) => position) },
+        { name: "feature", type: "INT32", values: Int32Array.from(nodes, ({ feature }) => feature) },
+        { name: "head", type: "INT32", values: Int32Array.from(nodes, ({ head }) => head) },
+        { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },
+        { name: "inclusion_probability", type: "DOUBLE", values: Float64Array.from(nodes, (node) => node.inclusionProbability) },
+      ],
+    ],
+    artifactMetadata(provenance, "none"),
+  );
+}
+
+/** Reads the node list. */
+export async function readNodes(path: string): Promise<ListedNode[]> {
+  const { rows } = await readParquet(path);
+  return rows.map((row) => {
+    const at = must(parseNodeHook(String(row["hook"])), "node hook");
+    return {
+      ...at,
+      position: Number(row["position"]),
+      feature: Number(row["feature"]),
+      head: Number(row["head"]),
+      stratum: String(row["stratum"]) as ListedNode["stratum"],
+      inclusionProbability: Number(row["inclusion_probability"]),
+    };
+  });
+}
+
+function groupsOf({ sweep, shape, saes, prompts }: Plan): SlotGroup[] {
+  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))];
+  return slotGroups({ truth: must(sweep.truth, "truth"), shape, saes, lengths });
+}
+
+/** By site hook: indexes `position * F + feature` that differ between clean and corrupted in at least one prompt. */
+async function readFrame(source: RecordSource): Promise<Map<string, ReadonlySet<number>>> {
+  const frame = new Map<string, Set<number>>(source.plan.saes.map((sae) => [siteHook(sae), new Set()]));
+  await forEachRecord(source, "means", (_shard, payload) => {
+    for (const [hook, { differs }] of decodeMeans(payload).features) {
+      const seen = must(frame.get(hook), hook);
+      for (const index of differs) seen.add(index);
+    }
+  });
+  return frame;
+}
+
+function staticNodes(plan: Plan, group: Extract<SlotGroup, { nodes: readonly Node[] }>, frame: Map<string, ReadonlySet<number>>): ListedNode[] {
+  const kept = group.mustDiffer ? group.nodes.filter((node) => differs(plan, node, frame)) : group.nodes;
+  return kept.map((node) => ({ ...node, stratum: "all", inclusionProbability: 1 }));
+}
+
+function differs(plan: Plan, node: Node, frame: Map<string, ReadonlySet<number>>): boolean {
+  const seen = must(frame.get(siteHook(node)), "frame");
+  const width = featuresAt(plan, node);
+  if (node.position !== GLOBAL_POSITION) return seen.has(node.position * width + node.feature);
+  return countPositions(plan, plan.prompts.keys()).some((_, t) => seen.has(t * width + node.feature));
+}
+
+async function choose(
+  plan: Plan,
+  { at, top, random, by, positions }: FeatureChoice,
+  frame: Map<string, ReadonlySet<number>>,
+  artifact: (file: string) => string,
+): Promise<ListedNode[]> {
+  const scores = must((await readScoreMeans(artifact(`scores-${by}.safetensors`))).features.get(siteHook(at)), "scores");
+  const local = candidates(plan, at, must(frame.get(siteHook(at)), "frame"), scores);
+  const candidateList = positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));
+  const label = `${siteHook(at)}${positions === null ? ".global" : ""}`;
+  return chooseFeatures(candidateList, { top, random, seed: plan.sweep.seed, label }).map(
+    ({ position, feature, stratum, inclusionProbability }) => ({ ...at, kind: "feature", position, feature, head: -1, stratum, inclusionProbability }),
+  );
+}
+
+function candidates(plan: Plan, at: SiteAt, seen: ReadonlySet<number>, scores: Float32Array): Candidate[] {
+  const width = featuresAt(plan, at);
+  return [...seen].map((index) => ({
+    position: Math.floor(index / width),
+    feature: index % width,
+    score: must(scores[index], "score"),
+  }));
+}
+
+/** Candidates patched at all positions at once: their score is the prompt mean of the sum over positions. */
+function sumOverPositions(plan: Plan, local: readonly Candidate[]): Candidate[] {
+  const counts = countPositions(plan, plan.prompts.keys());
+  const sums = new Map<number, number>();
+  const ordered = [...local].sort((a, b) => a.feature - b.feature || a.position - b.position);
+  for (const { position, feature, score } of ordered) {
+    sums.set(feature, (sums.get(feature) ?? 0) + (score * must(counts[position], "count")) / plan.prompts.length);
+  }
+  return [...sums].map(([feature, score]) => ({ position: GLOBAL_POSITION, feature, score }));
+}
+
+function featuresAt({ saes }: Plan, at: SiteAt): number {
+  return must(
+    saes.find(({ site, layer }) => site === at.site && layer === at.layer),
+    "SAE",
+  ).dSae;
+}

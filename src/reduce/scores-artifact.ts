@@ -1,0 +1,145 @@
+/** @file `scores-<name>.safetensors`: mean score per node over prompts, with its standard error; and `components.parquet`. */
+import { must } from "../base/assert.js";
+import type { Components, ScoresResult } from "../attribution/results.js";
+import { nodeHook, parseNodeHook, siteHook } from "../circuit/site.js";
+import type { Plan, Shard } from "../plan/plan.js";
+import { writeFileAtomically } from "../plan/run-folder.js";
+import { encodeSafetensors, type NamedArray, readSafetensorsFile } from "../weights/safetensors.js";
+import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
+import { type Column, writeParquet } from "./parquet.js";
+import { decodeScores } from "./payload.js";
+import { countPositions, lengthOf, longestLength } from "./position-counts.js";
+import { forEachRecord, type RecordSource, stageOf } from "./stage-records.js";
+
+/** Float64 sums over prompts of one array of nodes. */
+interface Sums {
+  readonly shape: readonly number[];
+  readonly sum: Float64Array;
+  readonly squares: Float64Array;
+}
+
+/** Sums stage `scores-<name>` and writes the scores artifact; for AtP also `components.parquet` beside it. */
+export async function writeScores(source: RecordSource, provenance: Provenance, name: string, artifact: (file: string) => string): Promise<void> {
+  const { plan } = source;
+  const sums = new Map<string, Sums>();
+  const components = new Map<string, ComponentSums>();
+  const prompts: number[] = [];
+  await forEachRecord(source, `scores-${name}`, (shard, payload) => {
+    const scores = decodeScores(payload);
+    prompts.push(...shard.prompts);
+    addScores(plan, shard, scores, sums);
+    for (const [hook, parts] of scores.components) addComponents(plan, shard, hook, parts, components);
+  });
+  const counts = countPositions(plan, prompts);
+  const arrays = new Map<string, NamedArray>();
+  for (const [hook, { shape, sum, squares }] of sums) {
+    const perPosition = sum.length / must(shape[0], "positions");
+    const count = (i: number): number => counts[Math.floor(i / perPosition)] as number;
+    arrays.set(hook, { shape, values: Float32Array.from(sum, (total, i) => total / count(i)) });
+    arrays.set(`${hook}.sem`, { shape, values: Float32Array.from(sum, (total, i) => standardError(total, squares[i] as number, count(i))) });
+  }
+  const { task } = stageOf(plan, `scores-${name}`);
+  const method = task.kind === "scores" ? JSON.stringify(task.score) : "";
+  const metadata = artifactMetadata(provenance, "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)", {
+    score: method,
+    counts: JSON.stringify([...counts]),
+  });
+  writeFileAtomically(artifact(`scores-${name}.safetensors`), encodeSafetensors(arrays, metadata));
+  if (components.size > 0 && name === firstAtp(plan)) writeComponents(components, counts, provenance, artifact("components.parquet"));
+}
+
+/** Mean scores by site hook: what circuits and node selection rank by. Positions are those of the longest prompt. */
+export interface ScoreMeans {
+  /** `[T, F]`. */
+  readonly features: ReadonlyMap<string, Float32Array>;
+  /** `[T]`. */
+  readonly errors: ReadonlyMap<string, Float32Array>;
+}
+
+/** Reads the means of a scores artifact. */
+export async function readScoreMeans(path: string): Promise<ScoreMeans> {
+  const { arrays } = await readSafetensorsFile(path);
+  const features = new Map<string, Float32Array>();
+  const errors = new Map<string, Float32Array>();
+  for (const [key, { values }] of arrays) {
+    const at = parseNodeHook(key);
+    if (at?.kind === "feature") features.set(siteHook(at), values as Float32Array);
+    if (at?.kind === "error") errors.set(siteHook(at), values as Float32Array);
+  }
+  return { features, errors };
+}
+
+/** Source: unbiased variance from sums; a tiny negative rest of rounding counts as 0. NaN for a single prompt. */
+function standardError(sum: number, squares: number, n: number): number {
+  if (n < 2) return Number.NaN;
+  return Math.sqrt(Math.max(0, squares - (sum * sum) / n) / (n - 1) / n);
+}
+
+function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<string, Sums>): void {
+  const longest = longestLength(plan);
+  const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
+  for (const sae of plan.saes) {
+    const rows = scores.features.get(siteHook(sae));
+    if (rows === undefined) continue;
+    const { sum, squares } = sumsFor(sums, nodeHook(sae, "feature"), [longest, sae.dSae]);
+    for (let i = 0; i < rows.index.length; i++) add(sum, squares, rows.index[i] as number, rows.value[i] as number);
+  }
+  const dense = (hook: string, values: Float32Array, width: number): void => {
+    const { sum, squares } = sumsFor(sums, hook, width === 1 ? [longest] : [longest, width]);
+    const perPrompt = length * width;
+    for (let i = 0; i < values.length; i++) add(sum, squares, i % perPrompt, values[i] as number);
+  };
+  for (const [hook, values] of scores.errors) dense(`${hook}.hook_sae_error`, values, 1);
+  const { truth } = plan.sweep;
+  if (plan.saes.length === 0 || truth?.whole_sites !== undefined) for (const [hook, values] of scores.sites) dense(hook, values, 1);
+  if (plan.saes.length === 0 || truth?.heads !== undefined) {
+    for (const [hook, values] of scores.heads) dense(`${hook}.heads`, values, plan.shape.nHeads);
+  }
+}
+
+function sumsFor(sums: Map<string, Sums>, hook: string, shape: readonly number[]): Sums {
+  const found = sums.get(hook);
+  if (found !== undefined) return found;
+  const size = shape.reduce((a, b) => a * b, 1);
+  const made = { shape, sum: new Float64Array(size), squares: new Float64Array(size) };
+  sums.set(hook, made);
+  return made;
+}
+
+function add(sum: Float64Array, squares: Float64Array, i: number, value: number): void {
+  sum[i] = (sum[i] as number) + value;
+  squares[i] = (squares[i] as number) + value * value;
+}
+
+const COMPONENTS = { delta_norm: "deltaNorm", grad_norm: "gradNorm", cosine: "cosine", dot: "dot" } as const;
+type ComponentSums = Record<keyof typeof COMPONENTS, Float64Array>;
+
+function addComponents(plan: Plan, shard: Shard, hook: string, parts: Components, components: Map<string, ComponentSums>): void {
+  const longest = longestLength(plan);
+  const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
+  const empty = (): Float64Array => new Float64Array(longest);
+  const sums = components.get(hook) ?? { delta_norm: empty(), grad_norm: empty(), cosine: empty(), dot: empty() };
+  components.set(hook, sums);
+  for (const [name, key] of Object.entries(COMPONENTS)) {
+    const values = parts[key];
+    const total = sums[name as keyof ComponentSums];
+    for (let i = 0; i < values.length; i++) total[i % length] = (total[i % length] as number) + (values[i] as number);
+  }
+}
+
+function firstAtp(plan: Plan): string | undefined {
+  return plan.sweep.scores.find(({ method }) => method === "atp")?.name;
+}
+
+function writeComponents(components: Map<string, ComponentSums>, counts: Float64Array, provenance: Provenance, path: string): void {
+  const hooks = [...components.keys()];
+  const columns: Column[] = [
+    { name: "hook", type: "STRING", values: hooks.flatMap((hook) => Array.from(counts, () => hook)) },
+    { name: "position", type: "INT32", values: Int32Array.from(hooks.flatMap(() => Array.from(counts, (_, t) => t))) },
+  ];
+  for (const name of Object.keys(COMPONENTS) as (keyof ComponentSums)[]) {
+    const values = hooks.flatMap((hook) => Array.from(must(components.get(hook), hook)[name], (sum, t) => sum / (counts[t] as number)));
+    columns.push({ name, type: "DOUBLE", values: Float64Array.from(values) });
+  }
+  writeParquet(path, [columns], artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position"));
+}

@@ -1,0 +1,144 @@
+/** @file All true effects and scores of the listed nodes, per prompt, in memory: what `truth.parquet` and the statistics are made of. */
+import { must } from "../base/assert.js";
+import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
+import type { ScoresResult } from "../attribution/results.js";
+import { nodeHook, siteHook } from "../circuit/site.js";
+import type { Plan, Shard } from "../plan/plan.js";
+import { type ListedNode, readNodes } from "./nodes-artifact.js";
+import { decodeScores, decodeTruth } from "./payload.js";
+import { lengthOf } from "./position-counts.js";
+import { forEachRecord, type RecordSource } from "./stage-records.js";
+
+/** Matrices are `[P, N]`, prompt-major: P kept prompts of the plan, N listed nodes. */
+export interface TruthTable {
+  readonly nodes: readonly ListedNode[];
+  readonly prompts: number;
+  /** Metric of the unpatched runs, `[P]`. */
+  readonly metricClean: Float64Array;
+  readonly metricCorrupted: Float64Array;
+  readonly metricPatched: Float64Array;
+  /** 1 where the prompt has the node's position and its shard was computed. */
+  readonly present: Uint8Array;
+  /** Scores by name, `[P, N]`. */
+  readonly scores: ReadonlyMap<string, Float64Array>;
+}
+
+/** Reads the truth stages and every score. */
+export async function readTruthTable(source: RecordSource, artifact: (file: string) => string): Promise<TruthTable> {
+  const { plan } = source;
+  const nodes = await readNodes(artifact("nodes.parquet"));
+  const size = plan.prompts.length * nodes.length;
+  const table = {
+    nodes,
+    prompts: plan.prompts.length,
+    metricClean: new Float64Array(plan.prompts.length).fill(Number.NaN),
+    metricCorrupted: new Float64Array(plan.prompts.length).fill(Number.NaN),
+    metricPatched: new Float64Array(size).fill(Number.NaN),
+    present: new Uint8Array(size),
+    scores: new Map<string, Float64Array>(),
+  };
+  for (const { id, task } of plan.stages) {
+    if (task.kind !== "truth" || task.floor) continue;
+    await forEachRecord(source, id, (shard, payload) => {
+      addTruth(plan, table, shard, payload);
+    });
+  }
+  for (const { name } of plan.sweep.scores) {
+    const values = new Float64Array(size);
+    const lookup = nodeLookup(plan, nodes);
+    await forEachRecord(source, `scores-${name}`, (shard, payload) => {
+      addScores(plan, shard, decodeScores(payload), lookup, nodes.length, values);
+    });
+    table.scores.set(name, values);
+  }
+  return table;
+}
+
+/** True effect of node `n` on prompt `p`. */
+export function effectAt({ nodes, metricClean, metricPatched }: TruthTable, p: number, n: number): number {
+  return must(metricPatched[p * nodes.length + n], "patched metric") - must(metricClean[p], "clean metric");
+}
+
+/** Which slots a record holds, and which of them hold nodes. */
+export function listedSlots(shard: Shard, nodeCount: number): { start: number; end: number; width: number } {
+  const [start, end] = must(shard.slots, "slots");
+  return { start, end: Math.min(end, nodeCount), width: end - start };
+}
+
+function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Array): void {
+  const { start, end, width } = listedSlots(shard, table.nodes.length);
+  if (start >= end) return;
+  const { metricClean, metricCorrupted, metricPatched } = decodeTruth(payload);
+  shard.prompts.forEach((prompt, row) => {
+    table.metricClean[prompt] = must(metricClean[row], "metric");
+    table.metricCorrupted[prompt] = must(metricCorrupted[row], "metric");
+    const length = lengthOf(plan, prompt);
+    for (let n = start; n < end; n++) {
+      if (must(table.nodes[n], "node").position >= length) continue;
+      const cell = prompt * table.nodes.length + n;
+      table.metricPatched[cell] = must(metricPatched[row * width + n - start], "patched metric");
+      table.present[cell] = 1;
+    }
+  });
+}
+
+/** For each score array, the rows of the node list that read each of its indexes. */
+type NodeLookup = ReadonlyMap<string, ReadonlyMap<number, readonly number[]>>;
+
+/** Index into a prompt's score array: features `position * F + feature`, errors and sites `position`, heads `position * H + head`. */
+function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
+  const lookup = new Map<string, Map<number, number[]>>();
+  const longest = plan.prompts.reduce((most, { clean }) => Math.max(most, clean.length), 0);
+  nodes.forEach((node, n) => {
+    const hook = nodeHook(node, node.kind);
+    const rows = lookup.get(hook) ?? new Map<number, number[]>();
+    lookup.set(hook, rows);
+    const positions = node.position === GLOBAL_POSITION ? Array.from({ length: longest }, (_, t) => t) : [node.position];
+    for (const position of positions) {
+      const index = scoreIndex(plan, node, position);
+      const list = rows.get(index);
+      if (list === undefined) rows.set(index, [n]);
+      else list.push(n);
+    }
+  });
+  return lookup;
+}
+
+function scoreIndex(plan: Plan, node: Node, position: number): number {
+  if (node.kind === "head") return position * plan.shape.nHeads + node.head;
+  if (node.kind !== "feature") return position;
+  const sae = plan.saes.find(({ site, layer }) => site === node.site && layer === node.layer);
+  return position * must(sae, "SAE").dSae + node.feature;
+}
+
+/** Adds each prompt's scores to the nodes that read them: a node at all positions at once gets the sum over positions. */
+function addScores(plan: Plan, shard: Shard, scores: ScoresResult, lookup: NodeLookup, nodeCount: number, values: Float64Array): void {
+  const give = (hook: string, prompt: number, index: number, score: number): void => {
+    for (const n of lookup.get(hook)?.get(index) ?? []) {
+      const cell = prompt * nodeCount + n;
+      values[cell] = must(values[cell], "score") + score;
+    }
+  };
+  for (const sae of plan.saes) {
+    const rows = scores.features.get(siteHook(sae));
+    const hook = nodeHook(sae, "feature");
+    if (rows === undefined || !lookup.has(hook)) continue;
+    shard.prompts.forEach((prompt, p) => {
+      for (let i = must(rows.pointer[p], "pointer"); i < must(rows.pointer[p + 1], "pointer"); i++) {
+        give(hook, prompt, must(rows.index[i], "index"), must(rows.value[i], "value"));
+      }
+    });
+  }
+  const dense = (tail: string, arrays: ReadonlyMap<string, Float32Array>): void => {
+    for (const [site, array] of arrays) {
+      const perPrompt = array.length / shard.prompts.length;
+      if (!lookup.has(site + tail)) continue;
+      array.forEach((score, i) => {
+        give(site + tail, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
+      });
+    }
+  };
+  dense(".hook_sae_error", scores.errors);
+  dense("", scores.sites);
+  dense(".heads", scores.heads);
+}
