@@ -58,7 +58,7 @@ export function dtypeOf(values: NumericArray): Dtype {
 /** Decodes little-endian bytes into a typed array of its own; F16 and BF16 become float32. */
 export function decodeArray(bytes: Uint8Array, dtype: Dtype): NumericArray {
   if (dtype === "F16" || dtype === "BF16") return halvesToFloats(bytes, dtype);
-  const { buffer } = bytes.slice(); // A copy starts at offset 0, which every element type accepts.
+  const { buffer } = new Uint8Array(bytes); // A copy (a Buffer's slice is none) starts at offset 0, which every element type accepts.
   switch (dtype) {
     case "F64":
       return new Float64Array(buffer);
