@@ -1,0 +1,128 @@
+/**
+ * @file Grouped-query attention on flat rows, in pieces that activation patching can call with fewer query rows than keys.
+ *
+ * 1. {@link projectQkv}: queries, keys and values of any rows, each at its own position (rope applied).
+ * 2. {@link attentionMask}: causal and sliding-window mask from query positions.
+ * 3. {@link attentionCore}: pattern and weighted values of one group of prompts that share query positions.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import { assert } from "../base/assert.js";
+import type { ModelConfig } from "../weights/model-config.js";
+import type { BackwardRules } from "./backward-rules.js";
+import { rmsNorm } from "./rms-norm.js";
+import { applyRope, type Rope } from "./rope.js";
+import { softCap } from "./soft-cap.js";
+import { shapeOf } from "./tensor-shape.js";
+
+/** Weights of one attention block; matrices are `[in, out]`. */
+export interface AttentionWeights {
+  /** `1 + w` of input_layernorm. */
+  readonly inputGain_D: Tensor;
+  readonly query_DZ: Tensor;
+  readonly key_DJ: Tensor;
+  readonly value_DJ: Tensor;
+  readonly output_ZD: Tensor;
+  /** `1 + w` of post_attention_layernorm. */
+  readonly postAttentionGain_D: Tensor;
+}
+
+/** Queries, keys and values of flat rows; J = kv heads x head width. */
+export interface Qkv {
+  readonly q_RZ: Tensor;
+  readonly k_RJ: Tensor;
+  readonly v_RJ: Tensor;
+}
+
+/** Queries, keys and values of the rows of the residual stream, with rope applied. Owner: caller. */
+export function projectQkv(
+  config: ModelConfig,
+  weights: AttentionWeights,
+  resid_RD: Tensor,
+  rope: Rope,
+  rules: BackwardRules,
+): Qkv {
+  const x_RD = rmsNorm(resid_RD, weights.inputGain_D, config.rmsEps, rules) as Tensor2D;
+  return {
+    q_RZ: applyRope(tf.matMul(x_RD, weights.query_DZ), rope),
+    k_RJ: applyRope(tf.matMul(x_RD, weights.key_DJ), rope),
+    v_RJ: tf.matMul(x_RD, weights.value_DJ),
+  };
+}
+
+/** What is added to a masked score: its softmax weight is exactly 0. */
+const MASKED = -1e30;
+
+/**
+ * Additive mask `[1, G x T, S]` of queries at `queryPositions` against keys at positions 0..keyCount-1; G = query heads
+ * for each kv head. A query sees itself and what came before; with a sliding window only the latest `slidingWindow` keys.
+ *
+ * Owner: caller.
+ */
+export function attentionMask(
+  config: ModelConfig,
+  kind: "sliding" | "full",
+  queryPositions: readonly number[],
+  keyCount: number,
+): Tensor {
+  const window = kind === "sliding" ? config.slidingWindow : Number.POSITIVE_INFINITY;
+  const G = config.nHeads / config.nKvHeads;
+  const T = queryPositions.length;
+  const mask = new Float32Array(G * T * keyCount);
+  for (let g = 0; g < G; g++)
+    for (const [t, position] of queryPositions.entries())
+      for (let s = 0; s < keyCount; s++)
+        if (s > position || s <= position - window) mask[(g * T + t) * keyCount + s] = MASKED;
+  return tf.tensor3d(mask, [1, G * T, keyCount]);
+}
+
+/**
+ * `softmax(softcap(q k^T * scalar^-0.5) + mask) v` for a group of `batch` prompts, each with T query rows and S keys.
+ *
+ * Query head n reads kv head floor(n / G): heads are laid out as `[batch x K, G x T, H]`, so keys are never repeated.
+ * The soft-cap comes before the mask. Source: REFERENCE 1.
+ *
+ * @param q_RZ `[batch x T, N x H]`, row `b * T + t`.
+ * @param k_UJ `[batch x S, K x H]`, keys of positions 0..S-1.
+ * @param v_UJ the same for values.
+ * @param mask from {@link attentionMask} with T query positions and S keys.
+ * @returns z `[batch x T, N x H]`, heads side by side: site `attn_z`. Owner: caller.
+ */
+export function attentionCore(
+  config: ModelConfig,
+  {
+    q_RZ,
+    k_UJ,
+    v_UJ,
+    batch,
+  }: { readonly q_RZ: Tensor; readonly k_UJ: Tensor; readonly v_UJ: Tensor; readonly batch: number },
+  mask: Tensor,
+  rules: BackwardRules,
+): Tensor {
+  const { nHeads: N, nKvHeads: K, headDim: H } = config;
+  const G = N / K;
+  const T = shapeOf(q_RZ, "RZ")[0] / batch;
+  const S = shapeOf(k_UJ, "UJ")[0] / batch;
+  assert(
+    mask.shape[1] === G * T && mask.shape[2] === S,
+    `mask [${mask.shape.join(", ")}] against ${String(T)} queries, ${String(S)} keys`,
+  );
+  const q = tf.reshape(tf.transpose(tf.reshape(q_RZ, [batch, T, N, H]), [0, 2, 1, 3]), [batch * K, G * T, H]);
+  const kT = tf.reshape(tf.transpose(tf.reshape(k_UJ, [batch, S, K, H]), [0, 2, 3, 1]), [batch * K, H, S]);
+  const v = tf.reshape(tf.transpose(tf.reshape(v_UJ, [batch, S, K, H]), [0, 2, 1, 3]), [batch * K, S, H]);
+  const scores = softCap(tf.mul(tf.matMul(q, kT), config.queryPreAttnScalar ** -0.5), config.attnSoftcap, rules);
+  const pattern = rules.pattern(tf.softmax(tf.add(scores, mask)));
+  const z = tf.reshape(tf.matMul(pattern, v), [batch, N, T, H]);
+  return tf.reshape(tf.transpose(z, [0, 2, 1, 3]), [batch * T, N * H]);
+}
+
+/** `RMS(z Wo)`: exactly what attention adds to the residual stream. Owner: caller. */
+export function attentionOut(
+  config: ModelConfig,
+  weights: AttentionWeights,
+  z_RZ: Tensor,
+  rules: BackwardRules,
+): Tensor {
+  const out_RD = tf.matMul(z_RZ, weights.output_ZD);
+  return rmsNorm(out_RD, weights.postAttentionGain_D, config.rmsEps, rules);
+}

@@ -1,0 +1,72 @@
+/** @file The whole forward pass of a block of prompts, layer by layer, each layer's sites handed to a visitor. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { assert, must } from "../base/assert.js";
+import { AUTODIFF_RULES } from "./backward-rules.js";
+import { embedTokens } from "./embedding.js";
+import { attend, attendOutput, mlpOutput, wholeFrame, type Frame } from "./layer.js";
+import { lastRows, unembed } from "./unembedding.js";
+import { layerContext, type Model } from "./model.js";
+import type { Answers } from "./metric.js";
+
+/** A layer's input and its three sites. Owner: the receiver. */
+export interface LayerActivations {
+  readonly attn_z: Tensor;
+  readonly mlp_out: Tensor;
+  readonly resid_post: Tensor;
+}
+
+/** Runs one layer on whole prompts. Owner of the three tensors: caller. */
+export function runLayer(model: Model, index: number, resid_RD: Tensor, frame: Frame): LayerActivations {
+  const context = layerContext(model, index);
+  const attn_z = attend(context, resid_RD, frame);
+  const mid_RD = attendOutput(context, resid_RD, attn_z);
+  const mlp_out = mlpOutput(context, mid_RD);
+  const resid_post = tf.add(mid_RD, mlp_out);
+  mid_RD.dispose();
+  return { attn_z, mlp_out, resid_post };
+}
+
+/** Prompts of one length as flat token ids, row `b * T + t`. */
+export function flatIds(prompts: readonly (readonly number[])[]): {
+  readonly ids: Int32Array;
+  readonly batch: number;
+  readonly T: number;
+} {
+  const T = must(prompts[0], "prompt").length;
+  assert(
+    prompts.every((ids) => ids.length === T),
+    "prompts of one block have one length",
+  );
+  return { ids: Int32Array.from(prompts.flat()), batch: prompts.length, T };
+}
+
+/** Embeds prompts of one length and makes their frame. Owner of both: caller. */
+export async function startBlock(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+): Promise<{ readonly resid_RD: Tensor; readonly frame: Frame }> {
+  const { ids, batch, T } = flatIds(prompts);
+  const resid_RD = await embedTokens(model.embedding, ids, model.config.dModel);
+  return { resid_RD, frame: wholeFrame(model.config, batch, T) };
+}
+
+/** Last residual stream of the prompts, `[R, D]`. Owner: caller. */
+export async function forward(model: Model, prompts: readonly (readonly number[])[]): Promise<Tensor> {
+  const { resid_RD, frame } = await startBlock(model, prompts);
+  let current = resid_RD;
+  for (let layer = 0; layer < model.layers.length; layer++) {
+    const { attn_z, mlp_out, resid_post } = runLayer(model, layer, current, frame);
+    tf.dispose([attn_z, mlp_out, current]);
+    current = resid_post;
+  }
+  frame.dispose();
+  return current;
+}
+
+/** Logits of the answer tokens at the last position of each prompt, `[B, A]`. Owner: caller. */
+export function answerLogits(model: Model, resid_RD: Tensor, batch: number, answers: Answers): Tensor {
+  return tf.tidy(() =>
+    unembed(model.config, model.finalGain_D, lastRows(resid_RD, batch), answers.unembed_DA, AUTODIFF_RULES),
+  );
+}

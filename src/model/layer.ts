@@ -1,0 +1,79 @@
+/**
+ * @file One layer of Gemma-2, in the pieces between which its sites lie.
+ *
+ * 1. `z = attend(h)`                 site attn_z
+ * 2. `mid = attendOutput(h, z)`      h + RMS(z Wo)
+ * 3. `m = mlpOut(mid)`               site mlp_out
+ * 4. `post = mid + m`                site resid_post
+ *
+ * Everything acts on flat rows `[B x T, D]`; only attention knows prompts and positions, through a {@link Frame}.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { ModelConfig } from "../weights/model-config.js";
+import { attentionCore, attentionMask, attentionOut, projectQkv, type AttentionWeights } from "./attention.js";
+import type { BackwardRules } from "./backward-rules.js";
+import { mlpOut, type MlpWeights } from "./mlp.js";
+import { ropeTables, type Rope } from "./rope.js";
+
+/** Weights of one layer. */
+export interface LayerWeights extends AttentionWeights, MlpWeights {}
+
+/** What attention needs to know of a block: `batch` prompts of T tokens, all positions. */
+export interface Frame {
+  readonly batch: number;
+  readonly T: number;
+  readonly rope: Rope;
+  readonly masks: { readonly full: Tensor; readonly sliding: Tensor };
+  dispose(): void;
+}
+
+/** The frame of `batch` whole prompts of `T` tokens. Owner: caller. */
+export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame {
+  const positions = Array.from({ length: T }, (_, t) => t);
+  const rope = ropeTables(
+    config,
+    Array.from({ length: batch * T }, (_, row) => row % T),
+  );
+  const full = attentionMask(config, "full", positions, T);
+  const sliding = attentionMask(config, "sliding", positions, T);
+  const dispose = (): void => {
+    rope.dispose();
+    tf.dispose([full, sliding]);
+  };
+  return { batch, T, rope, masks: { full, sliding }, dispose };
+}
+
+/** What every piece of layer `index` needs. */
+export interface LayerContext {
+  readonly config: ModelConfig;
+  readonly weights: LayerWeights;
+  readonly kind: "sliding" | "full";
+  readonly rules: BackwardRules;
+}
+
+/** Concatenated heads before o_proj, `[R, Z]`, of whole prompts. Owner: caller. */
+export function attend({ config, weights, kind, rules }: LayerContext, resid_RD: Tensor, frame: Frame): Tensor {
+  return tf.tidy(() => {
+    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.rope, rules);
+    return attentionCore(config, { q_RZ, k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch }, frame.masks[kind], rules);
+  });
+}
+
+/** Residual stream between attention and MLP, `[R, D]`. Owner: caller. */
+export function attendOutput({ config, weights, rules }: LayerContext, resid_RD: Tensor, z_RZ: Tensor): Tensor {
+  return tf.tidy(() => tf.add(resid_RD, attentionOut(config, weights, z_RZ, rules)));
+}
+
+/** What the MLP adds, `[R, D]`. Owner: caller. */
+export function mlpOutput({ config, weights, rules }: LayerContext, mid_RD: Tensor): Tensor {
+  return tf.tidy(() => mlpOut(config, weights, mid_RD, rules));
+}
+
+/** The layer's output from its input and its `z`, `[R, D]`. Owner: caller. */
+export function afterAttention(context: LayerContext, resid_RD: Tensor, z_RZ: Tensor): Tensor {
+  return tf.tidy(() => {
+    const mid_RD = attendOutput(context, resid_RD, z_RZ);
+    return tf.add(mid_RD, mlpOutput(context, mid_RD));
+  });
+}

@@ -1,0 +1,20 @@
+/** @file Root-mean-square norm. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { BackwardRules } from "./backward-rules.js";
+import { shapeOf } from "./tensor-shape.js";
+
+/**
+ * `x * rsqrt(mean(x^2) + eps) * (1 + w)` over the last axis, float32.
+ *
+ * Source: Zhang and Sennrich 2019; Gemma-2's form with `1 + w` (REFERENCE 1).
+ *
+ * @param x_RD rows.
+ * @param gain_D `1 + w`: the one is added when weights are loaded.
+ * @returns `[R, D]`. Owner: caller.
+ */
+export function rmsNorm(x_RD: Tensor, gain_D: Tensor, eps: number, rules: BackwardRules): Tensor {
+  shapeOf(x_RD, "RD");
+  const scale_R1 = rules.normScale(tf.rsqrt(tf.add(tf.mean(tf.square(x_RD), -1, true), eps)));
+  return tf.mul(tf.mul(x_RD, scale_R1), gain_D);
+}

@@ -1,0 +1,77 @@
+/** @file Rotary position embedding, rotate-half form (first half against second half, not interleaved). */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { ModelConfig } from "../weights/model-config.js";
+import { shapeOf } from "./tensor-shape.js";
+
+/** Rotation of a list of flat rows. Owner: whoever called {@link ropeTables}. */
+export interface Rope {
+  readonly cos_R1H: Tensor;
+  readonly sin_R1H: Tensor;
+  /** Constant of the rotation: `x @ rotate` is rotate_half(x), exact in any dtype. */
+  readonly rotate_HH: Tensor;
+  dispose(): void;
+}
+
+/**
+ * Tables for rows at the given positions; `positions[r]` is row r's.
+ *
+ * Angles are computed in float64 and rounded once.
+ * Source: Su et al., arXiv 2104.09864, eq. 34; theta over the full head width (REFERENCE 1).
+ */
+export function ropeTables(config: ModelConfig, positions: ArrayLike<number>): Rope {
+  const H = config.headDim;
+  const half = H / 2;
+  const rows = positions.length;
+  const cos = new Float32Array(rows * H);
+  const sin = new Float32Array(rows * H);
+  for (let i = 0; i < H; i++) {
+    const frequency = config.ropeTheta ** (-(2 * (i % half)) / H);
+    for (let r = 0; r < rows; r++) {
+      const angle = Number(positions[r]) * frequency;
+      cos[r * H + i] = Math.cos(angle);
+      sin[r * H + i] = Math.sin(angle);
+    }
+  }
+  const cos_R1H = tf.tensor3d(cos, [rows, 1, H]);
+  const sin_R1H = tf.tensor3d(sin, [rows, 1, H]);
+  const rotate_HH = tf.tensor2d(rotateHalf(H), [H, H]);
+  return {
+    cos_R1H,
+    sin_R1H,
+    rotate_HH,
+    dispose: () => {
+      tf.dispose([cos_R1H, sin_R1H, rotate_HH]);
+    },
+  };
+}
+
+/** Matrix of `(x1, x2) -> (-x2, x1)` for row vectors. */
+function rotateHalf(H: number): Float32Array {
+  const half = H / 2;
+  const matrix = new Float32Array(H * H);
+  for (let i = 0; i < half; i++) {
+    matrix[(i + half) * H + i] = -1;
+    matrix[i * H + i + half] = 1;
+  }
+  return matrix;
+}
+
+/**
+ * `x cos + rotate_half(x) sin` for every head of every row.
+ *
+ * @param x_RZ `[R, heads x H]`, heads side by side.
+ * @returns the same shape. Owner: caller.
+ */
+export function applyRope(x_RZ: Tensor, rope: Rope): Tensor {
+  const [R, Z] = shapeOf(x_RZ, "RZ");
+  const [, H] = shapeOf(rope.rotate_HH, "HH");
+  const heads = Z / H;
+  const rotated_RNH = tf.reshape(tf.matMul(tf.reshape(x_RZ, [R * heads, H]), rope.rotate_HH as tf.Tensor2D), [
+    R,
+    heads,
+    H,
+  ]);
+  const turned_RNH = tf.add(tf.mul(tf.reshape(x_RZ, [R, heads, H]), rope.cos_R1H), tf.mul(rotated_RNH, rope.sin_R1H));
+  return tf.reshape(turned_RNH, [R, Z]);
+}
