@@ -1,0 +1,121 @@
+/** @file The noise floor: how well true effects agree with themselves, over prompts and over arithmetic. */
+import { assert } from "../base/assert.js";
+import { createRng } from "../base/rng.js";
+import { nodeMeans, quantileSorted, type PromptMatrix } from "./bootstrap.js";
+import { pearson, spearman } from "./correlation.js";
+
+/** Mean over random splits and the range that holds 95 % of them; null where undefined. */
+export interface SplitRange {
+  readonly value: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+/** Correlation of node means between random halves of the prompts. */
+export interface SplitHalf {
+  /** Nodes whose mean is not zero in all prompts together. */
+  readonly n: number;
+  readonly prompts: number;
+  readonly splits: number;
+  readonly pearson: SplitRange;
+  readonly spearman: SplitRange;
+  /** {@link SplitHalf.pearson} stepped up to the full number of prompts. */
+  readonly spearman_brown: SplitRange;
+}
+
+/** Splits where nothing else is asked for. */
+export const DEFAULT_SPLITS = 200;
+
+/**
+ * Splits the prompts in random halves again and again (one prompt sits out where their number is odd) and correlates the
+ * halves' node means. Source: Spearman 1910, Brown 1910.
+ */
+export function splitHalfReliability(effects: PromptMatrix, seed: number, splits = DEFAULT_SPLITS): SplitHalf {
+  const rng = createRng(seed, "split halves", effects.prompts);
+  const half = Math.floor(effects.prompts / 2);
+  const prompts = Array.from({ length: effects.prompts }, (_, p) => p);
+  const pearsons = new Float64Array(half < 1 ? 0 : splits);
+  const spearmans = new Float64Array(pearsons.length);
+  for (let split = 0; split < pearsons.length; split++) {
+    const order = rng.shuffle(prompts);
+    const [a, b] = commonMeans(
+      nodeMeans(effects, drawn(order.slice(0, half), effects.prompts)),
+      nodeMeans(effects, drawn(order.slice(half, 2 * half), effects.prompts)),
+    );
+    pearsons[split] = pearson(a, b);
+    spearmans[split] = spearman(a, b);
+  }
+  const range = rangeOf(pearsons);
+  return {
+    n: nodeMeans(effects, null).filter((mean) => mean !== 0 && !Number.isNaN(mean)).length,
+    prompts: effects.prompts,
+    splits: pearsons.length,
+    pearson: range,
+    spearman: rangeOf(spearmans),
+    spearman_brown: { value: stepUp(range.value), low: stepUp(range.low), high: stepUp(range.high) },
+  };
+}
+
+function drawn(chosen: readonly number[], prompts: number): Uint32Array {
+  const times = new Uint32Array(prompts);
+  for (const p of chosen) times[p] = 1;
+  return times;
+}
+
+/** Means of the nodes that both halves have and that are not zero in both. */
+function commonMeans(a: Float64Array, b: Float64Array): [Float64Array, Float64Array] {
+  const kept = (_: number, node: number): boolean =>
+    !Number.isNaN(a[node]) && !Number.isNaN(b[node]) && (a[node] !== 0 || b[node] !== 0);
+  return [a.filter(kept), b.filter(kept)];
+}
+
+function rangeOf(values: Float64Array): SplitRange {
+  const sorted = values.filter(Number.isFinite).sort();
+  if (sorted.length === 0 || sorted.length < values.length / 2) return { value: null, low: null, high: null };
+  return {
+    value: sorted.reduce((sum, one) => sum + one, 0) / sorted.length,
+    low: quantileSorted(sorted, 0.025),
+    high: quantileSorted(sorted, 0.975),
+  };
+}
+
+/** Reliability of twice as many prompts. Source: Spearman-Brown. Undefined at and below -1/3, where it leaves [-1, 1]. */
+function stepUp(r: number | null): number | null {
+  return r === null || r <= -1 / 3 ? null : (2 * r) / (1 + r);
+}
+
+/** Agreement of the same effects computed twice, with different block shapes. */
+export interface NumericFloor {
+  /** Node-prompt pairs compared. */
+  readonly n: number;
+  readonly max_abs_difference: number;
+  /** Largest difference as a share of the larger of the two magnitudes; 0 where both are 0. */
+  readonly max_relative_difference: number;
+  /** Largest magnitude, to hold the absolute difference against. */
+  readonly max_abs_effect: number;
+  /** Null where undefined. */
+  readonly pearson: number | null;
+}
+
+/** Compares two computations of the same effects, `[n]` each. */
+export function numericFloor(a: Float64Array, b: Float64Array): NumericFloor {
+  assert(a.length === b.length, "the two computations differ in length");
+  let maxDifference = 0;
+  let maxRelative = 0;
+  let maxEffect = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs((a[i] as number) - (b[i] as number));
+    const size = Math.max(Math.abs(a[i] as number), Math.abs(b[i] as number));
+    maxDifference = Math.max(maxDifference, difference);
+    maxEffect = Math.max(maxEffect, size);
+    if (size > 0) maxRelative = Math.max(maxRelative, difference / size);
+  }
+  const r = pearson(a, b);
+  return {
+    n: a.length,
+    max_abs_difference: maxDifference,
+    max_relative_difference: maxRelative,
+    max_abs_effect: maxEffect,
+    pearson: Number.isNaN(r) ? null : r,
+  };
+}
