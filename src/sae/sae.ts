@@ -1,0 +1,61 @@
+/** @file JumpReLU sparse autoencoders: encode, decode, error. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { assert } from "../base/assert.js";
+import { shapeOf } from "../model/tensor-shape.js";
+import type { SaeWeights } from "../weights/sae-folder.js";
+
+/** An SAE on the device. Owner of the tensors: whoever loaded it, through `dispose`. D is the width of its site. */
+export interface Sae {
+  readonly dIn: number;
+  readonly dSae: number;
+  readonly W_enc_DF: Tensor;
+  readonly W_dec_FD: Tensor;
+  readonly b_enc_F: Tensor;
+  readonly b_dec_D: Tensor;
+  /** `max(threshold, 0)`: a feature fires where its pre-activation is above. */
+  readonly gate_F: Tensor;
+  dispose(): void;
+}
+
+/** Moves an SAE to the device. */
+export function loadSae(weights: SaeWeights): Sae {
+  const { dIn, dSae } = weights;
+  const W_enc_DF = tf.tensor2d(weights.W_enc, [dIn, dSae]);
+  const W_dec_FD = tf.tensor2d(weights.W_dec, [dSae, dIn]);
+  const b_enc_F = tf.tensor1d(weights.b_enc);
+  const b_dec_D = tf.tensor1d(weights.b_dec);
+  const gate_F = tf.tensor1d(weights.threshold.map((threshold) => Math.max(threshold, 0)));
+  const dispose = (): void => {
+    tf.dispose([W_enc_DF, W_dec_FD, b_enc_F, b_dec_D, gate_F]);
+  };
+  return { dIn, dSae, W_enc_DF, W_dec_FD, b_enc_F, b_dec_D, gate_F, dispose };
+}
+
+/**
+ * `f = pre * 1[pre > threshold] * 1[pre > 0]` with `pre = x W_enc + b_enc`: b_dec is not subtracted and x is not scaled.
+ *
+ * A feature that does not fire is 0 or -0.
+ * Source: Rajamanoharan et al., arXiv 2407.14435, eq. 1 and 2; Gemma Scope, arXiv 2408.05147 (REFERENCE 2).
+ *
+ * @param x_RD activation of the SAE's site.
+ * @returns features `[R, F]`. Owner: caller.
+ */
+export function encode(sae: Sae, x_RD: Tensor): Tensor {
+  return tf.tidy(() => {
+    const [, D] = shapeOf(x_RD, "RD");
+    assert(D === sae.dIn, `an SAE of width ${String(sae.dIn)} on an activation of width ${String(D)}`);
+    const pre_RF = tf.add(tf.matMul(x_RD, sae.W_enc_DF), sae.b_enc_F);
+    return tf.mul(pre_RF, tf.cast(tf.greater(pre_RF, sae.gate_F), "float32"));
+  });
+}
+
+/** `xhat = f W_dec + b_dec`, `[R, D]`. Owner: caller. */
+export function decode(sae: Sae, f_RF: Tensor): Tensor {
+  return tf.tidy(() => tf.add(tf.matMul(f_RF, sae.W_dec_FD), sae.b_dec_D));
+}
+
+/** The error node's activation `e = x - decode(f)`, `[R, D]`. Owner: caller. */
+export function errorOf(sae: Sae, x_RD: Tensor, f_RF: Tensor): Tensor {
+  return tf.tidy(() => tf.sub(x_RD, decode(sae, f_RF)));
+}
