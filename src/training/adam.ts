@@ -1,0 +1,55 @@
+/** @file Adam, and the learning-rate schedule that every training run here uses. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor, Variable } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+
+/** Decay rates and the stabiliser. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1. */
+export interface AdamOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+/** Adam's state over a fixed set of variables. Owner: whoever made it. */
+export interface Adam {
+  /** One step. Gradients are keyed as the variables are; they stay the caller's. */
+  apply(gradients: ReadonlyMap<string, Tensor>, learningRate: number): void;
+  dispose(): void;
+}
+
+/** Makes an optimiser for the variables. */
+export function createAdam(variables: ReadonlyMap<string, Variable>, options: AdamOptions): Adam {
+  const { beta1, beta2, epsilon } = options;
+  const zeros = (): Map<string, Variable> =>
+    new Map([...variables].map(([name, { shape }]) => [name, tf.variable(tf.zeros(shape), false)]));
+  const [first, second] = [zeros(), zeros()];
+  let steps = 0;
+  const apply = (gradients: ReadonlyMap<string, Tensor>, learningRate: number): void => {
+    steps++;
+    const rate = (learningRate * Math.sqrt(1 - beta2 ** steps)) / (1 - beta1 ** steps);
+    const scaledEpsilon = epsilon * Math.sqrt(1 - beta2 ** steps);
+    tf.tidy(() => {
+      for (const [name, variable] of variables) {
+        const gradient = must(gradients.get(name), `gradient of ${name}`);
+        const [m, v] = [must(first.get(name), name), must(second.get(name), name)];
+        m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1)));
+        v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2)));
+        variable.assign(tf.sub(variable, tf.mul(tf.div(m, tf.add(tf.sqrt(v), scaledEpsilon)), rate)));
+      }
+    });
+  };
+  return {
+    apply,
+    dispose: () => {
+      for (const moment of [...first.values(), ...second.values()]) moment.dispose();
+    },
+  };
+}
+
+/** Linear warm-up to `peak`, then half a cosine down to 0 at the last step; `step` counts from 0. */
+export function learningRateAt(step: number, schedule: { peak: number; warmUpSteps: number; steps: number }): number {
+  const { peak, warmUpSteps, steps } = schedule;
+  if (step < warmUpSteps) return (peak * (step + 1)) / warmUpSteps;
+  const done = (step - warmUpSteps) / Math.max(1, steps - warmUpSteps);
+  return (peak * (1 + Math.cos(Math.PI * done))) / 2;
+}
