@@ -25,5 +25,9 @@ export function blocksFor(config: ModelConfig, longest: number, dSae: number, bl
   const perTruthRow = longest * FLOAT32_BYTES * layer;
   const perCircuitRow = longest * FLOAT32_BYTES * (layer + 4 * dSae);
   const fit = (per: number, most: number): number => Math.max(1, Math.min(most, Math.floor(bytes / per)));
-  return { prompts: fit(perPrompt, MAX_PROMPTS), truthRows: fit(perTruthRow, MAX_ROWS), circuitRows: fit(perCircuitRow, MAX_ROWS) };
+  return {
+    prompts: fit(perPrompt, MAX_PROMPTS),
+    truthRows: fit(perTruthRow, MAX_ROWS),
+    circuitRows: fit(perCircuitRow, MAX_ROWS),
+  };
 }

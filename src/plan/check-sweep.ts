@@ -29,44 +29,70 @@ type CheckedSweep = SweepSource["sweep"];
 function checkNames({ scores, truth, circuits, experiments }: CheckedSweep, fault: Fault): void {
   const names = scores.map(({ name }) => name);
   names.forEach((name, i) => {
-    if (names.indexOf(name) !== i) throw fault(["scores", i, "name"], `the name ${name} is used twice; scores need different names`);
-    if (RESERVED.has(name)) throw fault(["scores", i, "name"], `${name} is a column of truth.parquet already; choose another name`);
+    if (names.indexOf(name) !== i)
+      throw fault(["scores", i, "name"], `the name ${name} is used twice; scores need different names`);
+    if (RESERVED.has(name))
+      throw fault(["scores", i, "name"], `${name} is a column of truth.parquet already; choose another name`);
   });
   const known = names.length === 0 ? "there are none" : `there are: ${names.join(", ")}`;
   const features = truth?.features;
   if (features !== undefined && features !== "all" && !Array.isArray(features) && !names.includes(features.by)) {
-    throw fault(["truth", "features", "by"], `no scores are called ${features.by} (${known}); add them under \`scores\``);
+    throw fault(
+      ["truth", "features", "by"],
+      `no scores are called ${features.by} (${known}); add them under \`scores\``,
+    );
   }
   if (circuits !== undefined && !names.includes(circuits.scores)) {
-    throw fault(["circuits", "scores"], `no scores are called ${circuits.scores} (${known}); add them under \`scores\``);
+    throw fault(
+      ["circuits", "scores"],
+      `no scores are called ${circuits.scores} (${known}); add them under \`scores\``,
+    );
   }
   experiments.forEach(({ name, threshold }, i) => {
-    if (experiments.findIndex((one) => one.name === name) !== i) throw fault(["experiments", i, "name"], `the name ${name} is used twice`);
-    if (threshold !== null && names.length === 0) throw fault(["experiments", i, "threshold"], "a threshold needs scores; add some under `scores`");
+    if (experiments.findIndex((one) => one.name === name) !== i)
+      throw fault(["experiments", i, "name"], `the name ${name} is used twice`);
+    if (threshold !== null && names.length === 0)
+      throw fault(["experiments", i, "threshold"], "a threshold needs scores; add some under `scores`");
   });
 }
 
 const RESERVED = new Set([
   ...["hook", "kind", "site", "layer", "position", "feature", "head", "global", "prompt", "n", "effect", "effect_sem"],
-  ...["metric_clean", "metric_corrupted", "metric_patched", "normalised", "normalised_mean", "stratum", "inclusion_probability"],
+  ...[
+    "metric_clean",
+    "metric_corrupted",
+    "metric_patched",
+    "normalised",
+    "normalised_mean",
+    "stratum",
+    "inclusion_probability",
+  ],
 ]);
 
 function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }: SweepContext): void {
   if (paired) return;
   const plain = "a plain dataset (prompt, true_answer, false_answer) has no corrupted prompts";
   scores.forEach(({ method }, i) => {
-    if (method !== "zero") throw fault(["scores", i, "method"], `${plain}, which ${method} needs; use method zero, or a dataset of pairs`);
+    if (method !== "zero")
+      throw fault(["scores", i, "method"], `${plain}, which ${method} needs; use method zero, or a dataset of pairs`);
   });
   if (truth !== undefined) throw fault(["truth"], `${plain}, which true patching needs; use a dataset of pairs`);
 }
 
-function checkSaes({ means, truth, circuits, experiments, saes }: CheckedSweep, fault: Fault, context: SweepContext): void {
+function checkSaes(
+  { means, truth, circuits, experiments, saes }: CheckedSweep,
+  fault: Fault,
+  context: SweepContext,
+): void {
   if (saes !== "none" && context.saes.length > 0) return;
   const why = "needs SAEs, and the sweep has none; set `saes: { path: ... }`";
   if (means) throw fault(["means"], `means ${why}`);
-  if (truth?.errors !== undefined) throw fault(["truth", "errors"], `patching of error nodes ${why}, or patch \`whole_sites\``);
-  if (truth?.features !== undefined) throw fault(["truth", "features"], `patching of feature nodes ${why}, or patch \`whole_sites\``);
-  if (circuits !== undefined) throw fault(["circuits"], `circuit evaluation ${why} (circuits of whole sites are not built yet)`);
+  if (truth?.errors !== undefined)
+    throw fault(["truth", "errors"], `patching of error nodes ${why}, or patch \`whole_sites\``);
+  if (truth?.features !== undefined)
+    throw fault(["truth", "features"], `patching of feature nodes ${why}, or patch \`whole_sites\``);
+  if (circuits !== undefined)
+    throw fault(["circuits"], `circuit evaluation ${why} (circuits of whole sites are not built yet)`);
   if (experiments.length > 0) throw fault(["experiments", 0], `a custom configuration ${why}`);
 }
 
@@ -80,13 +106,17 @@ function checkTruth({ truth }: CheckedSweep, fault: Fault, context: SweepContext
     if (part !== undefined && part.layers !== "all") {
       part.layers.forEach((layer, i) => {
         if (layer >= context.shape.nLayers) {
-          throw fault(["truth", key, "layers", i], `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`);
+          throw fault(
+            ["truth", key, "layers", i],
+            `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
+          );
         }
       });
     }
   }
   truth.positions.forEach((position, i) => {
-    if (typeof position === "number") checkPosition(position, context, (message) => fault(["truth", "positions", i], message));
+    if (typeof position === "number")
+      checkPosition(position, context, (message) => fault(["truth", "positions", i], message));
   });
   if (Array.isArray(features)) {
     features.forEach(({ hook, feature }, i) => {
@@ -105,7 +135,9 @@ function checkExperiments({ experiments }: CheckedSweep, fault: Fault, context: 
         checkNodeHook(hook, context, (message) => fault(["experiments", i, part, "nodes", j], message));
       });
       for (const [hook, list] of Object.entries(features)) {
-        checkFeature(hook, list, context, (_field, message) => fault(["experiments", i, part, "features", hook], message));
+        checkFeature(hook, list, context, (_field, message) =>
+          fault(["experiments", i, part, "features", hook], message),
+        );
       }
       positions?.forEach((position, j) => {
         checkPosition(position, context, (message) => fault(["experiments", i, part, "positions", j], message));
@@ -117,7 +149,9 @@ function checkExperiments({ experiments }: CheckedSweep, fault: Fault, context: 
 function checkPosition(position: number, { lengths }: SweepContext, fault: (message: string) => Error): void {
   const longest = Math.max(...lengths);
   if (position >= longest || position < -longest) {
-    throw fault(`the kept prompts have at most ${String(longest)} tokens: positions ${String(-longest)} to ${String(longest - 1)}, got ${String(position)}`);
+    throw fault(
+      `the kept prompts have at most ${String(longest)} tokens: positions ${String(-longest)} to ${String(longest - 1)}, got ${String(position)}`,
+    );
   }
 }
 
@@ -131,9 +165,16 @@ function checkNodeHook(hook: string, context: SweepContext, fault: (message: str
   return sae;
 }
 
-function checkFeature(hook: string, list: readonly number[], context: SweepContext, fault: (field: string[], message: string) => Error): void {
+function checkFeature(
+  hook: string,
+  list: readonly number[],
+  context: SweepContext,
+  fault: (field: string[], message: string) => Error,
+): void {
   const sae = checkNodeHook(hook, context, (message) => fault(["hook"], message));
-  if (parseNodeHook(hook)?.kind !== "feature") throw fault(["hook"], `${hook} names no features; expected a hook that ends in .hook_sae_acts_post`);
+  if (parseNodeHook(hook)?.kind !== "feature")
+    throw fault(["hook"], `${hook} names no features; expected a hook that ends in .hook_sae_acts_post`);
   const beyond = list.find((feature) => feature >= sae.dSae);
-  if (beyond !== undefined) throw fault(["feature"], `the SAE at ${hook} has features 0 to ${String(sae.dSae - 1)}, got ${String(beyond)}`);
+  if (beyond !== undefined)
+    throw fault(["feature"], `the SAE at ${hook} has features 0 to ${String(sae.dSae - 1)}, got ${String(beyond)}`);
 }

@@ -39,7 +39,10 @@ export interface FeatureSample {
 }
 
 /** The chosen nodes, ordered by position, then feature. */
-export function chooseFeatures(frame: readonly Candidate[], { top, random, seed, label }: FeatureSample): ChosenFeature[] {
+export function chooseFeatures(
+  frame: readonly Candidate[],
+  { top, random, seed, label }: FeatureSample,
+): ChosenFeature[] {
   const ranked = [...frame].sort(
     (a, b) => Math.abs(b.score) - Math.abs(a.score) || a.position - b.position || a.feature - b.feature,
   );

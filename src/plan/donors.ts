@@ -7,7 +7,10 @@ import type { Prompt } from "../circuit/prompt.js";
  * For each prompt the index of its donor. Each length's prompts form one random cycle, so no prompt is its own donor.
  * @returns the donors, or the token count of a length that has one prompt only.
  */
-export function resampleDonors(prompts: readonly Prompt[], seed: number): { donors: number[] } | { loneLength: number } {
+export function resampleDonors(
+  prompts: readonly Prompt[],
+  seed: number,
+): { donors: number[] } | { loneLength: number } {
   const donors = new Array<number>(prompts.length).fill(0);
   for (const [length, members] of byLength(prompts)) {
     if (members.length < 2) return { loneLength: length };

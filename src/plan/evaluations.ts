@@ -25,13 +25,20 @@ export function thresholdsOf({ thresholds }: CircuitsSpec): number[] {
   if (!("log10" in thresholds)) return [...thresholds];
   const { count } = thresholds;
   const [first, last] = thresholds.log10;
-  return Array.from({ length: count }, (_, i) => 10 ** (count === 1 ? first : first + ((last - first) * i) / (count - 1)));
+  return Array.from(
+    { length: count },
+    (_, i) => 10 ** (count === 1 ? first : first + ((last - first) * i) / (count - 1)),
+  );
 }
 
 /** The threshold circuits: every variant at every threshold. */
 export function circuitsOf(spec: CircuitsSpec): ThresholdCircuit[] {
   return spec.variants.flatMap((variant) =>
-    thresholdsOf(spec).map((threshold, i) => ({ name: `${variant}-${String(i).padStart(2, "0")}`, variant, threshold })),
+    thresholdsOf(spec).map((threshold, i) => ({
+      name: `${variant}-${String(i).padStart(2, "0")}`,
+      variant,
+      threshold,
+    })),
   );
 }
 
@@ -43,7 +50,8 @@ export function evaluationsOf(sweep: CircuitSweep): Evaluation[] {
   const { circuits, experiments } = sweep;
   const evaluations: Evaluation[] = [{ kind: "full" }];
   const addEmpty = (ablation: Ablation, exemptEarlyLayers: boolean): void => {
-    if (emptyIndex(evaluations, ablation, exemptEarlyLayers) < 0) evaluations.push({ kind: "empty", ablation, exemptEarlyLayers });
+    if (emptyIndex(evaluations, ablation, exemptEarlyLayers) < 0)
+      evaluations.push({ kind: "empty", ablation, exemptEarlyLayers });
   };
   if (circuits !== undefined) addEmpty(circuits.ablation, circuits.exempt_early_layers);
   for (const experiment of experiments) addEmpty(experiment.ablation, false);

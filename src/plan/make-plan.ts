@@ -47,7 +47,12 @@ export async function planSweepFile(path: string, options: PlanOptions): Promise
  * @param baseFolder - relative paths in the sweep start here.
  * @throws bad_input for every fault of the sweep and its inputs; not_built for an option this version lacks.
  */
-export async function planSweep(text: string, file: string, baseFolder: string, options: PlanOptions): Promise<PlannedRun> {
+export async function planSweep(
+  text: string,
+  file: string,
+  baseFolder: string,
+  options: PlanOptions,
+): Promise<PlannedRun> {
   const source = readSweep(text, file);
   const { sweep } = source;
   const inputs = inputPaths(sweep, baseFolder);
@@ -77,12 +82,20 @@ function assemble(
   { backend, autoThreads }: PlanOptions,
 ): Plan {
   const { sweep, fault } = source;
-  const shape: ModelShape = { nLayers: config.nLayers, dModel: config.dModel, nHeads: config.nHeads, headDim: config.headDim };
+  const shape: ModelShape = {
+    nLayers: config.nLayers,
+    dModel: config.dModel,
+    nHeads: config.nHeads,
+    headDim: config.headDim,
+  };
   const saes: SaeSite[] = saeEntries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
   const lengths = [...new Set(prompts.map(({ clean }) => clean.length))].sort((a, b) => a - b);
   const longest = Math.max(...lengths);
   if (longest > config.maxPositions) {
-    throw fault(["dataset"], `a prompt has ${String(longest)} tokens, the model has ${String(config.maxPositions)} positions`);
+    throw fault(
+      ["dataset"],
+      `a prompt has ${String(longest)} tokens, the model has ${String(config.maxPositions)} positions`,
+    );
   }
   const paired = prompts.every(({ corrupted }) => corrupted !== null);
   checkSweep(source, { shape, saes, paired, lengths });
@@ -97,11 +110,24 @@ function assemble(
   const stages = stagesOf({ sweep, prompts, blocks, slots, hasSaes: saes.length > 0 });
   const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
   const donors = donorsOf(source, prompts);
-  return { version: 1, sweep: resolvedSweep(sweep), fingerprints, shape, saes, prompts, donors, engine, blocks, nodeSlots, stages };
+  return {
+    version: 1,
+    sweep: resolvedSweep(sweep),
+    fingerprints,
+    shape,
+    saes,
+    prompts,
+    donors,
+    engine,
+    blocks,
+    nodeSlots,
+    stages,
+  };
 }
 
 function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): number[] | null {
-  const resamples = sweep.circuits?.ablation === "resample" || sweep.experiments.some(({ ablation }) => ablation === "resample");
+  const resamples =
+    sweep.circuits?.ablation === "resample" || sweep.experiments.some(({ ablation }) => ablation === "resample");
   if (!resamples) return null;
   const result = resampleDonors(prompts, sweep.seed);
   if ("donors" in result) return result.donors;
@@ -112,14 +138,18 @@ function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): nu
 }
 
 function resolvedSweep(sweep: Sweep): ResolvedSweep {
-  const { model: _model, engine: _engine, saes, dataset, ...rest } = sweep;
+  const { model, engine, saes, dataset, ...rest } = sweep;
   const { width, l0, sites } = saes === "none" ? {} : saes;
   return {
     ...rest,
     saes:
       saes === "none"
         ? "none"
-        : { ...(width === undefined ? {} : { width }), ...(l0 === undefined ? {} : { l0 }), ...(sites === undefined ? {} : { sites }) },
+        : {
+            ...(width === undefined ? {} : { width }),
+            ...(l0 === undefined ? {} : { l0 }),
+            ...(sites === undefined ? {} : { sites }),
+          },
     dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
   };
 }
@@ -140,6 +170,10 @@ function readText(path: string): string {
     return readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof PatchbayError) throw error;
-    throw badInput(`cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`, { file: path }, error);
+    throw badInput(
+      `cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`,
+      { file: path },
+      error,
+    );
   }
 }

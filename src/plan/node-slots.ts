@@ -53,17 +53,32 @@ export function slotGroups(inputs: SlotInputs): SlotGroup[] {
   if (errors !== undefined) {
     const layers = layersOf(errors.layers);
     const at = saes.filter(({ site, layer }) => errors.sites.includes(site) && layers.has(layer));
-    groups.push(staticGroup("error", at.flatMap((one) => atPositions("error", one, positions))));
+    groups.push(
+      staticGroup(
+        "error",
+        at.flatMap((one) => atPositions("error", one, positions)),
+      ),
+    );
   }
   if (wholeSites !== undefined) {
     const at = sitesOf(wholeSites.sites, layersOf(wholeSites.layers), shape.nLayers);
-    groups.push(staticGroup("site", at.flatMap((one) => atPositions("site", one, positions))));
+    groups.push(
+      staticGroup(
+        "site",
+        at.flatMap((one) => atPositions("site", one, positions)),
+      ),
+    );
   }
   if (heads !== undefined) {
     const at = sitesOf(["attn_z"], layersOf(heads.layers), shape.nLayers);
     const all = Array.from({ length: shape.nHeads }, (_, head) => head);
     groups.push(
-      staticGroup("head", at.flatMap((one) => atPositions("head", one, positions).flatMap((node) => all.map((head) => ({ ...node, head }))))),
+      staticGroup(
+        "head",
+        at.flatMap((one) =>
+          atPositions("head", one, positions).flatMap((node) => all.map((head) => ({ ...node, head }))),
+        ),
+      ),
     );
   }
   return [...groups, ...featureGroups(inputs, positions)];
@@ -78,7 +93,10 @@ function featureGroups({ truth, saes }: SlotInputs, positions: readonly number[]
     return saes.map((sae) => ({
       kind: "feature",
       mustDiffer: true,
-      nodes: withFeature(sae, Array.from({ length: sae.dSae }, (_, i) => i)),
+      nodes: withFeature(
+        sae,
+        Array.from({ length: sae.dSae }, (_, i) => i),
+      ),
     }));
   }
   if (Array.isArray(features)) {

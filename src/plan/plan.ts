@@ -91,5 +91,9 @@ export interface InputPaths {
   /** Folders are absolute. */
   readonly model: string;
   readonly saes: string | null;
-  readonly saeOptions: { readonly width?: string | number; readonly l0?: "canonical" | number; readonly sites?: readonly Site[] };
+  readonly saeOptions: {
+    readonly width?: string | number;
+    readonly l0?: "canonical" | number;
+    readonly sites?: readonly Site[];
+  };
 }

@@ -23,7 +23,10 @@ type Path = readonly (string | number)[];
  */
 export function readSweep(text: string, file: string): SweepSource {
   if (text.length > MAX_SWEEP_CHARACTERS) {
-    throw badInput(`a sweep file has at most ${String(MAX_SWEEP_CHARACTERS)} characters, this has ${String(text.length)}`, { file });
+    throw badInput(
+      `a sweep file has at most ${String(MAX_SWEEP_CHARACTERS)} characters, this has ${String(text.length)}`,
+      { file },
+    );
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
@@ -104,7 +107,10 @@ function findNotBuilt(raw: unknown): NotBuilt | undefined {
   const sweep = record(raw);
   for (const key of ["model", "saes"]) {
     if ("hub" in record(sweep[key])) {
-      return { path: [key, "hub"], message: "fetching weights by name is not built yet; give `path`, a folder on this machine" };
+      return {
+        path: [key, "hub"],
+        message: "fetching weights by name is not built yet; give `path`, a folder on this machine",
+      };
     }
   }
   if (sweep["dtype"] === "bfloat16") {
@@ -116,7 +122,10 @@ function findNotBuilt(raw: unknown): NotBuilt | undefined {
   const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
   const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
   if (preset >= 0) {
-    return { path: ["experiments", preset], message: "presets are not built yet; write the configuration out (name, ablate, restore)" };
+    return {
+      path: ["experiments", preset],
+      message: "presets are not built yet; write the configuration out (name, ablate, restore)",
+    };
   }
   return undefined;
 }

@@ -67,7 +67,9 @@ export const runFileSchema = z.object({
     workers: z.int(),
   }),
   /** Shards that were given up, with the reason of each. */
-  quarantined: z.array(z.object({ shard: z.string(), code: z.string(), message: z.string(), prompts: z.array(z.int()) })),
+  quarantined: z.array(
+    z.object({ shard: z.string(), code: z.string(), message: z.string(), prompts: z.array(z.int()) }),
+  ),
   timings: z.record(z.string(), rate.extend({ by_kind: z.record(z.string(), rate).optional() })),
   /** Engine seconds spent on loading weights, over all engines. */
   weight_loading_seconds: z.number(),
@@ -86,7 +88,10 @@ export function readRunFile(folder: string): RunFile {
   const parsed = runFileSchema.safeParse(readJson(file));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw badInput(`not a run file of this version: ${issue?.message ?? ""}`, { file, field: issue?.path.join(".") ?? "" });
+  throw badInput(`not a run file of this version: ${issue?.message ?? ""}`, {
+    file,
+    field: issue?.path.join(".") ?? "",
+  });
 }
 
 /** Writes run.json in one step: readers see the old file or the new one. */
@@ -99,7 +104,8 @@ export function readPlan(folder: string, planHash: string): Plan {
   const file = runPaths(folder).plan;
   const plan = readJson(file);
   const found = sha256(canonicalJson(plan));
-  if (found !== planHash) throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
+  if (found !== planHash)
+    throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
   return plan as Plan;
 }
 
@@ -121,7 +127,7 @@ export function writeFileAtomically(path: string, contents: string | Uint8Array)
   const file = openSync(temporary, "w");
   try {
     const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
-    for (let done = 0; done < bytes.byteLength; ) done += writeSync(file, bytes, done);
+    for (let done = 0; done < bytes.byteLength;) done += writeSync(file, bytes, done);
     fsyncSync(file);
   } finally {
     closeSync(file);

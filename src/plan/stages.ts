@@ -33,17 +33,37 @@ export function stagesOf(inputs: StageInputs): Stage[] {
   const needsFrame = truthFeatures !== undefined && !Array.isArray(truthFeatures);
   const hasCircuits = sweep.circuits !== undefined || sweep.experiments.length > 0;
   if (hasSaes && (sweep.means || needsFrame || (hasCircuits && usesMeans(sweep)))) {
-    stages.push(stage("means", { kind: "means" }, [], [], blocks.map((prompts) => ({ prompts }))));
+    stages.push(
+      stage(
+        "means",
+        { kind: "means" },
+        [],
+        [],
+        blocks.map((prompts) => ({ prompts })),
+      ),
+    );
   }
   for (const score of sweep.scores) {
-    stages.push(stage(`scores-${score.name}`, { kind: "scores", score }, [], [], blocks.map((prompts) => ({ prompts }))));
+    stages.push(
+      stage(
+        `scores-${score.name}`,
+        { kind: "scores", score },
+        [],
+        [],
+        blocks.map((prompts) => ({ prompts })),
+      ),
+    );
   }
   if (sweep.truth !== undefined) stages.push(...truthStages(inputs, blocks, needsFrame));
   if (hasCircuits) stages.push(circuitStage(inputs, blocks));
   return stages;
 }
 
-function truthStages({ sweep, slots, blocks }: StageInputs, promptLists: readonly number[][], needsFrame: boolean): Stage[] {
+function truthStages(
+  { sweep, slots, blocks }: StageInputs,
+  promptLists: readonly number[][],
+  needsFrame: boolean,
+): Stage[] {
   const { features } = must(sweep.truth, "truth");
   const by = features !== undefined && features !== "all" && !Array.isArray(features) ? [`scores-${features.by}`] : [];
   const nodes = stage("nodes", { kind: "nodes" }, [...(needsFrame ? ["means"] : []), ...by], [], []);
@@ -54,9 +74,24 @@ function truthStages({ sweep, slots, blocks }: StageInputs, promptLists: readonl
       const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.truthRows) / prompts.length));
       return ranges(start, end, perShard).map((range) => ({ prompts, slots: range }));
     });
-    measured.push(stage(`truth-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false }, ["nodes"], reads, work));
-    const sample = { prompts: must(promptLists[0], "first block"), slots: [start, Math.min(end, start + FLOOR_SLOTS)] as const };
-    measured.push(stage(`floor-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true }, ["nodes"], reads, [sample]));
+    measured.push(
+      stage(
+        `truth-${kind}`,
+        { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false },
+        ["nodes"],
+        reads,
+        work,
+      ),
+    );
+    const sample = {
+      prompts: must(promptLists[0], "first block"),
+      slots: [start, Math.min(end, start + FLOOR_SLOTS)] as const,
+    };
+    measured.push(
+      stage(`floor-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true }, ["nodes"], reads, [
+        sample,
+      ]),
+    );
   }
   const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
   return [nodes, ...measured, stage("validation", { kind: "validation" }, dependsOn, [], [])];
@@ -67,7 +102,10 @@ function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly numb
   const scores = circuitScoresName(sweep);
   const means = usesMeans(sweep);
   const dependsOn = [...(means ? ["means"] : []), ...(scores === undefined ? [] : [`scores-${scores}`])];
-  const reads = [...(means ? ["means.safetensors"] : []), ...(scores === undefined ? [] : [`scores-${scores}.safetensors`])];
+  const reads = [
+    ...(means ? ["means.safetensors"] : []),
+    ...(scores === undefined ? [] : [`scores-${scores}.safetensors`]),
+  ];
   const work = promptLists.flatMap((prompts) => {
     const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.circuitRows) / (2 * prompts.length)));
     return ranges(0, evaluations.length, perShard).map((range) => ({ prompts, slots: range }));
@@ -101,7 +139,10 @@ export function promptBlocks(prompts: readonly Prompt[], size: number): number[]
 }
 
 function ranges(start: number, end: number, size: number): (readonly [number, number])[] {
-  return Array.from({ length: Math.ceil((end - start) / size) }, (_, i) => [start + i * size, Math.min(end, start + (i + 1) * size)]);
+  return Array.from({ length: Math.ceil((end - start) / size) }, (_, i) => [
+    start + i * size,
+    Math.min(end, start + (i + 1) * size),
+  ]);
 }
 
 function stage(
@@ -111,6 +152,11 @@ function stage(
   reads: readonly string[],
   work: readonly Omit<Shard, "id">[],
 ): Stage {
-  return { id, task, dependsOn, reads, shards: work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard })) };
+  return {
+    id,
+    task,
+    dependsOn,
+    reads,
+    shards: work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard })),
+  };
 }
-

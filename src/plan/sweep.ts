@@ -19,7 +19,13 @@ const score = z.discriminatedUnion("method", [
 export type ScoreSpec = z.infer<typeof score>;
 
 const layers = z.union([z.literal("all"), z.array(z.int().min(0)).min(1)]);
-const sitesAndLayers = z.strictObject({ sites: z.array(site).min(1).default([...SITES]), layers: layers.default("all") });
+const sitesAndLayers = z.strictObject({
+  sites: z
+    .array(site)
+    .min(1)
+    .default([...SITES]),
+  layers: layers.default("all"),
+});
 const truthPosition = z.union([z.literal("all"), z.literal("global"), position]);
 
 const features = z.union([
@@ -50,7 +56,10 @@ const circuits = z.strictObject({
   keep: z.enum(["signed", "absolute"]).default("absolute"),
   ablation: z.enum(ABLATIONS).default("mean"),
   exempt_early_layers: z.boolean().default(false),
-  variants: z.array(z.enum(["all", "no_resid_errors", "no_mlp_attn_errors"])).min(1).default(["all", "no_resid_errors", "no_mlp_attn_errors"]),
+  variants: z
+    .array(z.enum(["all", "no_resid_errors", "no_mlp_attn_errors"]))
+    .min(1)
+    .default(["all", "no_resid_errors", "no_mlp_attn_errors"]),
   completeness: z.boolean().default(true),
 });
 
@@ -66,7 +75,10 @@ const nodeChoice = z.strictObject({
 const experiment = z.strictObject({
   name,
   ablation: z.enum(ABLATIONS).default("mean"),
-  threshold: z.strictObject({ keep: z.enum(["signed", "absolute"]), value: z.number() }).nullable().default(null),
+  threshold: z
+    .strictObject({ keep: z.enum(["signed", "absolute"]), value: z.number() })
+    .nullable()
+    .default(null),
   ablate: nodeChoice.prefault({}),
   restore: nodeChoice.prefault({}),
 });
@@ -111,6 +123,8 @@ export type Sweep = z.infer<typeof sweepSchema>;
 
 /** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
 export type ResolvedSweep = Omit<Sweep, "model" | "saes" | "dataset" | "engine"> & {
-  readonly saes: { readonly width?: number | string; readonly l0?: "canonical" | number; readonly sites?: readonly string[] } | "none";
+  readonly saes:
+    | { readonly width?: number | string; readonly l0?: "canonical" | number; readonly sites?: readonly string[] }
+    | "none";
   readonly dataset: { readonly limit?: number };
 };

@@ -5,7 +5,8 @@ import type { Environment } from "../plan/run-folder.js";
 import type { Metadata } from "./parquet.js";
 
 /** Sign and direction of every effect and score. Source: REFERENCE 4. */
-export const SIGN = "m = reduce(logit[incorrect]) - logit[correct] at the answer position; positive: patching raises the incorrect answer";
+export const SIGN =
+  "m = reduce(logit[incorrect]) - logit[correct] at the answer position; positive: patching raises the incorrect answer";
 export const DIRECTION = "base = clean prompt, donor = corrupted prompt";
 
 /** Plan and environment that an artifact belongs to. */
@@ -21,7 +22,11 @@ export interface Provenance {
  * Metadata for an artifact. It holds no time, host or path, so equal plans give equal bytes.
  * @param normalisation - what the numbers were divided by, in words.
  */
-export function artifactMetadata({ plan, planHash, environment, missingPrompts }: Provenance, normalisation: string, more: Metadata = {}): Metadata {
+export function artifactMetadata(
+  { plan, planHash, environment, missingPrompts }: Provenance,
+  normalisation: string,
+  more: Metadata = {},
+): Metadata {
   const { model, saes, dataset } = plan.fingerprints;
   return {
     sign: SIGN,

@@ -3,7 +3,8 @@ import { must } from "../base/assert.js";
 import { nodeHook, siteHook } from "../circuit/site.js";
 import type { Means } from "../attribution/means.js";
 import { writeFileAtomically } from "../plan/run-folder.js";
-import { encodeSafetensors, type NamedArray, readSafetensorsFile } from "../weights/safetensors.js";
+import type { NamedArray } from "../weights/named-array.js";
+import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { decodeMeans } from "./payload.js";
 import { countPositions, longestLength } from "./position-counts.js";
@@ -24,19 +25,25 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
     prompts.push(...shard.prompts);
     for (const { sae, features: featureSums, errors: errorSums } of sums) {
       const { index, sum } = must(features.get(siteHook(sae)), "feature sums");
-      for (let i = 0; i < index.length; i++) featureSums[index[i] as number]! += sum[i] as number;
+      index.forEach((at, i) => (featureSums[at] = must(featureSums[at], "sum") + must(sum[i], "sum")));
       const error = must(errors.get(siteHook(sae)), "error sums");
-      for (let i = 0; i < error.length; i++) errorSums[i]! += error[i] as number;
+      error.forEach((value, i) => (errorSums[i] = must(errorSums[i], "sum") + value));
     }
   });
   const sides = plan.prompts.some(({ corrupted }) => corrupted !== null) ? 2 : 1;
   const counts = countPositions(plan, prompts);
   const arrays = new Map<string, NamedArray>();
   for (const { sae, features, errors } of sums) {
-    arrays.set(nodeHook(sae, "feature"), { shape: [longest, sae.dSae], values: divide(features, sae.dSae, counts, sides) });
+    arrays.set(nodeHook(sae, "feature"), {
+      shape: [longest, sae.dSae],
+      values: divide(features, sae.dSae, counts, sides),
+    });
     arrays.set(nodeHook(sae, "error"), { shape: [longest, sae.dIn], values: divide(errors, sae.dIn, counts, sides) });
   }
-  const metadata = artifactMetadata(provenance, "mean over clean and corrupted prompts that have the position, each weighted once");
+  const metadata = artifactMetadata(
+    provenance,
+    "mean over clean and corrupted prompts that have the position, each weighted once",
+  );
   writeFileAtomically(path, encodeSafetensors(arrays, metadata));
 }
 

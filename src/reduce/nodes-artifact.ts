@@ -20,7 +20,11 @@ export interface ListedNode extends Node {
 }
 
 /** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
-export async function writeNodes(source: RecordSource, provenance: Provenance, artifact: (file: string) => string): Promise<void> {
+export async function writeNodes(
+  source: RecordSource,
+  provenance: Provenance,
+  artifact: (file: string) => string,
+): Promise<void> {
   const { plan } = source;
   const groups = groupsOf(plan);
   const needsFrame = groups.some((group) => "choose" in group || group.mustDiffer);
@@ -39,7 +43,11 @@ export async function writeNodes(source: RecordSource, provenance: Provenance, a
         { name: "feature", type: "INT32", values: Int32Array.from(nodes, ({ feature }) => feature) },
         { name: "head", type: "INT32", values: Int32Array.from(nodes, ({ head }) => head) },
         { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },
-        { name: "inclusion_probability", type: "DOUBLE", values: Float64Array.from(nodes, (node) => node.inclusionProbability) },
+        {
+          name: "inclusion_probability",
+          type: "DOUBLE",
+          values: Float64Array.from(nodes, (node) => node.inclusionProbability),
+        },
       ],
     ],
     artifactMetadata(provenance, "none"),
@@ -79,7 +87,11 @@ async function readFrame(source: RecordSource): Promise<Map<string, ReadonlySet<
   return frame;
 }
 
-function staticNodes(plan: Plan, group: Extract<SlotGroup, { nodes: readonly Node[] }>, frame: Map<string, ReadonlySet<number>>): ListedNode[] {
+function staticNodes(
+  plan: Plan,
+  group: Extract<SlotGroup, { nodes: readonly Node[] }>,
+  frame: Map<string, ReadonlySet<number>>,
+): ListedNode[] {
   const kept = group.mustDiffer ? group.nodes.filter((node) => differs(plan, node, frame)) : group.nodes;
   return kept.map((node) => ({ ...node, stratum: "all", inclusionProbability: 1 }));
 }
@@ -97,12 +109,24 @@ async function choose(
   frame: Map<string, ReadonlySet<number>>,
   artifact: (file: string) => string,
 ): Promise<ListedNode[]> {
-  const scores = must((await readScoreMeans(artifact(`scores-${by}.safetensors`))).features.get(siteHook(at)), "scores");
+  const scores = must(
+    (await readScoreMeans(artifact(`scores-${by}.safetensors`))).features.get(siteHook(at)),
+    "scores",
+  );
   const local = candidates(plan, at, must(frame.get(siteHook(at)), "frame"), scores);
-  const candidateList = positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));
+  const candidateList =
+    positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));
   const label = `${siteHook(at)}${positions === null ? ".global" : ""}`;
   return chooseFeatures(candidateList, { top, random, seed: plan.sweep.seed, label }).map(
-    ({ position, feature, stratum, inclusionProbability }) => ({ ...at, kind: "feature", position, feature, head: -1, stratum, inclusionProbability }),
+    ({ position, feature, stratum, inclusionProbability }) => ({
+      ...at,
+      kind: "feature",
+      position,
+      feature,
+      head: -1,
+      stratum,
+      inclusionProbability,
+    }),
   );
 }
 

@@ -30,7 +30,12 @@ export function writeParquet(path: string, chunks: Iterable<readonly Column[]>, 
   let writer: ParquetWriter | undefined;
   for (const chunk of chunks) {
     const columnData = chunk.map(toSource);
-    writer ??= new ParquetWriter({ writer: target, schema: schemaFromColumnData({ columnData }), kvMetadata: keyValues(metadata), createdBy: "patchbay" });
+    writer ??= new ParquetWriter({
+      writer: target,
+      schema: schemaFromColumnData({ columnData }),
+      kvMetadata: keyValues(metadata),
+      createdBy: "patchbay",
+    });
     if ((chunk[0]?.values.length ?? 0) > 0) void writer.write({ columnData, rowGroupSize: ROW_GROUP_ROWS });
   }
   void must(writer, "a first chunk").finish();

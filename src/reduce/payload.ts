@@ -5,7 +5,8 @@
  */
 import { must } from "../base/assert.js";
 import type { CircuitsResult, Components, MeansResult, ScoresResult, TruthResult } from "../attribution/results.js";
-import { decodeSafetensors, encodeSafetensors, type NamedArray, type NumericArray } from "../weights/safetensors.js";
+import type { NamedArray, NumericArray } from "../weights/named-array.js";
+import { decodeSafetensors, encodeSafetensors } from "../weights/safetensors.js";
 
 type Arrays = ReadonlyMap<string, NamedArray>;
 
@@ -49,7 +50,8 @@ export function encodeScores({ features, errors, sites, heads, components }: Sco
   for (const [hook, values] of errors) arrays.set(`${hook}/error`, flat(values));
   for (const [hook, values] of sites) arrays.set(`${hook}/site`, flat(values));
   for (const [hook, values] of heads) arrays.set(`${hook}/head`, flat(values));
-  for (const [hook, parts] of components) for (const key of COMPONENT_KEYS) arrays.set(`${hook}/${key}`, flat(parts[key]));
+  for (const [hook, parts] of components)
+    for (const key of COMPONENT_KEYS) arrays.set(`${hook}/${key}`, flat(parts[key]));
   return encodeSafetensors(arrays);
 }
 

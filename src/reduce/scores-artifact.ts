@@ -4,7 +4,8 @@ import type { Components, ScoresResult } from "../attribution/results.js";
 import { nodeHook, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { writeFileAtomically } from "../plan/run-folder.js";
-import { encodeSafetensors, type NamedArray, readSafetensorsFile } from "../weights/safetensors.js";
+import type { NamedArray } from "../weights/named-array.js";
+import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { type Column, writeParquet } from "./parquet.js";
 import { decodeScores } from "./payload.js";
@@ -19,7 +20,12 @@ interface Sums {
 }
 
 /** Sums stage `scores-<name>` and writes the scores artifact; for AtP also `components.parquet` beside it. */
-export async function writeScores(source: RecordSource, provenance: Provenance, name: string, artifact: (file: string) => string): Promise<void> {
+export async function writeScores(
+  source: RecordSource,
+  provenance: Provenance,
+  name: string,
+  artifact: (file: string) => string,
+): Promise<void> {
   const { plan } = source;
   const sums = new Map<string, Sums>();
   const components = new Map<string, ComponentSums>();
@@ -36,16 +42,24 @@ export async function writeScores(source: RecordSource, provenance: Provenance, 
     const perPosition = sum.length / must(shape[0], "positions");
     const count = (i: number): number => counts[Math.floor(i / perPosition)] as number;
     arrays.set(hook, { shape, values: Float32Array.from(sum, (total, i) => total / count(i)) });
-    arrays.set(`${hook}.sem`, { shape, values: Float32Array.from(sum, (total, i) => standardError(total, squares[i] as number, count(i))) });
+    arrays.set(`${hook}.sem`, {
+      shape,
+      values: Float32Array.from(sum, (total, i) => standardError(total, squares[i] as number, count(i))),
+    });
   }
   const { task } = stageOf(plan, `scores-${name}`);
   const method = task.kind === "scores" ? JSON.stringify(task.score) : "";
-  const metadata = artifactMetadata(provenance, "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)", {
-    score: method,
-    counts: JSON.stringify([...counts]),
-  });
+  const metadata = artifactMetadata(
+    provenance,
+    "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)",
+    {
+      score: method,
+      counts: JSON.stringify([...counts]),
+    },
+  );
   writeFileAtomically(artifact(`scores-${name}.safetensors`), encodeSafetensors(arrays, metadata));
-  if (components.size > 0 && name === firstAtp(plan)) writeComponents(components, counts, provenance, artifact("components.parquet"));
+  if (components.size > 0 && name === firstAtp(plan))
+    writeComponents(components, counts, provenance, artifact("components.parquet"));
 }
 
 /** Mean scores by site hook: what circuits and node selection rank by. Positions are those of the longest prompt. */
@@ -91,7 +105,8 @@ function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<str
   };
   for (const [hook, values] of scores.errors) dense(`${hook}.hook_sae_error`, values, 1);
   const { truth } = plan.sweep;
-  if (plan.saes.length === 0 || truth?.whole_sites !== undefined) for (const [hook, values] of scores.sites) dense(hook, values, 1);
+  if (plan.saes.length === 0 || truth?.whole_sites !== undefined)
+    for (const [hook, values] of scores.sites) dense(hook, values, 1);
   if (plan.saes.length === 0 || truth?.heads !== undefined) {
     for (const [hook, values] of scores.heads) dense(`${hook}.heads`, values, plan.shape.nHeads);
   }
@@ -114,7 +129,13 @@ function add(sum: Float64Array, squares: Float64Array, i: number, value: number)
 const COMPONENTS = { delta_norm: "deltaNorm", grad_norm: "gradNorm", cosine: "cosine", dot: "dot" } as const;
 type ComponentSums = Record<keyof typeof COMPONENTS, Float64Array>;
 
-function addComponents(plan: Plan, shard: Shard, hook: string, parts: Components, components: Map<string, ComponentSums>): void {
+function addComponents(
+  plan: Plan,
+  shard: Shard,
+  hook: string,
+  parts: Components,
+  components: Map<string, ComponentSums>,
+): void {
   const longest = longestLength(plan);
   const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
   const empty = (): Float64Array => new Float64Array(longest);
@@ -131,15 +152,26 @@ function firstAtp(plan: Plan): string | undefined {
   return plan.sweep.scores.find(({ method }) => method === "atp")?.name;
 }
 
-function writeComponents(components: Map<string, ComponentSums>, counts: Float64Array, provenance: Provenance, path: string): void {
+function writeComponents(
+  components: Map<string, ComponentSums>,
+  counts: Float64Array,
+  provenance: Provenance,
+  path: string,
+): void {
   const hooks = [...components.keys()];
   const columns: Column[] = [
     { name: "hook", type: "STRING", values: hooks.flatMap((hook) => Array.from(counts, () => hook)) },
     { name: "position", type: "INT32", values: Int32Array.from(hooks.flatMap(() => Array.from(counts, (_, t) => t))) },
   ];
   for (const name of Object.keys(COMPONENTS) as (keyof ComponentSums)[]) {
-    const values = hooks.flatMap((hook) => Array.from(must(components.get(hook), hook)[name], (sum, t) => sum / (counts[t] as number)));
+    const values = hooks.flatMap((hook) =>
+      Array.from(must(components.get(hook), hook)[name], (sum, t) => sum / (counts[t] as number)),
+    );
     columns.push({ name, type: "DOUBLE", values: Float64Array.from(values) });
   }
-  writeParquet(path, [columns], artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position"));
+  writeParquet(
+    path,
+    [columns],
+    artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position"),
+  );
 }

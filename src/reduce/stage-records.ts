@@ -33,9 +33,16 @@ export async function forEachRecord(
   for (const shard of stageOf(plan, stageId).shards) {
     if (quarantined.has(shard.id)) continue;
     const record = await log.read(shard.id);
-    if (record === null) throw new PatchbayError("corrupt_record", `shard ${shard.id} has no record in the run log; start the run again to compute it`);
+    if (record === null)
+      throw new PatchbayError(
+        "corrupt_record",
+        `shard ${shard.id} has no record in the run log; start the run again to compute it`,
+      );
     if (record.envelope.planHash !== planHash) {
-      throw new PatchbayError("corrupt_record", `the record of ${shard.id} belongs to plan ${record.envelope.planHash}, expected ${planHash}`);
+      throw new PatchbayError(
+        "corrupt_record",
+        `the record of ${shard.id} belongs to plan ${record.envelope.planHash}, expected ${planHash}`,
+      );
     }
     take(shard, record.payload);
   }

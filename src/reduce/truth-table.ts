@@ -93,7 +93,8 @@ function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
     const hook = nodeHook(node, node.kind);
     const rows = lookup.get(hook) ?? new Map<number, number[]>();
     lookup.set(hook, rows);
-    const positions = node.position === GLOBAL_POSITION ? Array.from({ length: longest }, (_, t) => t) : [node.position];
+    const positions =
+      node.position === GLOBAL_POSITION ? Array.from({ length: longest }, (_, t) => t) : [node.position];
     for (const position of positions) {
       const index = scoreIndex(plan, node, position);
       const list = rows.get(index);
@@ -112,7 +113,14 @@ function scoreIndex(plan: Plan, node: Node, position: number): number {
 }
 
 /** Adds each prompt's scores to the nodes that read them: a node at all positions at once gets the sum over positions. */
-function addScores(plan: Plan, shard: Shard, scores: ScoresResult, lookup: NodeLookup, nodeCount: number, values: Float64Array): void {
+function addScores(
+  plan: Plan,
+  shard: Shard,
+  scores: ScoresResult,
+  lookup: NodeLookup,
+  nodeCount: number,
+  values: Float64Array,
+): void {
   const give = (hook: string, prompt: number, index: number, score: number): void => {
     for (const n of lookup.get(hook)?.get(index) ?? []) {
       const cell = prompt * nodeCount + n;

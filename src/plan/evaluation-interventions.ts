@@ -1,0 +1,66 @@
+/** @file From an evaluation of the plan to what it does to every node, for prompts of one length. */
+import { must } from "../base/assert.js";
+import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../circuit/custom-configuration.js";
+import type { Intervention } from "../circuit/intervention.js";
+import { emptyIntervention } from "../circuit/node-states.js";
+import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../circuit/selection.js";
+import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
+import type { Plan } from "./plan.js";
+import type { ExperimentSpec } from "./sweep.js";
+
+/** The nodes that a threshold circuit keeps, for prompts of `length` tokens. */
+export function chooseCircuit(
+  plan: Plan,
+  circuit: ThresholdCircuit,
+  scores: NodeScores,
+  length: number,
+): ChosenCircuit {
+  const { keep, exempt_early_layers: exempt } = must(plan.sweep.circuits, "circuits");
+  const { variant, threshold } = circuit;
+  const exemptLayers = exempt ? earlyLayers(plan.shape.nLayers) : 0;
+  return interventionFromScores({
+    sites: plan.saes,
+    positions: length,
+    scores,
+    threshold,
+    keep,
+    variant,
+    exemptLayers,
+  });
+}
+
+/** The nodes of a custom configuration, for prompts of `length` tokens; positions that the length lacks name nothing. */
+export function chooseCustom(
+  plan: Plan,
+  experiment: ExperimentSpec,
+  scores: NodeScores | null,
+  length: number,
+): ResolvedConfiguration {
+  const within = ({ nodes, features, positions }: NodeChoice): NodeChoice => ({
+    nodes,
+    features,
+    positions: positions?.filter((position) => position < length && position >= -length) ?? null,
+  });
+  const configuration = { ...experiment, ablate: within(experiment.ablate), restore: within(experiment.restore) };
+  return resolveConfiguration(configuration, plan.saes, length, scores);
+}
+
+/** What `evaluation` does to every node. @param scores - needed by circuits, complements and thresholded configurations. */
+export function interventionOfEvaluation(
+  plan: Plan,
+  evaluation: Evaluation,
+  scores: NodeScores | null,
+  length: number,
+): Intervention {
+  switch (evaluation.kind) {
+    case "full":
+      return new Map();
+    case "empty":
+      return emptyIntervention(plan.saes, length, evaluation.exemptEarlyLayers ? earlyLayers(plan.shape.nLayers) : 0);
+    case "circuit":
+    case "complement":
+      return chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), length)[evaluation.kind];
+    case "custom":
+      return chooseCustom(plan, evaluation.experiment, scores, length).intervention;
+  }
+}

@@ -1,0 +1,275 @@
+/** @file `circuits.parquet` (a row per circuit) and `circuits-prompts.parquet` (a row per circuit, prompt and side). */
+import { must } from "../base/assert.js";
+import { ABLATED } from "../circuit/intervention.js";
+import { countNodes, type NodeCounts } from "../circuit/node-states.js";
+import type { NodeScores } from "../circuit/selection.js";
+import type { Intervention } from "../circuit/intervention.js";
+import { siteHook } from "../circuit/site.js";
+import { chooseCircuit, chooseCustom } from "../plan/evaluation-interventions.js";
+import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
+import type { Plan } from "../plan/plan.js";
+import { type Interval, resamplePrompts, type Resamples } from "../stats/bootstrap.js";
+import { meanOfRatios, ratioOfMeans, recovered } from "../stats/ratio.js";
+import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
+import { type Column, writeParquet } from "./parquet.js";
+import { decodeCircuits } from "./payload.js";
+import { longestLength } from "./position-counts.js";
+import { readScoreMeans } from "./scores-artifact.js";
+import { forEachRecord, type RecordSource } from "./stage-records.js";
+
+/** Resamples of the prompts behind each interval. */
+const RESAMPLES = 1000;
+
+/** Metrics in the evaluator's sign, `[E, sides, P]`, for the prompts that every evaluation has. */
+interface Metrics {
+  /** Indexes into the plan's prompts. */
+  readonly prompts: readonly number[];
+  readonly sides: number;
+  readonly of: (evaluation: number) => Float64Array;
+}
+
+/** Reads the `circuits` stage and writes both tables. */
+export async function writeCircuits(
+  source: RecordSource,
+  provenance: Provenance,
+  artifact: (file: string) => string,
+): Promise<void> {
+  const { plan } = source;
+  const evaluations = evaluationsOf(plan.sweep);
+  const metrics = await readMetrics(source, evaluations.length);
+  const name = circuitScoresName(plan.sweep);
+  const scores = name === undefined ? null : await readScoreMeans(artifact(`scores-${name}.safetensors`));
+  const resamples = resamplePrompts(metrics.prompts.length, RESAMPLES, plan.sweep.seed);
+  const rows = evaluations.flatMap((evaluation, e) => {
+    if (evaluation.kind !== "circuit" && evaluation.kind !== "custom") return [];
+    return [circuitRow(plan, evaluations, e, evaluation, scores, metrics, resamples)];
+  });
+  const metadata = artifactMetadata(
+    provenance,
+    "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios",
+    { evaluator_sign: "metrics are -m on clean rows and +m on corrupted rows: positive is good on both" },
+  );
+  writeParquet(artifact("circuits.parquet"), [circuitColumns(rows)], metadata);
+  writeParquet(artifact("circuits-prompts.parquet"), promptChunks(rows, metrics), metadata);
+}
+
+async function readMetrics(source: RecordSource, evaluationCount: number): Promise<Metrics> {
+  const { plan } = source;
+  const sides = plan.prompts.every(({ corrupted }) => corrupted !== null) ? 2 : 1;
+  const total = plan.prompts.length;
+  const all = new Float64Array(evaluationCount * sides * total);
+  const seen = new Uint32Array(total);
+  await forEachRecord(source, "circuits", (shard, payload) => {
+    const { metric } = decodeCircuits(payload);
+    const [start, end] = must(shard.slots, "slots");
+    shard.prompts.forEach((prompt, p) => {
+      seen[prompt] = must(seen[prompt], "count") + end - start;
+      for (let e = start; e < end; e++) {
+        for (let side = 0; side < sides; side++) {
+          const m = must(metric[((e - start) * sides + side) * shard.prompts.length + p], "metric");
+          all[(e * sides + side) * total + prompt] = side === 0 ? -m : m;
+        }
+      }
+    });
+  });
+  const prompts = plan.prompts.flatMap((_, p) => (seen[p] === evaluationCount ? [p] : []));
+  const of = (evaluation: number): Float64Array =>
+    Float64Array.from({ length: sides * prompts.length }, (_, row) => {
+      const side = Math.floor(row / prompts.length);
+      return must(all[(evaluation * sides + side) * total + must(prompts[row % prompts.length], "prompt")], "metric");
+    });
+  return { prompts, sides, of };
+}
+
+/** One circuit with everything both tables say of it. */
+interface CircuitRow {
+  readonly labels: {
+    readonly circuit: string;
+    readonly variant: string;
+    readonly ablation: string;
+    readonly keep: string;
+  };
+  readonly exempt: boolean;
+  readonly counts: Record<string, number>;
+  readonly numbers: Record<string, number>;
+  readonly perRow: {
+    readonly circuit: Float64Array;
+    readonly complement: Float64Array | null;
+    readonly full: Float64Array;
+    readonly empty: Float64Array;
+  };
+}
+
+function circuitRow(
+  plan: Plan,
+  evaluations: readonly Evaluation[],
+  index: number,
+  evaluation: Extract<Evaluation, { kind: "circuit" | "complement" | "custom" }>,
+  scores: NodeScores | null,
+  metrics: Metrics,
+  resamples: Resamples,
+): CircuitRow {
+  const isCustom = evaluation.kind === "custom";
+  const spec = plan.sweep.circuits;
+  const exempt = !isCustom && spec?.exempt_early_layers === true;
+  const full = metrics.of(0);
+  const empty = metrics.of(emptyIndex(evaluations, evaluation.ablation, exempt));
+  const circuit = metrics.of(index);
+  const complement = evaluations[index + 1]?.kind === "complement" ? metrics.of(index + 1) : null;
+  const { threshold } = isCustom ? evaluation.experiment : evaluation.circuit;
+  const keep = isCustom ? evaluation.experiment.threshold?.keep : spec?.keep;
+  return {
+    labels: {
+      circuit: isCustom ? evaluation.experiment.name : evaluation.circuit.name,
+      variant: isCustom ? "custom" : evaluation.circuit.variant,
+      ablation: evaluation.ablation,
+      keep: keep ?? "none",
+    },
+    exempt,
+    counts: countsOf(plan, evaluation, scores),
+    numbers: {
+      threshold: typeof threshold === "number" ? threshold : (threshold?.value ?? Number.NaN),
+      metric_circuit: mean(circuit),
+      metric_full: mean(full),
+      metric_empty: mean(empty),
+      metric_complement: complement === null ? Number.NaN : mean(complement),
+      ...ratios("faithfulness", circuit, full, empty, resamples),
+      ...ratios("completeness", complement, full, empty, resamples),
+    },
+    perRow: { circuit, complement, full, empty },
+  };
+}
+
+function countsOf(
+  plan: Plan,
+  evaluation: Extract<Evaluation, { kind: "circuit" | "complement" | "custom" }>,
+  scores: NodeScores | null,
+): Record<string, number> {
+  const longest = longestLength(plan);
+  if (evaluation.kind === "custom") {
+    const { intervention, ...counts } = chooseCustom(plan, evaluation.experiment, scores, longest);
+    const live = countLive(plan, intervention, longest);
+    return {
+      ...spread("", live),
+      ...spread("not_ablated_", live),
+      nodes_ablated: counts.nodesAblated,
+      nodes_restored: counts.nodesRestored,
+      nodes_named_by_both: counts.nodesNamedByBoth,
+    };
+  }
+  const { circuit, counts, notAblated } = chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), longest);
+  return {
+    ...spread("", counts),
+    ...spread("not_ablated_", notAblated),
+    nodes_ablated: countNodes(circuit, ABLATED),
+    nodes_restored: 0,
+    nodes_named_by_both: 0,
+  };
+}
+
+function spread(prefix: string, { nFeatures, nErrorsResid, nErrorsOther }: NodeCounts): Record<string, number> {
+  return {
+    [`${prefix}n_features`]: nFeatures,
+    [`${prefix}n_errors_resid`]: nErrorsResid,
+    [`${prefix}n_errors_other`]: nErrorsOther,
+  };
+}
+
+/** Nodes that an intervention does not ablate. */
+function countLive(plan: Plan, intervention: Intervention, positions: number): NodeCounts {
+  const counts = { nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0 };
+  for (const sae of plan.saes) {
+    const at = intervention.get(siteHook(sae));
+    const live = (states: Uint8Array | undefined, total: number): number =>
+      states === undefined ? total : states.filter((state) => state !== ABLATED).length;
+    counts.nFeatures += live(at?.features, positions * sae.dSae);
+    counts[sae.site === "resid_post" ? "nErrorsResid" : "nErrorsOther"] += live(at?.errors, positions);
+  }
+  return counts;
+}
+
+/** Both definitions with intervals: `<name>` is the ratio of means, `<name>_mean` the mean of per-row ratios. */
+function ratios(
+  name: string,
+  circuit: Float64Array | null,
+  full: Float64Array,
+  empty: Float64Array,
+  resamples: Resamples,
+): Record<string, number> {
+  const undefinedInterval: Interval = { value: null, low: null, high: null, bias: null };
+  const { numerator, denominator } = recovered(circuit ?? full, full, empty);
+  const ofMeans = circuit === null ? undefinedInterval : ratioOfMeans(numerator, denominator, resamples);
+  const ofRows = circuit === null ? undefinedInterval : meanOfRatios(numerator, denominator, resamples);
+  const number = (value: number | null): number => value ?? Number.NaN;
+  return {
+    [name]: number(ofMeans.value),
+    [`${name}_low`]: number(ofMeans.low),
+    [`${name}_high`]: number(ofMeans.high),
+    [`${name}_mean`]: number(ofRows.value),
+    [`${name}_mean_low`]: number(ofRows.low),
+    [`${name}_mean_high`]: number(ofRows.high),
+  };
+}
+
+function circuitColumns(rows: readonly CircuitRow[]): Column[] {
+  const strings = (key: keyof CircuitRow["labels"]): Column => ({
+    name: key,
+    type: "STRING",
+    values: rows.map(({ labels }) => labels[key]),
+  });
+  const doubles = (name: string): Column => ({
+    name,
+    type: "DOUBLE",
+    values: Float64Array.from(rows, ({ numbers }) => must(numbers[name], name)),
+  });
+  const first = must(rows[0], "a circuit");
+  return [
+    strings("circuit"),
+    strings("variant"),
+    doubles("threshold"),
+    strings("ablation"),
+    strings("keep"),
+    { name: "exempt_early_layers", type: "BOOLEAN", values: rows.map(({ exempt }) => exempt) },
+    ...Object.keys(first.counts).map((name): Column => ({
+      name,
+      type: "INT32",
+      values: Int32Array.from(rows, ({ counts }) => must(counts[name], name)),
+    })),
+    ...Object.keys(first.numbers)
+      .filter((name) => name !== "threshold")
+      .map(doubles),
+  ];
+}
+
+function* promptChunks(rows: readonly CircuitRow[], { prompts, sides }: Metrics): Generator<Column[]> {
+  const side = ["clean", "corrupted"];
+  const count = sides * prompts.length;
+  const indexes = Array.from({ length: count }, (_, row) => row);
+  for (const { labels, perRow } of rows) {
+    yield [
+      { name: "circuit", type: "STRING", values: indexes.map(() => labels.circuit) },
+      {
+        name: "prompt",
+        type: "INT32",
+        values: Int32Array.from(indexes, (row) => must(prompts[row % prompts.length], "prompt")),
+      },
+      {
+        name: "side",
+        type: "STRING",
+        values: indexes.map((row) => must(side[Math.floor(row / prompts.length)], "side")),
+      },
+      { name: "metric_circuit", type: "DOUBLE", values: perRow.circuit },
+      {
+        name: "metric_complement",
+        type: "DOUBLE",
+        values: perRow.complement ?? new Float64Array(count).fill(Number.NaN),
+      },
+      { name: "metric_full", type: "DOUBLE", values: perRow.full },
+      { name: "metric_empty", type: "DOUBLE", values: perRow.empty },
+    ];
+  }
+}
+
+function mean(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,7 @@
+/** @file The last step of a run: the report. */
+import { writeReport } from "../report/write-report.js";
+
+/** Writes the report of a run folder from the artifacts that are there. */
+export async function finishRun(folder: string): Promise<void> {
+  await writeReport(folder);
+}
