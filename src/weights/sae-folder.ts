@@ -1,0 +1,201 @@
+/**
+ * @file Finds the SAEs of a model in a folder, one for each site and layer, and reads their weights.
+ *
+ * 1. List what the folder holds, in Gemma Scope's or SAELens' layout.
+ * 2. Keep the sites and the width that were asked for.
+ * 3. For each site and layer take the L0 closest to the one asked for.
+ * 4. Check every array's shape against the model, from headers alone.
+ */
+import { badInput } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { siteHook, SITES, type Site, type SiteAt } from "../circuit/site.js";
+import { sha256OfFile } from "./byte-file.js";
+import { listGemmaScope, parseWidth } from "./gemma-scope.js";
+import type { ModelConfig } from "./model-config.js";
+import { shapeText } from "./named-array.js";
+import { openNpz } from "./npz.js";
+import type { SaeCandidate } from "./sae-candidate.js";
+import { listSaelens } from "./saelens.js";
+import { openSafetensors } from "./safetensors.js";
+
+/** "Canonical" SAEs are those whose L0 is closest to this. */
+const CANONICAL_L0 = 100;
+
+/** Which of a folder's SAEs to take. */
+export interface SaeOptions {
+  /** Number of features, or its label: 16384 or "16k". Needed where the folder has several. */
+  readonly width?: string | number;
+  /** The L0 to be closest to; ties go to the smaller. `canonical` is 100. */
+  readonly l0?: "canonical" | number;
+  readonly sites?: readonly Site[];
+}
+
+/** An SAE that fits the model. */
+export interface SaeEntry extends SaeCandidate {
+  /** Width of the site's activation. */
+  readonly dIn: number;
+  /** Number of features. */
+  readonly dSae: number;
+}
+
+/** The weights of a JumpReLU SAE, row-major. Source: arXiv 2407.14435, section 3. */
+export interface SaeWeights {
+  readonly dIn: number;
+  readonly dSae: number;
+  /** `[dIn, dSae]`. */
+  readonly W_enc: Float32Array;
+  /** `[dSae, dIn]`. */
+  readonly W_dec: Float32Array;
+  /** `[dSae]`. */
+  readonly b_enc: Float32Array;
+  /** `[dIn]`. */
+  readonly b_dec: Float32Array;
+  /** `[dSae]`; a feature fires where its pre-activation is above this and above 0. */
+  readonly threshold: Float32Array;
+}
+
+/** What the two weight formats have in common. Owner: whoever opened it closes it. */
+interface ArrayFile {
+  shapeOf(name: string): Promise<readonly number[] | undefined>;
+  read(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * Finds one SAE for each site and layer that has any, in forward order.
+ * @throws PatchbayError `bad_input` when there is none, when the choice is ambiguous, or when one does not fit the model.
+ */
+export async function findSaes(folder: string, config: ModelConfig, options: SaeOptions = {}): Promise<SaeEntry[]> {
+  const wanted = options.sites ?? SITES;
+  const present = [...listGemmaScope(folder), ...listSaelens(folder)].filter(({ site }) => wanted.includes(site));
+  if (present.length === 0) {
+    throw badInput(
+      "expected SAEs as <resid|mlp|att>/layer_<i>/width_<w>/average_l0_<n>/params.npz or in folders with cfg.json, got none" +
+        (options.sites === undefined ? "" : ` at ${wanted.join(", ")}`),
+      { file: folder },
+    );
+  }
+  checkLayers(present, config);
+  const groups = groupBySite(ofWidth(folder, present, options.width));
+  const missing = options.sites?.find((site) => !groups.some(([first]) => first?.site === site));
+  if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: folder, field: "sites" });
+  const target = options.l0 === undefined || options.l0 === "canonical" ? CANONICAL_L0 : options.l0;
+  const entries: SaeEntry[] = [];
+  for (const group of groups) entries.push(await checkShapes(closest(group, target), config));
+  return entries;
+}
+
+/**
+ * Reads an SAE's weights.
+ * @throws PatchbayError `bad_input` when the file is damaged, `non_finite` naming the array.
+ */
+export async function readSae(entry: SaeEntry): Promise<SaeWeights> {
+  const { dIn, dSae } = entry;
+  const file = await openArrays(entry);
+  try {
+    return {
+      dIn,
+      dSae,
+      W_enc: await file.read("W_enc"),
+      W_dec: await file.read("W_dec"),
+      b_enc: await file.read("b_enc"),
+      b_dec: await file.read("b_dec"),
+      threshold: await file.read("threshold"),
+    };
+  } finally {
+    await file.close();
+  }
+}
+
+/** SHA-256 over the SAEs' sites and weight files, wherever these lie. */
+export async function fingerprintSaes(entries: readonly SaeEntry[]): Promise<string> {
+  const hashes: Record<string, string> = {};
+  for (const entry of entries) hashes[siteHook(entry)] = await sha256OfFile(entry.path);
+  return sha256(canonicalJson(hashes));
+}
+
+function checkLayers(candidates: readonly SaeCandidate[], { nLayers }: ModelConfig): void {
+  const beyond = candidates.find(({ layer }) => layer >= nLayers);
+  if (beyond === undefined) return;
+  throw badInput(
+    `expected a layer below ${String(nLayers)}, got ${String(beyond.layer)}; these SAEs belong to another model`,
+    { file: beyond.path },
+  );
+}
+
+/** The candidates of the width asked for; without one, all, if no site has several. */
+function ofWidth(
+  folder: string,
+  candidates: readonly SaeCandidate[],
+  asked: string | number | undefined,
+): SaeCandidate[] {
+  const widths = [...new Set(candidates.map(({ width }) => width))].sort((a, b) => a - b).join(", ");
+  const where = { file: folder, field: "width" };
+  if (asked !== undefined) {
+    const width = parseWidth(String(asked));
+    const found = candidates.filter((candidate) => candidate.width === width);
+    if (found.length === 0) throw badInput(`expected one of ${widths}, got ${String(asked)}`, where);
+    return found;
+  }
+  const ambiguous = groupBySite(candidates).find((group) => new Set(group.map(({ width }) => width)).size > 1);
+  if (ambiguous !== undefined) {
+    throw badInput(`expected a choice, because there are SAEs of several widths: ${widths}; set saes.width`, where);
+  }
+  return [...candidates];
+}
+
+/** Candidates of one site and layer together, in forward order. */
+function groupBySite(candidates: readonly SaeCandidate[]): SaeCandidate[][] {
+  const order = ({ site, layer }: SiteAt): number => layer * SITES.length + SITES.indexOf(site);
+  const groups = new Map<number, SaeCandidate[]>();
+  for (const candidate of candidates) {
+    const group = groups.get(order(candidate));
+    if (group === undefined) groups.set(order(candidate), [candidate]);
+    else group.push(candidate);
+  }
+  return [...groups].sort(([a], [b]) => a - b).map(([, group]) => group);
+}
+
+/** The candidate whose L0 is closest to `target`, ties to the smaller. */
+function closest(group: readonly SaeCandidate[], target: number): SaeCandidate {
+  const distance = ({ l0 }: SaeCandidate): number => (l0 === null ? 0 : Math.abs(l0 - target));
+  const inOrder = [...group].sort((a, b) => distance(a) - distance(b) || (a.l0 ?? 0) - (b.l0 ?? 0));
+  const [best, next] = inOrder as [SaeCandidate, SaeCandidate?];
+  if (next !== undefined && (best.l0 === next.l0 || group.some(({ l0 }) => l0 === null))) {
+    throw badInput(`expected one SAE for ${siteHook(best)}, got this and ${next.path}; keep one of them`, {
+      file: best.path,
+    });
+  }
+  return best;
+}
+
+async function checkShapes(candidate: SaeCandidate, config: ModelConfig): Promise<SaeEntry> {
+  const dIn = candidate.site === "attn_z" ? config.nHeads * config.headDim : config.dModel;
+  const dSae = candidate.width;
+  const expected = { W_enc: [dIn, dSae], W_dec: [dSae, dIn], b_enc: [dSae], b_dec: [dIn], threshold: [dSae] };
+  const file = await openArrays(candidate);
+  try {
+    for (const [name, shape] of Object.entries(expected)) {
+      const got = await file.shapeOf(name);
+      if (got !== undefined && shapeText(got) === shapeText(shape)) continue;
+      const found = got === undefined ? "no such array" : `${shapeText(got)}; does this SAE belong to this model?`;
+      throw badInput(`expected shape ${shapeText(shape)} at ${siteHook(candidate)}, got ${found}`, {
+        file: candidate.path,
+        field: name,
+      });
+    }
+  } finally {
+    await file.close();
+  }
+  return { ...candidate, dIn, dSae };
+}
+
+async function openArrays({ layout, path }: SaeCandidate): Promise<ArrayFile> {
+  if (layout === "gemma-scope") return openNpz(path);
+  const file = await openSafetensors(path);
+  return {
+    shapeOf: (name) => Promise.resolve(file.tensors.get(name)?.shape),
+    read: (name) => file.readFloats(name),
+    close: () => file.close(),
+  };
+}
