@@ -1,6 +1,6 @@
 /** @file Opens the run log that a location names, and copies records from one log to another. */
 import { isAbsolute } from "node:path";
-import { badInput, PatchbayError } from "../base/errors.js";
+import { badInput } from "../base/errors.js";
 import { openDirectoryLog } from "./directory-log.js";
 import type { AppendOutcome, RunLog } from "./run-log.js";
 
@@ -13,7 +13,8 @@ import type { AppendOutcome, RunLog } from "./run-log.js";
 export async function openRunLog(location: string, runId: string): Promise<RunLog> {
   if (location.startsWith("dir:") && isAbsolute(location.slice(4))) return openDirectoryLog(location.slice(4));
   if (/^(nats|tls):\/\//.test(location)) {
-    throw new PatchbayError("not_built", `run log of ${runId}: NATS is not connected yet`);
+    const { openJetStreamLog } = await import("./jetstream-log.js"); // A run in a folder does not load the NATS client.
+    return openJetStreamLog(location, runId);
   }
   throw badInput(`run log: expected dir:<absolute folder> or nats://HOST:PORT, got ${location}`, { field: "--log" });
 }

@@ -25,19 +25,27 @@ export interface NatsServer {
 
 /**
  * Starts a server on a free port, with file storage in a temporary folder.
- * @param extra Lines for its configuration file.
+ * @param options `jetStream: false` leaves JetStream out; `extra` is added to the configuration file.
  * @throws Error when the machine has no nats-server.
  */
-export async function startNatsServer(extra = ""): Promise<NatsServer> {
+export async function startNatsServer(options: { jetStream?: boolean; extra?: string } = {}): Promise<NatsServer> {
   const binary = findNatsServer();
   if (binary === null)
     throw new Error("no nats-server here: run `node scripts/nats-server.js`, which fetches one or says why not");
   const folder = await mkdtemp(join(tmpdir(), "patchbay-nats-"));
   const config = join(folder, "nats.conf");
   const storage = join(folder, "storage");
-  await writeFile(config, serverConfig(ANY_PORT, storage, extra));
+  const jetStream = `jetstream { store_dir: ${JSON.stringify(storage)}, max_memory_store: 64MiB, max_file_store: 4GiB }`;
+  const serverConfig = (port: number): string =>
+    [
+      `host: 127.0.0.1`,
+      `port: ${String(port)}`,
+      options.jetStream === false ? "" : jetStream,
+      options.extra ?? "",
+    ].join("\n");
+  await writeFile(config, serverConfig(ANY_PORT));
   let running = await launch(binary, config);
-  await writeFile(config, serverConfig(running.port, storage, extra));
+  await writeFile(config, serverConfig(running.port));
   return {
     url: `nats://127.0.0.1:${String(running.port)}`,
     storage,
@@ -50,11 +58,6 @@ export async function startNatsServer(extra = ""): Promise<NatsServer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-function serverConfig(port: number, storage: string, extra: string): string {
-  const jetStream = `jetstream { store_dir: ${JSON.stringify(storage)}, max_memory_store: 64MiB, max_file_store: 4GiB }`;
-  return [`host: 127.0.0.1`, `port: ${String(port)}`, jetStream, extra].join("\n");
 }
 
 interface Running {

@@ -1,0 +1,109 @@
+/** @file Connects to NATS, says in the user's words why it cannot, and waits out a server that is away for a while. */
+import { setTimeout as wait } from "node:timers/promises";
+import { connect, ErrorCode, NatsError, type NatsConnection } from "nats";
+import { badInput, PatchbayError } from "../base/errors.js";
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const RECONNECT_WAIT_MS = 250;
+const RETRY_WAIT_MS = 250;
+
+/** A connection, and the server's address without credentials, for messages. */
+export interface NatsLink {
+  readonly connection: NatsConnection;
+  readonly address: string;
+}
+
+/**
+ * Connects. Afterwards the connection restores itself whenever the server comes back.
+ * @throws PatchbayError `nats_unreachable` when no server answers; `bad_input` when the address or the credentials are wrong.
+ */
+export async function connectNats(location: string): Promise<NatsLink> {
+  const { address, servers, user, pass } = parseLocation(location);
+  try {
+    const connection = await connect({
+      servers,
+      name: "patchbay",
+      timeout: CONNECT_TIMEOUT_MS,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: RECONNECT_WAIT_MS,
+      ...(user === "" ? {} : { user, pass }),
+    });
+    return { connection, address };
+  } catch (thrown) {
+    throw connectError(address, thrown);
+  }
+}
+
+/** Requests fail like this while the server is away, restarting, or electing a leader. */
+export function isTransient(thrown: unknown): boolean {
+  return thrown instanceof NatsError && (TRANSIENT.has(thrown.code) || thrown.api_error?.code === 503);
+}
+
+const TRANSIENT: ReadonlySet<string> = new Set([
+  ErrorCode.Timeout,
+  ErrorCode.NoResponders,
+  ErrorCode.Disconnect,
+  ErrorCode.ConnectionRefused,
+  ErrorCode.ConnectionTimeout,
+]);
+
+/**
+ * Repeats a request while it fails only because the server is away. The request must be safe to repeat.
+ * @throws PatchbayError `nats_unreachable` after `patienceMs`.
+ */
+export async function patiently<T>(link: NatsLink, patienceMs: number, request: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await request();
+    } catch (thrown) {
+      if (!isTransient(thrown)) throw thrown;
+      if (performance.now() >= giveUpAt) {
+        const seconds = String(Math.round(patienceMs / 1000));
+        throw unreachable(link.address, `expected an answer within ${seconds} s, got ${reason(thrown)}`, thrown);
+      }
+    }
+    await wait(RETRY_WAIT_MS);
+  }
+}
+
+function parseLocation(location: string): { address: string; servers: string; user: string; pass: string } {
+  if (!URL.canParse(location)) throw badInput(`expected nats://HOST:PORT, got ${location}`, { field: "--log" });
+  const url = new URL(location);
+  const port = url.port === "" ? "4222" : url.port;
+  const [user, pass] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+  return {
+    address: `${url.protocol}//${url.hostname}:${port}`,
+    servers: `${url.protocol}//${url.hostname}:${port}`,
+    user,
+    pass,
+  };
+}
+
+function connectError(address: string, thrown: unknown): PatchbayError {
+  const refused = thrown instanceof NatsError && (thrown.isAuthError() || thrown.isAuthTimeout());
+  if (refused) {
+    const remedy = "write them into the address: nats://USER:PASSWORD@HOST:PORT";
+    return badInput(`NATS at ${address} refuses the credentials; ${remedy}`, { field: "--log" }, thrown);
+  }
+  return unreachable(address, `expected a server, got ${reason(thrown)}`, thrown);
+}
+
+/** The error of a server that does not answer. */
+export function unreachable(address: string, what: string, cause?: unknown): PatchbayError {
+  const remedy = "start it (nats-server -js), correct the address, or keep results in a folder with --log dir";
+  return new PatchbayError("nats_unreachable", `NATS at ${address}: ${what}; ${remedy}`, { cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  [ErrorCode.ConnectionRefused]: "connection refused",
+  [ErrorCode.Timeout]: "no answer",
+  [ErrorCode.NoResponders]: "no JetStream behind it",
+  ENOTFOUND: "an unknown host name",
+};
+
+function reason(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const code = "code" in thrown && typeof thrown.code === "string" ? thrown.code : "";
+  return REASONS[code] ?? `${thrown.message}${code === "" || code === thrown.message ? "" : ` (${code})`}`;
+}
