@@ -1,0 +1,117 @@
+/** @file What happens to a coordinator (events), and what it wants done (effects). */
+import type { ErrorCode } from "../base/errors.js";
+import type { Environment } from "../wire/environment.js";
+import type { FromWorker, Lease, RunState } from "../wire/messages.js";
+
+/** A stage as the coordinator needs it. */
+export interface StageToRun {
+  readonly id: string;
+  readonly dependsOn: readonly string[];
+  readonly shardIds: readonly string[];
+}
+
+/** What a record says that the coordinator keeps. */
+export interface RecordFacts {
+  readonly shard: string;
+  /** Hash of the stored payload. */
+  readonly sha256: string;
+  /** The engine's wall time. */
+  readonly seconds: number;
+  readonly units: Readonly<Record<string, number>>;
+}
+
+/** A run to take up. */
+export interface RunToAdd {
+  readonly id: string;
+  readonly name: string;
+  readonly planHash: string;
+  readonly allowPartial: boolean;
+  /** What workers must be; parts left out are fixed by the first lease. */
+  readonly environment: Partial<Environment>;
+  readonly stages: readonly StageToRun[];
+  /** Records that are in the log already, verified. */
+  readonly completed: readonly RecordFacts[];
+}
+
+type Registration = Extract<FromWorker, { kind: "register" }>;
+type Heartbeat = Extract<FromWorker, { kind: "heartbeat" }>;
+type Completed = Extract<FromWorker, { kind: "completed" }>;
+type Failed = Extract<FromWorker, { kind: "failed" }>;
+type Released = Extract<FromWorker, { kind: "released" }>;
+
+/** Where a message came from: worker names outlive their streams (sessions). */
+interface FromSession {
+  readonly worker: string;
+  readonly session: string;
+}
+
+/** Everything that can happen. */
+export type CoordinatorEvent =
+  | { readonly kind: "runAdded"; readonly run: RunToAdd }
+  | ({ readonly kind: "workerAttached" } & FromSession & { readonly registration: Registration })
+  | ({ readonly kind: "workerDetached" } & FromSession)
+  | ({ readonly kind: "workerDraining" } & FromSession)
+  | ({ readonly kind: "heartbeat" } & FromSession & Pick<Heartbeat, "leases" | "engine">)
+  | ({ readonly kind: "shardCompleted" } & FromSession & Pick<Completed, "lease" | "sha256">)
+  | ({ readonly kind: "shardFailed" } & FromSession & Pick<Failed, "lease" | "failure">)
+  | ({ readonly kind: "leaseReleased" } & FromSession & Pick<Released, "lease">)
+  /** The stored record of a reported shard is sound; `reported` is the hash the worker reported for its own attempt. */
+  | { readonly kind: "recordVerified"; readonly run: string; readonly report: Report; readonly record: RecordFacts }
+  | {
+      readonly kind: "recordRejected";
+      readonly run: string;
+      readonly report: Report;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | { readonly kind: "stageReduced"; readonly run: string; readonly stage: string }
+  | {
+      readonly kind: "reduceFailed";
+      readonly run: string;
+      readonly stage: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | { readonly kind: "cancel"; readonly run: string }
+  /** No new leases; runs end as `interrupted` once nothing is in flight. */
+  | { readonly kind: "drain" }
+  | { readonly kind: "tick" };
+
+/** A worker's claim that a record is in the log. */
+export interface Report {
+  readonly worker: string;
+  readonly lease: string;
+  readonly shard: string;
+  /** Hash of the payload of the worker's own attempt. */
+  readonly sha256: string;
+}
+
+/** Everything the coordinator asks its surroundings to do. */
+export type CoordinatorEffect =
+  | { readonly kind: "welcome"; readonly session: string }
+  | { readonly kind: "grant"; readonly session: string; readonly lease: Lease }
+  | {
+      readonly kind: "revoke";
+      readonly session: string;
+      readonly lease: string;
+      readonly stop: boolean;
+      readonly reason: string;
+    }
+  | { readonly kind: "recall"; readonly session: string; readonly lease: string }
+  | { readonly kind: "settled"; readonly session: string; readonly lease: string }
+  /** Ends the stream; the worker may try again later. */
+  | { readonly kind: "close"; readonly session: string; readonly reason: string }
+  /** Read the record, check it against its hash, the plan and the run's environment, and keep a copy in the run folder. */
+  | { readonly kind: "verify"; readonly run: string; readonly report: Report }
+  | { readonly kind: "reduce"; readonly run: string; readonly stage: string; readonly missing: readonly string[] }
+  | {
+      readonly kind: "quarantined";
+      readonly run: string;
+      readonly shard: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | { readonly kind: "nondeterminism"; readonly run: string; readonly shard: string; readonly message: string }
+  | { readonly kind: "started"; readonly run: string }
+  | { readonly kind: "finished"; readonly run: string; readonly state: RunState }
+  | { readonly kind: "log"; readonly level: "note" | "warning"; readonly text: string };

@@ -1,0 +1,89 @@
+/** @file Runs as they enter the state machine: the plan's stages, with what the log already holds. */
+import { must } from "../base/assert.js";
+import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
+import type { ShardPlace, ShardState, StageProgress } from "./state.js";
+import { patchRun, patchStage, putRun, type Turn } from "./turn.js";
+
+const FRESH: ShardState = {
+  phase: "pending",
+  attempts: 0,
+  spent: { lost: 0, memory: 0, application: 0 },
+  avoid: [],
+  holder: null,
+  failure: null,
+  sha256: null,
+};
+
+/** Queues a run. A run that is there already is left alone. */
+export function addRun(turn: Turn, run: RunToAdd): void {
+  if (turn.state.runs.has(run.id)) return;
+  const completed = new Map(run.completed.map((record) => [record.shard, record]));
+  putRun(turn, {
+    id: run.id,
+    name: run.name,
+    planHash: run.planHash,
+    allowPartial: run.allowPartial,
+    state: "queued",
+    reason: "",
+    environment: run.environment,
+    stages: run.stages.map((stage) => startStage(stage, completed)),
+    places: placesOf(run.stages),
+    warnings: [],
+    addedAt: turn.now,
+  });
+}
+
+function startStage(
+  { id, dependsOn, shardIds }: StageToRun,
+  completed: ReadonlyMap<string, RecordFacts>,
+): StageProgress {
+  const shards = shardIds.map((shard): ShardState => {
+    const record = completed.get(shard);
+    return record === undefined ? FRESH : { ...FRESH, phase: "done", sha256: record.sha256 };
+  });
+  const records = shardIds.flatMap((shard) => completed.get(shard) ?? []);
+  const done = records.length;
+  return {
+    id,
+    dependsOn,
+    shardIds,
+    state: "waiting",
+    reason: "",
+    shards,
+    counts: { pending: shards.length - done, leased: 0, reported: 0, done, quarantined: 0 },
+    cursor: 0,
+    requeued: [],
+    engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
+    units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
+    freshUnits: {},
+    firstLeaseAt: null,
+    lastDoneAt: null,
+  };
+}
+
+function placesOf(stages: readonly StageToRun[]): ReadonlyMap<string, ShardPlace> {
+  return new Map(stages.flatMap(({ shardIds }, stage) => shardIds.map((id, shard) => [id, { stage, shard }] as const)));
+}
+
+/** Adds a finished shard's work to its stage. */
+export function countWork(turn: Turn, runId: string, index: number, record: RecordFacts): void {
+  const stage = must(turn.state.runs.get(runId)?.stages[index], `stage ${String(index)} of ${runId}`);
+  patchStage(turn, runId, index, {
+    engineSeconds: stage.engineSeconds + record.seconds,
+    units: addUnits(stage.units, record.units),
+    freshUnits: addUnits(stage.freshUnits, record.units),
+    lastDoneAt: turn.now,
+  });
+}
+
+/** Keeps a sentence for the run's status and run.json; the same sentence is kept once. */
+export function warn(turn: Turn, runId: string, text: string): void {
+  const run = must(turn.state.runs.get(runId), `run ${runId}`);
+  if (!run.warnings.includes(text)) patchRun(turn, runId, { warnings: [...run.warnings, text] });
+}
+
+function addUnits(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
+  const sum: Record<string, number> = { ...a };
+  for (const [unit, amount] of Object.entries(b)) sum[unit] = (sum[unit] ?? 0) + amount;
+  return sum;
+}

@@ -1,0 +1,108 @@
+/**
+ * @file Who gets which shard: the active run's open stages in order, shards in order.
+ *
+ * 1. Round by round, every eligible worker that holds fewer leases than the round's number gets the next shard, so that nobody
+ *    has a second lease while somebody has none.
+ * 2. A shard avoids the workers on which it failed, as long as another eligible worker exists.
+ * 3. When nothing is left to lease and a worker is idle, a lease that waits in front of a busy engine is asked back.
+ */
+import { must } from "../base/assert.js";
+import { isFullEnvironment } from "../wire/environment.js";
+import type { Lease } from "../wire/messages.js";
+import { eligibleWorkers } from "./eligibility.js";
+import { activeRun, type RunProgress, type ShardPlace, type StageProgress, type WorkerProgress } from "./state.js";
+import { patchRun, patchShard, patchStage, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
+
+/** Grants every lease that can be granted now. */
+export function schedule(turn: Turn): void {
+  const run = activeRun(turn.state);
+  const { pipelineDepth } = turn.state.settings;
+  if (run === undefined || turn.state.draining) return;
+  if (![...turn.state.workers.values()].some(({ leases }) => leases.length < pipelineDepth)) return;
+  fixEnvironment(turn, run);
+  const names = eligibleWorkers(turn.state, currentRun(turn, run.id)).map(({ name }) => name);
+  for (let round = 0; round < pipelineDepth; round++) grantRound(turn, run.id, names, round);
+  recallForIdle(turn, run.id, names);
+}
+
+/** Before the first lease of a run several environments may be eligible; the first worker decides. */
+function fixEnvironment(turn: Turn, run: RunProgress): void {
+  if (isFullEnvironment(run.environment) || !hasPending(run)) return;
+  const [first] = eligibleWorkers(turn.state, run);
+  if (first !== undefined) patchRun(turn, run.id, { environment: first.environment });
+}
+
+function grantRound(turn: Turn, runId: string, names: readonly string[], round: number): void {
+  for (const name of names) {
+    const run = currentRun(turn, runId);
+    if (!hasPending(run)) return;
+    const worker = must(turn.state.workers.get(name), `worker ${name}`);
+    if (worker.leases.length > round) continue;
+    const place = nextShard(run, worker, names);
+    if (place !== undefined) grant(turn, run, worker, place);
+  }
+}
+
+function currentRun(turn: Turn, id: string): RunProgress {
+  return must(turn.state.runs.get(id), `run ${id}`);
+}
+
+function hasPending(run: RunProgress): boolean {
+  return run.stages.some((stage) => stage.state === "open" && stage.counts.pending > 0);
+}
+
+function nextShard(run: RunProgress, worker: WorkerProgress, eligible: readonly string[]): ShardPlace | undefined {
+  for (const [index, stage] of run.stages.entries()) {
+    if (stage.state !== "open" || stage.counts.pending === 0) continue;
+    const shard = nextInStage(stage, worker, eligible);
+    if (shard !== undefined) return { stage: index, shard };
+  }
+  return undefined;
+}
+
+function nextInStage(stage: StageProgress, worker: WorkerProgress, eligible: readonly string[]): number | undefined {
+  const retry = stage.requeued.find((index) => {
+    const { avoid } = must(stage.shards[index], `shard ${String(index)}`);
+    return !avoid.includes(worker.name) || eligible.every((name) => avoid.includes(name));
+  });
+  if (retry !== undefined) return retry;
+  const fresh = freshShard(stage);
+  return fresh < stage.shards.length ? fresh : undefined;
+}
+
+function freshShard(stage: StageProgress): number {
+  let index = stage.cursor;
+  while (index < stage.shards.length && stage.shards[index]?.phase !== "pending") index++;
+  return index;
+}
+
+function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: ShardPlace): void {
+  const { settings, epoch, nonce, nextLease } = turn.state;
+  const stage = must(run.stages[place.stage], "stage");
+  const shardId = must(stage.shardIds[place.shard], "shard id");
+  const attempt = shardAt(run, place).attempts + 1;
+  const id = `${String(epoch)}-${nonce}-${String(nextLease)}`;
+  const lease: Lease = { run: run.id, shard: shardId, attempt, id, epoch, durationMs: settings.leaseMs };
+
+  patchState(turn, { nextLease: nextLease + 1 });
+  if (place.shard >= stage.cursor) patchStage(turn, run.id, place.stage, { cursor: place.shard + 1 });
+  if (stage.firstLeaseAt === null) patchStage(turn, run.id, place.stage, { firstLeaseAt: turn.now });
+  patchShard(turn, run.id, place, { phase: "leased", attempts: attempt, holder: { worker: worker.name, lease: id } });
+  const held = { ...place, id, run: run.id, shardId, attempt, deadline: turn.now + settings.leaseMs, recalled: false };
+  patchWorker(turn, worker.name, { leases: [...worker.leases, held] });
+  turn.effects.push({ kind: "grant", session: must(worker.session, `session of ${worker.name}`), lease });
+}
+
+function recallForIdle(turn: Turn, runId: string, names: readonly string[]): void {
+  if (hasPending(currentRun(turn, runId))) return;
+  const workers = names.map((name) => must(turn.state.workers.get(name), `worker ${name}`));
+  const asked = workers.flatMap(({ leases }) => leases.filter(({ recalled }) => recalled)).length;
+  let idle = workers.filter(({ leases }) => leases.length === 0).length - asked;
+  for (const { name, leases, session } of workers) {
+    const last = leases.at(-1);
+    if (idle <= 0 || last === undefined || leases.length < 2 || last.recalled || session === null) continue;
+    patchWorker(turn, name, { leases: [...leases.slice(0, -1), { ...last, recalled: true }] });
+    turn.effects.push({ kind: "recall", session, lease: last.id });
+    idle--;
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * @file The coordinator's state: plain immutable values, changed by `step` alone. Times are milliseconds of one monotonic clock.
+ *
+ * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
+ */
+import type { ErrorCode } from "../base/errors.js";
+import type { Environment } from "../wire/environment.js";
+import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
+
+/** Everything about timing and patience. */
+export interface Settings {
+  /** How often workers are asked to send a heartbeat. */
+  readonly heartbeatMs: number;
+  /** A worker that is silent for this long is lost, even if its stream is open. */
+  readonly workerTimeoutMs: number;
+  /** How long a worker whose stream ended may take to come back before its leases go to others. */
+  readonly reattachMs: number;
+  /** A lease that no heartbeat names for this long is void. */
+  readonly leaseMs: number;
+  /** Leases a worker holds at once: one runs, the others wait in front of its engine. */
+  readonly pipelineDepth: number;
+  /** Retries of a shard by cause. */
+  readonly budgets: Readonly<Record<FailureClass, number>>;
+  /** Different shards in a row that a worker may fail before it is cordoned. */
+  readonly cordonAfter: number;
+}
+
+/** The defaults of {@link Settings}. */
+export const DEFAULT_SETTINGS: Settings = {
+  heartbeatMs: 1000,
+  workerTimeoutMs: 15_000,
+  reattachMs: 2000,
+  leaseMs: 20_000,
+  pipelineDepth: 2,
+  budgets: { lost: 3, memory: 1, application: 1 },
+  cordonAfter: 3,
+};
+
+/** Causes that have separate budgets: worker or engine lost or hung, out of memory, everything else. */
+export type FailureClass = "lost" | "memory" | "application";
+
+/** A shard's life: `reported` is between a worker's report and the check of the record. */
+export type ShardPhase = "pending" | "leased" | "reported" | "done" | "quarantined";
+
+/** One shard. */
+export interface ShardState {
+  readonly phase: ShardPhase;
+  /** Leases granted so far. */
+  readonly attempts: number;
+  /** Failures so far by class. */
+  readonly spent: Readonly<Record<FailureClass, number>>;
+  /** Workers on which it failed by its own fault. */
+  readonly avoid: readonly string[];
+  /** Holder while leased. */
+  readonly holder: { readonly worker: string; readonly lease: string } | null;
+  /** The last failure. */
+  readonly failure: { readonly code: ErrorCode; readonly message: string } | null;
+  /** Hash of the accepted record's payload. */
+  readonly sha256: string | null;
+}
+
+/** One stage. Shards that can be leased are `requeued`, and the pending ones from `cursor` on. */
+export interface StageProgress {
+  readonly id: string;
+  readonly dependsOn: readonly string[];
+  readonly shardIds: readonly string[];
+  readonly state: StageState;
+  readonly reason: string;
+  readonly shards: readonly ShardState[];
+  readonly counts: Readonly<Record<ShardPhase, number>>;
+  /** Every shard before this index has been leased, or was complete from the start. */
+  readonly cursor: number;
+  /** Pending shards before the cursor, ascending. */
+  readonly requeued: readonly number[];
+  readonly engineSeconds: number;
+  readonly units: Readonly<Record<string, number>>;
+  readonly freshUnits: Readonly<Record<string, number>>;
+  readonly firstLeaseAt: number | null;
+  readonly lastDoneAt: number | null;
+}
+
+/** One run. */
+export interface RunProgress {
+  readonly id: string;
+  readonly name: string;
+  readonly planHash: string;
+  readonly allowPartial: boolean;
+  readonly state: RunState;
+  readonly reason: string;
+  /** What workers must be; filled in completely by the first lease. */
+  readonly environment: Partial<Environment>;
+  readonly stages: readonly StageProgress[];
+  /** Shard id -> place. */
+  readonly places: ReadonlyMap<string, ShardPlace>;
+  readonly warnings: readonly string[];
+  readonly addedAt: number;
+}
+
+/** Indexes of a shard. */
+export interface ShardPlace {
+  readonly stage: number;
+  readonly shard: number;
+}
+
+/** A lease as its worker holds it. */
+export interface HeldLease extends ShardPlace {
+  readonly id: string;
+  readonly run: string;
+  readonly shardId: string;
+  readonly attempt: number;
+  readonly deadline: number;
+  /** It was asked back, because another worker is idle. */
+  readonly recalled: boolean;
+}
+
+/** One worker, by name. */
+export interface WorkerProgress {
+  readonly name: string;
+  /** Random name of the process. */
+  readonly instance: string;
+  /** Its stream; null while it is away. */
+  readonly session: string | null;
+  readonly environment: Environment;
+  readonly lastHeardAt: number;
+  readonly detachedAt: number | null;
+  readonly draining: boolean;
+  readonly cordoned: boolean;
+  /** Different shards it failed since its last success. */
+  readonly failedInARow: readonly string[];
+  readonly leases: readonly HeldLease[];
+  readonly engine: EngineProgress | null;
+  readonly completed: number;
+}
+
+/** The whole state. Runs are in the order they were added, which is their priority. */
+export interface CoordinatorState {
+  readonly settings: Settings;
+  /** Fencing number of this coordinator: larger than that of any before it. */
+  readonly epoch: number;
+  /** Makes lease ids unique over coordinators. */
+  readonly nonce: string;
+  readonly nextLease: number;
+  readonly draining: boolean;
+  readonly runs: ReadonlyMap<string, RunProgress>;
+  readonly workers: ReadonlyMap<string, WorkerProgress>;
+}
+
+/** A coordinator without runs or workers. */
+export function initialState(settings: Settings, epoch: number, nonce: string): CoordinatorState {
+  return { settings, epoch, nonce, nextLease: 1, draining: false, runs: new Map(), workers: new Map() };
+}
+
+/** The one run whose shards are leased: the first that has not ended. */
+export function activeRun(state: CoordinatorState): RunProgress | undefined {
+  for (const run of state.runs.values()) if (run.state === "running") return run;
+  return undefined;
+}

@@ -1,0 +1,91 @@
+/** @file One turn of the state machine: the state as it changes, the effects so far, and the only ways to change either. */
+import { must } from "../base/assert.js";
+import type { CoordinatorEffect } from "./events.js";
+import type {
+  CoordinatorState,
+  RunProgress,
+  ShardPhase,
+  ShardPlace,
+  ShardState,
+  StageProgress,
+  WorkerProgress,
+} from "./state.js";
+
+/** The working state of one `step`. Values inside `state` are never changed in place. */
+export interface Turn {
+  state: CoordinatorState;
+  readonly effects: CoordinatorEffect[];
+  readonly now: number;
+}
+
+/** Replaces parts of the state. */
+export function patchState(turn: Turn, patch: Partial<CoordinatorState>): void {
+  turn.state = { ...turn.state, ...patch };
+}
+
+/** Replaces parts of a worker. */
+export function patchWorker(turn: Turn, name: string, patch: Partial<WorkerProgress>): void {
+  putWorker(turn, { ...must(turn.state.workers.get(name), `worker ${name}`), ...patch });
+}
+
+/** Adds or replaces a worker. */
+export function putWorker(turn: Turn, worker: WorkerProgress): void {
+  patchState(turn, { workers: new Map(turn.state.workers).set(worker.name, worker) });
+}
+
+/** Forgets a worker. */
+export function removeWorker(turn: Turn, name: string): void {
+  const workers = new Map(turn.state.workers);
+  workers.delete(name);
+  patchState(turn, { workers });
+}
+
+/** Replaces parts of a run. */
+export function patchRun(turn: Turn, id: string, patch: Partial<RunProgress>): void {
+  putRun(turn, { ...must(turn.state.runs.get(id), `run ${id}`), ...patch });
+}
+
+/** Adds a run at the end, or replaces it where it is. */
+export function putRun(turn: Turn, run: RunProgress): void {
+  patchState(turn, { runs: new Map(turn.state.runs).set(run.id, run) });
+}
+
+/** Replaces parts of a stage. */
+export function patchStage(turn: Turn, runId: string, index: number, patch: Partial<StageProgress>): void {
+  const run = must(turn.state.runs.get(runId), `run ${runId}`);
+  const stages = run.stages.slice();
+  stages[index] = { ...must(stages[index], `stage ${String(index)}`), ...patch };
+  putRun(turn, { ...run, stages });
+}
+
+/** The shard at a place. */
+export function shardAt(run: RunProgress, place: ShardPlace): ShardState {
+  return must(run.stages[place.stage]?.shards[place.shard], `shard ${String(place.stage)}.${String(place.shard)}`);
+}
+
+/** Replaces parts of a shard, keeping the stage's counts and list of requeued shards right. */
+export function patchShard(turn: Turn, runId: string, place: ShardPlace, patch: Partial<ShardState>): void {
+  const run = must(turn.state.runs.get(runId), `run ${runId}`);
+  const stage = must(run.stages[place.stage], `stage ${String(place.stage)}`);
+  const before = shardAt(run, place);
+  const after = { ...before, ...patch };
+  const shards = stage.shards.slice();
+  shards[place.shard] = after;
+  patchStage(turn, runId, place.stage, {
+    shards,
+    counts: moveCount(stage.counts, before.phase, after.phase),
+    requeued: requeue(stage, place.shard, after.phase),
+  });
+}
+
+function moveCount(counts: StageProgress["counts"], from: ShardPhase, to: ShardPhase): StageProgress["counts"] {
+  if (from === to) return counts;
+  return { ...counts, [from]: counts[from] - 1, [to]: counts[to] + 1 };
+}
+
+function requeue(stage: StageProgress, shard: number, phase: ShardPhase): readonly number[] {
+  const listed = stage.requeued.includes(shard);
+  const wanted = phase === "pending" && shard < stage.cursor;
+  if (listed === wanted) return stage.requeued;
+  return wanted ? [...stage.requeued, shard].sort((a, b) => a - b) : stage.requeued.filter((other) => other !== shard);
+}

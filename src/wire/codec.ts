@@ -1,0 +1,127 @@
+/** @file Bytes <-> domain messages: static protobuf code, then zod. */
+import { z } from "zod";
+import { PatchbayError } from "../base/errors.js";
+import { patchbay } from "./generated/patchbay.js";
+import { MAX_MESSAGE_BYTES } from "./limits.js";
+import {
+  artifactPartSchema,
+  cancelReplySchema,
+  clusterStatusSchema,
+  fetchRequestSchema,
+  fromCoordinatorSchema,
+  fromWorkerSchema,
+  runRequestSchema,
+  runStatusSchema,
+  statusRequestSchema,
+  submitReplySchema,
+  submitRequestSchema,
+} from "./messages.js";
+
+/** A message's two directions. */
+export interface Codec<T> {
+  /** @throws PatchbayError `bad_message` when the encoding is larger than the other side would accept. */
+  encode(message: T): Buffer;
+  /** @throws PatchbayError `bad_message` when the bytes do not decode, or decode to an invalid message. */
+  decode(bytes: Uint8Array): T;
+}
+
+/** What the generated code offers for each message. */
+interface Generated {
+  readonly name: string;
+  encode(message: never): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): unknown;
+  toObject(message: never, options: object): Record<string, unknown>;
+}
+
+const OPTIONS = { defaults: true, oneofs: true };
+
+function plainCodec<T>(name: string, generated: Generated, schema: z.ZodType<T>): Codec<T> {
+  return makeCodec(
+    name,
+    generated,
+    schema,
+    (message) => message,
+    (raw) => raw,
+  );
+}
+
+/** For messages that are one `oneof body`: `{ body: "x", x: {...} }` on the wire is `{ kind: "x", ... }` here. */
+function unionCodec<T extends { readonly kind: string }>(
+  name: string,
+  generated: Generated,
+  schema: z.ZodType<T>,
+): Codec<T> {
+  return makeCodec(
+    name,
+    generated,
+    schema,
+    ({ kind, ...content }) => ({ [kind]: content }),
+    (raw) => {
+      const kind = raw["body"];
+      const content = typeof kind === "string" ? raw[kind] : undefined;
+      return typeof content === "object" ? { ...content, kind } : undefined;
+    },
+  );
+}
+
+function makeCodec<T>(
+  name: string,
+  generated: Generated,
+  schema: z.ZodType<T>,
+  toWire: (message: T) => unknown,
+  fromWire: (raw: Record<string, unknown>) => unknown,
+): Codec<T> {
+  return {
+    encode: (message) => {
+      const bytes = generated.encode(toWire(message) as never).finish();
+      if (bytes.length > MAX_MESSAGE_BYTES) {
+        throw new PatchbayError(
+          "bad_message",
+          `${name}: expected at most ${String(MAX_MESSAGE_BYTES)} bytes, got ${String(bytes.length)}`,
+        );
+      }
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    },
+    decode: (bytes) => {
+      const parsed = schema.safeParse(fromWire(readRaw(name, generated, bytes)));
+      if (parsed.success) return parsed.data;
+      throw new PatchbayError("bad_message", `${name}: ${z.prettifyError(parsed.error)}`, { cause: parsed.error });
+    },
+  };
+}
+
+function readRaw(name: string, generated: Generated, bytes: Uint8Array): Record<string, unknown> {
+  try {
+    return generated.toObject(generated.decode(bytes) as never, OPTIONS);
+  } catch (cause) {
+    throw new PatchbayError("bad_message", `${name}: the bytes are not a protobuf message`, { cause });
+  }
+}
+
+const { v1 } = patchbay;
+
+/** The `oneof` of chunk is bytes, not a message. */
+const artifactPart = makeCodec(
+  "ArtifactPart",
+  v1.ArtifactPart,
+  artifactPartSchema,
+  (part) => (part.kind === "chunk" ? { chunk: part.chunk } : { header: { sha256: part.sha256, size: part.size } }),
+  (raw) =>
+    raw["body"] === "chunk" ? { kind: "chunk", chunk: raw["chunk"] } : { kind: "header", ...(raw["header"] ?? {}) },
+);
+
+/** One codec for each message of the contract. */
+export const codecs = {
+  fromWorker: unionCodec("FromWorker", v1.FromWorker, fromWorkerSchema),
+  fromCoordinator: unionCodec("FromCoordinator", v1.FromCoordinator, fromCoordinatorSchema),
+  submitRequest: plainCodec("SubmitRequest", v1.SubmitRequest, submitRequestSchema),
+  submitReply: plainCodec("SubmitReply", v1.SubmitReply, submitReplySchema),
+  statusRequest: plainCodec("StatusRequest", v1.StatusRequest, statusRequestSchema),
+  clusterStatus: plainCodec("ClusterStatus", v1.ClusterStatus, clusterStatusSchema),
+  watchRequest: plainCodec("WatchRequest", v1.WatchRequest, runRequestSchema),
+  runStatus: plainCodec("RunStatus", v1.RunStatus, runStatusSchema),
+  cancelRequest: plainCodec("CancelRequest", v1.CancelRequest, runRequestSchema),
+  cancelReply: plainCodec("CancelReply", v1.CancelReply, cancelReplySchema),
+  fetchRequest: plainCodec("FetchRequest", v1.FetchRequest, fetchRequestSchema),
+  artifactPart,
+};

@@ -1,0 +1,88 @@
+/** @file Errors across process boundaries: the error family <-> {@link Failure}, and <-> gRPC status for calls. */
+import { Metadata, status, type ServiceError } from "@grpc/grpc-js";
+import { z } from "zod";
+import { ERROR_CODES, PatchbayError, toPatchbayError, type ErrorCode } from "../base/errors.js";
+import { clip } from "./limits.js";
+import type { Failure } from "./messages.js";
+
+/** Key of the trailer that carries the error as JSON. */
+const TRAILER = "patchbay-error-bin";
+
+const STATUS: Readonly<Record<ErrorCode, status>> = {
+  bad_input: status.INVALID_ARGUMENT,
+  not_built: status.UNIMPLEMENTED,
+  different_plan: status.FAILED_PRECONDITION,
+  different_environment: status.FAILED_PRECONDITION,
+  port_in_use: status.ALREADY_EXISTS,
+  nats_unreachable: status.UNAVAILABLE,
+  coordinator_unreachable: status.UNAVAILABLE,
+  non_finite: status.INTERNAL,
+  out_of_memory: status.RESOURCE_EXHAUSTED,
+  engine_died: status.INTERNAL,
+  engine_stalled: status.INTERNAL,
+  worker_lost: status.UNAVAILABLE,
+  application: status.INTERNAL,
+  corrupt_record: status.DATA_LOSS,
+  nondeterminism: status.INTERNAL,
+  bad_message: status.INVALID_ARGUMENT,
+  cancelled: status.CANCELLED,
+};
+
+/** Whatever was thrown, as a message. Long texts are cut. */
+export function toFailure(thrown: unknown): Failure {
+  const { code, message, detail } = toPatchbayError(thrown);
+  return {
+    code,
+    message: clip(message),
+    file: clip(detail.file ?? ""),
+    line: detail.line ?? 0,
+    field: clip(detail.field ?? ""),
+  };
+}
+
+/** The error that a message stands for. */
+export function fromFailure({ code, message, file, line, field }: Failure): PatchbayError {
+  const detail = {
+    ...(file === "" ? {} : { file }),
+    ...(line === 0 ? {} : { line }),
+    ...(field === "" ? {} : { field }),
+  };
+  return new PatchbayError(code, message, { detail });
+}
+
+/** What a call handler hands to gRPC: the status of the error's code, and the whole error in a trailer. */
+export function toServiceError(thrown: unknown): Partial<ServiceError> & { code: status; details: string } {
+  const failure = toFailure(thrown);
+  const metadata = new Metadata();
+  metadata.set(TRAILER, Buffer.from(JSON.stringify({ ...failure, message: failure.message.slice(0, 2000) })));
+  return { code: STATUS[failure.code], details: failure.message.slice(0, 2000), metadata };
+}
+
+const trailerSchema = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  file: z.string(),
+  line: z.number(),
+  field: z.string(),
+});
+
+/** The error that a failed call stands for; without our trailer, the coordinator could not be reached. */
+export function fromServiceError(thrown: unknown): PatchbayError {
+  if (!(thrown instanceof Error)) return toPatchbayError(thrown);
+  const failure = readTrailer(thrown);
+  if (failure !== null) return fromFailure(failure);
+  if ((thrown as Partial<ServiceError>).code === status.CANCELLED) {
+    return new PatchbayError("cancelled", thrown.message, { cause: thrown });
+  }
+  return new PatchbayError("coordinator_unreachable", `coordinator: ${thrown.message}`, { cause: thrown });
+}
+
+function readTrailer({ metadata }: Partial<ServiceError>): Failure | null {
+  const [value] = metadata?.get(TRAILER) ?? [];
+  if (!Buffer.isBuffer(value)) return null;
+  try {
+    return trailerSchema.parse(JSON.parse(value.toString("utf8")));
+  } catch {
+    return null;
+  }
+}

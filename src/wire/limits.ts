@@ -1,0 +1,24 @@
+/** @file Bounds on everything that crosses the wire. */
+
+/** Version of the worker protocol. Coordinator and worker must agree on it exactly. */
+export const PROTOCOL_VERSION = 1;
+
+/** Largest gRPC message either side accepts, in bytes. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Size of a chunk of an artifact, in bytes. */
+export const CHUNK_BYTES = 512 * 1024;
+
+/** Longest error message that is sent, in characters; longer ones are cut. */
+export const MAX_TEXT = 4000;
+
+/** Longest sweep that can be submitted, in characters. */
+export const MAX_SWEEP = 1024 * 1024;
+
+/** Most quarantined shards, warnings or reasons that one status lists. */
+export const MAX_LISTED = 200;
+
+/** Cuts a text to {@link MAX_TEXT} characters. */
+export function clip(text: string): string {
+  return text.length <= MAX_TEXT ? text : `${text.slice(0, MAX_TEXT - 1)}…`;
+}

@@ -1,0 +1,208 @@
+/** @file Schemas of the messages between coordinator, workers and clients. The inferred types are the domain's own. */
+import { z } from "zod";
+import { ERROR_CODES } from "../base/errors.js";
+import { environmentSchema } from "./environment.js";
+import { MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
+
+const text = z.string().max(MAX_TEXT);
+const identifier = z.string().min(1).max(200);
+const count = z.int().min(0).max(0xffffffff);
+const amount = z.number().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const shardId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.\d{1,9}$/);
+const amounts = z.record(identifier, amount).readonly();
+
+const leaseSchema = z
+  .object({ run: identifier, shard: shardId, attempt: count, id: identifier, epoch: count, durationMs: count })
+  .readonly();
+
+/** Permission to run one shard. `durationMs` counts from the grant; heartbeats that name the lease renew it. */
+export type Lease = z.infer<typeof leaseSchema>;
+
+const failureSchema = z
+  .object({
+    code: z.enum(ERROR_CODES),
+    message: text,
+    file: z.string().max(MAX_TEXT),
+    line: count,
+    field: z.string().max(MAX_TEXT),
+  })
+  .readonly();
+
+/** An error on the wire. Empty strings and line 0 stand for what is absent. */
+export type Failure = z.infer<typeof failureSchema>;
+
+/** What an engine process is doing. */
+export const ENGINE_PHASES = ["starting", "loading", "idle", "running"] as const;
+export type EnginePhase = (typeof ENGINE_PHASES)[number];
+
+const engineProgressSchema = z
+  .object({ phase: z.enum(ENGINE_PHASES), shard: z.string().max(200), done: amount, total: amount })
+  .readonly();
+
+/** The engine's progress: `done` of `total` units of the shard (`""`: none). */
+export type EngineProgress = z.infer<typeof engineProgressSchema>;
+
+/** What a worker says on its stream. */
+export const fromWorkerSchema = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("register"),
+    protocol: count,
+    worker: identifier,
+    instance: identifier,
+    environment: environmentSchema,
+    memoryMib: count,
+    holding: z.array(leaseSchema).max(1000).readonly(),
+  }),
+  z.object({
+    kind: z.literal("heartbeat"),
+    leases: z.array(identifier).max(1000).readonly(),
+    engine: engineProgressSchema.nullable(),
+  }),
+  z.object({ kind: z.literal("completed"), lease: leaseSchema, sha256 }),
+  z.object({ kind: z.literal("failed"), lease: leaseSchema, failure: failureSchema }),
+  z.object({ kind: z.literal("released"), lease: identifier }),
+  z.object({ kind: z.literal("draining") }),
+]);
+export type FromWorker = Readonly<z.infer<typeof fromWorkerSchema>>;
+
+/** What the coordinator says on a worker's stream. */
+export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("welcome"), epoch: count, heartbeatMs: count.min(1) }),
+  z.object({
+    kind: z.literal("runOpened"),
+    run: identifier,
+    planHash: text,
+    log: text,
+    model: text,
+    saes: text,
+    saeOptions: text,
+  }),
+  z.object({ kind: z.literal("grant"), lease: leaseSchema }),
+  z.object({ kind: z.literal("revoke"), lease: identifier, stop: z.boolean(), reason: text }),
+  z.object({ kind: z.literal("recall"), lease: identifier }),
+  z.object({ kind: z.literal("settled"), lease: identifier }),
+  z.object({ kind: z.literal("leave"), refused: z.boolean(), reason: text }),
+]);
+export type FromCoordinator = Readonly<z.infer<typeof fromCoordinatorSchema>>;
+
+/** A message about a run as a worker sees it. */
+export type RunOpened = Extract<FromCoordinator, { kind: "runOpened" }>;
+
+export const RUN_STATES = ["queued", "running", "complete", "partial", "failed", "cancelled", "interrupted"] as const;
+/** A run's state; the last five are final. `interrupted`: the coordinator stopped; the run continues when it is started again. */
+export type RunState = (typeof RUN_STATES)[number];
+
+export const STAGE_STATES = ["waiting", "open", "reducing", "reduced", "blocked", "failed"] as const;
+/** A stage's state. `blocked`: it, or a stage it depends on, has quarantined shards. */
+export type StageState = (typeof STAGE_STATES)[number];
+
+const waitingSchema = z.object({ reason: text, shards: count }).readonly();
+
+const stageStatusSchema = z
+  .object({
+    stage: identifier,
+    state: z.enum(STAGE_STATES),
+    reason: text,
+    shards: count,
+    done: count,
+    running: count,
+    waiting: count,
+    quarantined: count,
+    engineSeconds: amount,
+    seconds: amount,
+    units: amounts,
+    freshUnits: amounts,
+    reasons: z.array(waitingSchema).max(MAX_LISTED).readonly(),
+  })
+  .readonly();
+
+/** How far a stage is. `engineSeconds` and `units` include replayed records; `seconds` and `freshUnits` do not. */
+export type StageStatus = z.infer<typeof stageStatusSchema>;
+
+const quarantinedSchema = z
+  .object({ shard: shardId, code: z.enum(ERROR_CODES), message: text, attempts: count })
+  .readonly();
+
+/** A shard that spent its failure budget. */
+export type QuarantinedShard = z.infer<typeof quarantinedSchema>;
+
+export const runStatusSchema = z
+  .object({
+    run: identifier,
+    name: text,
+    planHash: text,
+    folder: text,
+    state: z.enum(RUN_STATES),
+    reason: text,
+    stages: z.array(stageStatusSchema).max(10_000).readonly(),
+    quarantined: z.array(quarantinedSchema).max(MAX_LISTED).readonly(),
+    warnings: z.array(text).max(MAX_LISTED).readonly(),
+    seconds: amount,
+  })
+  .readonly();
+
+/** How far a run is. */
+export type RunStatus = z.infer<typeof runStatusSchema>;
+
+export const WORKER_STATES = ["attached", "lost", "draining", "cordoned", "refused"] as const;
+/** `lost`: its stream ended and it may come back. `refused`: it cannot serve the run that is on. */
+export type WorkerState = (typeof WORKER_STATES)[number];
+
+const workerStatusSchema = z
+  .object({
+    worker: identifier,
+    state: z.enum(WORKER_STATES),
+    reason: text,
+    environment: environmentSchema.nullable(),
+    leases: count,
+    engine: engineProgressSchema.nullable(),
+    completed: count,
+  })
+  .readonly();
+
+/** What a worker is doing. */
+export type WorkerStatus = z.infer<typeof workerStatusSchema>;
+
+export const clusterStatusSchema = z
+  .object({
+    runs: z.array(runStatusSchema).max(10_000).readonly(),
+    workers: z.array(workerStatusSchema).max(10_000).readonly(),
+  })
+  .readonly();
+
+/** All runs and workers of a coordinator. */
+export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
+
+export const submitRequestSchema = z
+  .object({ sweep: z.string().min(1).max(MAX_SWEEP), baseFolder: text, allowPartial: z.boolean() })
+  .readonly();
+/** A sweep's text, and the folder on the coordinator's machine that its relative paths start from. */
+export type SubmitRequest = z.infer<typeof submitRequestSchema>;
+
+export const submitReplySchema = z.object({ run: identifier, folder: text }).readonly();
+export type SubmitReply = z.infer<typeof submitReplySchema>;
+
+export const statusRequestSchema = z.object({ run: z.string().max(200) }).readonly();
+/** `run` may be empty: all runs. */
+export type StatusRequest = z.infer<typeof statusRequestSchema>;
+
+export const runRequestSchema = z.object({ run: identifier }).readonly();
+/** Names a run. */
+export type RunRequest = z.infer<typeof runRequestSchema>;
+
+export const cancelReplySchema = z.object({ state: z.enum(RUN_STATES) }).readonly();
+export type CancelReply = z.infer<typeof cancelReplySchema>;
+
+export const fetchRequestSchema = z
+  .object({ run: identifier, name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/) })
+  .readonly();
+/** `plan.json`, or the name of a file under `artifacts/`. */
+export type FetchRequest = z.infer<typeof fetchRequestSchema>;
+
+export const artifactPartSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("header"), sha256, size: amount }),
+  z.object({ kind: z.literal("chunk"), chunk: z.instanceof(Uint8Array) }),
+]);
+/** First a header, then the bytes. */
+export type ArtifactPart = Readonly<z.infer<typeof artifactPartSchema>>;
