@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { PatchbayError } from "../../../src/base/errors.js";
+import { readSweep } from "../../../src/plan/read-sweep.js";
+
+const MINIMAL = `name: small
+model: { path: model }
+dataset: { path: pairs.jsonl }
+scores: [{ name: atp, method: atp }]
+`;
+
+function fault(text: string): PatchbayError {
+  try {
+    readSweep(text, "sweep.yaml");
+  } catch (error) {
+    if (error instanceof PatchbayError) return error;
+    throw error;
+  }
+  throw new Error("the sweep was accepted");
+}
+
+describe("readSweep", () => {
+  it("fills in the defaults of the contract", () => {
+    const { sweep } = readSweep(`${MINIMAL}truth: { features: {} }\ncircuits: {}\n`, "sweep.yaml");
+    expect(sweep).toMatchObject({
+      saes: "none",
+      metric: { reduce: "max" },
+      dtype: "float32",
+      engine: { threads: "auto", block_mib: "auto" },
+      means: false,
+      seed: 0,
+      experiments: [],
+      truth: { positions: ["all"], features: { top: 50, random: 50, by: "atp" } },
+      circuits: {
+        scores: "atp",
+        thresholds: { log10: [-4, 0], count: 20 },
+        keep: "absolute",
+        ablation: "mean",
+        exempt_early_layers: false,
+        variants: ["all", "no_resid_errors", "no_mlp_attn_errors"],
+        completeness: true,
+      },
+    });
+  });
+
+  it("reads JSON as well as YAML", () => {
+    const json = JSON.stringify({ name: "a", model: { path: "m" }, dataset: { path: "d" }, means: true });
+    expect(readSweep(json, "sweep.json").sweep.means).toBe(true);
+  });
+
+  it("takes a single position without a list", () => {
+    const { sweep } = readSweep(`${MINIMAL}truth: { positions: -1, errors: {} }\n`, "sweep.yaml");
+    expect(sweep.truth?.positions).toEqual([-1]);
+  });
+
+  it.each([
+    ["an unknown field", `${MINIMAL}treshold: 3\n`, "sweep.yaml:5: treshold: unknown field"],
+    ["an unknown nested field", `${MINIMAL}circuits:\n  kep: signed\n`, "sweep.yaml:6: circuits.kep: unknown field"],
+    ["a wrong type", `${MINIMAL}seed: many\n`, "sweep.yaml:5: seed: Invalid input: expected"],
+    ["a missing field", "name: a\ndataset: { path: d }\nmeans: true\n", "model: Invalid input"],
+    ["a wrong method", MINIMAL.replace("method: atp", "method: magic"), "sweep.yaml:4: scores[0].method"],
+    ["a threshold that is no number", `${MINIMAL}circuits: { thresholds: [1, .inf] }\n`, "sweep.yaml:5: circuits.thresholds[1]"],
+    ["broken YAML", "name: [a\n", "sweep.yaml:"],
+    ["a repeated key", `${MINIMAL}seed: 1\nseed: 2\n`, "sweep.yaml:6: not valid YAML: Map keys must be unique"],
+    ["a sweep that asks for nothing", "name: a\nmodel: { path: m }\ndataset: { path: d }\n", "at least one of"],
+  ])("refuses %s with file, line and field", (_what, text, message) => {
+    const error = fault(text);
+    expect(error.code).toBe("bad_input");
+    expect(error.message).toContain(message);
+  });
+
+  it.each([
+    ["dtype: bfloat16", "sweep.yaml:5: dtype: bfloat16 is not built yet"],
+    ["experiments: [{ preset: heatmap }]", "sweep.yaml:5: experiments[0]: presets are not built yet"],
+    ["saes: { hub: gemma-scope-2b-pt }", "sweep.yaml:5: saes.hub: fetching weights by name is not built yet"],
+  ])("refuses %s with a sentence that says it is not built", (line, message) => {
+    const error = fault(`${MINIMAL}${line}\n`);
+    expect(error.code).toBe("not_built");
+    expect(error.message).toContain(message);
+  });
+});
