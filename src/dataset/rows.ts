@@ -1,0 +1,122 @@
+/** @file Dataset files: JSON lines of contrast pairs or of plain prompts, every fault located by file, line and field. */
+import { readdirSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { z } from "zod";
+import { badInput, type ErrorDetail } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { parseJson, readTextFile, unreadable } from "../base/read-file.js";
+
+/** Where a row stands. */
+interface RowPlace {
+  /** Name of the file, without its folder. */
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+}
+
+/** A clean prompt and its corrupted twin, whose answer is the incorrect one. */
+export interface PairRow extends RowPlace {
+  readonly kind: "pair";
+  readonly cleanPrefix: string;
+  readonly patchPrefix: string;
+  readonly cleanAnswer: string;
+  readonly patchAnswers: readonly string[];
+  /** The row's family, where the file says one. */
+  readonly case?: string;
+}
+
+/** A prompt without a corrupted twin. */
+export interface PlainRow extends RowPlace {
+  readonly kind: "plain";
+  readonly prompt: string;
+  readonly trueAnswer: string;
+  readonly falseAnswers: readonly string[];
+}
+
+/** One line of a dataset. */
+export type DatasetRow = PairRow | PlainRow;
+
+const answers = z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)], {
+  error: ({ input }) =>
+    `expected a string or a list of strings, got ${input === undefined ? "nothing: the field is missing" : JSON.stringify(input)}`,
+});
+const pairSchema = z.object({
+  clean_prefix: z.string(),
+  patch_prefix: z.string(),
+  clean_answer: z.string(),
+  patch_answer: answers,
+  case: z.string().optional(),
+});
+const plainSchema = z.object({ prompt: z.string(), true_answer: z.string(), false_answer: answers });
+const lineSchema = z.record(z.string(), z.unknown());
+
+/**
+ * Reads a dataset: a JSON-lines file, or a folder whose `.jsonl` files are read in name order. Blank lines are skipped.
+ * @throws PatchbayError `bad_input` naming file, line and field; also when there is no row, or when pairs and plain prompts are mixed.
+ */
+export function readDataset(path: string): DatasetRow[] {
+  const rows = filesOf(path).flatMap(readRows);
+  const [first] = rows;
+  if (first === undefined) throw badInput("expected at least one row, got none", { file: path });
+  const other = rows.find(({ kind }) => kind !== first.kind);
+  if (other !== undefined) {
+    throw badInput(
+      `expected a ${first.kind} row as in ${first.file}:${String(first.line)}, got a ${other.kind} row; use two datasets`,
+      { file: other.file === basename(path) ? path : join(path, other.file), line: other.line },
+    );
+  }
+  return rows;
+}
+
+/**
+ * SHA-256 of the dataset's bytes (of its files' hashes, for a folder); its name and place do not enter.
+ * @throws PatchbayError `bad_input` when it cannot be read.
+ */
+export async function fingerprintDataset(path: string): Promise<string> {
+  const hashes = await Promise.all(filesOf(path).map(async (file) => sha256(await readFile(file))));
+  return hashes.length === 1 ? (hashes[0] as string) : sha256(canonicalJson(hashes));
+}
+
+function filesOf(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    const names = readdirSync(path).filter((name) => name.endsWith(".jsonl"));
+    return names.sort().map((name) => join(path, name));
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
+function readRows(path: string): DatasetRow[] {
+  return readTextFile(path)
+    .split("\n")
+    .flatMap((text, index) => (text.trim() === "" ? [] : [readRow(text, path, index + 1)]));
+}
+
+function readRow(text: string, path: string, line: number): DatasetRow {
+  const where: ErrorDetail = { file: path, line };
+  const place = { file: basename(path), line };
+  const fields = parseJson(text, lineSchema, where);
+  if ("clean_prefix" in fields || "patch_prefix" in fields) {
+    const row = parseJson(text, pairSchema, where);
+    return {
+      ...place,
+      kind: "pair",
+      cleanPrefix: row.clean_prefix,
+      patchPrefix: row.patch_prefix,
+      cleanAnswer: row.clean_answer,
+      patchAnswers: row.patch_answer,
+      ...(row.case === undefined ? {} : { case: row.case }),
+    };
+  }
+  if ("prompt" in fields) {
+    const row = parseJson(text, plainSchema, where);
+    return { ...place, kind: "plain", prompt: row.prompt, trueAnswer: row.true_answer, falseAnswers: row.false_answer };
+  }
+  const got = Object.keys(fields).slice(0, 8).join(", ");
+  throw badInput(
+    `expected clean_prefix, patch_prefix, clean_answer and patch_answer, or prompt, true_answer and false_answer, got ${got === "" ? "no field" : got}`,
+    where,
+  );
+}
