@@ -8,7 +8,7 @@ import { fingerprintDataset, readDataset } from "../dataset/rows.js";
 import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
-import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
+import { findSaes, fingerprintSaes, type SaeEntry, type SaeOptions } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
 import { checkSweep } from "./check-sweep.js";
 import { resampleDonors } from "./donors.js";
@@ -139,26 +139,29 @@ function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): nu
 
 function resolvedSweep(sweep: Sweep): ResolvedSweep {
   const { model, engine, saes, dataset, ...rest } = sweep;
-  const { width, l0, sites } = saes === "none" ? {} : saes;
   return {
     ...rest,
-    saes:
-      saes === "none"
-        ? "none"
-        : {
-            ...(width === undefined ? {} : { width }),
-            ...(l0 === undefined ? {} : { l0 }),
-            ...(sites === undefined ? {} : { sites }),
-          },
+    saes: saes === "none" ? "none" : saeOptionsOf(saes),
     dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
   };
 }
 
 function inputPaths({ model, saes }: Sweep, baseFolder: string): InputPaths {
   if (saes === "none") return { model: absolute(model.path, baseFolder), saes: null, saeOptions: {} };
-  const { path, ...options } = saes;
-  const saeOptions = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { model: absolute(model.path, baseFolder), saes: absolute(path, baseFolder), saeOptions };
+  return {
+    model: absolute(model.path, baseFolder),
+    saes: absolute(saes.path, baseFolder),
+    saeOptions: saeOptionsOf(saes),
+  };
+}
+
+/** The options that were given: absent ones stay absent, so that they do not enter the plan hash. */
+function saeOptionsOf({ width, l0, sites }: Exclude<Sweep["saes"], "none">): SaeOptions {
+  return {
+    ...(width === undefined ? {} : { width }),
+    ...(l0 === undefined ? {} : { l0 }),
+    ...(sites === undefined ? {} : { sites }),
+  };
 }
 
 function absolute(path: string, baseFolder: string): string {

@@ -1,6 +1,7 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
 import type { Prompt } from "../circuit/prompt.js";
-import type { NodeKind, Site, SiteAt } from "../circuit/site.js";
+import type { NodeKind, SiteAt } from "../circuit/site.js";
+import type { SaeOptions } from "../weights/sae-folder.js";
 import type { ResolvedSweep, ScoreSpec } from "./sweep.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
@@ -91,9 +92,5 @@ export interface InputPaths {
   /** Folders are absolute. */
   readonly model: string;
   readonly saes: string | null;
-  readonly saeOptions: {
-    readonly width?: string | number;
-    readonly l0?: "canonical" | number;
-    readonly sites?: readonly Site[];
-  };
+  readonly saeOptions: SaeOptions;
 }

@@ -51,9 +51,9 @@ export const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     saeOptions: z.object({
-      width: z.union([z.number(), z.string()]).optional(),
-      l0: z.union([z.literal("canonical"), z.number()]).optional(),
-      sites: z.array(z.enum(SITES)).optional(),
+      width: z.union([z.number(), z.string()]).exactOptional(),
+      l0: z.union([z.literal("canonical"), z.number()]).exactOptional(),
+      sites: z.array(z.enum(SITES)).readonly().exactOptional(),
     }),
   }),
   fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),

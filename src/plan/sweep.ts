@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ABLATIONS } from "../circuit/intervention.js";
 import { SITES } from "../circuit/site.js";
+import type { SaeOptions } from "../weights/sae-folder.js";
 
 const site = z.enum(SITES);
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "letters, digits, - and _ only, at most 64");
@@ -123,8 +124,6 @@ export type Sweep = z.infer<typeof sweepSchema>;
 
 /** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
 export type ResolvedSweep = Omit<Sweep, "model" | "saes" | "dataset" | "engine"> & {
-  readonly saes:
-    | { readonly width?: number | string; readonly l0?: "canonical" | number; readonly sites?: readonly string[] }
-    | "none";
+  readonly saes: SaeOptions | "none";
   readonly dataset: { readonly limit?: number };
 };

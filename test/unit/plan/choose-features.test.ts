@@ -19,14 +19,20 @@ describe("chooseFeatures", () => {
       [1, 4],
       [1, 5],
     ]);
-    expect(chosen.every(({ stratum, inclusionProbability }) => stratum === "top" && inclusionProbability === 1)).toBe(true);
+    expect(chosen.every(({ stratum, inclusionProbability }) => stratum === "top" && inclusionProbability === 1)).toBe(
+      true,
+    );
   });
 
   it("draws a third from each band of the rest, with probability places over band size", () => {
     const chosen = chooseFeatures(frameOf(210), { ...sample, top: 10, random: 15 });
     const counts = (stratum: string): number => chosen.filter((node) => node.stratum === stratum).length;
-    expect([counts("top"), counts("top_5_percent"), counts("next_25_percent"), counts("remainder")]).toEqual([10, 5, 5, 5]);
-    const probabilities = new Set(chosen.filter(({ stratum }) => stratum !== "top").map((node) => node.inclusionProbability));
+    expect([counts("top"), counts("top_5_percent"), counts("next_25_percent"), counts("remainder")]).toEqual([
+      10, 5, 5, 5,
+    ]);
+    const probabilities = new Set(
+      chosen.filter(({ stratum }) => stratum !== "top").map((node) => node.inclusionProbability),
+    );
     expect([...probabilities].sort()).toEqual([5 / 10, 5 / 50, 5 / 140].sort());
   });
 

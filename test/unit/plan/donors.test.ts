@@ -3,7 +3,13 @@ import type { Prompt } from "../../../src/circuit/prompt.js";
 import { resampleDonors } from "../../../src/plan/donors.js";
 
 const promptsOf = (lengths: readonly number[]): Prompt[] =>
-  lengths.map((length, line) => ({ line, clean: new Array<number>(length).fill(2), corrupted: null, correct: 1, incorrect: [3] }));
+  lengths.map((length, line) => ({
+    line,
+    clean: new Array<number>(length).fill(2),
+    corrupted: null,
+    correct: 1,
+    incorrect: [3],
+  }));
 
 describe("resampleDonors", () => {
   it("is a permutation without fixed points within each length, fixed by the seed", () => {

@@ -58,7 +58,11 @@ describe("readSweep", () => {
     ["a wrong type", `${MINIMAL}seed: many\n`, "sweep.yaml:5: seed: Invalid input: expected"],
     ["a missing field", "name: a\ndataset: { path: d }\nmeans: true\n", "model: Invalid input"],
     ["a wrong method", MINIMAL.replace("method: atp", "method: magic"), "sweep.yaml:4: scores[0].method"],
-    ["a threshold that is no number", `${MINIMAL}circuits: { thresholds: [1, .inf] }\n`, "sweep.yaml:5: circuits.thresholds[1]"],
+    [
+      "a threshold that is no number",
+      `${MINIMAL}circuits: { thresholds: [1, .inf] }\n`,
+      "sweep.yaml:5: circuits.thresholds[1]",
+    ],
     ["broken YAML", "name: [a\n", "sweep.yaml:"],
     ["a repeated key", `${MINIMAL}seed: 1\nseed: 2\n`, "sweep.yaml:6: not valid YAML: Map keys must be unique"],
     ["a sweep that asks for nothing", "name: a\nmodel: { path: m }\ndataset: { path: d }\n", "at least one of"],

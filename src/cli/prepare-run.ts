@@ -1,0 +1,152 @@
+/** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
+import { PatchbayError } from "../base/errors.js";
+import type { PlannedRun } from "../plan/make-plan.js";
+import type { Plan } from "../plan/plan.js";
+import {
+  createRunFolder,
+  type Environment,
+  holdsRun,
+  readPlan,
+  readRunFile,
+  type RunFile,
+  runPaths,
+  writeFileAtomically,
+  writeRunFile,
+} from "../plan/run-folder.js";
+
+/** How a run starts. */
+export interface PreparedRun {
+  readonly folder: string;
+  /** `new`; `continued`: finished shards are kept; `complete`: there is nothing left to do. */
+  readonly start: "new" | "continued" | "complete";
+}
+
+/** What the run folder records beside the plan. */
+export interface RunChoices {
+  /** Folder from `--out`; undefined: `runs/<name>-<first 8 of the plan hash>`. */
+  readonly out: string | undefined;
+  readonly environment: Environment;
+  readonly allowPartial: boolean;
+}
+
+/**
+ * Creates or continues the run folder.
+ * @throws different_plan, different_environment, naming the difference; bad_input when the folder holds other files.
+ */
+export function prepareRun(planned: PlannedRun, { out, environment, allowPartial }: RunChoices): PreparedRun {
+  const { plan, planHash } = planned;
+  const folder = resolve(out ?? `runs/${plan.sweep.name}-${planHash.slice(0, 8)}`);
+  if (holdsRun(folder)) return continueRun(folder, planned, environment, allowPartial);
+  refuseForeignFolder(folder);
+  createRunFolder(folder, plan);
+  const lines = planned.dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
+  writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
+  writeRunFile(folder, newRunFile(planned, environment, allowPartial));
+  return { folder, start: "new" };
+}
+
+function continueRun(
+  folder: string,
+  { plan, planHash, inputs }: PlannedRun,
+  environment: Environment,
+  allowPartial: boolean,
+): PreparedRun {
+  const before = readRunFile(folder);
+  if (before.plan_hash !== planHash) {
+    const difference = planDifference(readPlan(folder, before.plan_hash), plan);
+    throw new PatchbayError(
+      "different_plan",
+      `${folder}: holds the run of another plan (${before.plan_hash.slice(0, 8)}, now ${planHash.slice(0, 8)}); they differ in ${difference}. Choose another --out, or restore the sweep.`,
+    );
+  }
+  const changed = (Object.keys(environment) as (keyof Environment)[]).filter(
+    (key) => before.fingerprints[key] !== environment[key],
+  );
+  if (changed.length > 0 && before.status !== "complete") {
+    const parts = changed.map(
+      (key) => `${key}: was ${String(before.fingerprints[key])}, is ${String(environment[key])}`,
+    );
+    throw new PatchbayError(
+      "different_environment",
+      `${folder}: was begun on another environment (${parts.join("; ")}); bits could differ. Choose another --out, or continue it on the first one.`,
+    );
+  }
+  if (before.status === "complete") return { folder, start: "complete" };
+  writeRunFile(folder, {
+    ...before,
+    status: "running",
+    reason: "continued",
+    inputs,
+    allow_partial: allowPartial,
+    quarantined: [],
+    ended: null,
+  });
+  return { folder, start: "continued" };
+}
+
+/** The topmost parts of two plans that differ, in words. */
+function planDifference(before: Plan, now: Plan): string {
+  const sweepKeys = differingKeys(before.sweep, now.sweep).map((key) => `sweep.${key}`);
+  const inputKeys = differingKeys(before.fingerprints, now.fingerprints).map((key) => `the ${key} files`);
+  const engineKeys = differingKeys(before.engine, now.engine).map((key) => `engine.${key}`);
+  const found = [...sweepKeys, ...inputKeys, ...engineKeys];
+  return found.length > 0 ? found.join(", ") : differingKeys(before, now).join(", ");
+}
+
+function differingKeys(a: object, b: object): string[] {
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].filter(
+    (key) => JSON.stringify(left[key]) !== JSON.stringify(right[key]),
+  );
+}
+
+/** An empty folder, or one where preparing was cut short, is taken; anything else is left alone. */
+function refuseForeignFolder(folder: string): void {
+  if (!existsSync(folder)) return;
+  const { plan, log, artifacts } = runPaths(folder);
+  const ours = new Set([plan, log, artifacts]);
+  const foreign = readdirSync(folder).find((name) => !ours.has(resolve(folder, name)) && !name.endsWith(".tmp"));
+  if (foreign !== undefined) {
+    throw new PatchbayError(
+      "bad_input",
+      `--out ${folder}: is not a run folder (it holds ${foreign} and no run.json); choose an empty or a new folder`,
+    );
+  }
+  for (const path of ours) rmSync(path, { recursive: true, force: true });
+}
+
+function newRunFile(
+  { plan, planHash, inputs, dropped }: PlannedRun,
+  environment: Environment,
+  allowPartial: boolean,
+): RunFile {
+  return {
+    version: 1,
+    name: plan.sweep.name,
+    status: "running",
+    reason: "started",
+    plan_hash: planHash,
+    sweep: { ...plan.sweep, engine: plan.engine },
+    inputs,
+    fingerprints: { ...plan.fingerprints, ...environment },
+    counts: {
+      prompts: plan.prompts.length,
+      dropped: dropped.length,
+      shards: plan.stages.reduce((sum, { shards }) => sum + shards.length, 0),
+      done: 0,
+      quarantined: 0,
+      retries: 0,
+      workers: 0,
+    },
+    quarantined: [],
+    timings: {},
+    weight_loading_seconds: 0,
+    warnings: [],
+    allow_partial: allowPartial,
+    started: new Date().toISOString(),
+    ended: null,
+  };
+}

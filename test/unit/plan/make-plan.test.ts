@@ -1,0 +1,149 @@
+import { resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { PatchbayError } from "../../../src/base/errors.js";
+import { planSweep, type PlannedRun } from "../../../src/plan/make-plan.js";
+
+const TINY_A = resolve("test/fixtures/tiny-a");
+const OPTIONS = { backend: "wasm", autoThreads: 1 };
+
+const FULL = `name: tiny
+model: { path: model }
+saes: { path: saes }
+dataset: { path: data/pairs.jsonl }
+scores: [{ name: atp, method: atp }, { name: ig, method: ig }]
+truth: { positions: [2, -1, global], errors: {}, features: { top: 3, random: 4 } }
+circuits: {}
+`;
+
+async function plan(text: string): Promise<PlannedRun> {
+  return planSweep(text, "sweep.yaml", TINY_A, OPTIONS);
+}
+
+async function fault(text: string): Promise<PatchbayError> {
+  try {
+    await plan(text);
+  } catch (error) {
+    if (error instanceof PatchbayError) return error;
+    throw error;
+  }
+  throw new Error("the sweep was accepted");
+}
+
+describe("planSweep", () => {
+  it("derives stages in an order in which each follows what it depends on", async () => {
+    const { plan: planned } = await plan(FULL);
+    const ids = planned.stages.map(({ id }) => id);
+    expect(ids).toEqual([
+      "means",
+      "scores-atp",
+      "scores-ig",
+      "nodes",
+      "truth-error",
+      "floor-error",
+      "truth-feature",
+      "floor-feature",
+      "validation",
+      "circuits",
+    ]);
+    for (const { id, dependsOn } of planned.stages) {
+      for (const before of dependsOn) expect(ids.indexOf(before)).toBeLessThan(ids.indexOf(id));
+    }
+  });
+
+  it("covers every prompt once in each stage, and every slot of every prompt in truth", async () => {
+    const { plan: planned } = await plan(FULL);
+    const slots = 12 * 3 + 12 * 2 * 7;
+    expect(planned.nodeSlots).toBe(slots);
+    const cells = new Set<string>();
+    for (const { task, shards } of planned.stages) {
+      if (task.kind === "scores" || task.kind === "means") {
+        expect(shards.flatMap(({ prompts }) => prompts)).toEqual(planned.prompts.map((_, i) => i));
+      }
+      if (task.kind !== "truth" || task.floor) continue;
+      for (const { prompts, slots: range } of shards) {
+        const [start, end] = range ?? [0, 0];
+        for (const prompt of prompts) {
+          for (let slot = start; slot < end; slot++) {
+            const cell = `${String(prompt)}/${String(slot)}`;
+            expect(cells.has(cell)).toBe(false);
+            cells.add(cell);
+          }
+        }
+      }
+    }
+    expect(cells.size).toBe(planned.prompts.length * slots);
+  });
+
+  it("puts prompts of one token count only in a shard", async () => {
+    const { plan: planned } = await plan(FULL.replace("pairs.jsonl", "pairs-mixed-lengths.jsonl"));
+    const shards = planned.stages.flatMap((stage) => stage.shards);
+    for (const { prompts } of shards) {
+      expect(new Set(prompts.map((p) => planned.prompts[p]?.clean.length)).size).toBe(1);
+    }
+  });
+
+  it("hashes what is computed and not where the files lie or how the sweep is spelled", async () => {
+    const first = await plan(FULL);
+    const spelled = await plan(FULL.replaceAll("path: ", `path: ${TINY_A}/`).concat("seed: 0\n"));
+    const sharded = await plan(FULL.replace("path: model", "path: model-bf16"));
+    const seeded = await plan(`${FULL}seed: 1\n`);
+    expect(spelled.planHash).toBe(first.planHash);
+    expect(new Set([first.planHash, sharded.planHash, seeded.planHash]).size).toBe(3);
+    expect(JSON.stringify(first.plan)).not.toContain(TINY_A);
+  });
+
+  it("lists dropped rows with their reasons", async () => {
+    const { dropped, plan: planned } = await plan(FULL.replace("pairs.jsonl", "pairs-with-faults.jsonl"));
+    expect(dropped).toHaveLength(6);
+    expect(planned.prompts.map(({ line }) => line)).toEqual([1, 5, 9]);
+  });
+
+  it.each([
+    [
+      "an impossible position",
+      FULL.replace("[2, -1, global]", "[2, 7]"),
+      "sweep.yaml:6: truth.positions[1]: the kept prompts have at most 7 tokens",
+    ],
+    [
+      "a layer the model lacks",
+      FULL.replace("errors: {}", "errors: { layers: [0, 4] }"),
+      "sweep.yaml:6: truth.errors.layers[1]: the model has layers 0 to 3, got 4",
+    ],
+    [
+      "unknown scores",
+      FULL.replace("random: 4", "random: 4, by: relp"),
+      "sweep.yaml:6: truth.features.by: no scores are called relp (there are: atp, ig)",
+    ],
+    [
+      "a feature the SAE lacks",
+      FULL.replace("{ top: 3, random: 4 }", "[{ hook: blocks.0.hook_mlp_out.hook_sae_acts_post, feature: 128 }]"),
+      "truth.features[0].feature: the SAE at blocks.0.hook_mlp_out.hook_sae_acts_post has features 0 to 127",
+    ],
+    [
+      "truth on a plain dataset",
+      FULL.replace("pairs.jsonl", "plain.jsonl"),
+      "sweep.yaml:5: scores[0].method: a plain dataset",
+    ],
+    [
+      "error nodes without SAEs",
+      FULL.replace("saes: { path: saes }\n", "").replace("circuits: {}\n", ""),
+      "sweep.yaml:5: truth.errors: patching of error nodes needs SAEs",
+    ],
+    ["a model folder that is not there", FULL.replace("path: model", "path: nowhere"), "nowhere"],
+    ["a width that no SAE has", FULL.replace("path: saes", "path: saes, width: 16k"), "16k"],
+  ])("refuses %s, saying where and what to do", async (_what, text, message) => {
+    const error = await fault(text);
+    expect(error.code).toBe("bad_input");
+    expect(error.message).toContain(message);
+  });
+
+  it("refuses resample where a length has one prompt only", async () => {
+    const error = await fault(
+      FULL.replace("circuits: {}", "circuits: { ablation: resample }").replace(
+        "pairs.jsonl }",
+        "pairs.jsonl, limit: 1 }",
+      ),
+    );
+    expect(error.message).toContain("only one kept prompt has 7 tokens");
+  });
+});
