@@ -1,0 +1,105 @@
+/**
+ * @file The unintervened forward pass of a block of prompts, with the activations of its sites.
+ *
+ * {@link visitLayers} keeps one layer's activations alive at a time; {@link captureRun} keeps them all, for the backward pass.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+import { PatchbayError } from "../base/errors.js";
+import type { Prompt, Side } from "../circuit/prompt.js";
+import type { SiteAt } from "../circuit/site.js";
+import { answerLogits, runLayer, startBlock, type LayerActivations } from "../model/forward.js";
+import type { Frame } from "../model/layer.js";
+import { metricsOf, type Answers } from "../model/metric.js";
+import type { Model } from "../model/model.js";
+import { readAndDispose } from "../model/read-tensor.js";
+import { withScope } from "../model/tensor-scope.js";
+import { breathe } from "./breathe.js";
+
+/** Token ids of one side of the prompts. A plain prompt has no corrupted side; asking for it is refused. */
+export function idsOf(prompts: readonly Prompt[], side: Side): (readonly number[])[] {
+  return prompts.map((prompt) => {
+    const ids = prompt[side];
+    if (ids !== null) return ids;
+    const text = `the prompt of line ${String(prompt.line)} has no corrupted side: expected pairs, got a plain dataset`;
+    throw new PatchbayError("bad_input", text, { detail: { line: prompt.line } });
+  });
+}
+
+/** Given one layer's activations of every side. The tensors are disposed afterwards: clone what is kept. */
+export type LayerVisitor = (layer: number, sides: readonly LayerActivations[]) => Promise<void> | void;
+
+/**
+ * Runs the sides of a block layer by layer, side by side. Each side is a batch of its own, so that equal prompts on two
+ * sides pass through operations of equal shape, at equal rows, and give equal bits.
+ *
+ * @param sides token ids of each side's prompts; all prompts have one length.
+ * @returns answer logits of each side, `[P, A]`.
+ */
+export async function visitLayers(
+  model: Model,
+  sides: readonly (readonly (readonly number[])[])[],
+  answers: Answers,
+  visit: LayerVisitor,
+): Promise<Float32Array[]> {
+  return await withScope(async (own) => {
+    const blocks: { readonly resid_RD: Tensor; readonly frame: Frame }[] = [];
+    for (const ids of sides) {
+      const block = await startBlock(model, ids);
+      blocks.push({ resid_RD: own(block.resid_RD), frame: own(block.frame) });
+    }
+    let current = blocks.map(({ resid_RD }) => resid_RD);
+    for (let layer = 0; layer < model.config.nLayers; layer++) {
+      const activations = blocks.map(({ frame }, side) => runLayer(model, layer, must(current[side], "side"), frame));
+      for (const { attn_z, mlp_out, resid_post } of activations) [attn_z, mlp_out, resid_post].forEach(own);
+      await visit(layer, activations);
+      tf.dispose([...current, ...activations.flatMap(({ attn_z, mlp_out }) => [attn_z, mlp_out])]);
+      current = activations.map(({ resid_post }) => resid_post);
+      await breathe();
+    }
+    const logits = blocks.map(({ frame }, side) =>
+      readAndDispose(answerLogits(model, must(current[side], "side"), frame.batch, answers)),
+    );
+    return await Promise.all(logits);
+  });
+}
+
+/** One side of a block with every layer's activations. Owner: caller. */
+export interface Run {
+  readonly side: Side;
+  readonly frame: Frame;
+  /** Input of layer `layer`, `[R, D]`. */
+  input(layer: number): Tensor;
+  /** Activation of a site, `[R, D]`. */
+  site(at: SiteAt): Tensor;
+  /** Answer logits, `[P, A]`. */
+  readonly logits: Float32Array;
+  /** `m` of each prompt. */
+  readonly metric: Float64Array;
+  dispose(): void;
+}
+
+/** Runs one side of the prompts and keeps all site activations. */
+export async function captureRun(model: Model, prompts: readonly Prompt[], side: Side, answers: Answers): Promise<Run> {
+  const ids = idsOf(prompts, side);
+  const layers: LayerActivations[] = [];
+  const { resid_RD, frame } = await startBlock(model, ids);
+  const dispose = (): void => {
+    frame.dispose();
+    tf.dispose([resid_RD, ...layers.flatMap(({ attn_z, mlp_out, resid_post }) => [attn_z, mlp_out, resid_post])]);
+  };
+  try {
+    const input = (layer: number): Tensor => (layer === 0 ? resid_RD : must(layers[layer - 1], "layer").resid_post);
+    for (let layer = 0; layer < model.config.nLayers; layer++) {
+      layers.push(runLayer(model, layer, input(layer), frame));
+      await breathe();
+    }
+    const logits = await readAndDispose(answerLogits(model, input(layers.length), ids.length, answers));
+    const site = ({ site, layer }: SiteAt): Tensor => must(layers[layer], "layer")[site];
+    return { side, frame, input, site, logits, metric: metricsOf(logits, answers), dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}

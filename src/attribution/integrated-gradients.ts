@@ -1,0 +1,115 @@
+/**
+ * @file Integrated gradients: the mean gradient along the straight line from the clean to the corrupted activation of a site.
+ *
+ * One site at a time, its features and error moved together at all positions, the rest of the model live. Decoding is
+ * affine, so this is the plain gradient at `x = (1 - a) x_clean + a x_corrupted` for `a = 0, 1/n, ..., (n-1)/n`.
+ *
+ * Only what comes after the site is run again: its own layer from the site on, then the layers above, forward and backward.
+ * Source: Sundararajan et al., arXiv 1703.01365; the grid of Marks et al., arXiv 2403.19647 (REFERENCE 4).
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+import { allSites, type SiteAt } from "../circuit/site.js";
+import type { BackwardRules } from "../model/backward-rules.js";
+import { answerLogits } from "../model/forward.js";
+import { afterAttention, attend, attendOutput } from "../model/layer.js";
+import type { Answers } from "../model/metric.js";
+import { layerContext, type Model } from "../model/model.js";
+import { readAndDispose } from "../model/read-tensor.js";
+import { withScope } from "../model/tensor-scope.js";
+import { layerGradients, metricGradient, type GradientVisitor } from "./backward.js";
+import { breathe } from "./breathe.js";
+import type { Run } from "./capture.js";
+
+/** Mean gradients along the line at every site, in forward order. */
+export async function visitMeanGradients(
+  model: Model,
+  runs: { readonly clean: Run; readonly corrupted: Run },
+  answers: Answers,
+  steps: number,
+  rules: BackwardRules,
+  visit: GradientVisitor,
+): Promise<void> {
+  for (const at of allSites(model.config.nLayers)) {
+    await withScope(async (own) => {
+      let sum_RD = own(tf.zerosLike(runs.clean.site(at)));
+      for (let step = 0; step < steps; step++) {
+        const x_RD = own(between(runs.clean.site(at), runs.corrupted.site(at), step / steps));
+        const gradient_RD = own(await gradientFrom(model, runs.clean, answers, at, x_RD, rules));
+        const next_RD = own(tf.add(sum_RD, gradient_RD));
+        tf.dispose([sum_RD, x_RD, gradient_RD]);
+        sum_RD = next_RD;
+        await breathe();
+      }
+      await visit(at, own(tf.mul(sum_RD, 1 / steps)));
+    });
+  }
+}
+
+function between(clean_RD: Tensor, corrupted_RD: Tensor, alpha: number): Tensor {
+  return tf.tidy(() => tf.add(tf.mul(clean_RD, 1 - alpha), tf.mul(corrupted_RD, alpha)));
+}
+
+/** Gradient of the summed metric at site `at` where its activation is `x_RD` and all before it is the run's. Owner: caller. */
+export async function gradientFrom(
+  model: Model,
+  run: Run,
+  answers: Answers,
+  at: SiteAt,
+  x_RD: Tensor,
+  rules: BackwardRules,
+): Promise<Tensor> {
+  return await withScope(async (own) => {
+    const inputs = [own(outputWith(model, run, at, x_RD))];
+    const zs: Tensor[] = [];
+    for (let layer = at.layer + 1; layer < model.config.nLayers; layer++) {
+      const context = layerContext(model, layer);
+      const input_RD = must(inputs.at(-1), "input");
+      const z_RZ = own(attend(context, input_RD, run.frame));
+      zs.push(z_RZ);
+      inputs.push(own(afterAttention(context, input_RD, z_RZ)));
+    }
+    const last_RD = must(inputs.at(-1), "output");
+    const logits = await readAndDispose(answerLogits(model, last_RD, run.frame.batch, answers));
+    let gradient_RD = own(metricGradient(model, last_RD, logits, answers, rules));
+    for (let layer = model.config.nLayers - 1; layer > at.layer; layer--) {
+      const i = layer - at.layer - 1;
+      const context = layerContext(model, layer, rules);
+      const { attn_z, input } = layerGradients(
+        context,
+        run.frame,
+        must(inputs[i], "input"),
+        must(zs[i], "z"),
+        gradient_RD,
+      );
+      own(attn_z);
+      gradient_RD = own(input);
+    }
+    return siteGradient(model, run, at, x_RD, gradient_RD, rules);
+  });
+}
+
+/** Output of layer `at.layer` when its site's activation is `x_RD`. */
+function outputWith(model: Model, run: Run, at: SiteAt, x_RD: Tensor): Tensor {
+  const context = layerContext(model, at.layer);
+  if (at.site === "resid_post") return tf.clone(x_RD);
+  if (at.site === "attn_z") return afterAttention(context, run.input(at.layer), x_RD);
+  const z_RZ = run.site({ site: "attn_z", layer: at.layer });
+  return tf.tidy(() => tf.add(attendOutput(context, run.input(at.layer), z_RZ), x_RD));
+}
+
+/** From the gradient at the layer's output to the gradient at the site. */
+function siteGradient(
+  model: Model,
+  run: Run,
+  at: SiteAt,
+  x_RD: Tensor,
+  gradient_RD: Tensor,
+  rules: BackwardRules,
+): Tensor {
+  if (at.site !== "attn_z") return tf.clone(gradient_RD);
+  const context = layerContext(model, at.layer, rules);
+  const input_RD = run.input(at.layer);
+  return tf.tidy(() => tf.grad((z: Tensor) => afterAttention(context, input_RD, z))(x_RD, gradient_RD));
+}

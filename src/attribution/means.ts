@@ -1,0 +1,147 @@
+/** @file Sums of feature and error activations over the clean and corrupted runs of a block, for mean ablation. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
+import { SITES, siteHook, type SiteAt } from "../circuit/site.js";
+import { loadAnswers, metricsOf } from "../model/metric.js";
+import { readAndDispose } from "../model/read-tensor.js";
+import { withScope } from "../model/tensor-scope.js";
+import { shapeOf } from "../model/tensor-shape.js";
+import { encode, errorOf, type Sae } from "../sae/sae.js";
+import type { OnProgress } from "./breathe.js";
+import { idsOf, visitLayers } from "./capture.js";
+import { checkMetrics, firstNonFinite, nonFinite } from "./non-finite.js";
+import type { FeatureSums, MeansResult } from "./results.js";
+import { rowChunks } from "./row-chunks.js";
+import type { SplicedModel } from "./spliced-model.js";
+
+/** Both runs' activation at a site; one alone for a plain dataset. */
+type Sides = readonly Tensor[];
+
+/** Running sums of one site. */
+interface SiteSums {
+  readonly features: Float64Array;
+  readonly differs: Uint8Array;
+  readonly errors: Float64Array;
+}
+
+/**
+ * Sums over all runs of the block, every run weighted once, in float64. A plain dataset has clean runs only.
+ *
+ * @throws PatchbayError `non_finite` naming layer, site and prompt line.
+ */
+export async function computeMeans(
+  spliced: SplicedModel,
+  prompts: readonly Prompt[],
+  reduce: MetricReduce,
+  onProgress?: OnProgress,
+): Promise<MeansResult> {
+  const { model } = spliced;
+  const names: readonly Side[] = prompts.every(({ corrupted }) => corrupted !== null) ? SIDES : ["clean"];
+  const features = new Map<string, FeatureSums>();
+  const errors = new Map<string, Float64Array>();
+  return await withScope(async (own) => {
+    const answers = own(await loadAnswers(model.embedding, prompts, reduce));
+    const ids = names.map((side) => idsOf(prompts, side));
+    const logits = await visitLayers(model, ids, answers, async (layer, activations) => {
+      for (const site of SITES) {
+        const at = { site, layer };
+        const sae = spliced.sae(at);
+        if (sae === undefined) continue;
+        const sums = await sumSite(
+          sae,
+          activations.map((side) => side[site]),
+          at,
+          prompts,
+        );
+        features.set(siteHook(at), sparseSums(sums));
+        errors.set(siteHook(at), sums.errors);
+      }
+      onProgress?.(layer + 1, model.config.nLayers);
+    });
+    const metrics = logits.map((values) => metricsOf(values, answers));
+    for (const [i, metric] of metrics.entries()) checkMetrics(metric, prompts, must(names[i], "side"));
+    return { metricClean: must(metrics[0], "clean"), metricCorrupted: metrics[1] ?? null, features, errors };
+  });
+}
+
+async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<SiteSums> {
+  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
+  const T = R / prompts.length;
+  const F = sae.dSae;
+  const sums = {
+    features: new Float64Array(T * F),
+    differs: new Uint8Array(T * F),
+    errors: new Float64Array(T * D),
+  };
+  for (const { start, count } of rowChunks(R, F)) {
+    const chunks: Float32Array[] = [];
+    for (const [i, side] of sides.entries()) {
+      const { f_RF, e_RD } = encodeRows(sae, side, start, count);
+      const [f, e] = [await readAndDispose(f_RF), await readAndDispose(e_RD)];
+      const bad = firstNonFinite(e);
+      const promptAt = must(prompts[Math.floor((start + Math.max(bad, 0) / D) / T)], "prompt");
+      if (bad >= 0) throw nonFinite("activation", at, must(SIDES[i], "side"), promptAt, must(e[bad], "value"));
+      addRows(sums.features, f, start, T, F);
+      addRows(sums.errors, e, start, T, D);
+      chunks.push(f);
+    }
+    const [clean, corrupted] = chunks;
+    if (clean !== undefined && corrupted !== undefined) markDifferences(sums.differs, clean, corrupted, start, T, F);
+  }
+  return sums;
+}
+
+function encodeRows(
+  sae: Sae,
+  x_RD: Tensor,
+  start: number,
+  count: number,
+): { readonly f_RF: Tensor; readonly e_RD: Tensor } {
+  return tf.tidy(() => {
+    const rows_RD = tf.slice(x_RD, [start, 0], [count, sae.dIn]);
+    const f_RF = encode(sae, rows_RD);
+    return { f_RF, e_RD: errorOf(sae, rows_RD, f_RF) };
+  });
+}
+
+/** Adds rows of `width` numbers, the first of which is flat row `start`, to the sums of their positions. */
+function addRows(sums: Float64Array, values: Float32Array, start: number, T: number, width: number): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value === 0) continue;
+    const row = start + Math.floor(i / width);
+    const at = (row % T) * width + (i % width);
+    sums[at] = (sums[at] as number) + value;
+  }
+}
+
+function markDifferences(
+  differs: Uint8Array,
+  clean: Float32Array,
+  corrupted: Float32Array,
+  start: number,
+  T: number,
+  F: number,
+): void {
+  for (let i = 0; i < clean.length; i++) {
+    if (clean[i] === corrupted[i]) continue;
+    differs[((start + Math.floor(i / F)) % T) * F + (i % F)] = 1;
+  }
+}
+
+function sparseSums({ features, differs }: SiteSums): FeatureSums {
+  const index = indexesWhere(features, (sum) => sum !== 0);
+  return {
+    index,
+    sum: Float64Array.from(index, (i) => must(features[i], "sum")),
+    differs: indexesWhere(differs, (mark) => mark === 1),
+  };
+}
+
+function indexesWhere(values: Float64Array | Uint8Array, test: (value: number) => boolean): Int32Array {
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) if (test(values[i] as number)) found.push(i);
+  return Int32Array.from(found);
+}
