@@ -1,0 +1,149 @@
+/** @file Runs one shard: from its task and its artifacts, through the attribution programs, to the payload of its record. */
+import { must } from "../base/assert.js";
+import type { OnProgress } from "../attribution/breathe.js";
+import { computeCircuits } from "../attribution/circuits.js";
+import { computeMeans } from "../attribution/means.js";
+import { computeScores } from "../attribution/scores.js";
+import type { SplicedModel } from "../attribution/spliced-model.js";
+import { computeTruth } from "../attribution/truth.js";
+import type { Prompt } from "../circuit/prompt.js";
+import type { Ablation } from "../circuit/intervention.js";
+import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
+import { circuitScoresName, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
+import type { Plan, Shard, Stage } from "../plan/plan.js";
+import { readMeans } from "../reduce/means-artifact.js";
+import { readNodes } from "../reduce/nodes-artifact.js";
+import { encodeCircuits, encodeMeans, encodeScores, encodeTruth } from "../reduce/payload.js";
+import { readScoreMeans } from "../reduce/scores-artifact.js";
+
+/** Everything a shard's program reads. */
+export interface ShardInputs {
+  readonly plan: Plan;
+  readonly model: SplicedModel;
+  /** Local file of an artifact that the stage `reads`. */
+  readonly artifact: (name: string) => string;
+  readonly onProgress: OnProgress;
+}
+
+/** What a shard's program gives. */
+export interface ShardOutcome {
+  /** Body of the run-log record. */
+  readonly payload: Uint8Array;
+  /** Prompts in it. */
+  readonly count: number;
+  /** Work done, in the stage's unit (see {@link unitOf}). */
+  readonly units: number;
+}
+
+/** The unit in which a stage's work is counted. */
+export function unitOf({ task }: Stage): string {
+  switch (task.kind) {
+    case "means":
+      return "prompt rows";
+    case "scores":
+      return "prompts";
+    case "truth":
+      return "node-prompts";
+    case "circuits":
+      return "circuit-prompt rows";
+    default:
+      return "shards";
+  }
+}
+
+/**
+ * Computes one shard.
+ * @throws non_finite, out_of_memory, application.
+ */
+export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shard): Promise<ShardOutcome> {
+  const { plan, model, onProgress } = inputs;
+  const prompts = shard.prompts.map((index) => must(plan.prompts[index], "prompt"));
+  const { reduce } = plan.sweep.metric;
+  const count = prompts.length;
+  switch (task.kind) {
+    case "means": {
+      const result = await computeMeans(model, prompts, reduce, onProgress);
+      return { payload: encodeMeans(result), count, units: count * sidesOf(prompts) };
+    }
+    case "scores": {
+      const result = await computeScores(model, prompts, reduce, task.score, onProgress);
+      return { payload: encodeScores(result), count, units: count };
+    }
+    case "truth":
+      return runTruth(inputs, prompts, shard, task.rowsPerBlock);
+    case "circuits":
+      return runCircuits(inputs, prompts, shard);
+    default:
+      throw new Error(`bug: stage kind ${task.kind} has no engine program`);
+  }
+}
+
+async function runTruth(
+  { plan, model, artifact, onProgress }: ShardInputs,
+  prompts: readonly Prompt[],
+  shard: Shard,
+  rowsPerBlock: number,
+): Promise<ShardOutcome> {
+  const [start, end] = must(shard.slots, "slots");
+  const listed = await readNodes(artifact("nodes.parquet"));
+  const nodes = Array.from({ length: end - start }, (_, i) => listed[start + i] ?? null);
+  const result = await computeTruth(model, prompts, plan.sweep.metric.reduce, nodes, rowsPerBlock, onProgress);
+  const units = result.ran.reduce((sum, one) => sum + one, 0);
+  return { payload: encodeTruth(result), count: prompts.length, units };
+}
+
+async function runCircuits(inputs: ShardInputs, prompts: readonly Prompt[], shard: Shard): Promise<ShardOutcome> {
+  const { plan, artifact } = inputs;
+  const [start, end] = must(shard.slots, "slots");
+  const evaluations = evaluationsOf(plan.sweep).slice(start, end);
+  const name = circuitScoresName(plan.sweep);
+  const scores = name === undefined ? null : await readScoreMeans(artifact(`scores-${name}.safetensors`));
+  const sides = sidesOf(prompts);
+  const rowCount = sides * prompts.length;
+  const metric = new Float64Array(evaluations.length * rowCount);
+  const length = must(prompts[0], "prompt").clean.length;
+  for (const ablation of new Set(evaluations.map(ablationOf))) {
+    const members = evaluations.flatMap((evaluation, e) => (ablationOf(evaluation) === ablation ? [e] : []));
+    const interventions = members.map((e) =>
+      interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), scores, length),
+    );
+    const values = await donorValues(inputs, shard, ablation);
+    const { reduce } = plan.sweep.metric;
+    const result = await computeCircuits(
+      inputs.model,
+      prompts,
+      reduce,
+      interventions,
+      values,
+      plan.blocks.circuitRows,
+      inputs.onProgress,
+    );
+    members.forEach((e, i) => {
+      metric.set(result.metric.subarray(i * rowCount, (i + 1) * rowCount), e * rowCount);
+    });
+  }
+  return { payload: encodeCircuits({ metric }), count: prompts.length, units: evaluations.length * rowCount };
+}
+
+/** The unablated run needs no donor: it goes with zero ablation. */
+function ablationOf(evaluation: Evaluation): Ablation {
+  return evaluation.kind === "full" ? "zero" : evaluation.ablation;
+}
+
+async function donorValues(
+  { plan, artifact }: ShardInputs,
+  shard: Shard,
+  ablation: Ablation,
+): Promise<Parameters<typeof computeCircuits>[4]> {
+  if (ablation === "mean") return { kind: "mean", means: await readMeans(artifact("means.safetensors")) };
+  if (ablation === "zero") return { kind: "zero" };
+  const donors = must(plan.donors, "donors");
+  return {
+    kind: "resample",
+    donors: shard.prompts.map((index) => must(plan.prompts[must(donors[index], "donor")], "donor prompt")),
+  };
+}
+
+function sidesOf(prompts: readonly Prompt[]): number {
+  return prompts.every(({ corrupted }) => corrupted !== null) ? 2 : 1;
+}
