@@ -79,7 +79,7 @@ function climbLayer(
   joining: { readonly afterAttention: readonly TruthRow[]; readonly atEnd: readonly TruthRow[] },
   span: Span,
   out: Span,
-): Tensor | null {
+): Tensor {
   const clean = must(context.clean.layers[layer], "layer");
   return tf.tidy(() => {
     const inputs: Tensor[] = [];
@@ -96,7 +96,7 @@ function climbLayer(
     const outputs =
       inputs.length > 0 ? [afterAttention(layerContext(context.model, layer), stack(inputs), stack(zs))] : [];
     if (joining.atEnd.length > 0) outputs.push(patchedRows(context, clean.resid_post, joining.atEnd, out));
-    return outputs.length > 0 ? stack(outputs) : null;
+    return stack(outputs);
   });
 }
 

@@ -25,7 +25,7 @@ interface SiteDeltas {
 /** Everything that patches need, for one block of prompts. */
 export interface Deltas {
   /** Whether the slot's activation differs at a position. */
-  differs(slot: number, prompt: number, position: number): boolean;
+  readonly differs: (slot: number, prompt: number, position: number) => boolean;
   /** `f_corr - f_clean` of a feature slot. */
   coefficient(slot: number, prompt: number, position: number): number;
   /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object. */

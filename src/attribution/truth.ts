@@ -95,7 +95,7 @@ async function unpatchedMetrics(
 ): Promise<Float64Array> {
   const last = must(run.layers[run.layers.length - 1], "layer");
   const logits = answerLogits(model, last.resid_post, prompts.length, answers);
-  const metrics = metricsOf((await logits.data()) as Float32Array, answers);
+  const metrics = metricsOf(await logits.data(), answers);
   logits.dispose();
   for (const [i, metric] of metrics.entries()) {
     if (Number.isFinite(metric)) continue;
@@ -116,7 +116,7 @@ async function runBlock(
   slots: number,
 ): Promise<void> {
   const logits = runTruthBlock(context, block);
-  const values = (await logits.data()) as Float32Array;
+  const values = await logits.data();
   logits.dispose();
   for (const [r, { prompt, slot, node }] of block.rows.entries()) {
     const metric = metricOf(values, r, context.answers, prompt);

@@ -31,13 +31,14 @@ export interface CustomConfiguration {
   readonly threshold: { readonly keep: Keep; readonly value: number } | null;
 }
 
-/** The intervention, and how many nodes each instruction ended up touching. */
+/** The intervention, and how many nodes each instruction names. */
 export interface ResolvedConfiguration {
   readonly intervention: Intervention;
-  /** Nodes that are ablated in the end. */
+  /** Nodes that `ablate` and the threshold name, whether restored after all or not. */
   readonly nodesAblated: number;
+  /** Nodes that `restore` names. */
   readonly nodesRestored: number;
-  /** Nodes that both instructions named; they are restored. */
+  /** Nodes that both name; they are restored. */
   readonly nodesNamedByBoth: number;
 }
 
@@ -59,7 +60,7 @@ export function resolveConfiguration(
   if (configuration.threshold !== null) ablateBelow(configuration.threshold, sites, ablated, scores);
   const counts = { nodesAblated: 0, nodesRestored: 0, nodesNamedByBoth: 0 };
   const state = (isAblated: number, isRestored: number): number => {
-    counts.nodesAblated += isRestored === 1 ? 0 : isAblated;
+    counts.nodesAblated += isAblated;
     counts.nodesRestored += isRestored;
     counts.nodesNamedByBoth += isAblated & isRestored;
     return isRestored === 1 ? RESTORED : isAblated === 1 ? ABLATED : LIVE;
