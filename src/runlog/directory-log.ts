@@ -9,7 +9,7 @@
  * A process that dies between the steps leaves at most a temporary file, which no reader looks at and a later open removes.
  */
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, stat, unlink, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
@@ -62,7 +62,7 @@ async function append(
     await writeDurably(temporary, [head, payload]);
     for (let round = 0; round < REPLACEMENTS; round++) {
       if (await linkIfAbsent(temporary, file)) {
-        await syncFolder(dirname(file));
+        await Promise.all([syncFolder(dirname(file)), unlink(temporary)]);
         return { status: "accepted" };
       }
       const winner = await readUnlessDamaged(folder, envelope.shard);
@@ -73,7 +73,7 @@ async function append(
   } catch (thrown) {
     throw writeError(file, thrown);
   } finally {
-    await rm(temporary, { force: true });
+    await unlessMissing(unlink(temporary));
   }
 }
 
@@ -199,7 +199,7 @@ async function sweep(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     const file = join(folder, name);
     const found = await unlessMissing(stat(file));
-    if (found !== null && Date.now() - found.mtimeMs > STALE_AFTER_MS) await rm(file, { force: true });
+    if (found !== null && Date.now() - found.mtimeMs > STALE_AFTER_MS) await unlessMissing(unlink(file));
   }
 }
 

@@ -15,7 +15,7 @@ import { splitShardId } from "./run-log.js";
 const WRONG_LAST_SEQUENCE = new Set([10_071, 10_164]);
 const STREAM_EXISTS = 10_058;
 const RUN_PATTERN = /^[A-Za-z0-9_-]{1,100}$/;
-const REQUEST_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = { least: 250, most: 5_000 };
 /** Larger bodies are cut into frames. */
 const FRAME_BYTES = 512 * 1024;
 const HEADER_ALLOWANCE = 8 * 1024;
@@ -63,8 +63,9 @@ export async function openStore(link: NatsLink, run: string, patienceMs: number)
     throw badInput(`run id: expected letters, digits, - and _ only, got ${JSON.stringify(run)}`);
   }
   const stream = `patchbay-${run}`;
-  const manager = await openManager(link, stream, run);
-  const client = link.connection.jetstream({ timeout: REQUEST_TIMEOUT_MS });
+  const timeout = Math.max(REQUEST_TIMEOUT_MS.least, Math.min(REQUEST_TIMEOUT_MS.most, patienceMs));
+  const manager = await openManager(link, stream, run, timeout);
+  const client = link.connection.jetstream({ timeout });
   const ask = <T>(request: () => Promise<T>): Promise<T> => translate(link, () => patiently(link, patienceMs, request));
   return {
     frameBytes: Math.min(FRAME_BYTES, (link.connection.info?.max_payload ?? FRAME_BYTES * 2) - HEADER_ALLOWANCE),
@@ -79,10 +80,14 @@ export async function openStore(link: NatsLink, run: string, patienceMs: number)
   };
 }
 
-async function openManager(link: NatsLink, stream: string, run: string): Promise<JetStreamManager & DirectReads> {
+async function openManager(
+  link: NatsLink,
+  stream: string,
+  run: string,
+  timeout: number,
+): Promise<JetStreamManager & DirectReads> {
   try {
-    const manager = (await link.connection.jetstreamManager({ timeout: REQUEST_TIMEOUT_MS })) as JetStreamManager &
-      DirectReads;
+    const manager = (await link.connection.jetstreamManager({ timeout })) as JetStreamManager & DirectReads;
     if ((await unlessGone(manager.streams.info(stream))) === null) await addStream(manager, stream, run);
     return manager;
   } catch (thrown) {

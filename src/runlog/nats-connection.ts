@@ -1,6 +1,7 @@
 /** @file Connects to NATS, says in the user's words why it cannot, and waits out a server that is away for a while. */
+import { EventEmitter, once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import { connect, ErrorCode, NatsError, type NatsConnection } from "nats";
+import { connect, ErrorCode, Events, NatsError, type NatsConnection } from "nats";
 import { badInput, PatchbayError } from "../base/errors.js";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -11,6 +12,10 @@ const RETRY_WAIT_MS = 250;
 export interface NatsLink {
   readonly connection: NatsConnection;
   readonly address: string;
+  /** `lost`: the connection broke, and answers to requests under way will not come. `back`: it is there again. */
+  readonly events: EventEmitter<{ lost: []; back: [] }>;
+  /** Whether requests can be sent now; one sent while this is false is lost. */
+  isUp(): boolean;
 }
 
 /**
@@ -28,10 +33,27 @@ export async function connectNats(location: string): Promise<NatsLink> {
       reconnectTimeWait: RECONNECT_WAIT_MS,
       ...(user === "" ? {} : { user, pass }),
     });
-    return { connection, address };
+    return { connection, address, ...watch(connection) };
   } catch (thrown) {
     throw connectError(address, thrown);
   }
+}
+
+function watch(connection: NatsConnection): Pick<NatsLink, "events" | "isUp"> {
+  const events: NatsLink["events"] = new EventEmitter();
+  events.setMaxListeners(0);
+  let up = true;
+  const follow = async (): Promise<void> => {
+    for await (const { type } of connection.status()) {
+      if (type !== Events.Disconnect && type !== Events.Reconnect) continue;
+      up = type === Events.Reconnect;
+      events.emit(up ? "back" : "lost");
+    }
+    up = true;
+    events.emit("back"); // Closed: whoever waits asks again, and is told so.
+  };
+  void follow();
+  return { events, isUp: () => up };
 }
 
 /** Requests fail like this while the server is away, restarting, or electing a leader. */
@@ -55,7 +77,8 @@ export async function patiently<T>(link: NatsLink, patienceMs: number, request: 
   const giveUpAt = performance.now() + patienceMs;
   for (;;) {
     try {
-      return await request();
+      if (!link.isUp()) await reconnected(link, giveUpAt - performance.now());
+      return await unlessLost(link, request);
     } catch (thrown) {
       if (!isTransient(thrown)) throw thrown;
       if (performance.now() >= giveUpAt) {
@@ -64,6 +87,27 @@ export async function patiently<T>(link: NatsLink, patienceMs: number, request: 
       }
     }
     await wait(RETRY_WAIT_MS);
+  }
+}
+
+/** Fails as soon as the connection breaks, instead of after the request's own timeout. */
+async function unlessLost<T>(link: NatsLink, request: () => Promise<T>): Promise<T> {
+  const settled = new AbortController();
+  const lost = once(link.events, "lost", { signal: settled.signal }).then(() => {
+    throw NatsError.errorForCode(ErrorCode.Disconnect);
+  });
+  try {
+    return await Promise.race([request(), lost]);
+  } finally {
+    settled.abort();
+  }
+}
+
+async function reconnected(link: NatsLink, patienceMs: number): Promise<void> {
+  try {
+    await once(link.events, "back", { signal: AbortSignal.timeout(Math.max(0, patienceMs)) });
+  } catch (cause) {
+    throw NatsError.errorForCode(ErrorCode.Disconnect, cause instanceof Error ? cause : undefined);
   }
 }
 
@@ -98,6 +142,7 @@ export function unreachable(address: string, what: string, cause?: unknown): Pat
 const REASONS: Readonly<Record<string, string>> = {
   [ErrorCode.ConnectionRefused]: "connection refused",
   [ErrorCode.Timeout]: "no answer",
+  [ErrorCode.Disconnect]: "a broken connection",
   [ErrorCode.NoResponders]: "no JetStream behind it",
   ENOTFOUND: "an unknown host name",
 };
