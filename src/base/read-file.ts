@@ -32,7 +32,7 @@ export function parseJson<T>(text: string, schema: z.ZodType<T>, where: ErrorDet
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw badInput(`expected JSON, got ${(error as Error).message}`, where, error);
+    throw badInput(`not valid JSON: ${(error as Error).message}`, where, error);
   }
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw invalid(parsed.error, where);

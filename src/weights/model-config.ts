@@ -1,4 +1,5 @@
 /** @file config.json of a Gemma-2 checkpoint: read, checked, and written back for checkpoints of our own. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
@@ -73,6 +74,9 @@ const configSchema = z.looseObject({
  */
 export function readModelConfig(folder: string): ModelConfig {
   const file = join(folder, "config.json");
+  if (!existsSync(file)) {
+    throw badInput("no such file; a model is a folder with config.json, *.safetensors and tokenizer.json", { file });
+  }
   const { model_type: family } = readJsonFile(file, familySchema);
   if (family !== "gemma2") {
     throw badInput(`expected "gemma2", got "${family}"; only Gemma-2 checkpoints can be read`, {

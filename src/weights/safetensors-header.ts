@@ -87,6 +87,7 @@ export function parseHeader(json: Uint8Array, fileBytes: number, where: ErrorDet
 function rangeOf(tensor: z.infer<typeof tensorSchema>, base: number, where: ErrorDetail): TensorRange {
   const { dtype, shape, data_offsets: [start, end] } = tensor; // prettier-ignore
   const expected = sizeOf(shape) * DTYPE_BYTES[dtype];
+  if (Number.isNaN(expected)) throw badInput(`shape: ${shapeText(shape)} is out of range`, where);
   if (end - start !== expected) {
     throw badInput(
       `expected ${String(expected)} bytes for ${dtype} ${shapeText(shape)}, got data_offsets ${shapeText([start, end])}`,
