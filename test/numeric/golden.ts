@@ -2,9 +2,12 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { must } from "../../src/base/assert.js";
+import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import { loadModel, type Model } from "../../src/model/model.js";
+import { loadSae } from "../../src/sae/sae.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
+import { findSaes, readSae } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 
@@ -51,4 +54,14 @@ export function goldenPrompts(set: "pairs" | "mixed"): Prompt[] {
 export async function goldenModel(folder: "model" | "model-sharded" | "model-bf16" = "model"): Promise<Model> {
   await startBackend("wasm");
   return await loadModel(await openCheckpoint(`${TINY_A}/${folder}`));
+}
+
+/** The fixture's model with the canonical SAEs at all 12 sites. */
+export async function goldenSpliced(saes = "saes"): Promise<SplicedModel> {
+  const model = await goldenModel();
+  const entries = await findSaes(`${TINY_A}/${saes}`, model.config);
+  const placed = [];
+  for (const entry of entries)
+    placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
+  return spliceModel(model, placed);
 }
