@@ -1,7 +1,7 @@
 /** @file `means.safetensors`: mean activations per position over clean and corrupted prompts. Source: REFERENCE 5. */
 import { must } from "../base/assert.js";
 import { nodeHook, siteHook } from "../circuit/site.js";
-import type { Means } from "../attribution/means.js";
+import type { Means } from "../attribution/circuits.js";
 import { writeFileAtomically } from "../plan/run-folder.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
