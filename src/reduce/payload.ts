@@ -131,5 +131,5 @@ function int32(arrays: Arrays, key: string): Int32Array {
 function typed<T extends NumericArray>(arrays: Arrays, key: string, kind: abstract new (...args: never[]) => T): T {
   const { values } = must(arrays.get(key), `payload array ${key}`);
   if (!(values instanceof kind)) throw new Error(`bug: payload array ${key} has the wrong type`);
-  return values as unknown as T;
+  return values;
 }
