@@ -1,0 +1,49 @@
+/** @file Loads a run's model and SAEs on this machine, and proves that they are the ones the plan was made from. */
+import { PatchbayError } from "../base/errors.js";
+import { type PlacedSae, spliceModel, type SplicedModel } from "../attribution/spliced-model.js";
+import { loadModel } from "../model/model.js";
+import type { InputPaths, Plan } from "../plan/plan.js";
+import { loadSae } from "../sae/sae.js";
+import { openCheckpoint } from "../weights/checkpoint.js";
+import { findSaes, fingerprintSaes, readSae } from "../weights/sae-folder.js";
+
+/** A loaded model with its SAEs. Owner: the caller, through `close`. */
+export interface LoadedInputs {
+  readonly model: SplicedModel;
+  /** Releases tensors and files. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads the model and SAEs of a run.
+ * @throws bad_input when the folders here hold other weights than the plan names; non_finite for a broken weight.
+ */
+export async function loadInputs(paths: InputPaths, { fingerprints }: Plan): Promise<LoadedInputs> {
+  const checkpoint = await openCheckpoint(paths.model);
+  try {
+    expectFingerprint("model", paths.model, fingerprints.model, await checkpoint.fingerprint());
+    const placed: PlacedSae[] = [];
+    const entries = paths.saes === null ? [] : await findSaes(paths.saes, checkpoint.config, paths.saeOptions);
+    if (entries.length > 0) expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
+    const model = await loadModel(checkpoint);
+    for (const entry of entries) placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
+    const spliced = spliceModel(model, placed);
+    const close = async (): Promise<void> => {
+      spliced.dispose();
+      await checkpoint.close();
+    };
+    return { model: spliced, close };
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
+  }
+}
+
+function expectFingerprint(what: string, path: string, expected: string | null, got: string): void {
+  if (expected === got) return;
+  throw new PatchbayError(
+    "bad_input",
+    `${path}: the ${what} on this machine are not the ones the run was planned with (expected ${String(expected).slice(0, 12)}, got ${got.slice(0, 12)}); put the same files here`,
+    { detail: { file: path } },
+  );
+}
