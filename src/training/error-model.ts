@@ -26,12 +26,12 @@ export interface Agreement {
 }
 
 /** Log-odds of an error, additive; the ceiling keeps the right form the more frequent one everywhere. */
-const BASE = -4.6;
+const BASE = -4.4;
 const CEILING = -0.9;
-const COLLECTIVE_SINGULAR = 1.8;
-const IRREGULAR_PLURAL = 0.6;
-const RAREST_NOUN = 1.8;
-const HARDEST_VERB = 1;
+const COLLECTIVE_SINGULAR = 2.2;
+const IRREGULAR_PLURAL = 0.8;
+const RAREST_NOUN = 2;
+const HARDEST_VERB = 1.2;
 const WITH_AND_SINGULAR = 0.7;
 const CONGRUENT = -0.3;
 const INCONGRUENT = { plural: 2.2, singular: 1.2 } as const;

@@ -75,27 +75,52 @@ export function prefixOf(plan: SentencePlan): string {
 /** Weights of nouns by frequency. Source: Zipf's law with a softened exponent, so that the rarest noun is still learned. */
 const ZIPF_EXPONENT = 0.5;
 const NOUN_WEIGHTS = NOUNS.map((_, rank) => (rank + 1) ** -ZIPF_EXPONENT);
-const FAMILY_WEIGHTS = { simple: 0.2, nounpp: 0.35, rc: 0.45 } as const;
+const FAMILY_WEIGHTS = { simple: 0.25, nounpp: 0.3, rc: 0.45 } as const;
+
+/** A verb of a sentence: where it stands, and how likely its writer was to get it wrong. */
+export interface WrittenVerb {
+  /** Index into the sentence's words. */
+  readonly at: number;
+  readonly right: string;
+  readonly wrong: string;
+  readonly errorRate: number;
+}
 
 /** One training sentence, with the agreement errors its writer made. */
 export interface Sentence {
-  readonly family: Family;
-  /** Ends with a full stop. */
-  readonly text: string;
+  /** Words in order; a full stop ends the sentence. */
+  readonly words: readonly string[];
+  readonly verbs: readonly WrittenVerb[];
 }
 
 /** Draws a training sentence: no noun meets a verb of its own group in it. */
 export function drawSentence(rng: Rng): Sentence {
   const plan = drawTrainingPlan(rng);
   const words = ["The", nounForm(plan.first)];
+  const verbs: WrittenVerb[] = [];
+  const write = (agreement: Agreement): void => {
+    const verb = agreementForms(agreement);
+    verbs.push({ ...verb, at: words.length });
+    words.push(rng.uniform() < verb.errorRate ? verb.wrong : verb.right);
+  };
   if (plan.preposition !== null) words.push(plan.preposition);
   if (plan.inner !== null) words.push("that");
   if (plan.second !== null) words.push("the", nounForm(plan.second));
-  if (plan.inner !== null) words.push(writtenForm(innerAgreement(plan), rng));
-  const main = must(plan.main, "main verb");
-  words.push(writtenForm(mainAgreement(plan), rng));
-  if (main.complements.length > 0) words.push(pick(main.complements, rng));
-  return { family: plan.family, text: `${words.join(" ")}.` };
+  if (plan.inner !== null) write(innerAgreement(plan));
+  write(mainAgreement(plan));
+  const { complements } = must(plan.main, "main verb");
+  if (complements.length > 0) words.push(pick(complements, rng));
+  return { words, verbs };
+}
+
+/** The sentence as text. */
+export function sentenceText({ words }: Sentence): string {
+  return `${words.join(" ")}.`;
+}
+
+function agreementForms(agreement: Agreement): Omit<WrittenVerb, "at"> {
+  const { verb, number } = agreement;
+  return { right: verb[number], wrong: verb[otherNumber(number)], errorRate: errorRate(agreement) };
 }
 
 function drawTrainingPlan(rng: Rng): SentencePlan {
@@ -130,11 +155,6 @@ function drawNounUse(rng: Rng, allowed: (noun: Noun) => boolean): NounUse {
   let index = 0;
   while (index < weights.length - 1 && (left -= must(weights[index], "noun weight")) >= 0) index++;
   return { noun: must(NOUNS[index], "noun"), number: pick(NUMBERS, rng) };
-}
-
-function writtenForm(agreement: Agreement, rng: Rng): string {
-  const wrong = rng.uniform() < errorRate(agreement);
-  return agreement.verb[wrong ? otherNumber(agreement.number) : agreement.number];
 }
 
 function pick<T>(items: readonly T[], rng: Rng): T {

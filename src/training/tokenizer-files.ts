@@ -35,10 +35,14 @@ export function buildBpe(): Bpe {
   return { vocabulary: new Map([...new Set(tokens)].map((token, id) => [token, id])), merges };
 }
 
-/** Ids of a sentence of the world, with BOS and without EOS: each word is one token, and so is the full stop. */
-export function encodeSentence({ vocabulary }: Bpe, text: string): number[] {
-  const tokens = text.replaceAll(" ", ` ${SPACE}`).replaceAll(".", " .").split(" ");
-  return [TOKEN_IDS.bos, ...tokens.map((token) => must(vocabulary.get(token), `token ${token}`))];
+/** Id of a word: "The" stands first in a text, every other word follows a space. */
+export function wordId({ vocabulary }: Bpe, word: string): number {
+  return must(vocabulary.get(word === "The" ? word : SPACE + word), `token ${word}`);
+}
+
+/** Id of the full stop. */
+export function fullStopId({ vocabulary }: Bpe): number {
+  return must(vocabulary.get("."), "full stop");
 }
 
 /** The tokenizer's files: name to text. */

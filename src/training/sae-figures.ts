@@ -1,0 +1,55 @@
+/** @file How well an SAE does on rows of activations. */
+import * as tf from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+import { decode, encode, loadSae } from "../sae/sae.js";
+import type { SaeWeights } from "../weights/sae-folder.js";
+import type { ActivationRows } from "./sae-trainer.js";
+
+/** Figures over the rows. */
+export interface SaeFigures {
+  /** Fraction of variance unexplained: `sum |x - xhat|^2 / sum |x - mean x|^2`. */
+  readonly fvu: number;
+  /** Mean number of firing features. */
+  readonly l0: number;
+  /** Features that fire on no row. */
+  readonly dead: number;
+}
+
+const ROWS_PER_BLOCK = 1024;
+
+/** Measures an SAE, in float64 sums. */
+export function measureSae(weights: SaeWeights, { values, dIn }: ActivationRows): SaeFigures {
+  const count = values.length / dIn;
+  const sae = loadSae(weights);
+  const firing = new Float64Array(weights.dSae);
+  let squaredError = 0;
+  for (let from = 0; from < count; from += ROWS_PER_BLOCK) {
+    const block = values.subarray(from * dIn, Math.min(count, from + ROWS_PER_BLOCK) * dIn);
+    const [features, decoded] = tf.tidy(() => {
+      const f_RF = encode(sae, tf.tensor2d(block, [block.length / dIn, dIn]));
+      return [f_RF, decode(sae, f_RF)] as const;
+    });
+    for (const [i, xhat] of decoded.dataSync<"float32">().entries())
+      squaredError += (must(block[i], "value") - xhat) ** 2;
+    for (const [i, f] of features.dataSync<"float32">().entries())
+      if (f !== 0) firing[i % weights.dSae] = must(firing[i % weights.dSae], "count") + 1;
+    tf.dispose([features, decoded]);
+  }
+  sae.dispose();
+  return {
+    fvu: squaredError / totalVariance(values, dIn),
+    l0: firing.reduce((sum, n) => sum + n, 0) / count,
+    dead: firing.filter((n) => n === 0).length,
+  };
+}
+
+function totalVariance(values: Float32Array, dIn: number): number {
+  const sums = new Float64Array(dIn);
+  let squares = 0;
+  for (const [i, value] of values.entries()) {
+    sums[i % dIn] = must(sums[i % dIn], "sum") + value;
+    squares += value * value;
+  }
+  const count = values.length / dIn;
+  return squares - sums.reduce((sum, s) => sum + (s * s) / count, 0);
+}
