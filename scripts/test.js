@@ -1,0 +1,72 @@
+/**
+ * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, finds or fetches a nats-server, and
+ * runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
+ * Further arguments go to vitest.
+ */
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ensureInstalled, ROOT, runStep } from "./install.js";
+
+const SUMMARY = join(ROOT, ".cache", "test-summary.json");
+const NPM_STEPS = ["build", "lint", "typecheck"];
+
+const count = { passed: 0, failed: 0 };
+
+/** Runs a step under a headline and counts it; true when it passed. */
+async function step(name, action) {
+  console.log(`\n== ${name}`);
+  const started = performance.now();
+  const passed = await action();
+  count[passed ? "passed" : "failed"] += 1;
+  console.log(`== ${name}: ${passed ? "passed" : "FAILED"} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+  return passed;
+}
+
+/** Not counted: the suites that need a server fail without one, and say why. */
+async function findNats() {
+  const { obtainNatsServer } = await import("./nats-server.js");
+  const { path, problem } = obtainNatsServer();
+  console.log(`\n== nats-server: ${path ?? problem}`);
+}
+
+/** Runs vitest and adds what its reporter counted. */
+function runSuites() {
+  mkdirSync(join(ROOT, ".cache"), { recursive: true });
+  rmSync(SUMMARY, { force: true });
+  const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
+  const reporters = ["--reporter=default", `--reporter=${join(ROOT, "scripts", "summary-reporter.js")}`];
+  const succeeded = runStep(process.execPath, [vitest, "run", ...reporters, ...process.argv.slice(2)], {
+    PATCHBAY_TEST_SUMMARY: SUMMARY,
+  });
+  const { passed, failed, skipped } = readSummary();
+  count.passed += passed;
+  count.failed += failed;
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  if (passed + failed === 0) console.log("no test ran");
+  if (failed === 0 && (!succeeded || passed === 0)) count.failed += 1;
+}
+
+function readSummary() {
+  try {
+    return JSON.parse(readFileSync(SUMMARY, "utf8"));
+  } catch {
+    console.log("vitest ended without a summary");
+    return { passed: 0, failed: 0, skipped: 0 };
+  }
+}
+
+async function main() {
+  if (!ensureInstalled()) {
+    count.failed += 1;
+    return;
+  }
+  for (const name of NPM_STEPS) {
+    if (!(await step(name, () => runStep("npm", ["run", "--silent", name])))) return;
+  }
+  await findNats();
+  runSuites();
+}
+
+await main();
+console.log(`\n${count.passed} passed, ${count.failed} failed`);
+process.exitCode = count.failed === 0 ? 0 : 1;
