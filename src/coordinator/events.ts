@@ -99,6 +99,8 @@ export type CoordinatorEffect =
     }
   | { readonly kind: "recall"; readonly session: string; readonly lease: string }
   | { readonly kind: "settled"; readonly session: string; readonly lease: string }
+  /** The worker may go: it said it would, and holds nothing. */
+  | { readonly kind: "leave"; readonly session: string; readonly reason: string }
   /** Ends the stream; the worker may try again later. */
   | { readonly kind: "close"; readonly session: string; readonly reason: string }
   /** Read the record, check it against its hash, the plan and the run's environment, and keep a copy in the run folder. */

@@ -124,6 +124,8 @@ export interface WorkerProgress {
   readonly lastHeardAt: number;
   readonly detachedAt: number | null;
   readonly draining: boolean;
+  /** It was told that it may leave. */
+  readonly dismissed: boolean;
   readonly cordoned: boolean;
   /** Different shards it failed since its last success. */
   readonly failedInARow: readonly string[];

@@ -3,7 +3,7 @@
  *
  * 1. The event's own rule changes the state.
  * 2. Stages and runs move on as far as they can.
- * 3. Free workers get leases.
+ * 3. Free workers get leases; leaving ones that hold nothing may go.
  */
 import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
 import { onCompleted, onFailed, onRejected, onReleased, onVerified } from "./results.js";
@@ -12,7 +12,7 @@ import { schedule } from "./schedule.js";
 import { advance, finishRun } from "./stages.js";
 import type { CoordinatorState } from "./state.js";
 import { patchStage, patchState, type Turn } from "./turn.js";
-import { onAttached, onDetached, onDraining, onHeartbeat, onTick } from "./workers.js";
+import { dismiss, onAttached, onDetached, onDraining, onHeartbeat, onTick } from "./workers.js";
 
 /** The state after an event, and what has to be done about it, in order. `now` must never go back. */
 export function step(
@@ -24,6 +24,7 @@ export function step(
   apply(turn, event);
   advance(turn);
   schedule(turn);
+  dismiss(turn);
   return { state: turn.state, effects: turn.effects };
 }
 

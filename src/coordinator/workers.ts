@@ -35,6 +35,7 @@ export function onAttached(turn: Turn, { worker: name, session, registration }: 
     lastHeardAt: turn.now,
     detachedAt: null,
     draining: false,
+    dismissed: false,
     cordoned: sameProcess && before.cordoned,
     failedInARow: sameProcess ? before.failedInARow : [],
     leases: turn.state.workers.get(name)?.leases ?? [],
@@ -100,7 +101,16 @@ export function onDetached(turn: Turn, { worker: name, session }: Event<"workerD
 
 /** A worker takes no more leases. */
 export function onDraining(turn: Turn, { worker: name, session }: Event<"workerDraining">): void {
-  if (turn.state.workers.get(name)?.session === session) patchWorker(turn, name, { draining: true });
+  if (turn.state.workers.get(name)?.session === session) patchWorker(turn, name, { draining: true, dismissed: false });
+}
+
+/** Lets the leaving workers go that hold nothing any more. */
+export function dismiss(turn: Turn): void {
+  for (const { name, session, draining, dismissed, leases } of turn.state.workers.values()) {
+    if (!draining || dismissed || session === null || leases.length > 0) continue;
+    patchWorker(turn, name, { dismissed: true });
+    turn.effects.push({ kind: "leave", session, reason: "drained" });
+  }
 }
 
 /** A sign of life; renews the leases it names and revokes those that are not the worker's. */

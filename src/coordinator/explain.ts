@@ -1,0 +1,143 @@
+/** @file Why a shard is not running, and how everything stands, in words a person can read. */
+import { must } from "../base/assert.js";
+import { MAX_LISTED } from "../wire/limits.js";
+import type { ClusterStatus, QuarantinedShard, RunStatus, StageStatus, WorkerStatus } from "../wire/messages.js";
+import { eligibleWorkers, obstacle } from "./eligibility.js";
+import {
+  activeRun,
+  type CoordinatorState,
+  type FailureClass,
+  type RunProgress,
+  type StageProgress,
+  type WorkerProgress,
+} from "./state.js";
+
+/** Why the shard is not running; null when it runs, is being stored, or is done. */
+export function explainShard(state: CoordinatorState, runId: string, shardId: string): string | null {
+  const run = must(state.runs.get(runId), `run ${runId}`);
+  const { stage, shard } = must(run.places.get(shardId), `shard ${shardId}`);
+  return shardReason(
+    must(run.stages[stage], "stage"),
+    shard,
+    waitingReason(state, run, must(run.stages[stage], "stage")),
+  );
+}
+
+/** How all runs and workers stand. */
+export function clusterStatus(
+  state: CoordinatorState,
+  folders: ReadonlyMap<string, string>,
+  now: number,
+): ClusterStatus {
+  return {
+    runs: [...state.runs.keys()].map((id) => runStatus(state, id, folders.get(id) ?? "", now)),
+    workers: [...state.workers.values()].map((worker) => workerStatus(state, worker)),
+  };
+}
+
+/** How a run stands. Long lists are cut. */
+export function runStatus(state: CoordinatorState, runId: string, folder: string, now: number): RunStatus {
+  const run = must(state.runs.get(runId), `run ${runId}`);
+  return {
+    run: run.id,
+    name: run.name,
+    planHash: run.planHash,
+    folder,
+    state: run.state,
+    reason: run.reason,
+    stages: run.stages.map((stage) => stageStatus(state, run, stage, now)),
+    quarantined: quarantinedShards(run).slice(0, MAX_LISTED),
+    warnings: run.warnings.slice(0, MAX_LISTED),
+    seconds: (now - run.addedAt) / 1000,
+  };
+}
+
+/** Every shard that spent a failure budget. */
+export function quarantinedShards(run: RunProgress): QuarantinedShard[] {
+  return run.stages.flatMap((stage) =>
+    stage.counts.quarantined === 0
+      ? []
+      : stage.shards.flatMap(({ phase, failure, spent }, index) =>
+          phase === "quarantined" && failure !== null
+            ? [{ shard: must(stage.shardIds[index], "shard id"), ...failure, attempts: failures(spent) }]
+            : [],
+        ),
+  );
+}
+
+function stageStatus(state: CoordinatorState, run: RunProgress, stage: StageProgress, now: number): StageStatus {
+  const { counts } = stage;
+  const end = counts.pending + counts.leased + counts.reported > 0 ? now : (stage.lastDoneAt ?? now);
+  return {
+    stage: stage.id,
+    state: stage.state,
+    reason: stage.reason,
+    shards: stage.shards.length,
+    done: counts.done,
+    running: counts.leased + counts.reported,
+    waiting: counts.pending,
+    quarantined: counts.quarantined,
+    engineSeconds: stage.engineSeconds,
+    seconds: stage.firstLeaseAt === null ? 0 : (end - stage.firstLeaseAt) / 1000,
+    units: stage.units,
+    freshUnits: stage.freshUnits,
+    reasons: groupReasons(state, run, stage),
+  };
+}
+
+function groupReasons(state: CoordinatorState, run: RunProgress, stage: StageProgress): StageStatus["reasons"] {
+  if (stage.counts.pending + stage.counts.quarantined === 0) return [];
+  const waiting = waitingReason(state, run, stage);
+  const groups = new Map<string, number>();
+  for (const index of stage.shards.keys()) {
+    const reason = shardReason(stage, index, waiting);
+    if (reason !== null) groups.set(reason, (groups.get(reason) ?? 0) + 1);
+  }
+  return [...groups].slice(0, MAX_LISTED).map(([reason, shards]) => ({ reason, shards }));
+}
+
+function shardReason(stage: StageProgress, index: number, waiting: string): string | null {
+  const { phase, failure, spent } = must(stage.shards[index], `shard ${String(index)}`);
+  const last = failure === null ? "" : `${failure.code}: ${failure.message}`;
+  if (phase === "quarantined") return `quarantined after ${String(failures(spent))} failed attempts: ${last}`;
+  if (phase !== "pending") return null;
+  return failure === null ? waiting : `${waiting}; last attempt: ${last}`;
+}
+
+function failures(spent: Readonly<Record<FailureClass, number>>): number {
+  return spent.lost + spent.memory + spent.application;
+}
+
+/** What all pending shards of a stage wait for. */
+function waitingReason(state: CoordinatorState, run: RunProgress, stage: StageProgress): string {
+  if (run.state === "queued") return `waiting: run ${activeRun(state)?.id ?? "another"} is before it`;
+  if (run.state !== "running") return `not run: the run is ${run.state}`;
+  if (stage.state !== "open") return `${stage.state}: ${stage.reason}`;
+  if (state.draining) return "waiting: the coordinator is stopping";
+  const workers = [...state.workers.values()];
+  if (workers.length === 0) return "waiting: no worker is attached";
+  if (eligibleWorkers(state, run).length > 0) return "waiting for a free worker";
+  const why = workers.map((worker) => `${worker.name}: ${obstacle(state, run, worker) ?? "free"}`).join("; ");
+  return `waiting: 0 of ${String(workers.length)} workers can serve the run (${why})`;
+}
+
+function workerStatus(state: CoordinatorState, worker: WorkerProgress): WorkerStatus {
+  const run = activeRun(state);
+  const reason = run === undefined ? null : obstacle(state, run, worker);
+  return {
+    worker: worker.name,
+    state: workerState(worker, reason),
+    reason: reason ?? "",
+    environment: worker.environment,
+    leases: worker.leases.length,
+    engine: worker.engine,
+    completed: worker.completed,
+  };
+}
+
+function workerState({ session, draining, cordoned }: WorkerProgress, reason: string | null): WorkerStatus["state"] {
+  if (session === null) return "lost";
+  if (draining) return "draining";
+  if (reason === null) return "attached";
+  return cordoned ? "cordoned" : "refused";
+}
