@@ -58,7 +58,7 @@ export function dtypeOf(values: NumericArray): Dtype {
 /** Decodes little-endian bytes into a typed array of its own; F16 and BF16 become float32. */
 export function decodeArray(bytes: Uint8Array, dtype: Dtype): NumericArray {
   if (dtype === "F16" || dtype === "BF16") return halvesToFloats(bytes, dtype);
-  const { buffer } = new Uint8Array(bytes); // A copy (a Buffer's slice is none) starts at offset 0, which every element type accepts.
+  const { buffer } = new Uint8Array(bytes); // A copy, aligned for every element type; `slice` of a Buffer is a view.
   switch (dtype) {
     case "F64":
       return new Float64Array(buffer);
@@ -101,7 +101,7 @@ export function shapeText(shape: readonly number[]): string {
 
 /** Widens little-endian 16-bit floats to float32, exactly. */
 export function halvesToFloats(bytes: Uint8Array, dtype: "F16" | "BF16"): Float32Array<ArrayBuffer> {
-  const halves = new Uint16Array(bytes.slice().buffer);
+  const halves = new Uint16Array(new Uint8Array(bytes).buffer);
   const bits = new Uint32Array(halves.length);
   if (dtype === "BF16") for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16;
   else for (let i = 0; i < halves.length; i++) bits[i] = halfToFloatBits(halves[i] as number);

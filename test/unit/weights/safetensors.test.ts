@@ -69,6 +69,17 @@ describe("encoding", () => {
   });
 });
 
+test("bytes inside a larger buffer, at an odd offset, decode like bytes of their own", () => {
+  const file = fileOf({ h: tensor([2], 0, 4, "BF16"), f: tensor([1], 4, 8) }, 8);
+  file.set([0x80, 0x3f, 0x00, 0xc0, 0x00, 0x00, 0xc0, 0x3f], file.length - 8);
+  const inside = Buffer.concat([Buffer.of(9), file, Buffer.of(9)]).subarray(1, 1 + file.length);
+  for (const bytes of [file, inside]) {
+    const { arrays } = decodeSafetensors(bytes);
+    expect(arrays.get("h")?.values).toEqual(Float32Array.of(1, -2));
+    expect(arrays.get("f")?.values).toEqual(Float32Array.of(1.5));
+  }
+});
+
 describe("16-bit floats", () => {
   const all = Uint16Array.from({ length: 0x10000 }, (_, bits) => bits);
 
