@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { PatchbayError } from "../../base/errors.js";
 import { registerGradients } from "./gradients.js";
+import { registerWasmKernels } from "./wasm-kernels.js";
 
 /** Names that `--backend` accepts. */
 export const BACKENDS = ["wasm", "torch", "tensorflow"] as const;
@@ -23,6 +24,7 @@ export async function startBackend(name: Backend): Promise<void> {
 
 async function startWasm(): Promise<void> {
   await import("@tensorflow/tfjs-backend-wasm");
+  registerWasmKernels();
   if (!(await tf.setBackend("wasm"))) throw new PatchbayError("application", "the wasm backend did not start");
   await tf.ready();
 }
