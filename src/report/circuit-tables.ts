@@ -1,0 +1,134 @@
+/** @file What circuits are made of, threshold by threshold, and custom configurations. */
+import { finite, thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
+import { formatCount, formatInterval, formatNumber, formatPercent } from "./format-number.js";
+import { markup, type Content, type Markup } from "./markup.js";
+import { sizeOf, type CircuitRow, type RunContents } from "./run-contents.js";
+import { htmlTable, type HtmlColumn, type Table } from "./table.js";
+import { stacked } from "./validation-tables.js";
+
+const number = (label: Content): HtmlColumn => ({ label, align: "number" });
+
+/** One row for each threshold, with the faithfulness of every variant; null where the run holds no circuits. */
+export function compositionTable({ circuits }: RunContents): Markup | null {
+  const rows = thresholdCircuits(circuits);
+  if (rows.length === 0) return null;
+  const variants = Object.keys(VARIANT_NAMES).filter((variant) => rows.some((row) => row.variant === variant));
+  const base = rows.filter(({ variant }) => variant === variants[0]);
+  return htmlTable(
+    `Nodes kept at each threshold (${VARIANT_NAMES[variants[0] ?? ""] ?? ""}) and faithfulness [95 %]`,
+    [
+      number("threshold"),
+      number("nodes"),
+      number("features"),
+      number("resid errors"),
+      number("other errors"),
+      ...variants.map((variant) => number(markup`faithful, ${VARIANT_NAMES[variant] ?? variant}`)),
+      number("mean of ratios"),
+      number("complement"),
+    ],
+    base.map((row) => [
+      formatNumber(row.threshold),
+      formatCount(sizeOf(row)),
+      ...[row.features, row.errorsResid, row.errorsOther].map(
+        (count) =>
+          markup`${formatCount(count)}<span class="sub">${formatPercent(sizeOf(row) === 0 ? null : count / sizeOf(row))}</span>`,
+      ),
+      ...variants.map((variant) => {
+        const found = rows.find((one) => one.variant === variant && one.threshold === row.threshold);
+        return found === undefined ? "" : stacked(faithfulnessOf(found));
+      }),
+      formatNumber(finite(row.faithfulnessMean)),
+      stacked(completenessOf(row)),
+    ]),
+  );
+}
+
+/** Custom ablate and restore configurations, or null where the run holds none. */
+export function experimentTable({ circuits }: RunContents): Markup | null {
+  const rows = (circuits ?? []).filter(({ variant }) => !(variant in VARIANT_NAMES));
+  if (rows.length === 0) return null;
+  return htmlTable(
+    "Custom configurations",
+    [
+      { label: "name", align: "text" },
+      { label: "ablation", align: "text" },
+      number("features live"),
+      number("resid errors live"),
+      number("other errors live"),
+      number("metric"),
+      number("unablated"),
+      number("faithful [95 %]"),
+    ],
+    rows.map((row) => [
+      row.circuit,
+      row.ablation,
+      formatCount(row.features),
+      formatCount(row.errorsResid),
+      formatCount(row.errorsOther),
+      formatNumber(row.metricCircuit),
+      formatNumber(row.metricFull),
+      stacked(faithfulnessOf(row)),
+    ]),
+  );
+}
+
+/** Counts and shares of every circuit, for `report/composition.csv`. */
+export function compositionCsv({ circuits }: RunContents): Table {
+  const share = (count: number, row: CircuitRow): number => count / sizeOf(row);
+  return {
+    columns: [
+      "circuit",
+      "variant",
+      "threshold",
+      "keep",
+      "ablation",
+      "n_features",
+      "n_errors_resid",
+      "n_errors_other",
+      "share_features",
+      "share_errors_resid",
+      "share_errors_other",
+      "faithfulness",
+      "faithfulness_low",
+      "faithfulness_high",
+      "faithfulness_mean",
+      "completeness",
+    ],
+    rows: (circuits ?? []).map((row) => [
+      row.circuit,
+      row.variant,
+      row.threshold,
+      row.keep,
+      row.ablation,
+      row.features,
+      row.errorsResid,
+      row.errorsOther,
+      share(row.features, row),
+      share(row.errorsResid, row),
+      share(row.errorsOther, row),
+      row.faithfulness,
+      row.faithfulnessLow,
+      row.faithfulnessHigh,
+      row.faithfulnessMean,
+      row.completeness,
+    ]),
+  };
+}
+
+/** `0.83 [0.79, 0.87]`. */
+export function faithfulnessOf(row: CircuitRow): string {
+  return formatInterval({
+    value: finite(row.faithfulness),
+    low: finite(row.faithfulnessLow),
+    high: finite(row.faithfulnessHigh),
+  });
+}
+
+/** The complement's `0.05 [0.01, 0.09]`. */
+export function completenessOf(row: CircuitRow): string {
+  return formatInterval({
+    value: finite(row.completeness),
+    low: finite(row.completenessLow),
+    high: finite(row.completenessHigh),
+  });
+}

@@ -1,0 +1,63 @@
+/** @file Numbers as text: no more digits than the interval carries, a true minus sign, a dash for what is undefined. */
+
+/** Stands for an undefined number. */
+export const UNDEFINED = "–";
+
+/** An estimate with bounds; null where undefined. */
+export interface Bounded {
+  readonly value: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+/** Three significant digits, in fixed notation between 0.001 and a million. */
+export function formatNumber(value: number | null, significant = 3): string {
+  if (value === null || !Number.isFinite(value)) return UNDEFINED;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e6) {
+    const [digits = "", exponent = ""] = size.toExponential(significant - 1).split("e");
+    return `${value < 0 ? "−" : ""}${digits}e${exponent.replace("-", "−").replace("+", "")}`;
+  }
+  return fixed(value, Math.max(0, significant - 1 - Math.floor(Math.log10(size))));
+}
+
+/** A count, with groups of three digits apart. */
+export function formatCount(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+}
+
+/** A share of 1 in percent. */
+export function formatPercent(share: number | null): string {
+  return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, 1)} %`;
+}
+
+/** `0.83 [0.79, 0.87]`; decimals follow the width of the interval. */
+export function formatInterval({ value, low, high }: Bounded): string {
+  if (low === null || high === null) return formatNumber(value);
+  if (value === null) return UNDEFINED;
+  const decimals = decimalsOf(high - low, value);
+  return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
+}
+
+/** A correlation or share: two decimals, more near 1, no leading zero. `.93 [.91, .95]`. */
+export function formatCorrelation(bounded: Bounded): string {
+  const { value, low, high } = bounded;
+  if (value === null) return UNDEFINED;
+  const numbers = [value, low ?? value, high ?? value];
+  // Near 1 two decimals would round the interval away.
+  const decimals = numbers.some((one) => Math.abs(one) < 1 && Math.abs(one) >= 0.995) ? 3 : 2;
+  const [v = "", l = "", h = ""] = numbers.map((one) => fixed(one, decimals).replace(/^(−?)0\./, "$1."));
+  return low === null || high === null ? v : `${v} [${l}, ${h}]`;
+}
+
+function decimalsOf(width: number, value: number): number {
+  const scale = width > 0 ? width : Math.abs(value);
+  if (scale === 0) return 0;
+  return Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(scale))));
+}
+
+function fixed(value: number, decimals: number): string {
+  const text = Math.abs(value).toFixed(decimals);
+  return value < 0 && Number(text) !== 0 ? `−${text}` : text;
+}

@@ -1,0 +1,69 @@
+/** @file What nodes and groups are called in figures and sentences. */
+import { GLOBAL_POSITION } from "../circuit/node.js";
+import { NODE_KINDS, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import type { Group, NodeRow } from "./run-contents.js";
+
+/** Plural names of node kinds. */
+export const KIND_NAMES: Record<NodeKind, string> = {
+  feature: "SAE features",
+  error: "SAE errors",
+  site: "whole sites",
+  head: "attention heads",
+};
+
+/** The order of kinds in the report: errors first, they are few and all measured. */
+export const KIND_ORDER: readonly NodeKind[] = ["error", "feature", "site", "head"];
+
+/** Orders groups as the report lists them: kind, global last, site, position. */
+export function compareGroups(a: GroupName, b: GroupName): number {
+  return (
+    KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) ||
+    Number(a.global) - Number(b.global) ||
+    SITES.indexOf(a.site) - SITES.indexOf(b.site) ||
+    (a.position ?? -1) - (b.position ?? -1)
+  );
+}
+
+/** What names a group. */
+export type GroupName = Pick<Group, "kind" | "site" | "position" | "global">;
+
+/** `SAE errors at resid_post, position 4`. */
+export function groupLabel({ kind, site, position, global }: GroupName): string {
+  return `${KIND_NAMES[kind]} at ${whereLabel({ site, position, global })}`;
+}
+
+/** `resid_post, position 4`. */
+export function whereLabel({ site, position, global }: Omit<GroupName, "kind">): string {
+  return `${site}${global ? ", all positions at once" : ""}${position === null ? "" : `, position ${String(position)}`}`;
+}
+
+/** Kinds that occur, in {@link KIND_ORDER}; nodes patched at all positions at once apart. */
+export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]): { kind: NodeKind; global: boolean }[] {
+  return [false, true].flatMap((global) =>
+    KIND_ORDER.filter((kind) => rows.some((row) => row.kind === kind && row.global === global)).map((kind) => ({
+      kind,
+      global,
+    })),
+  );
+}
+
+/** A node in a table: what it is within its site, `feature 1034` or `error`. */
+export function nodeLabel({ kind, feature, head }: Pick<NodeRow, "kind" | "feature" | "head">): string {
+  if (kind === "feature") return `feature ${String(feature)}`;
+  return kind === "head" ? `head ${String(head)}` : kind;
+}
+
+/** A position in a table. */
+export function positionLabel(position: number): string {
+  return position === GLOBAL_POSITION ? "all at once" : String(position);
+}
+
+/** Sites that occur among rows, in forward order. */
+export function sitesOf(rows: readonly { readonly site: Site }[]): Site[] {
+  return SITES.filter((site) => rows.some((row) => row.site === site));
+}
+
+/** Whether a word names a node kind. */
+export function isNodeKind(word: string): word is NodeKind {
+  return NODE_KINDS.some((kind) => kind === word);
+}

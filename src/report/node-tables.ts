@@ -1,0 +1,123 @@
+/** @file The strongest nodes, and the nodes where a score is furthest from the truth. */
+import { formatInterval, formatNumber } from "./format-number.js";
+import { nodeLabel, positionLabel } from "./labels.js";
+import type { Markup } from "./markup.js";
+import { scoreLabel, type NodeRow, type RunContents } from "./run-contents.js";
+import { htmlTable, type HtmlColumn, type Table } from "./table.js";
+import { stacked } from "./validation-tables.js";
+
+const STRONGEST = 25;
+const WORST = 10;
+/** Half width of a 95 % interval in standard errors. */
+const NORMAL_95 = 1.96;
+
+const PLACE: readonly HtmlColumn[] = [
+  { label: "site", align: "text" },
+  { label: "layer", align: "number" },
+  { label: "position", align: "number" },
+  { label: "node", align: "text" },
+];
+
+/** Nodes by |effect|, descending; ties in file order. */
+function strongest(nodes: readonly NodeRow[]): NodeRow[] {
+  return nodes
+    .filter(({ effect }) => Number.isFinite(effect) && effect !== 0)
+    .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect));
+}
+
+/** The strongest nodes, or null where no truth was measured. */
+export function strongestTable({ plan, nodes }: RunContents): Markup | null {
+  if (nodes === null) return null;
+  const names = plan.sweep.scores.map(({ name }) => name);
+  const columns: HtmlColumn[] = [
+    ...PLACE,
+    { label: "effect", align: "number" },
+    { label: "share of m(corrupted) − m(clean)", align: "number" },
+    ...names.map((name): HtmlColumn => ({ label: scoreLabel(plan, name), align: "number" })),
+  ];
+  const rows = strongest(nodes).slice(0, STRONGEST);
+  return htmlTable(
+    `The ${String(rows.length)} nodes with the largest measured effects`,
+    columns,
+    rows.map((node) => [
+      ...placeCells(node),
+      stacked(formatInterval(around(node.effect, node.effectSem))),
+      formatNumber(node.normalised, 2),
+      ...names.map((name) => {
+        const score = node.scores.get(name);
+        return stacked(score === undefined ? "" : formatInterval(around(score.mean, score.sem)));
+      }),
+    ]),
+  );
+}
+
+/** Where the first score is furthest from the truth, or null. */
+export function worstTable({ plan, nodes }: RunContents): Markup | null {
+  const name = plan.sweep.scores[0]?.name;
+  if (nodes === null || name === undefined) return null;
+  const miss = (node: NodeRow): number => (node.scores.get(name)?.mean ?? Number.NaN) - node.effect;
+  const rows = nodes
+    .filter((node) => Number.isFinite(miss(node)) && miss(node) !== 0)
+    .sort((a, b) => Math.abs(miss(b)) - Math.abs(miss(a)))
+    .slice(0, WORST);
+  return htmlTable(
+    `The ${String(rows.length)} nodes where ${scoreLabel(plan, name)} is furthest off`,
+    [
+      ...PLACE,
+      { label: "score", align: "number" },
+      { label: "effect", align: "number" },
+      { label: "score − effect", align: "number" },
+    ],
+    rows.map((node) => [
+      ...placeCells(node),
+      formatNumber(node.scores.get(name)?.mean ?? null),
+      stacked(formatInterval(around(node.effect, node.effectSem))),
+      formatNumber(miss(node)),
+    ]),
+  );
+}
+
+/** All measured nodes by |effect|, for `report/strongest-nodes.csv`. */
+export function strongestCsv({ plan, nodes }: RunContents): Table {
+  const names = plan.sweep.scores.map(({ name }) => name);
+  return {
+    columns: [
+      "hook",
+      "kind",
+      "site",
+      "layer",
+      "position",
+      "feature",
+      "head",
+      "n",
+      "effect",
+      "effect_sem",
+      "normalised",
+      ...names,
+    ],
+    rows: strongest(nodes ?? []).map((node) => [
+      node.hook,
+      node.kind,
+      node.site,
+      node.layer,
+      node.position,
+      node.feature,
+      node.head,
+      node.n,
+      node.effect,
+      node.effectSem,
+      node.normalised,
+      ...names.map((name) => node.scores.get(name)?.mean ?? null),
+    ]),
+  };
+}
+
+function placeCells(node: NodeRow): string[] {
+  return [node.site, String(node.layer), positionLabel(node.position), nodeLabel(node)];
+}
+
+/** 95 % interval of a mean from its standard error, by the normal approximation. */
+function around(mean: number, sem: number): { value: number; low: number | null; high: number | null } {
+  if (!Number.isFinite(sem)) return { value: mean, low: null, high: null };
+  return { value: mean, low: mean - NORMAL_95 * sem, high: mean + NORMAL_95 * sem };
+}

@@ -1,0 +1,179 @@
+/** @file Where the numbers come from: inputs, environment, definitions, timings, warnings, dropped rows. */
+import { formatCount, formatNumber } from "./format-number.js";
+import { markup, type Content, type Markup } from "./markup.js";
+import { htmlTable, type Table } from "./table.js";
+import type { RunContents } from "./run-contents.js";
+
+/** Dropped rows that are listed one by one. */
+const LISTED_ROWS = 40;
+
+const DROP_REASONS: Record<string, string> = {
+  multi_token_answer: "an answer is more than one token",
+  unequal_length: "clean and corrupted prompt differ in token count",
+  merge: "prompt and answer tokenise differently together than apart",
+};
+
+/** Dropped dataset rows: counts by reason, and the first of them. */
+export function droppedTable({ dropped }: RunContents): Markup {
+  const reasons = [...new Set(dropped.map(({ reason }) => reason))].sort();
+  const explain = (reason: string): string => DROP_REASONS[reason] ?? "";
+  const counts = htmlTable(
+    "Dataset rows that were not used",
+    [
+      { label: "reason", align: "text" },
+      { label: "rows", align: "number" },
+      { label: "meaning", align: "text" },
+    ],
+    reasons.map((reason) => [
+      markup`<code>${reason}</code>`,
+      formatCount(dropped.filter((row) => row.reason === reason).length),
+      explain(reason),
+    ]),
+  );
+  const rows = dropped.slice(0, LISTED_ROWS).map(({ line, reason }) => [String(line), markup`<code>${reason}</code>`]);
+  const rest = dropped.length - rows.length;
+  return markup`${counts}<details><summary>Line by line</summary>${htmlTable(
+    rest > 0 ? `The first ${String(rows.length)} of ${String(dropped.length)}; all are in dropped.csv` : "All of them",
+    [
+      { label: "line of the dataset", align: "number" },
+      { label: "reason", align: "text" },
+    ],
+    rows,
+  )}</details>`;
+}
+
+/** Dropped rows for `report/dropped.csv`. */
+export function droppedCsv({ dropped }: RunContents): Table {
+  return { columns: ["line", "reason"], rows: dropped.map(({ line, reason }) => [line, reason]) };
+}
+
+/** Definitions in a sentence each. Source: docs/reference.md. */
+const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
+  [
+    "metric m",
+    "logit of the incorrect answer minus logit of the correct answer at the last token, after the final soft-cap. The model is right where m is negative on clean prompts.",
+  ],
+  [
+    "effect",
+    "m of the clean prompt with one node's activation taken from the corrupted prompt, minus m of the clean prompt; everything downstream is recomputed. Positive: patching raises the incorrect answer, so the node supports the correct one.",
+  ],
+  ["share", "mean effect divided by the mean of m(corrupted) − m(clean): a ratio of means."],
+  [
+    "AtP score",
+    "gradient of m on the clean prompt, times (corrupted − clean activation): the effect's first-order estimate. Zero-ablation AtP replaces the corrupted activation by 0; integrated gradients average the gradient along the line from clean to corrupted.",
+  ],
+  [
+    "node",
+    "one SAE feature, the SAE's error, the whole activation of a site, or one attention head, at one position. Sites: attn_z (heads before their output matrix), mlp_out (what the MLP adds), resid_post (a layer's output).",
+  ],
+  [
+    "faithfulness",
+    "(m(circuit) − m(empty)) / (m(full) − m(empty)) as a ratio of means over clean and corrupted prompts, with the sign turned so that good is positive on both; “mean of ratios” averages the same ratio prompt by prompt. Complement (completeness): the same with the circuit's nodes ablated instead.",
+  ],
+  [
+    "statistics",
+    "node means over prompts are compared, the effect on the score; a node enters where either mean is not zero. Same sign counts a zero on one side as a miss. Top-k overlap is the share of the k largest by |score| that are among the k largest by |effect|.",
+  ],
+  [
+    "intervals",
+    "95 %. Statistics and faithfulness: percentile bootstrap over prompts, a prompt's score and effect drawn together; the node list is held fixed. Single nodes: mean ± 1.96 standard errors over prompts.",
+  ],
+  [
+    "weighted",
+    "each sampled node counts 1 / its inclusion probability, so that the result speaks for all nodes whose activation differs, not only for the strongest.",
+  ],
+];
+
+/** The definitions as a list. */
+export function definitionList(): Markup {
+  return markup`<dl class="definitions">${DEFINITIONS.map(([term, meaning]) => markup`<dt>${term}</dt><dd>${meaning}</dd>`)}</dl>`;
+}
+
+/** Inputs, environment and hashes. */
+export function provenanceList({ run, plan }: RunContents): Markup {
+  const { fingerprints, counts } = run;
+  const { sweep, shape } = plan;
+  const hash = (value: string | null): Content => (value === null ? "none" : markup`<code>${value}</code>`);
+  const entries: (readonly [string, Content])[] = [
+    [
+      "model",
+      [
+        path(run.sweep["model"]),
+        `${String(shape.nLayers)} layers, width ${String(shape.dModel)}, ${String(shape.nHeads)} heads`,
+        hash(fingerprints.model),
+      ].map(line),
+    ],
+    [
+      "SAEs",
+      plan.saes.length === 0
+        ? "none"
+        : [
+            path(run.sweep["saes"]),
+            `${String(plan.saes.length)} sites, ${saeWidths(plan)} features each`,
+            hash(fingerprints.saes),
+          ].map(line),
+    ],
+    [
+      "dataset",
+      [
+        path(run.sweep["dataset"]),
+        `${formatCount(counts.prompts)} prompts used, ${formatCount(counts.dropped)} rows dropped`,
+        hash(fingerprints.dataset),
+      ].map(line),
+    ],
+    ["plan", [`${formatCount(counts.shards)} shards, seed ${String(sweep.seed)}`, hash(run.plan_hash)].map(line)],
+    ["code", hash(fingerprints.code)],
+    [
+      "environment",
+      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${String(fingerprints.threads)} ${fingerprints.threads === 1 ? "thread" : "threads"}`,
+    ],
+    ["sign and direction", "positive raises the incorrect answer; base: clean prompt, donor: corrupted prompt"],
+    ["several incorrect answers", `${sweep.metric.reduce} of their logits`],
+    ["normalisation", "scores and effects: none; share: mean(m(corrupted) − m(clean))"],
+    [
+      "run",
+      [
+        `started ${run.started}`,
+        run.ended === null ? "has not ended" : `ended ${run.ended}`,
+        `${String(counts.workers)} workers, ${String(counts.retries)} retries`,
+      ].map(line),
+    ],
+  ];
+  return markup`<dl class="facts">${entries.map(([term, value]) => markup`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`;
+}
+
+const line = (content: Content): Markup => markup`<span class="line">${content}</span>`;
+
+function path(input: unknown): string {
+  const found = typeof input === "object" && input !== null && "path" in input ? input.path : undefined;
+  return typeof found === "string" ? found : "";
+}
+
+function saeWidths({ saes }: RunContents["plan"]): string {
+  return [...new Set(saes.map(({ dSae }) => dSae))]
+    .sort((a, b) => a - b)
+    .map(formatCount)
+    .join(" or ");
+}
+
+/** Engine time by stage. */
+export function timingTable({ run }: RunContents): Markup | null {
+  const stages = Object.entries(run.timings);
+  if (stages.length === 0) return null;
+  const table = htmlTable(
+    "Engine time by stage, without loading weights",
+    [
+      { label: "stage", align: "text" },
+      { label: "seconds", align: "number" },
+      { label: "work", align: "number" },
+      { label: "per second", align: "number" },
+    ],
+    stages.map(([stage, { seconds, units, unit, per_second }]) => [
+      stage,
+      formatNumber(seconds),
+      `${formatCount(units)} ${unit}`,
+      formatNumber(per_second),
+    ]),
+  );
+  return markup`${table}<p class="note">Loading weights took ${formatNumber(run.weight_loading_seconds)} s over all engines.</p>`;
+}

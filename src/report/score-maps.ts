@@ -1,0 +1,106 @@
+/** @file Scores by layer and position: a map for each node kind and site. */
+import * as Plot from "@observablehq/plot";
+import { parseNodeHook, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import { drawPanel, type Figure, type Panel } from "./figure.js";
+import { formatNumber } from "./format-number.js";
+import { KIND_NAMES, KIND_ORDER } from "./labels.js";
+import { NEGATIVE, POSITIVE } from "./palette.js";
+import { scoreLabel, type RunContents } from "./run-contents.js";
+
+/** Score of all nodes of a kind at one place, added up. */
+interface Cell {
+  readonly kind: NodeKind;
+  readonly site: Site;
+  readonly layer: number;
+  readonly position: number;
+  readonly score: number;
+}
+
+/** A figure for each score that the run holds. */
+export function scoreMapFigures({ plan, scores }: RunContents): Figure[] {
+  return [...scores].flatMap(([name, arrays]) => {
+    const cells = [...arrays].flatMap(([hook, { shape, values }]): Cell[] => {
+      const at = parseNodeHook(hook);
+      const positions = shape[0] ?? 0;
+      if (at === undefined || positions === 0) return [];
+      const width = values.length / positions;
+      return Array.from({ length: positions }, (_, position) => {
+        let score = 0;
+        for (let i = position * width; i < (position + 1) * width; i++) score += Number(values[i]);
+        return { ...at, position, score };
+      });
+    });
+    return cells.length === 0 ? [] : [mapFigure(scoreLabel(plan, name), name, cells)];
+  });
+}
+
+function mapFigure(label: string, name: string, cells: readonly Cell[]): Figure {
+  const largest = Math.max(...cells.map(({ score }) => Math.abs(score)).filter(Number.isFinite));
+  const panels = KIND_ORDER.flatMap((kind) =>
+    SITES.flatMap((site) => {
+      const mine = cells.filter((cell) => cell.kind === kind && cell.site === site);
+      return mine.length === 0 ? [] : [mapPanel(`${KIND_NAMES[kind]}, ${site}`, mine, largest)];
+    }),
+  );
+  return {
+    id: `scores-${name}`,
+    title: `${label}: scores by layer and position`,
+    caption:
+      "Mean score over prompts of all nodes of one kind at a layer and position, added up: for features the sum over the site's features. " +
+      "All maps share one scale. Orange raises the incorrect answer when patched, blue lowers it; what is as pale as the page is near zero.",
+    panels,
+    columns: 3,
+    legend: { kind: "signed", label: "score", largest: formatNumber(largest) },
+    table: {
+      columns: ["kind", "site", "layer", "position", "score"],
+      rows: cells.map(({ kind, site, layer, position, score }) => [kind, site, layer, position, score]),
+    },
+  };
+}
+
+function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel {
+  const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const positions = [...new Set(cells.map(({ position }) => position))].sort((a, b) => a - b);
+  return drawPanel(title, [], {
+    width: 290,
+    height: Math.min(420, 58 + Math.max(9, Math.min(24, 190 / layers.length)) * layers.length),
+    marginLeft: 36,
+    marginTop: 18,
+    marginBottom: 34,
+    marginRight: 8,
+    x: {
+      type: "band",
+      domain: positions,
+      label: "position →",
+      labelAnchor: "right",
+      ticks: thin(positions, 13),
+      tickSize: 0,
+      padding: 0.06,
+    },
+    y: {
+      type: "band",
+      domain: layers.toReversed(),
+      label: "↑ layer",
+      ticks: thin(layers, 14),
+      tickSize: 0,
+      padding: 0.06,
+    },
+    marks: [
+      Plot.cell([...cells], { x: "position", y: "layer", fill: "currentColor", fillOpacity: 0.05 }),
+      Plot.cell([...cells], {
+        x: "position",
+        y: "layer",
+        fill: ({ score }: Cell) => (score < 0 ? NEGATIVE : POSITIVE),
+        fillOpacity: ({ score }: Cell) => (largest > 0 ? Math.abs(score) / largest : 0),
+        title: ({ layer, position, score }: Cell) =>
+          `layer ${String(layer)}, position ${String(position)}\nscore ${formatNumber(score)}`,
+      }),
+    ],
+  });
+}
+
+/** At most `most` of the values, evenly spaced. */
+function thin(values: readonly number[], most: number): number[] {
+  const step = Math.ceil(values.length / most);
+  return values.filter((_, i) => i % step === 0);
+}

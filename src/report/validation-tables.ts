@@ -1,0 +1,126 @@
+/** @file Tables of the statistics per group, and of the noise floor. */
+import { markup, type Content, type Markup } from "./markup.js";
+import { formatCorrelation, formatCount, formatInterval, formatNumber, UNDEFINED } from "./format-number.js";
+import { compareGroups, groupLabel } from "./labels.js";
+import { scoreLabel, type Group, type RunContents } from "./run-contents.js";
+import { htmlTable, type HtmlColumn, type Table } from "./table.js";
+
+type Statistics = Group["weighted"];
+
+const number = (label: Content): HtmlColumn => ({ label, align: "number" });
+const COLUMNS: readonly HtmlColumn[] = [
+  { label: "nodes", align: "text" },
+  number("n"),
+  number("Pearson r"),
+  number("Spearman ρ"),
+  number("Kendall τ-b"),
+  number("same sign"),
+  number("slope"),
+  number("intercept"),
+  number("top-k overlap"),
+];
+
+/** The statistics section: groups over all positions in full view, single positions folded. */
+export function validationTables({ plan, groups }: RunContents): Markup[] {
+  return plan.sweep.scores.flatMap(({ name }) => {
+    const mine = (groups ?? []).filter(({ score }) => score === name).sort(compareGroups);
+    if (mine.length === 0) return [];
+    const label = scoreLabel(plan, name);
+    const whole = mine.filter(({ position }) => position === null);
+    const single = mine.filter(({ position }) => position !== null);
+    return [
+      htmlTable(`${label}, all positions together`, COLUMNS, whole.flatMap(groupRows)),
+      ...(single.length === 0
+        ? []
+        : [
+            markup`<details><summary>${label}, position by position (${single.length} groups)</summary>
+${htmlTable(`${label}, single positions`, COLUMNS, single.flatMap(groupRows))}</details>`,
+          ]),
+    ];
+  });
+}
+
+/** One row, and a second one for the weighted statistics where they differ. */
+function groupRows(group: Group): Content[][] {
+  const plain = [groupLabel(group), formatCount(group.n), ...statisticCells(group)];
+  const same = group.weighted.pearson.value === group.pearson.value && group.weighted.slope.value === group.slope.value;
+  if (same) return [plain];
+  return [plain, [markup`<span class="sub">weighted to the whole frame</span>`, "", ...statisticCells(group.weighted)]];
+}
+
+function statisticCells(statistics: Statistics): Content[] {
+  const { pearson, spearman, kendall, sign_agreement, slope, intercept, top_k_overlap } = statistics;
+  const overlap = stacked(formatCorrelation(top_k_overlap));
+  return [
+    ...[pearson, spearman, kendall, sign_agreement].map((interval) =>
+      stacked(formatCorrelation(interval), isShifted(interval)),
+    ),
+    stacked(formatInterval(slope)),
+    stacked(formatInterval(intercept)),
+    top_k_overlap.value === null ? UNDEFINED : markup`${overlap}<span class="sub">k = ${top_k_overlap.k}</span>`,
+  ];
+}
+
+/** Whether the replicates sit so far from the estimate that the interval shows noise rather than the statistic. */
+function isShifted({ low, high, bias }: Statistics["pearson"]): boolean {
+  return low !== null && high !== null && typeof bias === "number" && Math.abs(bias) > (high - low) / 2;
+}
+
+/** Puts the interval of `value [low, high]` under the value. */
+export function stacked(text: string, marked = false): Markup {
+  const [value = "", interval] = text.split(" [");
+  return markup`${value}${marked && "†"}${interval !== undefined && markup`<span class="sub">[${interval}</span>`}`;
+}
+
+/** The noise floor, or null where the run holds none. */
+export function reliabilityTable({ reliability }: RunContents): Markup | null {
+  if (reliability.length === 0) return null;
+  return htmlTable(
+    "True effects against themselves",
+    [
+      { label: "nodes", align: "text" },
+      number("n"),
+      number("half against half, r"),
+      number("half against half, ρ"),
+      number("stepped up to all prompts, r"),
+      number("arithmetic: largest difference"),
+      number("of largest effect"),
+    ],
+    [...reliability]
+      .sort(compareGroups)
+      .map((row) => [
+        groupLabel(row),
+        formatCount(row.split_half.n),
+        stacked(formatCorrelation(row.split_half.pearson)),
+        stacked(formatCorrelation(row.split_half.spearman)),
+        stacked(formatCorrelation(row.split_half.spearman_brown)),
+        formatNumber(row.numeric?.max_abs_difference ?? null, 2),
+        formatNumber(row.numeric?.max_abs_effect ?? null),
+      ]),
+  );
+}
+
+const STATISTICS = ["pearson", "spearman", "kendall", "sign_agreement", "slope", "intercept", "top_k_overlap"] as const;
+
+/** All statistics as one flat table, for `report/validation.csv`. */
+export function validationCsv({ groups }: RunContents): Table {
+  const names = STATISTICS.flatMap((name) => [name, `${name}_low`, `${name}_high`]);
+  const numbers = (statistics: Statistics): (number | null)[] =>
+    STATISTICS.flatMap((name) => [statistics[name].value, statistics[name].low, statistics[name].high]);
+  return {
+    columns: ["score", "kind", "site", "position", "global", "weighted", "n", "k", ...names],
+    rows: (groups ?? []).flatMap((group) =>
+      [false, true].map((weighted) => [
+        group.score,
+        group.kind,
+        group.site,
+        group.position,
+        group.global,
+        weighted,
+        group.n,
+        group.top_k_overlap.k,
+        ...numbers(weighted ? group.weighted : group),
+      ]),
+    ),
+  };
+}
