@@ -1,0 +1,48 @@
+import { join } from "node:path";
+import { ESLint } from "eslint";
+import ts from "typescript-eslint";
+import { describe, expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const typed = new ESLint({ cwd: root, ignore: false });
+/** Without the rules that need types, which take most of the time. */
+const untyped = new ESLint({ cwd: root, ignore: false, overrideConfig: ts.configs.disableTypeChecked });
+
+/** Rules that fire on a text, as if it were the file. */
+async function rulesOn(eslint: ESLint, file: string, text?: string): Promise<(string | null)[]> {
+  const path = join(root, file);
+  const results = await (text === undefined
+    ? eslint.lintFiles([path])
+    : eslint.lintText(text, { filePath: path, warnIgnored: true }));
+  return results.flatMap(({ messages }) => messages.map(({ ruleId }) => ruleId));
+}
+
+describe("lint rules that a wrong setting would silence", () => {
+  test("an import cycle is an error", async () => {
+    expect(await rulesOn(untyped, "test/fixtures/lint/cycle-a.ts")).toEqual(["import-x/no-cycle"]);
+  });
+
+  test.each([
+    ["src/base/errors.ts", "../stats/rank.js"],
+    ["src/model/model.ts", "../attribution/scores.js"],
+    ["src/runlog/run-log.ts", "../wire/generated/patchbay.js"],
+    ["src/worker/programs.ts", "../coordinator/state.js"],
+    ["src/coordinator/state.ts", "../worker/programs.js"],
+    ["src/coordinator/state.ts", "../cli/prepare-run.js"],
+    ["src/cli/prepare-run.ts", "../worker/programs.js"],
+    ["src/cli/prepare-run.ts", "../coordinator/state.js"],
+  ])("%s may not import %s", async (file, imported) => {
+    expect(await rulesOn(untyped, file, `import ${JSON.stringify(imported)};\n`)).toContain(
+      "import-x/no-restricted-paths",
+    );
+  });
+
+  test("importing from a layer further up is fine", async () => {
+    expect(await rulesOn(untyped, "src/cli/prepare-run.ts", `import "../base/errors.js";\n`)).toEqual([]);
+  });
+
+  test("a forgotten promise is an error", async () => {
+    const text = `export const forget = (): void => {\n  Promise.resolve();\n};\n`;
+    expect(await rulesOn(typed, "src/base/errors.ts", text)).toContain("@typescript-eslint/no-floating-promises");
+  });
+});
