@@ -1,0 +1,23 @@
+/** @file The pipe to the process that started this one, if it did so with one. */
+/** What a role tells its parent: the port it serves, the engine process it owns (null: none now). */
+export type ToParent =
+  | { readonly kind: "listening"; readonly host: string; readonly port: number }
+  | { readonly kind: "engine"; readonly pid: number | null };
+
+/** Sends a message to the parent; without a parent, or when it is gone, nothing happens. */
+export function tellParent(message: ToParent): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}
+
+/** Calls back once when the parent's end of the pipe closes. Does nothing without a parent. @returns how to stop waiting. */
+export function onParentGone(callback: () => void): () => void {
+  if (process.send === undefined) return () => undefined;
+  if (!process.connected) {
+    callback();
+    return () => undefined;
+  }
+  process.once("disconnect", callback);
+  return () => {
+    process.off("disconnect", callback);
+  };
+}
