@@ -37,10 +37,13 @@ export interface PlainRow extends RowPlace {
 /** One line of a dataset. */
 export type DatasetRow = PairRow | PlainRow;
 
-const answers = z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)], {
-  error: ({ input }) =>
-    `expected a string or a list of strings, got ${input === undefined ? "nothing: the field is missing" : JSON.stringify(input)}`,
-});
+const answers = z.union(
+  [z.string().transform((one) => [one]), z.array(z.string()).min(1, "expected at least one answer, got none")],
+  {
+    error: ({ input }) =>
+      `expected a string or a list of strings, got ${input === undefined ? "nothing: the field is missing" : JSON.stringify(input)}`,
+  },
+);
 const pairSchema = z.object({
   clean_prefix: z.string(),
   patch_prefix: z.string(),

@@ -34,9 +34,10 @@ export interface Tokenizer {
 }
 
 const token = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
+/** Every Gemma tokenizer is byte-pair encoding; the library would guess at anything else. */
 const tokenizerSchema = z.looseObject({
-  model: z.looseObject({}),
-  added_tokens: z.array(z.looseObject({})).optional(),
+  model: z.looseObject({ type: z.literal("BPE"), vocab: z.looseObject({}), merges: z.array(z.unknown()) }),
+  added_tokens: z.array(z.looseObject({ id: z.int().min(0), content: z.string() })).optional(),
 });
 const settingsSchema = z.looseObject({
   bos_token: token.nullish(),
