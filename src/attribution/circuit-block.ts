@@ -16,26 +16,22 @@ import type { Answers } from "../model/metric.js";
 import { layerContext, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import { encode, errorOf, type Sae } from "../sae/sae.js";
+import type { Run } from "./capture.js";
 import type { Segment } from "./circuit-rows.js";
 import { applySiteWork, type OtherRuns, type RunActivations } from "./circuit-site.js";
 import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
 import type { SplicedModel } from "./spliced-model.js";
 
-/** Where ablated nodes take their values. */
-export interface AblationSource {
-  /** Means by site hook; undefined where none are used. */
-  means(hook: string): SiteMeans | null;
-  /** Site activations of the donors' unablated runs, all rows of an evaluation, whole prompts; null where none are used. */
-  donor(at: SiteAt): Tensor | null;
-}
-
 /** What every block of a call shares. */
 export interface CircuitContext {
   readonly spliced: SplicedModel;
   readonly interventions: readonly Intervention[];
-  readonly ablation: AblationSource;
-  /** Site activations of the unablated runs, all rows of an evaluation, whole prompts; null where nothing is restored. */
-  readonly unablated: (at: SiteAt) => Tensor | null;
+  /** Values of ablated nodes by site; null where they are zero or the donor's. */
+  readonly means: (at: SiteAt) => SiteMeans | null;
+  /** The donors' unablated runs, clean and corrupted; null where ablated nodes do not take them. */
+  readonly donors: readonly Run[] | null;
+  /** The prompts' own unablated runs; null where nothing is restored. */
+  readonly unablated: readonly Run[] | null;
   /** Thresholds by site hook. */
   readonly gates: ReadonlyMap<string, Float32Array>;
   /** Embedded tokens of all rows of an evaluation, whole prompts, `[rows x T, D]`. */
@@ -119,8 +115,8 @@ function spliceSite(
   const needsUnablated = works.some(
     (work) => work !== undefined && (work.restored.features ?? work.restored.errors) !== null,
   );
-  const donor = needsDonor ? otherRun(sae, context.ablation.donor(at), context, span) : null;
-  const unablated = needsUnablated ? otherRun(sae, context.unablated(at), context, span) : null;
+  const donor = needsDonor ? activationsOf(sae, context.donors, at, span) : null;
+  const unablated = needsUnablated ? activationsOf(sae, context.unablated, at, span) : null;
   const parts: Tensor[] = [];
   let offset = 0;
   for (const [i, segment] of segments.entries()) {
@@ -146,14 +142,16 @@ function workOf(context: CircuitContext, evaluation: number, at: SiteAt, sae: Sa
   const site = must(context.interventions[evaluation], "evaluation").get(hook);
   if (site === undefined) return undefined;
   const gate = must(context.gates.get(hook), "thresholds");
-  const fromDonor = context.ablation.donor(at) !== null;
-  return siteWork(site, { dIn: sae.dIn, dSae: sae.dSae, gate }, span, context.ablation.means(hook), fromDonor);
+  return siteWork(site, { dIn: sae.dIn, dSae: sae.dSae, gate }, span, context.means(at), context.donors !== null);
 }
 
-/** Features and errors of a run kept as site activations, over the span. */
-function otherRun(sae: Sae, whole_RD: Tensor | null, { positions }: CircuitContext, span: Span): RunActivations {
-  const all_RD = must(whole_RD, "the other run");
-  const x_RD = span.length === positions ? all_RD : lastRows(all_RD, all_RD.size / (positions * sae.dIn));
+/** Features and errors of whole evaluations in unablated runs, over the span. */
+function activationsOf(sae: Sae, runs: readonly Run[] | null, at: SiteAt, span: Span): RunActivations {
+  const sides = must(runs, "the other runs").map((run) => {
+    const x_RD = run.site(at);
+    return span.length === run.frame.T ? x_RD : lastRows(x_RD, run.frame.batch);
+  });
+  const x_RD = sides.length === 1 ? must(sides[0], "side") : tf.concat(sides);
   const features_RF = encode(sae, x_RD);
   return { features_RF, errors_RD: errorOf(sae, x_RD, features_RF) };
 }

@@ -8,21 +8,24 @@
  *
  * Source: REFERENCE 5.
  */
-import { setImmediate } from "node:timers/promises";
-import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert, must } from "../base/assert.js";
-import { PatchbayError } from "../base/errors.js";
 import { RESTORED, type Intervention } from "../circuit/intervention.js";
 import { countNodes } from "../circuit/node-states.js";
-import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { startBlock } from "../model/forward.js";
-import { loadAnswers, metricOf } from "../model/metric.js";
-import { runCircuitBlock, type AblationSource, type CircuitContext } from "./circuit-block.js";
+import { loadAnswers, metricOf, type Answers } from "../model/metric.js";
+import type { Model } from "../model/model.js";
+import { read, readAndDispose } from "../model/read-tensor.js";
+import { withScope, type Own } from "../model/tensor-scope.js";
+import { breathe, type OnProgress } from "./breathe.js";
+import { captureRun, idsOf, type Run } from "./capture.js";
+import { runCircuitBlock, type CircuitContext } from "./circuit-block.js";
 import { circuitBlocks } from "./circuit-rows.js";
+import type { SiteMeans } from "./circuit-site-work.js";
+import { nonFinite } from "./non-finite.js";
 import type { CircuitsResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
-import { siteOf, unpatchedRun, type UnpatchedRun } from "./truth-runs.js";
 
 /** Mean activations of every SAE site, keyed by site hook. Arrays may hold more positions than the prompts have. */
 export interface Means {
@@ -44,8 +47,8 @@ export type AblationValues =
  * @param prompts all of one length, all with or all without a corrupted run.
  * @param interventions an empty one is the unablated run.
  * @param rowsPerBlock most rows at once.
- * @param onProgress called between blocks with rows done and to do.
- * @throws non_finite where a metric is NaN or infinite; it names the evaluation's index and the prompt's line.
+ * @param onProgress told rows done and to do.
+ * @throws PatchbayError `non_finite` naming the evaluation's index, the side and the prompt's line.
  */
 export async function computeCircuits(
   spliced: SplicedModel,
@@ -54,38 +57,30 @@ export async function computeCircuits(
   interventions: readonly Intervention[],
   ablation: AblationValues,
   rowsPerBlock: number,
-  onProgress?: (done: number, total: number) => void,
+  onProgress?: OnProgress,
 ): Promise<CircuitsResult> {
-  const owned: { dispose(): void }[] = [];
-  const own = <T extends { dispose(): void }>(one: T): T => {
-    owned.push(one);
-    return one;
-  };
-  try {
-    const { model } = spliced;
-    const rows = rowsOf(prompts);
+  const { model } = spliced;
+  const sides = sidesOf(prompts);
+  return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
-    const { resid_RD, frame } = await startBlock(model, rows);
+    const ids = sides.flatMap((side) => idsOf(prompts, side));
+    const { resid_RD, frame } = await startBlock(model, ids);
     frame.dispose();
-    own(resid_RD);
-    const restores = interventions.some((intervention) => countNodes(intervention, RESTORED) > 0);
-    const unablated = restores ? own(await unpatchedRun(model, rows)) : null;
-    const donors =
-      ablation.kind === "resample" ? own(await unpatchedRun(model, donorRows(ablation.donors, prompts))) : null;
     const context: CircuitContext = {
       spliced,
       interventions,
-      ablation: ablationSource(ablation, donors),
-      unablated: (at) => (unablated === null ? null : siteOf(unablated, at)),
+      means: meansOf(ablation),
+      donors: ablation.kind === "resample" ? await unablatedRuns(model, ablation.donors, sides, answers, own) : null,
+      unablated: interventions.some((one) => countNodes(one, RESTORED) > 0)
+        ? await unablatedRuns(model, prompts, sides, answers, own)
+        : null,
       gates: await gatesOf(spliced),
-      embedded_RD: resid_RD,
+      embedded_RD: own(resid_RD),
       answers,
-      positions: must(rows[0], "prompt").length,
+      positions: must(ids[0], "prompt").length,
     };
-    return await runBlocks(context, prompts, rows.length, rowsPerBlock, onProgress);
-  } finally {
-    for (const one of owned) one.dispose();
-  }
+    return { metric: await runBlocks(context, prompts, ids.length, rowsPerBlock, onProgress) };
+  });
 }
 
 async function runBlocks(
@@ -93,78 +88,73 @@ async function runBlocks(
   prompts: readonly Prompt[],
   rows: number,
   rowsPerBlock: number,
-  onProgress?: (done: number, total: number) => void,
-): Promise<CircuitsResult> {
+  onProgress?: OnProgress,
+): Promise<Float64Array> {
   const total = context.interventions.length * rows;
   const metric = new Float64Array(total);
   let done = 0;
   for (const segments of circuitBlocks(context.interventions.length, rows, rowsPerBlock)) {
     onProgress?.(done, total);
-    await setImmediate();
-    const logits = runCircuitBlock(context, segments);
-    const values = await logits.data();
-    logits.dispose();
+    await breathe();
+    const logits = await readAndDispose(runCircuitBlock(context, segments));
     let row = 0;
     for (const { evaluation, start, count } of segments)
       for (let r = start; r < start + count; r++, row++) {
         const prompt = r % prompts.length;
-        metric[evaluation * rows + r] = finite(
-          metricOf(values, row, context.answers, prompt),
-          evaluation,
-          must(prompts[prompt], "prompt"),
-        );
+        const value = metricOf(logits, row, context.answers, prompt);
+        if (!Number.isFinite(value)) {
+          const side = must(SIDES[Math.floor(r / prompts.length)], "side");
+          throw nonFinite(
+            `metric of evaluation ${String(evaluation)}`,
+            null,
+            side,
+            must(prompts[prompt], "prompt"),
+            value,
+          );
+        }
+        metric[evaluation * rows + r] = value;
       }
     done += row;
   }
   onProgress?.(done, total);
-  return { metric };
+  return metric;
 }
 
-function finite(metric: number, evaluation: number, { line }: Prompt): number {
-  if (Number.isFinite(metric)) return metric;
-  throw new PatchbayError(
-    "non_finite",
-    `the metric of evaluation ${String(evaluation)} on the prompt in line ${String(line)} is ${String(metric)}`,
-  );
+/** Clean and corrupted, or clean alone for a plain dataset. */
+function sidesOf(prompts: readonly Prompt[]): Side[] {
+  const pairs = prompts.filter((prompt) => prompt.corrupted !== null).length;
+  assert(pairs === 0 || pairs === prompts.length, "either every prompt has a corrupted run or none has");
+  return SIDES.slice(0, pairs === 0 ? 1 : 2);
 }
 
-/** Token ids of an evaluation's rows: clean prompts, then corrupted ones where the dataset has them. */
-function rowsOf(prompts: readonly Prompt[]): (readonly number[])[] {
-  const corrupted = prompts.flatMap((prompt) => (prompt.corrupted === null ? [] : [prompt.corrupted]));
-  assert(
-    corrupted.length === 0 || corrupted.length === prompts.length,
-    "either every prompt has a corrupted run or none has",
-  );
-  return [...prompts.map((prompt) => prompt.clean), ...corrupted];
+/** Unablated runs of the prompts, side by side. Donors run under their prompts' answers: only activations are used. */
+async function unablatedRuns(
+  model: Model,
+  prompts: readonly Prompt[],
+  sides: readonly Side[],
+  answers: Answers,
+  own: Own,
+): Promise<Run[]> {
+  const runs: Run[] = [];
+  for (const side of sides) runs.push(own(await captureRun(model, prompts, side, answers)));
+  return runs;
 }
 
-function donorRows(donors: readonly Prompt[], prompts: readonly Prompt[]): (readonly number[])[] {
-  const rows = rowsOf(donors);
-  const own = rowsOf(prompts);
-  assert(
-    rows.length === own.length && rows.every((ids, i) => ids.length === own[i]?.length),
-    "donors are aligned with their prompts",
-  );
-  return rows;
-}
-
-function ablationSource(ablation: AblationValues, donors: UnpatchedRun | null): AblationSource {
-  const none = (): null => null;
-  const donor = (at: SiteAt): Tensor | null => (donors === null ? null : siteOf(donors, at));
-  if (ablation.kind !== "mean") return { means: none, donor };
+function meansOf(ablation: AblationValues): (at: SiteAt) => SiteMeans | null {
+  if (ablation.kind !== "mean") return () => null;
   const { features, errors } = ablation.means;
-  return {
-    means: (hook) => ({
+  return (at) => {
+    const hook = siteHook(at);
+    return {
       features: must(features.get(hook), `means of ${hook}`),
       errors: must(errors.get(hook), `means of ${hook}`),
-    }),
-    donor: none,
+    };
   };
 }
 
 /** Feature thresholds of every SAE on the host. */
 async function gatesOf(spliced: SplicedModel): Promise<Map<string, Float32Array>> {
   const gates = new Map<string, Float32Array>();
-  for (const placed of spliced.saes) gates.set(siteHook(placed), (await placed.sae.gate_F.data()) as Float32Array);
+  for (const placed of spliced.saes) gates.set(siteHook(placed), await read(placed.sae.gate_F));
   return gates;
 }

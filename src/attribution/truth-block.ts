@@ -20,14 +20,16 @@ import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { layerContext, type Model } from "../model/model.js";
 import { ropeTables, type Rope } from "../model/rope.js";
 import { lastRows, unembed } from "../model/unembedding.js";
+import type { Run } from "./capture.js";
+import type { CleanKeys } from "./clean-keys.js";
 import type { Deltas } from "./truth-deltas.js";
 import { families, joinOf, type TruthBlock, type TruthRow } from "./truth-rows.js";
-import type { UnpatchedRun } from "./truth-runs.js";
 
 /** What every block of a call shares. */
 export interface TruthContext {
   readonly model: Model;
-  readonly clean: UnpatchedRun;
+  readonly clean: Run;
+  readonly keys: CleanKeys;
   readonly deltas: Deltas;
   readonly answers: Answers;
   /** Tokens of every prompt. */
@@ -80,7 +82,7 @@ function climbLayer(
   span: Span,
   out: Span,
 ): Tensor {
-  const clean = must(context.clean.layers[layer], "layer");
+  const { clean } = context;
   return tf.tidy(() => {
     const inputs: Tensor[] = [];
     const zs: Tensor[] = [];
@@ -90,19 +92,20 @@ function climbLayer(
       zs.push(attendWithPrefix(context, layer, climbing.rows, climbing.resid_RD, span, out));
     }
     if (joining.afterAttention.length > 0) {
-      inputs.push(cleanRows(clean.input_RD, joining.afterAttention, out, context.positions));
-      zs.push(patchedRows(context, clean.attn_z, joining.afterAttention, out));
+      inputs.push(cleanRows(clean.input(layer), joining.afterAttention, out, context.positions));
+      zs.push(patchedRows(context, clean.site({ site: "attn_z", layer }), joining.afterAttention, out));
     }
     const outputs =
       inputs.length > 0 ? [afterAttention(layerContext(context.model, layer), stack(inputs), stack(zs))] : [];
-    if (joining.atEnd.length > 0) outputs.push(patchedRows(context, clean.resid_post, joining.atEnd, out));
+    if (joining.atEnd.length > 0)
+      outputs.push(patchedRows(context, clean.site({ site: "resid_post", layer }), joining.atEnd, out));
     return stack(outputs);
   });
 }
 
 /** Attention of rows that carry `span`, for queries at `out`: keys are the prompt's clean ones, then the row's own. */
 function attendWithPrefix(
-  { model, clean, positions }: TruthContext,
+  { model, keys, positions }: TruthContext,
   layer: number,
   rows: readonly TruthRow[],
   resid_RD: Tensor,
@@ -110,22 +113,21 @@ function attendWithPrefix(
   out: Span,
 ): Tensor {
   const { config, weights, kind, rules } = layerContext(model, layer);
-  const { k_RJ, v_RJ } = must(clean.layers[layer], "layer");
   const own = projectQkv(config, weights, resid_RD, ropeOf(model, rows.length, span), rules);
   const batch = rows.length;
-  const prefix = { start: 0, length: span.start };
-  const withPrefix = (clean_RJ: Tensor, own_RJ: Tensor): Tensor => {
-    if (prefix.length === 0) return own_RJ;
-    const J = must(own_RJ.shape[1], "width");
-    const before = tf.reshape(cleanRows(clean_RJ, rows, prefix, positions), [batch, prefix.length, J]);
-    const after = tf.reshape(own_RJ, [batch, span.length, J]);
-    return tf.reshape(tf.concat([before, after], 1), [batch * positions, J]);
-  };
   const q_RZ = span.length === out.length ? own.q_RZ : lastRows(own.q_RZ, batch);
   const queries = Array.from({ length: out.length }, (_, i) => out.start + i);
   const mask = attentionMask(config, kind, queries, positions);
-  const keys = { k_UJ: withPrefix(k_RJ, own.k_RJ), v_UJ: withPrefix(v_RJ, own.v_RJ) };
-  return attentionCore(config, { q_RZ, ...keys, batch }, mask, rules);
+  if (span.start === 0) return attentionCore(config, { q_RZ, k_UJ: own.k_RJ, v_UJ: own.v_RJ, batch }, mask, rules);
+  const { k_RJ, v_RJ } = keys.at(layer);
+  const withPrefix = (clean_RJ: Tensor, own_RJ: Tensor): Tensor => {
+    const J = must(own_RJ.shape[1], "width");
+    const before_RJ = cleanRows(clean_RJ, rows, { start: 0, length: span.start }, positions);
+    const parts = [before_RJ, own_RJ].map((part) => tf.reshape(part, [batch, -1, J]));
+    return tf.reshape(tf.concat(parts, 1), [batch * positions, J]);
+  };
+  const whole = { k_UJ: withPrefix(k_RJ, own.k_RJ), v_UJ: withPrefix(v_RJ, own.v_RJ) };
+  return attentionCore(config, { q_RZ, ...whole, batch }, mask, rules);
 }
 
 /** Rope of `batch` rows that carry the span. */
@@ -165,7 +167,9 @@ function familyDelta(context: TruthContext, rows: readonly TruthRow[], span: Spa
   const { node } = must(rows[0], "row");
   const n = rows.length;
   if (node.kind === "feature") {
-    const weight = patchWeights(rows, span, ({ slot, prompt }, position) => deltas.coefficient(slot, prompt, position));
+    const weight = patchWeights(rows, span, ({ slot, prompt }, position) =>
+      deltas.change(slot, prompt * positions + position),
+    );
     const decoder_ND = tf.gather(
       deltas.sae(node).W_dec_FD,
       tf.tensor1d(

@@ -9,149 +9,120 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
+import type { Node } from "../circuit/node.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
-import { encode, errorOf, type Sae } from "../sae/sae.js";
+import { readAndDispose } from "../model/read-tensor.js";
+import type { Sae } from "../sae/sae.js";
+import type { Run } from "./capture.js";
+import { nodeChanges, siteDelta, type FeatureChanges } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
-import { siteOf, type UnpatchedRun } from "./truth-runs.js";
 
-/** Deltas at one site, row `prompt * T + position`. Owner of the tensors: the {@link Deltas}. */
-interface SiteDeltas {
-  readonly sae: Sae | undefined;
-  readonly site_RD: Tensor | undefined;
-  readonly error_RD: Tensor | undefined;
-}
-
-/** Everything that patches need, for one block of prompts. */
+/** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
 export interface Deltas {
-  /** Whether the slot's activation differs at a position. */
-  readonly differs: (slot: number, prompt: number, position: number) => boolean;
-  /** `f_corr - f_clean` of a feature slot. */
-  coefficient(slot: number, prompt: number, position: number): number;
+  /**
+   * How a slot's activation differs in a row: for a feature its change, for other kinds the largest magnitude of a change.
+   * 0 exactly where nothing differs.
+   */
+  readonly change: (slot: number, row: number) => number;
   /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object. */
   rows(at: SiteAt, kind: "site" | "error"): Tensor;
   sae(at: SiteAt): Sae;
   dispose(): void;
 }
 
-/** What deltas are made of. */
-export interface DeltaInputs {
-  readonly spliced: SplicedModel;
-  readonly clean: UnpatchedRun;
-  readonly corrupted: UnpatchedRun;
-  readonly nodes: readonly (Node | null)[];
-  readonly prompts: number;
-  readonly positions: number;
+/** Deltas of one site on the device; undefined where no node needs them. */
+interface SiteDeltas {
+  readonly site: Tensor | undefined;
+  readonly error: Tensor | undefined;
 }
 
 /** Computes the deltas of every site that a node names. Owner: caller. */
-export async function computeDeltas(inputs: DeltaInputs): Promise<Deltas> {
-  const { nodes, positions: T } = inputs;
-  const bySite = new Map<string, number[]>();
+export async function computeDeltas(
+  spliced: SplicedModel,
+  clean: Run,
+  corrupted: Run,
+  nodes: readonly (Node | null)[],
+): Promise<Deltas> {
+  const sites = new Map<string, SiteDeltas>();
+  const changes = new Map<number, Float32Array>();
+  const dispose = (): void => {
+    for (const { site, error } of sites.values()) tf.dispose([site, error].filter((one) => one !== undefined));
+  };
+  try {
+    for (const [hook, slots] of slotsBySite(nodes))
+      sites.set(hook, await siteDeltas(spliced, clean, corrupted, slots, changes));
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return {
+    change: (slot, row) => must(must(changes.get(slot), "slot")[row], "change"),
+    rows: (at, kind) => must(sites.get(siteHook(at))?.[kind], `deltas of ${siteHook(at)}`),
+    sae: (at) => must(spliced.sae(at), `the SAE of ${siteHook(at)}`),
+    dispose,
+  };
+}
+
+function slotsBySite(nodes: readonly (Node | null)[]): Map<string, Map<number, Node>> {
+  const bySite = new Map<string, Map<number, Node>>();
   for (const [slot, node] of nodes.entries()) {
     if (node === null) continue;
-    const slots = bySite.get(siteHook(node));
-    if (slots === undefined) bySite.set(siteHook(node), [slot]);
-    else slots.push(slot);
+    const slots = bySite.get(siteHook(node)) ?? new Map<number, Node>();
+    bySite.set(siteHook(node), slots.set(slot, node));
   }
-  const sites = new Map<string, SiteDeltas>();
-  const values = new Map<number, Float32Array>();
-  for (const [hook, slots] of bySite) {
-    const at = must(nodes[must(slots[0], "slot")], "node");
-    sites.set(hook, await siteDeltas(inputs, at, slots, values));
-  }
-  const value = (slot: number, prompt: number, position: number): number => {
-    const row = must(values.get(slot), "slot");
-    return must(row.length === inputs.prompts ? row[prompt] : row[prompt * T + position], "delta");
-  };
-  return {
-    differs: (slot, prompt, position) => value(slot, prompt, position) !== 0,
-    coefficient: value,
-    rows: (at, kind) => must(sites.get(siteHook(at))?.[kind === "site" ? "site_RD" : "error_RD"], "deltas of the site"),
-    sae: (at) => must(sites.get(siteHook(at))?.sae, "SAE of the site"),
-    dispose: () => {
-      for (const { site_RD, error_RD } of sites.values())
-        tf.dispose([site_RD, error_RD].filter((one) => one !== undefined));
-    },
-  };
+  return bySite;
 }
 
-/**
- * Deltas of one site. For each slot `values` gets one number per prompt (one per prompt and position for all positions at
- * once): a feature's difference, or for other kinds the largest magnitude, which is 0 exactly where nothing differs.
- */
+/** Deltas of one site; adds each slot's changes by row. */
 async function siteDeltas(
-  { spliced, clean, corrupted, nodes, prompts, positions }: DeltaInputs,
-  at: SiteAt,
-  slots: readonly number[],
-  values: Map<number, Float32Array>,
+  spliced: SplicedModel,
+  clean: Run,
+  corrupted: Run,
+  slots: ReadonlyMap<number, Node>,
+  changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
-  const kinds = new Set(slots.map((slot) => must(nodes[slot], "node").kind));
-  const sae = spliced.sae(at);
-  const x_RD = siteOf(clean, at);
-  const y_RD = siteOf(corrupted, at);
-  const needsSite = kinds.has("site") || kinds.has("head");
-  const site_RD = needsSite ? tf.tidy(() => tf.sub(y_RD, x_RD)) : undefined;
+  const kinds = new Set(Array.from(slots.values(), ({ kind }) => kind));
+  const at = must(slots.values().next().value, "node");
+  const [x_RD, y_RD] = [clean.site(at), corrupted.site(at)];
+  const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const coded =
     kinds.has("feature") || kinds.has("error")
-      ? codedDeltas(must(sae, `the SAE of ${siteHook(at)}`), x_RD, y_RD)
+      ? await nodeChanges(must(spliced.sae(at), `the SAE of ${siteHook(at)}`), x_RD, y_RD)
       : undefined;
-  const heads = kinds.has("head") ? spliced.model.config.nHeads : 0;
-  const tables = {
-    feature: {
-      width: sae?.dSae ?? 0,
-      of: coded === undefined || !kinds.has("feature") ? undefined : await coded.features_RF.data(),
-    },
-    error: { width: 1, of: coded === undefined ? undefined : await magnitudes(coded.error_RD, 1) },
-    site: { width: 1, of: site_RD === undefined ? undefined : await magnitudes(site_RD, 1) },
-    head: { width: heads, of: site_RD === undefined || heads === 0 ? undefined : await magnitudes(site_RD, heads) },
-  };
-  coded?.features_RF.dispose();
-  for (const slot of slots) {
-    const node = must(nodes[slot], "node");
-    const { width, of } = tables[node.kind];
-    const column = node.kind === "feature" ? node.feature : node.kind === "head" ? node.head : 0;
-    values.set(
-      slot,
-      columnOf(must(of as Float32Array | undefined, "deltas"), width, column, node.position, prompts, positions),
-    );
+  const rows = must(x_RD.shape[0], "rows");
+  const heads = spliced.model.config.nHeads;
+  const byFeature = coded === undefined ? new Map<number, Float32Array>() : featureRows(coded.features, slots, rows);
+  const byError = coded === undefined ? [] : await magnitudes(coded.error_RD, 1);
+  const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
+  const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, heads);
+  for (const [slot, { kind, feature, head }] of slots) {
+    const of = { feature: byFeature.get(feature), error: byError[0], site: bySite[0], head: byHead[head] }[kind];
+    changes.set(slot, must(of, "changes of the node"));
   }
-  return { sae, site_RD, error_RD: coded?.error_RD };
+  return { site: whole, error: coded?.error_RD };
 }
 
-function codedDeltas(sae: Sae, x_RD: Tensor, y_RD: Tensor): { features_RF: Tensor; error_RD: Tensor } {
-  return tf.tidy(() => {
-    const fx_RF = encode(sae, x_RD);
-    const fy_RF = encode(sae, y_RD);
-    return {
-      features_RF: tf.sub(fy_RF, fx_RF),
-      error_RD: tf.sub(errorOf(sae, y_RD, fy_RF), errorOf(sae, x_RD, fx_RF)),
-    };
-  });
+/** Changes by row of the features that slots name. */
+function featureRows(
+  { row, feature, change }: FeatureChanges,
+  slots: ReadonlyMap<number, Node>,
+  rows: number,
+): Map<number, Float32Array> {
+  const byFeature = new Map<number, Float32Array>();
+  for (const { kind, feature: named } of slots.values())
+    if (kind === "feature" && !byFeature.has(named)) byFeature.set(named, new Float32Array(rows));
+  for (let i = 0; i < row.length; i++) {
+    const values = byFeature.get(feature[i] ?? -1);
+    if (values !== undefined) values[row[i] ?? -1] = change[i] ?? NaN;
+  }
+  return byFeature;
 }
 
-/** Largest magnitude within each of `parts` equal parts of every row, `[R * parts]`. */
-async function magnitudes(delta_RD: Tensor, parts: number): Promise<Float32Array> {
-  const largest = tf.tidy(() => tf.max(tf.abs(tf.reshape(delta_RD, [-1, (delta_RD.shape[1] ?? 1) / parts])), 1));
-  const values = (await largest.data()) as Float32Array;
-  largest.dispose();
-  return values;
-}
-
-/** One column of a `[R, width]` table: at a position one value per prompt, else at every row. */
-function columnOf(
-  table: Float32Array,
-  width: number,
-  column: number,
-  position: number,
-  prompts: number,
-  positions: number,
-): Float32Array {
-  if (position === GLOBAL_POSITION)
-    return Float32Array.from({ length: prompts * positions }, (_, row) => table[row * width + column] ?? NaN);
-  if (position >= positions) return new Float32Array(prompts);
-  return Float32Array.from(
-    { length: prompts },
-    (_, prompt) => table[(prompt * positions + position) * width + column] ?? NaN,
+/** Largest magnitude by row of each of `parts` equal parts of the columns. */
+async function magnitudes(delta_RD: Tensor, parts: number): Promise<Float32Array[]> {
+  const [rows = 0, D = 0] = delta_RD.shape;
+  const largest = await readAndDispose(
+    tf.tidy(() => tf.transpose(tf.max(tf.abs(tf.reshape(delta_RD, [rows, parts, D / parts])), 2))),
   );
+  return Array.from({ length: parts }, (_, part) => largest.subarray(part * rows, (part + 1) * rows));
 }

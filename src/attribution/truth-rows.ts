@@ -49,12 +49,13 @@ export function familyOf({ site, kind }: Node): number {
 
 /**
  * The rows to run, by slot and prompt.
- * @param differs whether the slot's activation differs between the prompt's clean and corrupted run at a position.
+ * @param differs whether the slot's activation differs between the clean and the corrupted run in the flat row
+ *   `prompt * positions + position`.
  */
 export function truthRows(
   nodes: readonly (Node | null)[],
   size: TruthSize,
-  differs: (slot: number, prompt: number, position: number) => boolean,
+  differs: (slot: number, row: number) => boolean,
 ): TruthRow[] {
   const answer = size.positions - 1;
   const rows: TruthRow[] = [];
@@ -66,7 +67,7 @@ export function truthRows(
     const last = node.position === GLOBAL_POSITION ? answer : node.position;
     for (let prompt = 0; prompt < size.prompts; prompt++) {
       let start = isLast ? Math.max(first, answer) : first;
-      while (start <= last && !differs(slot, prompt, start)) start += 1;
+      while (start <= last && !differs(slot, prompt * size.positions + start)) start += 1;
       if (start <= last) rows.push({ slot, prompt, node, start });
     }
   }

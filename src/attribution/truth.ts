@@ -7,23 +7,22 @@
  *
  * Exact, not an approximation: everything downstream of a patch is recomputed. Source: REFERENCE 4.
  */
-import { setImmediate } from "node:timers/promises";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { hookOf, type Node } from "../circuit/node.js";
-import type { MetricReduce, Prompt, Side } from "../circuit/prompt.js";
-import { answerLogits } from "../model/forward.js";
-import { loadAnswers, metricOf, metricsOf, type Answers } from "../model/metric.js";
-import type { Model } from "../model/model.js";
+import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { loadAnswers, metricOf } from "../model/metric.js";
+import { readAndDispose } from "../model/read-tensor.js";
+import { withScope } from "../model/tensor-scope.js";
+import { breathe, type OnProgress } from "./breathe.js";
+import { captureRun } from "./capture.js";
+import { cleanKeys } from "./clean-keys.js";
+import { checkRun } from "./non-finite.js";
 import type { TruthResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
 import { runTruthBlock, type TruthContext } from "./truth-block.js";
 import { computeDeltas } from "./truth-deltas.js";
-import { truthBlocks, truthRows, type TruthBlock } from "./truth-rows.js";
-import { unpatchedRun, type UnpatchedRun } from "./truth-runs.js";
-
-/** Called between blocks with patched runs done and to do. */
-export type Progress = (done: number, total: number) => void;
+import { truthBlocks, truthRows, type TruthRow } from "./truth-rows.js";
 
 /**
  * Metrics of every prompt with every node patched from its corrupted run.
@@ -31,7 +30,8 @@ export type Progress = (done: number, total: number) => void;
  * @param prompts all of one length, each with a corrupted run.
  * @param nodes slots; null where a slot is empty.
  * @param rowsPerBlock most patched runs at once.
- * @throws non_finite where a metric is NaN or infinite; it names the node and the prompt's line.
+ * @param onProgress told patched runs done and to do.
+ * @throws PatchbayError `non_finite` naming the site, or the patched node and its position, and the prompt's line.
  */
 export async function computeTruth(
   spliced: SplicedModel,
@@ -39,92 +39,52 @@ export async function computeTruth(
   reduce: MetricReduce,
   nodes: readonly (Node | null)[],
   rowsPerBlock: number,
-  onProgress?: Progress,
+  onProgress?: OnProgress,
 ): Promise<TruthResult> {
-  const owned: { dispose(): void }[] = [];
-  const own = <T extends { dispose(): void }>(one: T): T => {
-    owned.push(one);
-    return one;
-  };
-  try {
-    const { model } = spliced;
-    const positions = must(prompts[0], "prompt").clean.length;
-    const size = { prompts: prompts.length, positions, nLayers: model.layers.length };
+  const { model } = spliced;
+  return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
-    const clean = own(await unpatchedRun(model, sideOf(prompts, "clean")));
-    const corrupted = own(await unpatchedRun(model, sideOf(prompts, "corrupted")));
-    const metricClean = await unpatchedMetrics(model, clean, answers, prompts, "clean");
-    const metricCorrupted = await unpatchedMetrics(model, corrupted, answers, prompts, "corrupted");
-    const deltas = own(await computeDeltas({ spliced, clean, corrupted, nodes, ...size }));
-    const result = { metricClean, metricCorrupted, ...unrun(metricClean, nodes.length) };
-    const rows = truthRows(nodes, size, deltas.differs);
-    const context: TruthContext = { model, clean, deltas, answers, positions };
+    const clean = own(await captureRun(model, prompts, "clean", answers));
+    const corrupted = own(await captureRun(model, prompts, "corrupted", answers));
+    for (const run of [clean, corrupted]) await checkRun(run, model.config.nLayers, prompts);
+    const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes));
+    const positions = clean.frame.T;
+    const result = unrun(clean.metric, corrupted.metric, nodes.length);
+    const size = { prompts: prompts.length, positions, nLayers: model.config.nLayers };
+    const rows = truthRows(nodes, size, (slot, row) => deltas.change(slot, row) !== 0);
+    const context: TruthContext = { model, clean, keys: own(cleanKeys(model, clean)), deltas, answers, positions };
     let done = 0;
     for (const block of truthBlocks(rows, rowsPerBlock)) {
       onProgress?.(done, rows.length);
-      await setImmediate();
-      await runBlock(context, block, prompts, result, nodes.length);
+      await breathe();
+      const logits = await readAndDispose(runTruthBlock(context, block));
+      for (const [r, row] of block.rows.entries()) {
+        const metric = metricOf(logits, r, answers, row.prompt);
+        if (!Number.isFinite(metric)) throw nonFinitePatch(row, must(prompts[row.prompt], "prompt"), metric);
+        result.metricPatched[row.prompt * nodes.length + row.slot] = metric;
+        result.ran[row.prompt * nodes.length + row.slot] = 1;
+      }
       done += block.rows.length;
     }
     onProgress?.(done, rows.length);
     return result;
-  } finally {
-    for (const one of owned) one.dispose();
-  }
-}
-
-function sideOf(prompts: readonly Prompt[], side: Side): (readonly number[])[] {
-  return prompts.map((prompt) => must(prompt[side], `the ${side} prompt`));
+  });
 }
 
 /** Results as they are before any row has run: every effect exactly 0. */
-function unrun(metricClean: Float64Array, slots: number): { metricPatched: Float64Array; ran: Uint8Array } {
-  const metricPatched = Float64Array.from(
-    { length: metricClean.length * slots },
-    (_, i) => metricClean[Math.floor(i / slots)] ?? NaN,
-  );
-  return { metricPatched, ran: new Uint8Array(metricPatched.length) };
+function unrun(metricClean: Float64Array, metricCorrupted: Float64Array, slots: number): TruthResult {
+  const metricPatched = new Float64Array(metricClean.length * slots);
+  for (const [prompt, metric] of metricClean.entries())
+    metricPatched.fill(metric, prompt * slots, (prompt + 1) * slots);
+  return { metricClean, metricCorrupted, metricPatched, ran: new Uint8Array(metricPatched.length) };
 }
 
-async function unpatchedMetrics(
-  model: Model,
-  run: UnpatchedRun,
-  answers: Answers,
-  prompts: readonly Prompt[],
-  side: Side,
-): Promise<Float64Array> {
-  const last = must(run.layers[run.layers.length - 1], "layer");
-  const logits = answerLogits(model, last.resid_post, prompts.length, answers);
-  const metrics = metricsOf(await logits.data(), answers);
-  logits.dispose();
-  for (const [i, metric] of metrics.entries()) {
-    if (Number.isFinite(metric)) continue;
-    const line = must(prompts[i], "prompt").line;
-    throw new PatchbayError(
-      "non_finite",
-      `the metric of the ${side} run of the prompt in line ${String(line)} is ${String(metric)}`,
-    );
-  }
-  return metrics;
-}
-
-async function runBlock(
-  context: TruthContext,
-  block: TruthBlock,
-  prompts: readonly Prompt[],
-  result: { readonly metricPatched: Float64Array; readonly ran: Uint8Array },
-  slots: number,
-): Promise<void> {
-  const logits = runTruthBlock(context, block);
-  const values = await logits.data();
-  logits.dispose();
-  for (const [r, { prompt, slot, node }] of block.rows.entries()) {
-    const metric = metricOf(values, r, context.answers, prompt);
-    if (!Number.isFinite(metric)) {
-      const where = `${hookOf(node)} at position ${String(node.position)}, prompt in line ${String(must(prompts[prompt], "prompt").line)}`;
-      throw new PatchbayError("non_finite", `the metric with ${where} patched is ${String(metric)}`);
-    }
-    result.metricPatched[prompt * slots + slot] = metric;
-    result.ran[prompt * slots + slot] = 1;
-  }
+function nonFinitePatch({ node }: TruthRow, { line }: Prompt, metric: number): PatchbayError {
+  const hook = hookOf(node);
+  const feature = node.kind === "feature" ? `, feature ${String(node.feature)}` : "";
+  const position = node.position < 0 ? "all positions" : `position ${String(node.position)}`;
+  const text =
+    `metric with ${hook}${feature} patched at ${position}: expected a finite number, got ${String(metric)} ` +
+    `for the prompt of line ${String(line)}. Check the checkpoint and the SAEs for damaged values`;
+  return new PatchbayError("non_finite", text, { detail: { line, field: hook } });
 }

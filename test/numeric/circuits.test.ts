@@ -7,8 +7,8 @@ import { interventionFromScores, type Keep, type NodeScores, type Variant } from
 import { nodeHook, siteHook } from "../../src/circuit/site.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { goldenArrays, goldenJson, goldenPrompts } from "./golden.js";
-import { GOLDEN_LENGTH as T, GOLDEN_SITES, goldenSpliced } from "./golden-saes.js";
+import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";
+import { GOLDEN_LENGTH as T, GOLDEN_SITES } from "./golden-sites.js";
 
 interface Entry {
   readonly keep: Keep;

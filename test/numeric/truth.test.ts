@@ -5,8 +5,8 @@ import { nodeHook, type NodeKind } from "../../src/circuit/site.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import type { TruthResult } from "../../src/attribution/results.js";
-import { goldenArrays, goldenPrompts } from "./golden.js";
-import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F, goldenSpliced } from "./golden-saes.js";
+import { goldenArrays, goldenPrompts, goldenSpliced } from "./golden.js";
+import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 
 const prompts = goldenPrompts("pairs");
 const positions = Array.from({ length: T }, (_, t) => t);

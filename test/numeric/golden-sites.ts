@@ -1,0 +1,13 @@
+/** @file Sizes of the golden fixture's SAE nodes. */
+import type { SaeNodes } from "../../src/circuit/node-states.js";
+import { allSites } from "../../src/circuit/site.js";
+
+/** Width of every SAE of the fixture. */
+export const GOLDEN_WIDTH = 128;
+/** Tokens of every prompt of `pairs`. */
+export const GOLDEN_LENGTH = 7;
+/** Layers of the fixture's model. */
+export const GOLDEN_LAYERS = 4;
+
+/** The fixture's SAE sites, in forward order. */
+export const GOLDEN_SITES: readonly SaeNodes[] = allSites(GOLDEN_LAYERS).map((at) => ({ ...at, dSae: GOLDEN_WIDTH }));
