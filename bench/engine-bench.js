@@ -1,0 +1,83 @@
+// Rates of the engine's programs on the demo sweep, in this process: no cluster, no disk but the artifacts.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as tf from "@tensorflow/tfjs-core";
+import { sha256 } from "../dist/base/hash.js";
+import { prepareRun } from "../dist/cli/prepare-run.js";
+import { planSweep } from "../dist/plan/make-plan.js";
+import { runPaths } from "../dist/plan/run-folder.js";
+import { reduceStage } from "../dist/reduce/reduce-stage.js";
+import { openDirectoryLog } from "../dist/runlog/directory-log.js";
+import { startBackend } from "../dist/worker/backends/wasm.js";
+import { loadInputs } from "../dist/worker/load-inputs.js";
+import { runShard, unitOf } from "../dist/worker/programs.js";
+
+const DATA = fileURLToPath(new URL("../data", import.meta.url));
+const SWEEP = "demo.yaml";
+
+/** Runs the demo's stages in order; times up to `repeats` shards of each measured stage after one that warms up. */
+export async function engineBench(scratch, repeats) {
+  const options = { backend: "wasm", autoThreads: 1 };
+  const planned = await planSweep(readFileSync(join(DATA, SWEEP), "utf8"), SWEEP, DATA, options);
+  const environment = { code: "bench", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+  const { folder } = prepareRun(planned, { out: join(scratch, "engine"), environment, allowPartial: false });
+  await startBackend("wasm");
+  const { model, close } = await loadInputs(planned.inputs, planned.plan);
+  const paths = runPaths(folder);
+  const log = await openDirectoryLog(paths.log);
+  const rates = { gemm_gflops: gemmRate() };
+  for (const stage of planned.plan.stages) {
+    const measured = [];
+    for (const shard of stage.shards) {
+      const inputs = { plan: planned.plan, model, artifact: paths.artifact, onProgress: () => undefined };
+      const began = performance.now();
+      const { payload, count, units } = await runShard(inputs, stage, shard);
+      if (units > 0) measured.push(units / ((performance.now() - began) / 1000));
+      const envelope = {
+        version: 1,
+        planHash: planned.planHash,
+        shard: shard.id,
+        attempt: 0,
+        epoch: 0,
+        worker: "bench",
+      };
+      const rest = { environment: "bench", dtype: "float32", count, sha256: sha256(payload), seconds: 0, units: {} };
+      await log.append({ ...envelope, ...rest }, payload);
+      if (measured.length > repeats && !feedsLater(stage)) break;
+    }
+    if (measured.length > 0)
+      rates[stage.id] = {
+        median: round(median(measured.slice(1).length > 0 ? measured.slice(1) : measured)),
+        unit: `${unitOf(stage)}/s`,
+      };
+    if (feedsLater(stage)) await reduceStage(folder, stage.id);
+  }
+  await close();
+  return rates;
+}
+
+/** Stages whose artifacts later stages read must be computed whole. */
+function feedsLater({ task }) {
+  return task.kind === "means" || task.kind === "scores" || task.kind === "nodes";
+}
+
+/** GFLOP/s of a 512-cubed float32 product: the machine's yardstick in this run. */
+function gemmRate() {
+  const [a, b] = [tf.ones([512, 512]), tf.ones([512, 512])];
+  const times = Array.from({ length: 10 }, () => {
+    const began = performance.now();
+    tf.tidy(() => void tf.matMul(a, b).dataSync());
+    return performance.now() - began;
+  });
+  tf.dispose([a, b]);
+  return round((2 * 512 ** 3) / (median(times) * 1e6));
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function round(value) {
+  return Number(value.toPrecision(4));
+}

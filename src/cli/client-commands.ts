@@ -1,0 +1,116 @@
+/** @file Commands that talk to a running coordinator: submit, status, watch, cancel. */
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { badInput } from "../base/errors.js";
+import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
+import type { ClusterStatus, RunStatus } from "../wire/messages.js";
+import { EXIT } from "./exit-code.js";
+import { followRun } from "./follow-run.js";
+import { progressLine } from "./progress.js";
+
+/** Options that every client command has. */
+export interface ClientOptions {
+  /** `HOST:PORT`. */
+  readonly coordinator: string;
+  readonly json: boolean;
+}
+
+/** How long `watch` waits for a coordinator that is being restarted. */
+const PATIENCE_MS = 60_000;
+
+const print = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+/** Gives a sweep to the coordinator, which plans and queues it. Relative paths start at the sweep file's folder. */
+export async function submitCommand(
+  sweepFile: string,
+  options: ClientOptions & { readonly allowPartial: boolean },
+): Promise<void> {
+  const sweep = readSweepText(sweepFile);
+  const baseFolder = dirname(resolve(sweepFile));
+  const reply = await withClient(options, (client) =>
+    client.submit({ sweep, baseFolder, allowPartial: options.allowPartial }),
+  );
+  print(
+    options.json
+      ? JSON.stringify(reply)
+      : `run ${reply.run} in ${reply.folder} on the coordinator\nfollow it: patchbay watch ${reply.run} --coordinator ${options.coordinator}`,
+  );
+}
+
+/** Prints runs, stages with what they wait for, and workers. */
+export async function statusCommand(run: string, options: ClientOptions): Promise<void> {
+  const status = await withClient(options, (client) => client.status(run));
+  print(options.json ? JSON.stringify(status) : statusText(status));
+}
+
+/** Follows a run to its end. @returns the exit code of its final state. */
+export async function watchCommand(run: string, { coordinator, json }: ClientOptions): Promise<number> {
+  let line = "";
+  const show = (status: RunStatus): void => {
+    const next = json ? JSON.stringify(status) : progressLine(status);
+    if (next !== line) print(next);
+    line = next;
+  };
+  const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS });
+  if (last === undefined) return EXIT.failed;
+  if (!json) print(`${last.state}${last.reason === "" ? "" : `: ${last.reason}`}`);
+  return exitCodeOfState(last.state);
+}
+
+/** Stops a run. What is computed stays in its folder. */
+export async function cancelCommand(run: string, options: ClientOptions): Promise<void> {
+  const { state } = await withClient(options, (client) => client.cancel(run));
+  print(options.json ? JSON.stringify({ run, state }) : `${run}: ${state}`);
+}
+
+/** One block of text for each run, then the workers. */
+export function statusText({ runs, workers }: ClusterStatus): string {
+  const lines = runs.flatMap((run) => [
+    `run ${run.run} (${run.name}): ${run.state}${run.reason === "" ? "" : ` (${run.reason})`}`,
+    ...run.stages.map(
+      ({ stage, state, done, shards, reasons }) =>
+        `  ${stage.padEnd(20)} ${state.padEnd(9)} ${String(done)}/${String(shards)}${reasons.map(({ reason, shards: count }) => `; ${String(count)} ${reason}`).join("")}`,
+    ),
+    ...run.quarantined.map(({ shard, message }) => `  gave up ${shard}: ${message}`),
+    ...run.warnings.map((warning) => `  warning: ${warning}`),
+  ]);
+  if (runs.length === 0) lines.push("no runs");
+  for (const { worker, state, reason, completed, engine } of workers) {
+    const doing =
+      engine === null ? "no engine" : `engine ${engine.phase}${engine.shard === "" ? "" : ` ${engine.shard}`}`;
+    lines.push(
+      `worker ${worker}: ${state}${reason === "" ? "" : ` (${reason})`}, ${String(completed)} shards done, ${doing}`,
+    );
+  }
+  if (workers.length === 0) lines.push("no workers");
+  return lines.join("\n");
+}
+
+function exitCodeOfState(state: RunStatus["state"]): number {
+  if (state === "complete") return EXIT.complete;
+  if (state === "partial") return EXIT.partial;
+  return state === "interrupted" ? EXIT.interrupted : EXIT.failed;
+}
+
+async function withClient<T>({ coordinator }: ClientOptions, use: (client: ClusterClient) => Promise<T>): Promise<T> {
+  const client = connectCluster(coordinator);
+  try {
+    return await use(client);
+  } finally {
+    client.close();
+  }
+}
+
+function readSweepText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw badInput(
+      `cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`,
+      { file },
+      error,
+    );
+  }
+}

@@ -1,0 +1,112 @@
+/** @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. */
+import { Command, CommanderError } from "commander";
+import { RELEASE } from "../base/code-version.js";
+import { type PatchbayError, toPatchbayError } from "../base/errors.js";
+import { writeReport } from "../report/write-report.js";
+import { runPaths } from "../plan/run-folder.js";
+import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
+import { EXIT, exitCodeOfError } from "./exit-code.js";
+import { runCommand, type RunOptions } from "./run-command.js";
+import { sweepJsonSchema } from "./schema-command.js";
+
+const COORDINATOR = "127.0.0.1:7070";
+
+function buildProgram(finish: (code: number) => void): Command {
+  const program = new Command("patchbay")
+    .description("Measures how well attribution patching predicts true activation patching, and evaluates circuits.")
+    .version(RELEASE)
+    .showHelpAfterError("(patchbay --help lists the commands)")
+    .exitOverride();
+  addRun(program, finish);
+  addClientCommands(program, finish);
+  program
+    .command("report <folder>")
+    .description("write report.html of a run folder again")
+    .option("--json", "print the result as JSON", false)
+    .action(async (folder: string, { json }: { json: boolean }) => {
+      await writeReport(folder);
+      const { report } = runPaths(folder);
+      process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
+    });
+  program
+    .command("schema")
+    .description("print the JSON Schema of a sweep file")
+    .action(() => {
+      process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
+    });
+  // The three below are entries of their own (see bin/patchbay.js); they are listed here for --help.
+  program.command("coordinator").description("serve: plan sweeps, lease shards, reduce results");
+  program.command("worker").description("dial a coordinator and compute shards");
+  program.command("doctor").description("list backends, measure them, say what is missing");
+  return program;
+}
+
+function addRun(program: Command, finish: (code: number) => void): void {
+  program
+    .command("run <sweep>")
+    .description("run a sweep on this machine: starts a coordinator and workers, ends with the path of the report")
+    .option("--out <folder>", "run folder (default: runs/<name>-<plan hash>); the same folder continues a run")
+    .option("--workers <n>", "worker processes", "1")
+    .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
+    .option("--log <where>", "run log: dir, or nats://HOST:PORT", "dir")
+    .option("--port <n>", "port of the coordinator on 127.0.0.1 (0: any free one)", "0")
+    .option("--allow-partial", "go on past quarantined shards; every artifact names the missing prompts", false)
+    .option("--json", "print the result as JSON", false)
+    .action(async (sweep: string, options: RunOptions) => {
+      finish(await runCommand(sweep, options));
+    });
+}
+
+function addClientCommands(program: Command, finish: (code: number) => void): void {
+  const command = (text: string, description: string): Command =>
+    program
+      .command(text)
+      .description(description)
+      .option("--coordinator <address>", "HOST:PORT of the coordinator", COORDINATOR)
+      .option("--json", "print the result as JSON", false);
+  interface ClientOptions {
+    readonly coordinator: string;
+    readonly json: boolean;
+  }
+  command("submit <sweep>", "give a sweep to a running coordinator")
+    .option("--allow-partial", "go on past quarantined shards", false)
+    .action(async (sweep: string, options: ClientOptions & { allowPartial: boolean }) => {
+      await submitCommand(sweep, options);
+    });
+  command("status [run]", "show runs, stages and workers").action(
+    async (run: string | undefined, options: ClientOptions) => {
+      await statusCommand(run ?? "", options);
+    },
+  );
+  command("watch <run>", "follow a run to its end").action(async (run: string, options: ClientOptions) => {
+    finish(await watchCommand(run, options));
+  });
+  command("cancel <run>", "stop a run; what is computed stays").action(async (run: string, options: ClientOptions) => {
+    await cancelCommand(run, options);
+  });
+}
+
+/** One line for people; with `--json` the same as an object on standard error. */
+function printError(error: PatchbayError, json: boolean): void {
+  const { code, message, detail } = error;
+  process.stderr.write(
+    json ? `${JSON.stringify({ error: { code, message, ...detail } })}\n` : `patchbay: ${message}\n`,
+  );
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  let code: number = EXIT.complete;
+  const program = buildProgram((given) => (code = given));
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
+    const error = toPatchbayError(thrown);
+    printError(error, args.includes("--json"));
+    if (error.code === "application" && process.env["PATCHBAY_DEBUG"] !== undefined) console.error(error.cause);
+    return exitCodeOfError(error);
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,86 @@
+/**
+ * @file One role of an embedded cluster as a child process that is started again when it dies, a bounded number of times.
+ *
+ * Roles end by themselves when the pipe to this process closes, so nothing survives it, however it dies.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+
+/** What a role tells its parent. */
+const messageSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("listening"), port: z.int().min(1).max(65535) }),
+  z.object({ kind: z.literal("engine"), pid: z.int().min(1).nullable() }),
+]);
+
+/** A message from a role. */
+export type RoleMessage = z.infer<typeof messageSchema>;
+
+/** How a process ended. */
+export interface RoleExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** What to start, and whom to tell. */
+export interface RoleOptions {
+  /** Arguments of the `patchbay` command; asked for again at every start. */
+  readonly args: () => readonly string[];
+  readonly onMessage: (message: RoleMessage) => void;
+  /** Called at every start and end with the process's id, null when it has none. */
+  readonly onPid: (pid: number | null) => void;
+  /** Whether a process that ended like this is to be started again. */
+  readonly restarts: (exit: RoleExit) => boolean;
+  readonly onRestart: (exit: RoleExit, restarts: number) => void;
+}
+
+/** A running role. */
+export interface RoleProcess {
+  /** Resolves when the role has ended for good. */
+  readonly ended: Promise<RoleExit>;
+  /** Asks it to end (SIGTERM), kills it after `graceMs`, and does not start it again. */
+  stop(graceMs: number): Promise<RoleExit>;
+}
+
+/** Restarts of one role before it is given up. */
+const MAX_RESTARTS = 20;
+
+const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
+
+/** Starts a role. */
+export function startRole(options: RoleOptions): RoleProcess {
+  let child: ChildProcess;
+  let stopping = false;
+  let restarts = 0;
+  let settle: (exit: RoleExit) => void = () => undefined;
+  const ended = new Promise<RoleExit>((resolve) => (settle = resolve));
+  const start = (): void => {
+    child = fork(COMMAND, [...options.args()], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    options.onPid(child.pid ?? null);
+    child.on("message", (raw) => {
+      const message = messageSchema.safeParse(raw);
+      if (message.success) options.onMessage(message.data);
+    });
+    child.once("exit", (code, signal) => {
+      const exit = { code, signal };
+      options.onPid(null);
+      if (stopping || restarts >= MAX_RESTARTS || !options.restarts(exit)) {
+        settle(exit);
+        return;
+      }
+      restarts += 1;
+      options.onRestart(exit, restarts);
+      start();
+    });
+  };
+  start();
+  const stop = async (graceMs: number): Promise<RoleExit> => {
+    stopping = true;
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    const exit = await ended;
+    clearTimeout(timer);
+    return exit;
+  };
+  return { ended, stop };
+}

@@ -1,0 +1,180 @@
+/** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
+import { basename, relative } from "node:path";
+import { badInput } from "../base/errors.js";
+import { planSweepFile } from "../plan/make-plan.js";
+import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
+import { openRunLog } from "../runlog/open-run-log.js";
+import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
+import { EXIT, exitCodeOfRun } from "./exit-code.js";
+import { type PreparedRun, prepareRun } from "./prepare-run.js";
+import type { RunStatus } from "../wire/messages.js";
+import { createProcessList } from "./process-list.js";
+import { followRun } from "./follow-run.js";
+import { progressLine } from "./progress.js";
+import { type RoleExit, type RoleProcess, startRole } from "./role-process.js";
+
+/** Options of the command, as text. */
+export interface RunOptions {
+  readonly out?: string;
+  readonly workers: string;
+  readonly backend: string;
+  readonly log: string;
+  readonly port: string;
+  readonly allowPartial: boolean;
+  readonly json: boolean;
+}
+
+/** How long a role may take to end when asked to. */
+const GRACE_MS = 20_000;
+const MAX_WORKERS = 256;
+const PROGRESS_MS = 3000;
+
+/**
+ * Runs a sweep to its end, or continues it. @returns the exit code.
+ * @throws every fault of the sweep, the folder and the flags, before anything starts.
+ */
+export async function runCommand(sweepFile: string, options: RunOptions): Promise<number> {
+  const workers = wholeNumber(options.workers, "--workers", 1, MAX_WORKERS);
+  const port = wholeNumber(options.port, "--port", 0, 65_535);
+  const backend = chooseBackend(options.backend);
+  const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
+  const environment = environmentOf(backend, planned.plan.engine.threads, planned.plan.sweep.dtype);
+  if (options.log !== "dir") await (await openRunLog(options.log, planned.planHash)).close();
+  const prepared = prepareRun(planned, { out: options.out, environment, allowPartial: options.allowPartial });
+  const say = (text: string): void => {
+    if (!options.json) process.stdout.write(`${text}\n`);
+  };
+  say(openingLine(planned.plan.prompts.length, planned.dropped.length, prepared));
+  if (prepared.start !== "complete") {
+    const interrupted = await runEmbedded(prepared.folder, workers, port, options, say);
+    if (interrupted) {
+      say("interrupted; the same command continues this run");
+      return EXIT.interrupted;
+    }
+  }
+  const run = readRunFile(prepared.folder);
+  printOutcome(prepared.folder, run, options.json);
+  return exitCodeOfRun(run.status);
+}
+
+function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {
+  const rows = dropped === 0 ? "" : ` (${String(dropped)} rows dropped, see artifacts/dropped.jsonl)`;
+  const verb = { new: "running", continued: "continuing", complete: "already complete" }[start];
+  return `${verb}: ${String(kept)} prompts${rows} in ${relative(process.cwd(), folder) || "."}`;
+}
+
+/** Starts the roles and waits for the coordinator's end. @returns whether a signal cut the run short. */
+async function runEmbedded(
+  folder: string,
+  workers: number,
+  port: number,
+  { log, json }: RunOptions,
+  say: (text: string) => void,
+): Promise<boolean> {
+  const processes = createProcessList(folder);
+  const warn = (role: string) => (exit: RoleExit, restarts: number) => {
+    say(`${role} died (${describeExit(exit)}); started again (${String(restarts)})`);
+  };
+  let address: string | undefined;
+  let began: (address: string) => void = () => undefined;
+  const listening = new Promise<string>((resolve) => (began = resolve));
+  const coordinator = startRole({
+    args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${String(port)}`, "--log", log]],
+    onMessage: (message) => {
+      if (message.kind !== "listening") return;
+      address = `127.0.0.1:${String(message.port)}`;
+      began(address);
+    },
+    onPid: (pid) => {
+      processes.set("coordinator", "", pid);
+    },
+    restarts: ({ code }) => code === null || code > EXIT.partial,
+    onRestart: warn("coordinator"),
+  });
+  let interrupted = false;
+  const roles: RoleProcess[] = [coordinator];
+  const interrupt = (): void => {
+    interrupted = true;
+    void Promise.all(roles.map((role) => role.stop(GRACE_MS)));
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
+  if (started !== undefined) {
+    for (let i = 0; i < workers; i++)
+      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, log, processes, warn));
+    const follow = new AbortController();
+    const following = json ? undefined : showProgress(started, basename(folder), say, follow.signal);
+    await coordinator.ended;
+    follow.abort();
+    await following;
+  }
+  await Promise.all(roles.slice(1).map((worker) => worker.stop(GRACE_MS)));
+  process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  processes.close();
+  return interrupted;
+}
+
+/** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
+async function showProgress(
+  address: string,
+  run: string,
+  say: (text: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let saidAt = -Infinity;
+  const show = (status: RunStatus): void => {
+    if (performance.now() - saidAt < PROGRESS_MS) return;
+    saidAt = performance.now();
+    say(progressLine(status));
+  };
+  await followRun(address, run, show, { signal, patienceMs: Infinity }).catch(() => undefined);
+}
+
+function startWorker(
+  name: string,
+  address: () => string,
+  log: string,
+  processes: ReturnType<typeof createProcessList>,
+  warn: (role: string) => (exit: RoleExit, restarts: number) => void,
+): RoleProcess {
+  return startRole({
+    args: () => ["worker", "--coordinator", address(), "--name", name, "--log", log],
+    onMessage: (message) => {
+      if (message.kind === "engine") processes.set("engine", name, message.pid);
+    },
+    onPid: (pid) => {
+      processes.set("worker", name, pid);
+      if (pid === null) processes.set("engine", name, null);
+    },
+    restarts: ({ code }) => code !== 0,
+    onRestart: warn(name),
+  });
+}
+
+function printOutcome(folder: string, run: RunFile, json: boolean): void {
+  const { report } = runPaths(folder);
+  if (json) {
+    const { status, reason, counts, quarantined, warnings, timings } = run;
+    process.stdout.write(
+      `${JSON.stringify({ status, reason, folder, report, counts, quarantined, warnings, timings })}\n`,
+    );
+    return;
+  }
+  for (const warning of run.warnings) process.stdout.write(`warning: ${warning}\n`);
+  for (const { shard, message } of run.quarantined) process.stdout.write(`gave up ${shard}: ${message}\n`);
+  const { done, shards } = run.counts;
+  process.stdout.write(
+    `${run.status}: ${String(done)} of ${String(shards)} shards${run.status === "complete" ? "" : ` (${run.reason})`}\n`,
+  );
+  process.stdout.write(`report: ${report}\n`);
+}
+
+function describeExit({ code, signal }: RoleExit): string {
+  return signal === null ? `exit code ${String(code)}` : signal;
+}
+
+function wholeNumber(text: string, flag: string, least: number, most: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw badInput(`expected a whole number from ${String(least)} to ${String(most)}, got ${text}`, { field: flag });
+}
