@@ -1,7 +1,9 @@
 /** @file Checkpoint folders: what is read, and how damage is reported. */
+import fc from "fast-check";
 import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { PatchbayError } from "../../../src/base/errors.js";
 import { type Checkpoint, openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
 import { EMBEDDING, FINAL_NORM, gemma2Tensors, layerTensor } from "../../../src/weights/gemma2-tensors.js";
 import { halvesToFloats, type NamedArray } from "../../../src/weights/named-array.js";
@@ -203,5 +205,42 @@ describe("refusals name the file or tensor, what was expected and what is there"
     rmSync(join(folder, "model.safetensors"));
     renameSync(copyOf("data"), join(folder, "model.safetensors"));
     await expect(openCheckpoint(folder)).rejects.toThrow("expected a file, got a folder");
+  });
+});
+
+describe("random damage", () => {
+  test("a weight file cut anywhere never opens", async () => {
+    const folder = copyOf("model-sharded");
+    const whole = readFileSync(join(folder, SHARD));
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length - 1), async (length) => {
+        writeFileSync(join(folder, SHARD), whole.subarray(0, length));
+        await expect(openCheckpoint(folder)).rejects.toThrow(PatchbayError);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("foreign bytes in a header, an index or a config open, or fail with one of our errors", async () => {
+    const folder = copyOf("model-sharded");
+    const file = fc.constantFrom("config.json", "model.safetensors.index.json", SHARD);
+    const changes = fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(file, changes, async (name, edits) => {
+        const path = join(folder, name);
+        const original = readFileSync(path);
+        const bytes = Uint8Array.from(original);
+        for (const [at, value] of edits) bytes[at % bytes.length] = value;
+        writeFileSync(path, bytes);
+        await openCheckpoint(folder).then(
+          (checkpoint) => checkpoint.close(),
+          (error: unknown) => {
+            expect(error).toBeInstanceOf(PatchbayError);
+          },
+        );
+        writeFileSync(path, original);
+      }),
+      { numRuns: 200 },
+    );
   });
 });

@@ -4,7 +4,7 @@ import { zipSync } from "fflate";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";
 import { encodeNpy, parseNpyHeader, transpose } from "../../../src/weights/npy.js";
@@ -107,13 +107,13 @@ describe("writing", () => {
 
   test("the same arrays give the same bytes, in any time zone", async () => {
     const paths = [join(temporaryFolder(), "a.npz"), join(temporaryFolder(), "b.npz")] as const;
-    const zone = process.env["TZ"];
-    process.env["TZ"] = "Pacific/Auckland";
+    onTestFinished(() => {
+      vi.unstubAllEnvs();
+    });
+    vi.stubEnv("TZ", "Pacific/Auckland");
     await writeNpz(paths[0], ARRAYS, { compress: true });
-    process.env["TZ"] = "America/Los_Angeles";
+    vi.stubEnv("TZ", "America/Los_Angeles");
     await writeNpz(paths[1], ARRAYS, { compress: true });
-    if (zone === undefined) delete process.env["TZ"];
-    else process.env["TZ"] = zone;
     expect(readFileSync(paths[0])).toEqual(readFileSync(paths[1]));
   });
 });
