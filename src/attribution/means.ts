@@ -108,12 +108,10 @@ function encodeRows(
 
 /** Adds rows of `width` numbers, the first of which is flat row `start`, to the sums of their positions. */
 function addRows(sums: Float64Array, values: Float32Array, start: number, T: number, width: number): void {
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number;
-    if (value === 0) continue;
-    const row = start + Math.floor(i / width);
-    const at = (row % T) * width + (i % width);
-    sums[at] = (sums[at] as number) + value;
+  let i = 0;
+  for (let row = start; i < values.length; row++) {
+    const offset = (row % T) * width;
+    for (let at = offset; at < offset + width; at++, i++) sums[at] = (sums[at] as number) + (values[i] as number);
   }
 }
 
@@ -125,9 +123,10 @@ function markDifferences(
   T: number,
   F: number,
 ): void {
-  for (let i = 0; i < clean.length; i++) {
-    if (clean[i] === corrupted[i]) continue;
-    differs[((start + Math.floor(i / F)) % T) * F + (i % F)] = 1;
+  let i = 0;
+  for (let row = start; i < clean.length; row++) {
+    const offset = (row % T) * F;
+    for (let at = offset; at < offset + F; at++, i++) if (clean[i] !== corrupted[i]) differs[at] = 1;
   }
 }
 

@@ -12,15 +12,17 @@ import { nodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import { withScope } from "../model/tensor-scope.js";
+import type { Sae } from "../sae/sae.js";
 import type { ScoreSpec } from "../plan/sweep.js";
 import { visitGradients, type GradientVisitor } from "./backward.js";
 import type { OnProgress } from "./breathe.js";
 import { captureRun, type Run } from "./capture.js";
 import { componentsOf } from "./components.js";
 import { visitMeanGradients } from "./integrated-gradients.js";
+import { firstDifference, laterRows, padRows, wholeRow } from "./later-positions.js";
 import { checkRun, firstNonFinite, locateInRun, nonFinite } from "./non-finite.js";
 import type { Components, ScoresResult, SparseRows } from "./results.js";
-import { dotScores, featureScores, nodeChanges, rowProducts, siteDelta, type FeatureChanges } from "./site-scores.js";
+import { dotScores, nodeScores, rowProducts, siteDelta, type FeatureScores } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
 /** The runs that scores compare; zero ablation has no corrupted one. */
@@ -29,12 +31,21 @@ interface Runs {
   readonly corrupted: Run | null;
 }
 
-interface Collected {
-  readonly features: Map<string, SparseRows>;
-  readonly errors: Map<string, Float32Array>;
-  readonly sites: Map<string, Float32Array>;
-  readonly heads: Map<string, Float32Array>;
-  readonly components: Map<string, Components>;
+/** A block of prompts while it is scored. */
+interface Block {
+  readonly spliced: SplicedModel;
+  readonly prompts: readonly Prompt[];
+  readonly runs: Runs;
+  /** Positions before it have the same tokens in both runs, so that no node changes there. */
+  readonly first: number;
+  readonly withComponents: boolean;
+  readonly collected: {
+    readonly features: Map<string, SparseRows>;
+    readonly errors: Map<string, Float32Array>;
+    readonly sites: Map<string, Float32Array>;
+    readonly heads: Map<string, Float32Array>;
+    readonly components: Map<string, Components>;
+  };
 }
 
 /**
@@ -55,17 +66,20 @@ export async function computeScores(
     const clean = own(await captureRun(model, prompts, "clean", answers));
     const corrupted = score.method === "zero" ? null : own(await captureRun(model, prompts, "corrupted", answers));
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
-    const collected: Collected = {
-      features: new Map(),
-      errors: new Map(),
-      sites: new Map(),
-      heads: new Map(),
-      components: new Map(),
+    const collected = {
+      features: new Map<string, SparseRows>(),
+      errors: new Map<string, Float32Array>(),
+      sites: new Map<string, Float32Array>(),
+      heads: new Map<string, Float32Array>(),
+      components: new Map<string, Components>(),
     };
+    const runs = { clean, corrupted };
+    const first = corrupted === null ? 0 : Math.min(firstDifference(prompts), clean.frame.T - 1);
+    const block = { spliced, prompts, runs, first, withComponents: score.method === "atp", collected };
     const total = 3 * model.config.nLayers;
     let done = 0;
-    await visitSiteGradients(spliced, { clean, corrupted }, answers, score, async (at, gradient_RD) => {
-      await scoreSite(spliced, prompts, { clean, corrupted }, at, gradient_RD, score.method === "atp", collected);
+    await visitSiteGradients(spliced, runs, answers, score, async (at, gradient_RD) => {
+      await scoreSite(block, at, gradient_RD);
       onProgress?.(++done, total);
     });
     return collected;
@@ -87,65 +101,66 @@ async function visitSiteGradients(
   await visitMeanGradients(model, runs, answers, score.steps, AUTODIFF_RULES, visit);
 }
 
-/** Scores one site's nodes into `into`. */
-async function scoreSite(
-  spliced: SplicedModel,
-  prompts: readonly Prompt[],
-  runs: Runs,
-  at: SiteAt,
-  gradient_RD: Tensor,
-  withComponents: boolean,
-  into: Collected,
-): Promise<void> {
+/** Scores one site's nodes into `block.collected`. */
+async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise<void> {
+  const { spliced, runs, collected, withComponents } = block;
   await withScope(async (own) => {
-    const clean_RD = runs.clean.site(at);
-    const donor_RD = runs.corrupted?.site(at) ?? null;
-    const delta_RD = own(siteDelta(clean_RD, donor_RD));
     const hook = siteHook(at);
-    const check = (values: Float32Array, rowOf?: Int32Array): Promise<void> =>
-      checkScores(values, rowOf, { at, runs, prompts, nLayers: spliced.model.config.nLayers });
+    const delta_RD = own(siteDelta(runs.clean.site(at), runs.corrupted?.site(at) ?? null));
     const site = await dotScores(gradient_RD, delta_RD);
-    await check(site);
-    into.sites.set(hook, site);
-    if (at.site === "attn_z") into.heads.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
+    await checkScores(block, at, site);
+    collected.sites.set(hook, site);
+    if (at.site === "attn_z")
+      collected.heads.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
     if (withComponents && at.site === "resid_post")
-      into.components.set(hook, componentsOf(await rowProducts(gradient_RD, delta_RD)));
+      collected.components.set(hook, componentsOf(await rowProducts(gradient_RD, delta_RD)));
     const sae = spliced.sae(at);
-    if (sae === undefined) return;
-    const changes = await nodeChanges(sae, clean_RD, donor_RD);
-    own(changes.error_RD);
-    const features = await featureScores(sae, gradient_RD, changes.features);
-    await check(features, changes.features.row);
-    into.features.set(hook, sparseRows(changes.features, features, sae.dSae, prompts.length, runs.clean.frame.T));
-    const errors = await dotScores(gradient_RD, changes.error_RD);
-    await check(errors);
-    into.errors.set(hook, errors);
+    if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD);
+  });
+}
+
+/** Scores one site's features and error node. */
+async function scoreNodes(block: Block, at: SiteAt, sae: Sae, gradient_RD: Tensor): Promise<void> {
+  const { prompts, runs, first, collected, withComponents } = block;
+  const { batch, T } = runs.clean.frame;
+  await withScope(async (own) => {
+    const later = (x_RD: Tensor): Tensor => own(laterRows(x_RD, batch, first));
+    const donor_RD = runs.corrupted === null ? null : later(runs.corrupted.site(at));
+    const nodes = await nodeScores(sae, later(gradient_RD), later(runs.clean.site(at)), donor_RD);
+    const error_RD = own(padRows(own(nodes.error_RD), batch, first));
+    const rows = nodes.features.row.map((row) => wholeRow(row, T, first));
+    await checkScores(block, at, nodes.features.score, rows);
+    collected.features.set(siteHook(at), sparseRows({ ...nodes.features, row: rows }, sae.dSae, prompts.length, T));
+    const errors = await dotScores(gradient_RD, error_RD);
+    await checkScores(block, at, errors);
+    collected.errors.set(siteHook(at), errors);
     if (withComponents)
-      into.components.set(nodeHook(at, "error"), componentsOf(await rowProducts(gradient_RD, changes.error_RD)));
+      collected.components.set(nodeHook(at, "error"), componentsOf(await rowProducts(gradient_RD, error_RD)));
   });
 }
 
 /** Entries by flat row as a sparse row for each prompt. */
-function sparseRows(changes: FeatureChanges, value: Float32Array, F: number, prompts: number, T: number): SparseRows {
+function sparseRows({ row, feature, score }: FeatureScores, F: number, prompts: number, T: number): SparseRows {
   const pointer = new Int32Array(prompts + 1);
-  const index = new Int32Array(value.length);
-  for (const [i, row] of changes.row.entries()) {
-    index[i] = (row % T) * F + must(changes.feature[i], "feature");
-    const prompt = Math.floor(row / T);
-    pointer[prompt + 1] = i + 1;
-  }
+  const index = feature.map((of, i) => (must(row[i], "row") % T) * F + of);
+  for (let i = 0; i < row.length; i++) pointer[Math.floor(must(row[i], "row") / T) + 1] = i + 1;
   for (let p = 1; p <= prompts; p++) pointer[p] = Math.max(must(pointer[p], "end"), must(pointer[p - 1], "start"));
-  return { pointer, index, value };
+  return { pointer, index, value: score };
 }
 
-/** @throws PatchbayError `non_finite` where a score is not finite, naming the activation where it began if it is one. */
+/**
+ * @param rowOf flat row of each value; absent where value i is row i's.
+ * @throws PatchbayError `non_finite` where a score is not finite, naming the activation where it began if it is one.
+ */
 async function checkScores(
+  { runs, prompts, spliced }: Block,
+  at: SiteAt,
   values: Float32Array,
-  rowOf: Int32Array | undefined,
-  { at, runs, prompts, nLayers }: { at: SiteAt; runs: Runs; prompts: readonly Prompt[]; nLayers: number },
+  rowOf?: Int32Array,
 ): Promise<void> {
   const bad = firstNonFinite(values);
   if (bad < 0) return;
+  const { nLayers } = spliced.model.config;
   for (const run of [runs.clean, runs.corrupted]) if (run !== null) await locateInRun(run, nLayers, prompts);
   const row = rowOf === undefined ? bad : must(rowOf[bad], "row");
   const prompt = must(prompts[Math.floor(row / runs.clean.frame.T)], "prompt");

@@ -343,11 +343,15 @@ describe("means", () => {
     }
   });
 
-  it("list as differing exactly the features that AtP lists", async () => {
+  it("list as differing every feature that AtP lists, and no other but where the gradient is 0", async () => {
     const { features } = await computeMeans(spliced, pairs, "max");
     const scores = await computeScores(spliced, pairs, "max", ATP);
-    for (const [hook, { differs }] of features)
-      expect([...differs]).toEqual([...new Set(must(scores.features.get(hook), hook).index)].sort((a, b) => a - b));
+    for (const [hook, { differs }] of features) {
+      const listed = [...new Set(must(scores.features.get(hook), hook).index)].sort((x, y) => x - y);
+      const lastLayer = ["blocks.3.hook_resid_post", "blocks.3.hook_mlp_out", "blocks.3.attn.hook_z"].includes(hook);
+      const reached = [...differs].filter((index) => !lastLayer || index >= 6 * 128);
+      expect(listed, hook).toEqual(reached);
+    }
   });
 
   it("leak no tensors", async () => {

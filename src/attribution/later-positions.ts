@@ -1,0 +1,48 @@
+/** @file Restricts flat rows to the positions from the first token on that differs: nothing can change before it. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+import type { Prompt } from "../circuit/prompt.js";
+import { shapeOf } from "../model/tensor-shape.js";
+
+/** First position at which any clean prompt differs from its corrupted twin; T where none does. */
+export function firstDifference(prompts: readonly Prompt[]): number {
+  return prompts.reduce((first, { clean, corrupted }) => {
+    const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
+    return at < 0 ? first : Math.min(first, at);
+  }, must(prompts[0], "prompt").clean.length);
+}
+
+/** Rows of positions `first..T-1` of every prompt: `[B x T, D]` to `[B x (T - first), D]`. Owner: caller. */
+export function laterRows(x_RD: Tensor, batch: number, first: number): Tensor {
+  return tf.tidy(() => {
+    const [R, D] = shapeOf(x_RD, "RD");
+    const T = R / batch;
+    if (first === 0) return tf.clone(x_RD);
+    return tf.reshape(tf.slice(tf.reshape(x_RD, [batch, T, D]), [0, first, 0], [batch, T - first, D]), [
+      batch * (T - first),
+      D,
+    ]);
+  });
+}
+
+/** The opposite: zeros at the `first` positions before. Owner: caller. */
+export function padRows(later_RD: Tensor, batch: number, first: number): Tensor {
+  return tf.tidy(() => {
+    const [R, D] = shapeOf(later_RD, "RD");
+    const later = R / batch;
+    if (first === 0) return tf.clone(later_RD);
+    const padded = tf.pad(tf.reshape(later_RD, [batch, later, D]), [
+      [0, 0],
+      [first, 0],
+      [0, 0],
+    ]);
+    return tf.reshape(padded, [batch * (later + first), D]);
+  });
+}
+
+/** Index of a later row among all rows. */
+export function wholeRow(later: number, T: number, first: number): number {
+  const length = T - first;
+  return Math.floor(later / length) * T + first + (later % length);
+}
