@@ -104,7 +104,9 @@ function curvePanel(
     }))
     .filter(({ size, value }) => size > 0 && Number.isFinite(value))
     .sort((a, b) => a.size - b.size);
-  const values = points.map(({ value }) => value);
+  // Bands may leave the frame, but not by so much that the curves shrink.
+  const bands = points.flatMap((point) => [point.low, point.high]).filter((bound) => bound > -0.5 && bound < 1.5);
+  const values = [...points.map(({ value }) => value), ...bands];
   const [low, high] = [Math.min(0, ...values), Math.max(1, ...values)];
   const margin = 0.06 * (high - low);
   return drawPanel(title, [], {

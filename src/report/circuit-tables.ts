@@ -37,7 +37,10 @@ export function compositionTable({ circuits }: RunContents): Markup | null {
         const found = rows.find((one) => one.variant === variant && one.threshold === row.threshold);
         return found === undefined ? "" : stacked(faithfulnessOf(found));
       }),
-      formatNumber(finite(row.faithfulnessMean)),
+      formatInterval(
+        { value: finite(row.faithfulnessMean), low: finite(row.faithfulnessMean), high: finite(row.faithfulnessMean) },
+        2,
+      ).split(" [")[0] ?? "",
       stacked(completenessOf(row)),
     ]),
   );
@@ -117,18 +120,15 @@ export function compositionCsv({ circuits }: RunContents): Table {
 
 /** `0.83 [0.79, 0.87]`. */
 export function faithfulnessOf(row: CircuitRow): string {
-  return formatInterval({
-    value: finite(row.faithfulness),
-    low: finite(row.faithfulnessLow),
-    high: finite(row.faithfulnessHigh),
-  });
+  return formatShare(row.faithfulness, row.faithfulnessLow, row.faithfulnessHigh);
 }
 
 /** The complement's `0.05 [0.01, 0.09]`. */
 export function completenessOf(row: CircuitRow): string {
-  return formatInterval({
-    value: finite(row.completeness),
-    low: finite(row.completenessLow),
-    high: finite(row.completenessHigh),
-  });
+  return formatShare(row.completeness, row.completenessLow, row.completenessHigh);
+}
+
+/** Shares of a metric mean nothing beyond the second decimal. */
+function formatShare(value: number, low: number, high: number): string {
+  return formatInterval({ value: finite(value), low: finite(low), high: finite(high) }, 2);
 }

@@ -67,6 +67,7 @@ function componentPanel(
   // One scale for all panels of a row, so that they can be compared.
   const norms = all.map(({ deltaNorm }) => deltaNorm);
   const gradients = all.map(({ gradNorm }) => gradNorm);
+  const reach = Math.min(1, 1.12 * Math.max(...all.map(({ cosine }) => Math.abs(cosine))));
   return drawPanel(title, [], {
     width: 230,
     height: 210,
@@ -76,7 +77,7 @@ function componentPanel(
     marginRight: 12,
     x:
       across === "cosine"
-        ? { domain: [-1, 1], ticks: [-1, 0, 1], label: ACROSS_LABELS.cosine, labelAnchor: "right", tickSize: 3 }
+        ? { domain: [-reach, reach], ticks: 3, label: ACROSS_LABELS.cosine, labelAnchor: "right", tickSize: 3 }
         : { ...normScale(gradients), label: ACROSS_LABELS.gradNorm, labelAnchor: "right" },
     y: { ...normScale(norms), label: "↑ difference norm" },
     marks: [

@@ -89,7 +89,7 @@ function legendLine(legend: Legend, figureId: string): { elements: Markup; width
       ? ["layer", "0", String(legend.count - 1)]
       : [legend.label, `−${legend.largest}`, legend.largest];
   const id = `ramp-${figureId}`;
-  const from = 14 + 6.4 * (label.length + low.length);
+  const from = 24 + 6.4 * (label.length + low.length);
   return {
     elements: markup`<defs><linearGradient id="${id}">${stops}</linearGradient></defs>
 <text x="0" y="15">${label}</text><text x="${from - 6}" y="15" text-anchor="end">${low}</text>

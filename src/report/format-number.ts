@@ -29,14 +29,14 @@ export function formatCount(value: number): string {
 
 /** A share of 1 in percent. */
 export function formatPercent(share: number | null): string {
-  return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, 1)} %`;
+  return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, 1)}\u202f%`;
 }
 
-/** `0.83 [0.79, 0.87]`; decimals follow the width of the interval. */
-export function formatInterval({ value, low, high }: Bounded): string {
+/** `0.83 [0.79, 0.87]`; decimals follow the width of the interval, up to `most`. */
+export function formatInterval({ value, low, high }: Bounded, most = 6): string {
   if (low === null || high === null) return formatNumber(value);
   if (value === null) return UNDEFINED;
-  const decimals = decimalsOf(high - low, value);
+  const decimals = Math.min(most, decimalsOf(high - low, value));
   return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
 }
 
@@ -45,16 +45,22 @@ export function formatCorrelation(bounded: Bounded): string {
   const { value, low, high } = bounded;
   if (value === null) return UNDEFINED;
   const numbers = [value, low ?? value, high ?? value];
-  // Near 1 two decimals would round the interval away.
-  const decimals = numbers.some((one) => Math.abs(one) < 1 && Math.abs(one) >= 0.995) ? 3 : 2;
+  // Near 1 two decimals would round the difference from 1 away.
+  const decimals = Math.abs(value) >= 0.995 && Math.abs(value) < 0.9995 ? 3 : 2;
   const [v = "", l = "", h = ""] = numbers.map((one) => fixed(one, decimals).replace(/^(−?)0\./, "$1."));
   return low === null || high === null ? v : `${v} [${l}, ${h}]`;
+}
+
+/** A number in a tight place: enough decimals for `largest`, no leading zero. */
+export function formatShort(value: number, largest: number): string {
+  const decimals = Math.max(largest < 10 ? 2 : 0, 1 - Math.floor(Math.log10(largest)));
+  return fixed(value, decimals).replace(/^(−?)0\./, "$1.");
 }
 
 function decimalsOf(width: number, value: number): number {
   const scale = width > 0 ? width : Math.abs(value);
   if (scale === 0) return 0;
-  return Math.max(0, Math.min(6, 1 - Math.floor(Math.log10(scale))));
+  return Math.max(0, 1 - Math.floor(Math.log10(scale)));
 }
 
 function fixed(value: number, decimals: number): string {

@@ -2,19 +2,32 @@
 import { basename } from "node:path";
 import { completenessOf, faithfulnessOf } from "./circuit-tables.js";
 import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
-import { formatCorrelation, formatCount } from "./format-number.js";
-import { familiesOf, groupLabel, KIND_NAMES } from "./labels.js";
+import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
+import { familiesOf, groupLabel, KIND_NAMES, sitesOf } from "./labels.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import { scoreLabel, sizeOf, type CircuitRow, type Group, type RunContents } from "./run-contents.js";
+import {
+  scoreLabel,
+  sizeOf,
+  type CircuitRow,
+  datasetPath,
+  type Group,
+  type Reliability,
+  type RunContents,
+} from "./run-contents.js";
+import { htmlTable, type HtmlColumn } from "./table.js";
 
 /** A correlation over fewer nodes is not held against a score. */
 const ENOUGH_NODES = 4;
+const UNKNOWN = { value: null, low: null, high: null };
 /** Faithfulness that the headline's circuit has to reach. */
 const FAITHFUL = 0.8;
+/** Correlation below which a score is said to fail. */
+const GOOD = 0.9;
 
 /** What was asked. */
 export function question(contents: RunContents): string {
   const { plan, run } = contents;
+  const dataset = datasetPath(run);
   const asked = [
     ...(plan.sweep.truth === undefined || plan.sweep.scores.length === 0
       ? []
@@ -23,52 +36,88 @@ export function question(contents: RunContents): string {
         ]),
     ...(plan.sweep.circuits === undefined ? [] : ["Which circuit is faithful?"]),
   ];
-  const where = `Measured on ${inputName(run.sweep["model"], "the model")} with ${formatCount(plan.prompts.length)} prompts of ${inputName(run.sweep["dataset"], "the dataset")}.`;
+  const where = `Measured on ${basename(run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts${dataset === "" ? "" : ` of ${basename(dataset)}`}.`;
   return [...(asked.length === 0 ? ["Scores and mean activations."] : asked), where].join(" ");
 }
 
 /** The answer, one paragraph for each part of the question. */
 export function answers(contents: RunContents): Markup[] {
   const { plan, groups } = contents;
-  const compared = plan.sweep.scores.flatMap(({ name }) => {
-    const mine = (groups ?? []).filter(({ score }) => score === name);
-    return mine.length === 0 ? [] : [scoreAnswer(scoreLabel(plan, name), mine)];
-  });
-  return [...compared, ...noiseAnswer(contents), ...circuitAnswer(thresholdCircuits(contents.circuits))];
+  const first = plan.sweep.scores[0]?.name;
+  const mine = (groups ?? []).filter(({ score, global }) => score === first && !global);
+  const scored = first === undefined || mine.length === 0 ? [] : [scoreAnswer(scoreLabel(plan, first), mine)];
+  return [...scored, ...noiseAnswer(contents), ...circuitAnswer(thresholdCircuits(contents.circuits))];
+}
+
+/** Correlations of every score by kind and site, or null where nothing was compared. */
+export function glance({ plan, groups }: RunContents): Markup | null {
+  const whole = (groups ?? []).filter(({ position }) => position === null);
+  if (whole.length === 0) return null;
+  const sites = sitesOf(whole);
+  const rows = familiesOf(whole).flatMap(({ kind, global }) =>
+    plan.sweep.scores.map(({ name }, i) => [
+      i === 0 ? markup`${KIND_NAMES[kind]}${global && ", all positions at once"}` : "",
+      scoreLabel(plan, name),
+      ...sites.map((site) => {
+        const group = whole.find(
+          (one) => one.score === name && one.kind === kind && one.global === global && one.site === site,
+        );
+        return group === undefined ? "" : formatCorrelation(group.pearson);
+      }),
+    ]),
+  );
+  return htmlTable(
+    "Pearson r of score and true effect [95 % over prompts]",
+    [
+      { label: "nodes", align: "text" },
+      { label: "score", align: "text" },
+      ...sites.map((site): HtmlColumn => ({ label: site, align: "number" })),
+    ],
+    rows,
+  );
 }
 
 function scoreAnswer(label: string, groups: readonly Group[]): Markup {
   const whole = groups.filter(({ position, pearson }) => position === null && pearson.value !== null);
-  const families = familiesOf(whole).map(({ kind, global }) => {
+  const families = familiesOf(whole).map(({ kind }) => {
     const sites = whole
-      .filter((group) => group.kind === kind && group.global === global)
+      .filter((group) => group.kind === kind)
       .sort((a, b) => (b.pearson.value ?? 0) - (a.pearson.value ?? 0));
-    const each = sites.map(({ site, pearson }) => markup`<strong>${formatCorrelation(pearson)}</strong> at ${site}`);
-    return markup`${KIND_NAMES[kind]}${global && " patched at all positions at once"}: r = ${joined(each)}`;
+    const [best, last] = [sites[0], sites.at(-1)];
+    const rest =
+      last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} at ${last.site}`;
+    return markup`for ${KIND_NAMES[kind]} from <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> at ${best?.site ?? ""}${rest}`;
   });
-  return markup`<strong>${label}</strong> against true effects, ${joined(families, "; ")}. ${weakness(groups)}`;
+  return markup`<strong>${label}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }
 
-/** The lowest correlation among groups with enough nodes. */
+/** Where the score fails beyond the chance of few nodes, or else where its estimate is lowest. */
 function weakness(groups: readonly Group[]): Content {
-  const ranked = groups
-    .filter(({ n, pearson }) => n >= ENOUGH_NODES && pearson.value !== null)
-    .sort((a, b) => (a.pearson.value ?? 0) - (b.pearson.value ?? 0));
-  const worst = ranked[0];
-  if (worst === undefined) return null;
-  return markup`It does worst for ${groupLabel(worst)}: r = <strong>${formatCorrelation(worst.pearson)}</strong> over ${formatCount(worst.n)} nodes, with the right sign for ${formatCorrelation({ ...worst.sign_agreement, low: null, high: null })} of them.`;
+  const known = groups.filter(({ n, pearson }) => n >= ENOUGH_NODES && pearson.value !== null);
+  const by = (bound: "value" | "high"): Group | undefined =>
+    [...known].sort((a, b) => (a.pearson[bound] ?? 1) - (b.pearson[bound] ?? 1))[0];
+  const [surest, lowest] = [by("high"), by("value")];
+  if (surest === undefined || lowest === undefined) return null;
+  const describe = (group: Group): Markup =>
+    markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(group.pearson)}</strong> over ${formatCount(group.n)} nodes, the sign right for ${formatPercent(group.sign_agreement.value)}`;
+  if ((surest.pearson.high ?? 1) < GOOD) return markup`It fails for ${describe(surest)}.`;
+  if ((lowest.pearson.value ?? 1) < GOOD)
+    return markup`It is lowest for ${describe(lowest)}; no interval lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
+  return markup`At its lowest it is still good: ${describe(lowest)}.`;
 }
 
-/** What the truth's own noise leaves room for. */
+/** How far the measured effects would repeat on other prompts. */
 function noiseAnswer({ reliability }: RunContents): Markup[] {
   const steppedUp = reliability
+    .filter(({ global }) => !global)
     .map((row) => ({ row, value: row.split_half.spearman_brown.value }))
-    .filter((one): one is { row: RunContents["reliability"][number]; value: number } => one.value !== null)
+    .filter((one): one is { row: Reliability; value: number } => one.value !== null)
     .sort((a, b) => a.value - b.value);
-  const lowest = steppedUp[0];
-  if (lowest === undefined) return [];
+  const [lowest, highest] = [steppedUp[0], steppedUp.at(-1)];
+  if (lowest === undefined || highest === undefined) return [];
+  const shown = (value: number): string => formatCorrelation({ value, low: null, high: null });
   return [
-    markup`The measured effects themselves repeat across prompts at r = ${formatCorrelation({ value: lowest.value, low: null, high: null })} or better (lowest: ${groupLabel(lowest.row)}).`,
+    markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)} (${groupLabel(lowest.row)}) to ${shown(highest.value)} (${groupLabel(highest.row)}).`,
   ];
 }
 
@@ -88,12 +137,6 @@ function circuitAnswer(rows: readonly CircuitRow[]): Markup[] {
   return [
     markup`${reached ? `The smallest circuit that recovers at least ${String(FAITHFUL * 100)} % of the metric` : "No circuit recovers 80 % of the metric; the best one"} has <strong>${formatCount(sizeOf(chosen))} nodes</strong> and faithfulness <strong>${faithfulnessOf(chosen)}</strong>${complement}.${others.length > 0 && markup` At the same threshold: ${joined(others)}.`}`,
   ];
-}
-
-/** Last part of the path a sweep names. */
-function inputName(input: unknown, otherwise: string): string {
-  const path = typeof input === "object" && input !== null && "path" in input ? input.path : undefined;
-  return typeof path === "string" ? basename(path) : otherwise;
 }
 
 function listed(names: readonly string[]): string {

@@ -32,7 +32,7 @@ export function strongestTable({ plan, nodes }: RunContents): Markup | null {
   const columns: HtmlColumn[] = [
     ...PLACE,
     { label: "effect", align: "number" },
-    { label: "share of m(corrupted) − m(clean)", align: "number" },
+    { label: "share of m’s shift", align: "number" },
     ...names.map((name): HtmlColumn => ({ label: scoreLabel(plan, name), align: "number" })),
   ];
   const rows = strongest(nodes).slice(0, STRONGEST);

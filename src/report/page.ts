@@ -16,6 +16,8 @@ export interface Opening {
   readonly status: string;
   readonly question: string;
   readonly answers: readonly Content[];
+  /** The result as a small table. */
+  readonly glance: Content;
   /** Key figures: a number and what it counts. */
   readonly facts: readonly (readonly [value: string, label: string])[];
   /** What is missing, where something is. */
@@ -39,7 +41,7 @@ ${figure.legend !== null && legendSvg(figure.legend, figure.id)}
 
 /** The whole page. */
 export function page(opening: Opening, sections: readonly Section[]): string {
-  const { name, status, question, answers, facts, banner } = opening;
+  const { name, status, question, answers, glance, facts, banner } = opening;
   const body = markup`<!doctype html>
 <html lang="en">
 <head>
@@ -61,6 +63,7 @@ ${banner}
 <p class="question">${question}</p>
 <div class="answers">${answers.map((answer) => markup`<p>${answer}</p>`)}</div>
 <dl class="numbers">${facts.map(([value, label]) => markup`<div><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+${glance}
 </header>
 ${sections.map(({ id, title, body: content }) => markup`<section id="${id}"><h2><a href="#${id}">${title}</a></h2>\n${content}</section>\n`)}
 </main>

@@ -2,7 +2,7 @@
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 import { htmlTable, type Table } from "./table.js";
-import type { RunContents } from "./run-contents.js";
+import { datasetPath, type RunContents } from "./run-contents.js";
 
 /** Dropped rows that are listed one by one. */
 const LISTED_ROWS = 40;
@@ -57,7 +57,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
     "effect",
     "m of the clean prompt with one node's activation taken from the corrupted prompt, minus m of the clean prompt; everything downstream is recomputed. Positive: patching raises the incorrect answer, so the node supports the correct one.",
   ],
-  ["share", "mean effect divided by the mean of m(corrupted) − m(clean): a ratio of means."],
+  ["share of m’s shift", "mean effect divided by the mean of m(corrupted) − m(clean): a ratio of means."],
   [
     "AtP score",
     "gradient of m on the clean prompt, times (corrupted − clean activation): the effect's first-order estimate. Zero-ablation AtP replaces the corrupted activation by 0; integrated gradients average the gradient along the line from clean to corrupted.",
@@ -98,7 +98,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "model",
       [
-        path(run.sweep["model"]),
+        run.inputs.model,
         `${String(shape.nLayers)} layers, width ${String(shape.dModel)}, ${String(shape.nHeads)} heads`,
         hash(fingerprints.model),
       ].map(line),
@@ -108,7 +108,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
       plan.saes.length === 0
         ? "none"
         : [
-            path(run.sweep["saes"]),
+            run.inputs.saes,
             `${String(plan.saes.length)} sites, ${saeWidths(plan)} features each`,
             hash(fingerprints.saes),
           ].map(line),
@@ -116,7 +116,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "dataset",
       [
-        path(run.sweep["dataset"]),
+        datasetPath(run),
         `${formatCount(counts.prompts)} prompts used, ${formatCount(counts.dropped)} rows dropped`,
         hash(fingerprints.dataset),
       ].map(line),
@@ -143,11 +143,6 @@ export function provenanceList({ run, plan }: RunContents): Markup {
 }
 
 const line = (content: Content): Markup => markup`<span class="line">${content}</span>`;
-
-function path(input: unknown): string {
-  const found = typeof input === "object" && input !== null && "path" in input ? input.path : undefined;
-  return typeof found === "string" ? found : "";
-}
 
 function saeWidths({ saes }: RunContents["plan"]): string {
   return [...new Set(saes.map(({ dSae }) => dSae))]

@@ -2,7 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseNodeHook, SITES, type NodeKind, type Site } from "../circuit/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
-import { formatNumber } from "./format-number.js";
+import { formatNumber, formatShort } from "./format-number.js";
 import { KIND_NAMES, KIND_ORDER } from "./labels.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
 import { scoreLabel, type RunContents } from "./run-contents.js";
@@ -61,6 +61,7 @@ function mapFigure(label: string, name: string, cells: readonly Cell[]): Figure 
 function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel {
   const layers = [...new Set(cells.map(({ layer }) => layer))].sort((a, b) => a - b);
   const positions = [...new Set(cells.map(({ position }) => position))].sort((a, b) => a - b);
+  const roomy = positions.length <= 8 && layers.length <= 12;
   return drawPanel(title, [], {
     width: 290,
     height: Math.min(420, 58 + Math.max(9, Math.min(24, 190 / layers.length)) * layers.length),
@@ -81,6 +82,7 @@ function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel
       type: "band",
       domain: layers.toReversed(),
       label: "↑ layer",
+      labelAnchor: "top",
       ticks: thin(layers, 14),
       tickSize: 0,
       padding: 0.06,
@@ -95,6 +97,18 @@ function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel
         title: ({ layer, position, score }: Cell) =>
           `layer ${String(layer)}, position ${String(position)}\nscore ${formatNumber(score)}`,
       }),
+      roomy
+        ? Plot.text(
+            cells.filter(({ score }) => Math.abs(score) >= largest / 40),
+            {
+              x: "position",
+              y: "layer",
+              text: ({ score }: Cell) => formatShort(score, largest),
+              fontSize: 8.5,
+              fillOpacity: 0.85,
+            },
+          )
+        : null,
     ],
   });
 }

@@ -6,11 +6,12 @@ import type { Figure } from "./figure.js";
 import { markup, type Content } from "./markup.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { figureBlock, type Section } from "./page.js";
+import { positionFigures } from "./position-figure.js";
 import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable } from "./provenance.js";
 import type { RunContents } from "./run-contents.js";
 import { scoreMapFigures } from "./score-maps.js";
 import type { Table } from "./table.js";
-import { positionFigures, truthFigures } from "./truth-figures.js";
+import { truthFigures } from "./truth-figures.js";
 import { reliabilityTable, validationCsv, validationTables } from "./validation-tables.js";
 
 /** Sections in reading order, the figures among them, and the tables that are files of their own. */
@@ -109,7 +110,7 @@ function reliabilityBody(contents: RunContents): Content {
   if (table === null) return null;
   return [
     table,
-    markup`<p class="note">Random halves of the prompts, mean and 95 % range over splits: a score cannot be expected to correlate with the truth much better than the truth with itself. Arithmetic: the same effects computed with another block shape.</p>`,
+    markup`<p class="note">Effects of random halves of the prompts against each other, mean and 95 % range over splits: how far the effects would repeat on other prompts like these. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Arithmetic: the same effects computed again with another block shape.</p>`,
   ];
 }
 

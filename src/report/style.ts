@@ -40,6 +40,7 @@ strong{font-weight:650}
 .banner{background:var(--warn-surface);border-left:3px solid var(--warn);padding:.8rem 1rem;margin:0 0 1.2rem;max-width:46rem}
 .banner p{margin:0 0 .3rem}
 .banner ul{margin:.2rem 0 0;padding-left:1.2rem;font-size:.9rem}
+header .scroll{margin:1.6rem 0 0}
 section{padding:2.4rem 0 0;margin-top:2rem;border-top:1px solid var(--line)}
 .absent,.note{color:var(--soft);font-size:.92rem}
 figure{margin:0 0 2.6rem}
@@ -56,12 +57,13 @@ figcaption{margin-top:.9rem;font-size:.88rem;line-height:1.55;color:var(--soft);
 .scroll{overflow-x:auto;margin:0 0 1.8rem}
 table{border-collapse:collapse;font-size:.85rem;line-height:1.4}
 caption{text-align:left;font-weight:600;padding:0 0 .5rem;white-space:nowrap}
-th{font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:1px solid var(--ink);padding:.3rem 1.1rem .3rem 0}
+th{max-width:8.5rem;white-space:normal!important;font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:1px solid var(--ink);padding:.3rem 1.1rem .3rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--line);padding:.35rem 1.1rem .35rem 0}
 th:last-child,td:last-child{padding-right:.2rem}
 .number{text-align:right;white-space:nowrap}
 .text{text-align:left}
 td.text{min-width:5.5rem}
+td.text:first-child{min-width:9rem}
 .sub{display:block;color:var(--soft);font-size:.92em}
 details{margin:0 0 1.8rem}
 summary{cursor:pointer;color:var(--link);margin-bottom:.6rem}

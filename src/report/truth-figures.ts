@@ -1,16 +1,21 @@
-/** @file Score against true effect: a scatter for each kind and site, and the correlation at each position. */
+/** @file Score against true effect: a scatter for each kind and site. */
 import * as Plot from "@observablehq/plot";
-import type { NodeKind, Site } from "../circuit/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber } from "./format-number.js";
-import { familiesOf, KIND_NAMES, nodeLabel, positionLabel, sitesOf } from "./labels.js";
-import { layerColor, SERIES } from "./palette.js";
+import { KIND_NAMES, KIND_ORDER, nodeLabel, positionLabel, sitesOf } from "./labels.js";
+import { layerColor } from "./palette.js";
 import { scoreLabel, type Group, type NodeRow, type RunContents } from "./run-contents.js";
+import type { Table } from "./table.js";
 
 /** Nodes above which whiskers and labels would hide the points. */
 const FEW_NODES = 60;
 /** Strongest nodes that are named in a panel. */
 const NAMED_NODES = 4;
+/** Points of one panel. */
+const MOST_POINTS = 3000;
+/** Why a zero-ablation score may be far off. */
+const ZERO_NOTE =
+  "Zero-ablation AtP estimates what setting a node to zero does, another effect than the one measured: agreement is not expected.";
 
 /** One point of a scatter. */
 interface Point {
@@ -19,70 +24,81 @@ interface Point {
   readonly scoreSem: number;
 }
 
-/** A scatter figure for each score and kind. */
+/** Two scatter figures for each score: nodes at their positions, and nodes patched at all positions at once. */
 export function truthFigures(contents: RunContents): Figure[] {
   const { plan, nodes } = contents;
   if (nodes === null || contents.groups === null) return [];
   return plan.sweep.scores.flatMap(({ name }) =>
-    familiesOf(nodes).map(({ kind, global }) => scatterFigure(contents, name, kind, global)),
+    [false, true].flatMap((global) => {
+      const points = pointsOf(contents, name).filter(({ node }) => node.global === global);
+      return points.length === 0 ? [] : [scatterFigure(contents, name, global, points)];
+    }),
   );
 }
 
-function scatterFigure(contents: RunContents, name: string, kind: NodeKind, global: boolean): Figure {
+function scatterFigure(contents: RunContents, name: string, global: boolean, points: readonly Point[]): Figure {
   const { plan } = contents;
   const label = scoreLabel(plan, name);
-  const points = pointsOf(contents, name).filter(({ node }) => node.kind === kind && node.global === global);
-  const panels = sitesOf(points.map(({ node }) => node)).map((site) => {
-    const group = contents.groups?.find(
-      (one) =>
-        one.score === name && one.kind === kind && one.site === site && one.position === null && one.global === global,
-    );
-    return scatterPanel(
-      label,
-      site,
-      points.filter(({ node }) => node.site === site),
-      group,
-      plan.shape.nLayers,
-    );
-  });
-  const many = points.length > FEW_NODES * panels.length;
+  const nodes = points.map(({ node }) => node);
+  const panels = KIND_ORDER.flatMap((kind) =>
+    sitesOf(nodes.filter((node) => node.kind === kind)).map((site) => {
+      const group = contents.groups?.find(
+        (one) =>
+          one.score === name &&
+          one.kind === kind &&
+          one.site === site &&
+          one.position === null &&
+          one.global === global,
+      );
+      const mine = points.filter(({ node }) => node.site === site && node.kind === kind);
+      return scatterPanel(`${KIND_NAMES[kind]}, ${site}`, label, mine, group, plan.shape.nLayers);
+    }),
+  );
   return {
-    id: `truth-${name}-${kind}${global ? "-global" : ""}`,
-    title: `${label} against true patching: ${KIND_NAMES[kind]}${global ? ", all positions at once" : ""}`,
+    id: `truth-${name}${global ? "-global" : ""}`,
+    title: `${label} against true patching${global ? ", all positions at once" : ""}`,
     caption:
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
-      (many ? "" : "Whiskers are one standard error over prompts. ") +
-      "The strongest nodes are labelled layer·position.",
+      `Whiskers, where nodes are few, are one standard error over prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
+      (plan.sweep.scores.some((score) => score.name === name && score.method === "zero") ? ` ${ZERO_NOTE}` : ""),
     panels,
     columns: 3,
     legend: { kind: "layers", count: plan.shape.nLayers },
-    table: {
-      columns: [
-        "hook",
-        "layer",
-        "position",
-        "feature",
-        "head",
-        name,
-        `${name}_sem`,
-        "effect",
-        "effect_sem",
-        "inclusion_probability",
-      ],
-      rows: points.map(({ node, score, scoreSem }) => [
-        node.hook,
-        node.layer,
-        node.position,
-        node.feature,
-        node.head,
-        score,
-        scoreSem,
-        node.effect,
-        node.effectSem,
-        node.inclusionProbability,
-      ]),
-    },
+    table: pointTable(name, points),
+  };
+}
+
+function pointTable(name: string, points: readonly Point[]): Table {
+  return {
+    columns: [
+      "hook",
+      "kind",
+      "site",
+      "layer",
+      "position",
+      "feature",
+      "head",
+      name,
+      `${name}_sem`,
+      "effect",
+      "effect_sem",
+      "inclusion_probability",
+    ],
+    rows: points.map(({ node, score, scoreSem }) => [
+      node.hook,
+      node.kind,
+      node.site,
+      node.layer,
+      node.position,
+      node.feature,
+      node.head,
+      score,
+      scoreSem,
+      node.effect,
+      node.effectSem,
+      node.inclusionProbability,
+    ]),
   };
 }
 
@@ -96,32 +112,38 @@ function pointsOf({ nodes }: RunContents, name: string): Point[] {
 }
 
 function scatterPanel(
+  title: string,
   label: string,
-  site: Site,
   points: readonly Point[],
   group: Group | undefined,
   layers: number,
 ): Panel {
   const reach = points.flatMap(({ score, node }) => [score, node.effect]);
-  const [low, high] = padded(Math.min(0, ...reach), Math.max(0, ...reach));
+  const [low, high] = padded(
+    reach.reduce((a, b) => Math.min(a, b), 0),
+    reach.reduce((a, b) => Math.max(a, b), 0),
+  );
   const few = points.length <= FEW_NODES;
-  const notes =
-    group === undefined
+  const drawn = thinned(points);
+  const notes = [
+    ...(group === undefined
       ? []
       : [
           `r = ${formatCorrelation(group.pearson)}   n = ${formatCount(group.n)}`,
-          `slope ${formatInterval(group.slope)}`,
-        ];
-  const axis = { domain: [low, high], ticks: 5, tickSize: 3, tickFormat: (value: number) => formatNumber(value, 2) };
-  return drawPanel(site, notes, {
+          `slope ${formatInterval(group.slope, 3)}`,
+        ]),
+    ...(drawn.length < points.length ? [`${formatCount(drawn.length)} of the points are drawn`] : []),
+  ];
+  const axis = { domain: [low, high], tickSize: 3 };
+  return drawPanel(title, notes, {
     width: 290,
     height: 270,
     marginLeft: 46,
     marginBottom: 38,
     marginTop: 20,
     marginRight: 10,
-    x: { ...axis, label: `${label} score →`, labelAnchor: "right" },
-    y: { ...axis, label: "↑ true effect" },
+    x: { ...axis, ticks: 4, label: `${label} score →`, labelAnchor: "right" },
+    y: { ...axis, ticks: 5, label: "↑ true effect" },
     marks: [
       Plot.ruleX([0], { strokeOpacity: 0.25 }),
       Plot.ruleY([0], { strokeOpacity: 0.25 }),
@@ -134,7 +156,7 @@ function scatterPanel(
       ),
       ...fitLine(group, points),
       ...(few ? whiskers(points, layers) : []),
-      Plot.dot([...points], {
+      Plot.dot(drawn, {
         x: "score",
         y: ({ node }: Point) => node.effect,
         r: few ? 3.2 : 2,
@@ -147,11 +169,26 @@ function scatterPanel(
   });
 }
 
+/** All points, or the strongest half of what a drawing bears and an even sample of the rest. */
+function thinned(points: readonly Point[]): Point[] {
+  if (points.length <= MOST_POINTS) return [...points];
+  const size = ({ score, node }: Point): number => Math.max(Math.abs(score), Math.abs(node.effect));
+  const ordered = [...points].sort((a, b) => size(b) - size(a));
+  const rest = ordered.slice(MOST_POINTS / 2);
+  const step = rest.length / (MOST_POINTS / 2);
+  return [
+    ...ordered.slice(0, MOST_POINTS / 2),
+    ...Array.from({ length: MOST_POINTS / 2 }, (_, i) => rest[Math.floor(i * step)]).filter((one) => one !== undefined),
+  ];
+}
+
 function fitLine(group: Group | undefined, points: readonly Point[]): Plot.Markish[] {
   const [slope, intercept] = [group?.slope.value ?? null, group?.intercept.value ?? null];
   if (slope === null || intercept === null) return [];
-  const scores = points.map(({ score }) => score);
-  const ends = [Math.min(...scores), Math.max(...scores)].map((x) => [x, intercept + slope * x] as [number, number]);
+  const first = points[0]?.score ?? 0;
+  const least = points.reduce((a, { score }) => Math.min(a, score), first);
+  const most = points.reduce((a, { score }) => Math.max(a, score), first);
+  const ends = [least, most].map((x) => [x, intercept + slope * x] as [number, number]);
   return [Plot.line(ends, { strokeWidth: 1.6, strokeOpacity: 0.85, clip: true })];
 }
 
@@ -213,89 +250,4 @@ effect ${formatNumber(node.effect)} ± ${formatNumber(node.effectSem)} (standard
 function padded(low: number, high: number): [number, number] {
   const margin = 0.06 * (high - low || 1);
   return [low - margin, high + margin];
-}
-
-/** Correlation at each position, with its interval; a figure for each score. */
-export function positionFigures({ plan, groups }: RunContents): Figure[] {
-  const placed = (groups ?? []).filter(({ position, pearson }) => position !== null && pearson.value !== null);
-  return plan.sweep.scores.flatMap(({ name }) => {
-    const mine = placed.filter(({ score }) => score === name);
-    return mine.length === 0 ? [] : [positionFigure(scoreLabel(plan, name), name, mine)];
-  });
-}
-
-function positionFigure(label: string, name: string, groups: readonly Group[]): Figure {
-  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
-  const panels = familiesOf(groups).flatMap(({ kind }) =>
-    sitesOf(groups.filter((group) => group.kind === kind)).map((site) =>
-      positionPanel(
-        `${KIND_NAMES[kind]}, ${site}`,
-        groups.filter((group) => group.kind === kind && group.site === site),
-        positions,
-      ),
-    ),
-  );
-  return {
-    id: `positions-${name}`,
-    title: `${label}: correlation with true effects at each position`,
-    caption:
-      "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
-      "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
-    panels,
-    columns: 3,
-    legend: null,
-    table: {
-      columns: ["kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
-      rows: groups.map(({ kind, site, position, n, pearson, spearman }) => [
-        kind,
-        site,
-        position,
-        n,
-        pearson.value,
-        pearson.low,
-        pearson.high,
-        spearman.value,
-      ]),
-    },
-  };
-}
-
-function positionPanel(title: string, groups: readonly Group[], positions: readonly number[]): Panel {
-  const color = SERIES[0].color;
-  return drawPanel(title, [], {
-    width: 290,
-    height: 170,
-    marginLeft: 36,
-    marginBottom: 34,
-    marginTop: 16,
-    marginRight: 10,
-    x: { type: "point", domain: positions, label: "position →", labelAnchor: "right", tickSize: 3, padding: 0.6 },
-    y: { domain: [-1, 1], ticks: [-1, -0.5, 0, 0.5, 1], label: "↑ r", tickSize: 3, grid: true },
-    marks: [
-      Plot.ruleY([0], { strokeOpacity: 0.35 }),
-      Plot.ruleX(
-        groups.filter(({ pearson }) => pearson.low !== null),
-        {
-          x: "position",
-          y1: ({ pearson }: Group) => pearson.low,
-          y2: ({ pearson }: Group) => pearson.high,
-          stroke: color,
-          strokeWidth: 2,
-          strokeOpacity: 0.5,
-          clip: true,
-        },
-      ),
-      Plot.dot([...groups], {
-        x: "position",
-        y: ({ pearson }: Group) => pearson.value,
-        r: 3.4,
-        stroke: color,
-        strokeWidth: 1.5,
-        fill: color,
-        fillOpacity: ({ n }: Group) => (n < 10 ? 0 : 1),
-        title: ({ position, pearson, n }: Group) =>
-          `position ${String(position)}\nr = ${formatCorrelation(pearson)}\nn = ${String(n)} nodes`,
-      }),
-    ],
-  });
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runPaths, writeFileAtomically } from "../plan/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
-import { answers, question } from "./headline.js";
+import { answers, glance, question } from "./headline.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
 import { readRunContents, type RunContents } from "./run-contents.js";
@@ -37,6 +37,7 @@ function openingOf(contents: RunContents): Opening {
     status: run.status,
     question: question(contents),
     answers: answers(contents),
+    glance: glance(contents),
     facts: factsOf(contents),
     banner: bannerOf(contents),
   };
