@@ -10,7 +10,7 @@
  * A row whose delta is zero repeats the clean run's operations on the clean run's numbers. Source: DESIGN "three algorithms".
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { GLOBAL_POSITION } from "../circuit/node.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
@@ -186,16 +186,9 @@ function familyDelta(context: TruthContext, rows: readonly TruthRow[], span: Spa
   const weight = patchWeights(rows, span, () => 1);
   if (node.kind !== "head") return tf.mul(whole_RD, weight);
   const { nHeads: N, headDim: H } = model.config;
-  const chosen = tf.oneHot(
-    tf.tensor1d(
-      rows.map((row) => row.node.head),
-      "int32",
-    ),
-    N,
-    1,
-    0,
-    "float32",
-  ) as Tensor2D;
+  // Built here: on wasm tf.oneHot writes the bits of integers whatever the type it is asked for.
+  const heads = Float32Array.from({ length: n * N }, (_, i) => (i % N === rows[Math.floor(i / N)]?.node.head ? 1 : 0));
+  const chosen = tf.tensor2d(heads, [n, N]);
   const mask_NTN = tf.mul(tf.reshape(weight, [n, span.length, 1]), tf.reshape(chosen, [n, 1, N]));
   const masked = tf.mul(tf.reshape(whole_RD, [n * span.length, N, H]), tf.reshape(mask_NTN, [n * span.length, N, 1]));
   return tf.reshape(masked, [n * span.length, N * H]);
