@@ -43,14 +43,27 @@ export interface RunTerm {
   readonly errors: Float32Array | null;
 }
 
+/** Positions at which the same kind of thing happens to the live run. */
+export interface PositionGroup {
+  /** Within the span, ascending. */
+  readonly positions: readonly number[];
+  /** Whether the live error stays (decoded features are subtracted from x) or is changed (they replace x). */
+  readonly errorLive: boolean;
+  /** Features to encode, ascending: those whose live activation counts at some of the positions; null where all are. */
+  readonly columns: Int32Array | null;
+  /**
+   * What a column's pre-activation has to exceed to count, `[positions, columns]`: infinite where it never counts.
+   * Empty where nothing counts.
+   */
+  readonly gate: Float32Array;
+}
+
 /** The work at one site. */
 export interface SiteWork {
-  /** Features to encode, ascending: those whose live activation counts at some position; null where all are. */
-  readonly columns: Int32Array | null;
-  /** What the pre-activation of each column has to exceed to count, `[span, columns]`: infinite where it never counts. */
-  readonly gate: Float32Array;
-  /** 1 where the live error stays (decoded features are subtracted), 0 where it is changed (they are added), `[span]`. */
-  readonly errorLive: Float32Array;
+  /** Every position of the span is in one group. */
+  readonly groups: readonly PositionGroup[];
+  /** 1 where the error is changed, `[span]`; null where it is nowhere. */
+  readonly errorChanged: Float32Array | null;
   /** Constant feature activations, `[span, F]`; null where there is none. */
   readonly features: Float32Array | null;
   /** Constant error activations, `[span, D]`; null where there is none. */
@@ -84,13 +97,11 @@ export function siteWork(
     "an intervention is shorter than its prompts",
   );
   if (features.every((state) => state === LIVE) && errors.every((state) => state === LIVE)) return undefined;
-  const errorLive = Float32Array.from(errors, (state) => (state === LIVE ? 1 : 0));
-  const used = usedColumns(features, errorLive, F);
-  const columns = used.length < F * GATHER_BELOW ? used : null;
   return {
-    columns,
-    gate: columnGates(features, errorLive, columns ?? Int32Array.from({ length: F }, (_, i) => i), sae),
-    errorLive,
+    groups: positionGroups(features, errors, sae),
+    errorChanged: errors.every((state) => state === LIVE)
+      ? null
+      : Float32Array.from(errors, (one) => (one === LIVE ? 0 : 1)),
     features: means === null ? null : whereAblated(features, means.features.subarray(span.start * F), 1),
     errors: means === null ? null : whereAblated(errors, means.errors.subarray(span.start * D), D),
     donor: fromDonor ? termOf(features, errors, ABLATED) : { features: null, errors: null },
@@ -98,29 +109,40 @@ export function siteWork(
   };
 }
 
-/** Whether a feature's live activation counts: changed features where the error is live, live features where it is changed. */
-function counts(state: number, errorLive: number): boolean {
-  return (state === LIVE) === (errorLive === 0);
+/** Groups positions by whether the error stays, and by whether any live feature counts there. */
+function positionGroups(features: Uint8Array, errors: Uint8Array, sae: SiteSae): PositionGroup[] {
+  const F = sae.dSae;
+  const grouped = new Map<string, { errorLive: boolean; positions: number[]; used: Uint8Array }>();
+  for (const [t, state] of errors.entries()) {
+    const errorLive = state === LIVE;
+    // Changed features count where the error is live, live ones where it is changed.
+    const counts = features.subarray(t * F, (t + 1) * F).map((one) => ((one === LIVE) === errorLive ? 0 : 1));
+    const key = `${String(errorLive)} ${String(counts.includes(1))}`;
+    const group = grouped.get(key) ?? { errorLive, positions: [], used: new Uint8Array(F) };
+    grouped.set(key, group);
+    group.positions.push(t);
+    for (let i = 0; i < F; i++) group.used[i] = (group.used[i] ?? 0) | (counts[i] ?? 0);
+  }
+  return Array.from(grouped.values(), ({ errorLive, positions, used }) => {
+    const needed = Int32Array.from(used.keys()).filter((i) => used[i] === 1);
+    const columns = needed.length < F * GATHER_BELOW ? needed : null;
+    return { errorLive, positions, columns, gate: groupGates(features, { errorLive, positions, columns }, sae) };
+  });
 }
 
-function usedColumns(features: Uint8Array, errorLive: Float32Array, F: number): Int32Array {
-  const used = new Uint8Array(F);
-  for (const [t, live] of errorLive.entries())
-    for (let i = 0; i < F; i++) if (counts(features[t * F + i] ?? LIVE, live)) used[i] = 1;
-  return Int32Array.from(used.keys()).filter((i) => used[i] === 1);
-}
-
-function columnGates(
+/** A group's gates: a feature that does not count at a position never fires there. */
+function groupGates(
   features: Uint8Array,
-  errorLive: Float32Array,
-  columns: Int32Array,
+  { errorLive, positions, columns }: Omit<PositionGroup, "gate">,
   { dSae: F, gate }: SiteSae,
 ): Float32Array {
-  const gates = new Float32Array(errorLive.length * columns.length);
-  for (const [t, live] of errorLive.entries())
-    for (const [n, i] of columns.entries()) {
-      const isUsed = counts(features[t * F + i] ?? LIVE, live);
-      gates[t * columns.length + n] = isUsed ? (gate[i] ?? NaN) : Number.POSITIVE_INFINITY;
+  const n = columns?.length ?? F;
+  const gates = new Float32Array(positions.length * n);
+  for (const [p, t] of positions.entries())
+    for (let c = 0; c < n; c++) {
+      const i = columns?.[c] ?? c;
+      const counts = (features[t * F + i] === LIVE) !== errorLive;
+      gates[p * n + c] = counts ? (gate[i] ?? NaN) : Number.POSITIVE_INFINITY;
     }
   return gates;
 }

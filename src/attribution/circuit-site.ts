@@ -1,13 +1,13 @@
 /**
  * @file Applies one evaluation's {@link SiteWork} to the live activation of a site.
  *
- * `x' = (live error ? x - y : y) + constant + values from other runs`, where y decodes the live activations that count.
+ * `x' = (error live ? x - y : y) + constant + values from other runs`, where y decodes the live activations that count.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import type { Sae } from "../sae/sae.js";
-import type { RunTerm, SiteWork } from "./circuit-site-work.js";
+import type { PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
 
 /** Activations of another run at the site, for the same rows. Owner: whoever made them. */
 export interface RunActivations {
@@ -27,40 +27,53 @@ export interface OtherRuns {
  */
 export function applySiteWork(sae: Sae, work: SiteWork, x_RD: Tensor, runs: OtherRuns): Tensor {
   return tf.tidy(() => {
-    const T = work.errorLive.length;
-    const D = sae.dIn;
-    const P = x_RD.size / (T * D);
-    const rows = [
-      ...liveTerms(sae, work, x_RD),
-      ...runTerms(sae, work.donor, runs.donor),
-      ...runTerms(sae, work.restored, runs.unablated),
-    ].map((term) => tf.reshape(term, [P, T, D]));
-    const constant_TD = constantOf(sae, work);
-    const constants = constant_TD === null ? [] : [tf.reshape(constant_TD, [1, T, D])];
-    const terms = rows.length > 0 ? [...rows, ...constants] : [tf.zeros([P, 1, 1]), ...constants];
+    const T = work.groups.reduce((total, { positions }) => total + positions.length, 0);
+    const terms = [
+      liveTerm(sae, work.groups, x_RD, T),
+      ...runTerms(sae, work.donor, runs.donor, T),
+      ...runTerms(sae, work.restored, runs.unablated, T),
+    ].map((term) => tf.reshape(term, [-1, T, sae.dIn]));
+    terms.push(...constantTerms(sae, work, T));
     return tf.reshape(
       terms.reduce((total, term) => tf.add(total, term)),
-      [P * T, D],
+      x_RD.shape,
     );
   });
 }
 
-/** `x - y` at positions with a live error, `y` at the others. */
-function liveTerms(sae: Sae, work: SiteWork, x_RD: Tensor): Tensor[] {
-  const { errorLive } = work;
-  const y_RD = work.gate.length === 0 ? null : decodeLive(sae, work, x_RD);
-  if (errorLive.every((live) => live === 1)) return [y_RD === null ? x_RD : tf.sub(x_RD, y_RD)];
-  if (errorLive.every((live) => live === 0)) return y_RD === null ? [] : [y_RD];
-  const T = errorLive.length;
-  const live_T1 = tf.tensor2d(errorLive, [T, 1]);
-  const signed = (x: Tensor, weight_T1: Tensor): Tensor => tf.mul(tf.reshape(x, [-1, T, sae.dIn]), weight_T1);
-  const kept = signed(x_RD, live_T1);
-  return y_RD === null ? [kept] : [kept, signed(y_RD, tf.sub(1, tf.mul(live_T1, 2)))];
+/** `x - y` where the error is live, `y` where it is changed, with y the decoded live activations that count, `[R, D]`. */
+function liveTerm(sae: Sae, groups: readonly PositionGroup[], x_RD: Tensor, T: number): Tensor {
+  const P = x_RD.size / (T * sae.dIn);
+  const parts = groups.map((group) => {
+    const isWhole = group.positions.length === T;
+    const own_RD = isWhole ? x_RD : tf.gather(x_RD, groupRows(group, P, T));
+    const y_RD = group.gate.length === 0 ? null : decodeLive(sae, group, own_RD);
+    if (group.errorLive) return y_RD === null ? own_RD : tf.sub(own_RD, y_RD);
+    return y_RD ?? tf.zerosLike(own_RD);
+  });
+  return parts.length === 1 ? must(parts[0], "part") : tf.gather(tf.concat(parts), originalOrder(groups, P, T));
 }
 
-/** `f W_dec` over the live activations that count at each position, `[R, D]`. */
-function decodeLive(sae: Sae, { columns, gate, errorLive }: SiteWork, x_RD: Tensor): Tensor {
-  const T = errorLive.length;
+/** Flat rows of a group's positions, prompt after prompt. */
+function groupRows({ positions }: PositionGroup, P: number, T: number): Tensor {
+  const n = positions.length;
+  return tf.tensor1d(
+    Int32Array.from({ length: P * n }, (_, row) => Math.floor(row / n) * T + must(positions[row % n], "position")),
+    "int32",
+  );
+}
+
+/** Where each flat row lies when the groups' rows are put one group after the other. */
+function originalOrder(groups: readonly PositionGroup[], P: number, T: number): Tensor {
+  const order = new Int32Array(P * T);
+  let row = 0;
+  for (const { positions } of groups) for (let p = 0; p < P; p++) for (const t of positions) order[p * T + t] = row++;
+  return tf.tensor1d(order, "int32");
+}
+
+/** `f W_dec` over the live activations that count at each position of a group, `[R, D]`. */
+function decodeLive(sae: Sae, { columns, gate, positions }: PositionGroup, x_RD: Tensor): Tensor {
+  const T = positions.length;
   const n = gate.length / T;
   const index = columns === null ? null : tf.tensor1d(columns, "int32");
   const choose = (whole: Tensor, axis: number): Tensor => (index === null ? whole : tf.gather(whole, index, axis));
@@ -72,29 +85,24 @@ function decodeLive(sae: Sae, { columns, gate, errorLive }: SiteWork, x_RD: Tens
 }
 
 /** Values of the nodes that come from another run. */
-function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null): Tensor[] {
+function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, T: number): Tensor[] {
+  const weigh = (activation_RD: Tensor, width: number, weights: Float32Array): Tensor =>
+    tf.mul(tf.reshape(activation_RD, [-1, T, width]), tf.tensor2d(weights, [T, weights.length / T]));
   const terms: Tensor[] = [];
-  const weigh = (activation: Tensor, weights: Float32Array, T: number): Tensor => {
-    const width = must(activation.shape[1], "width");
-    return tf.mul(tf.reshape(activation, [-1, T, width]), tf.tensor2d(weights, [T, weights.length / T]));
-  };
   if (term.features !== null) {
-    const f_PTF = weigh(must(run, "run").features_RF, term.features, term.features.length / sae.dSae);
+    const f_PTF = weigh(must(run, "the other run").features_RF, sae.dSae, term.features);
     terms.push(tf.matMul(tf.reshape(f_PTF, [-1, sae.dSae]), sae.W_dec_FD));
   }
-  if (term.errors !== null) terms.push(weigh(must(run, "run").errors_RD, term.errors, term.errors.length));
+  if (term.errors !== null) terms.push(weigh(must(run, "the other run").errors_RD, sae.dIn, term.errors));
   return terms;
 }
 
-/** What does not depend on the prompt, `[T, D]`: constant features decoded, constant errors, b_dec where the error is changed. */
-function constantOf(sae: Sae, { features, errors, errorLive }: SiteWork): Tensor | null {
-  const T = errorLive.length;
+/** What does not depend on the prompt, each `[T, D]`: constant features decoded, constant errors, b_dec where the error is changed. */
+function constantTerms(sae: Sae, { features, errors, errorChanged }: SiteWork, T: number): Tensor[] {
   const terms: Tensor[] = [];
   if (features !== null) terms.push(tf.matMul(tf.tensor2d(features, [T, sae.dSae]), sae.W_dec_FD));
   if (errors !== null) terms.push(tf.tensor2d(errors, [T, sae.dIn]));
-  if (errorLive.includes(0)) {
-    const changed_T1 = tf.sub(1, tf.tensor2d(errorLive, [T, 1]));
-    terms.push(tf.mul(changed_T1, tf.reshape(sae.b_dec_D, [1, sae.dIn])));
-  }
-  return terms.length === 0 ? null : terms.reduce((total, term) => tf.add(total, term));
+  if (errorChanged !== null)
+    terms.push(tf.mul(tf.tensor2d(errorChanged, [T, 1]), tf.reshape(sae.b_dec_D, [1, sae.dIn])));
+  return terms.length < 2 ? terms : [tf.addN(terms)];
 }

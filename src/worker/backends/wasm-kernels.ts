@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelConfig, KernelFunc, TensorInfo } from "@tensorflow/tfjs-core";
-import { assert, must } from "../../base/assert.js";
+import { must } from "../../base/assert.js";
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
 
@@ -40,13 +40,11 @@ function gather({ inputs, attrs, backend }: Arguments): TensorInfo {
   const source = heap.typedArrayFromHeap(x);
   const index = heap.typedArrayFromHeap(indices);
   const target = heap.typedArrayFromHeap(out);
-  let to = 0;
-  for (let o = 0; o < outer; o++)
-    for (const i of index) {
-      assert(i >= 0 && i < size, `index ${String(i)} of an axis of ${String(size)}`);
-      copy(target, to, source, (o * size + i) * inner, inner);
-      to += inner;
-    }
+  for (const i of index)
+    if (i < 0 || i >= size) throw new Error(`bug: index ${String(i)} of an axis of ${String(size)}`);
+  for (let o = 0, to = 0; o < outer; o++)
+    for (let n = 0; n < index.length; n++, to += inner)
+      copy(target, to, source, (o * size + (index[n] ?? 0)) * inner, inner);
   return out;
 }
 
