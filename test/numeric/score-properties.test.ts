@@ -24,7 +24,7 @@ import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { largestDifference, largestMagnitude } from "./matchers.js";
 
 const ATP: ScoreSpec = { name: "atp", method: "atp" };
-const METHODS: readonly ScoreSpec[] = [ATP, { name: "zero", method: "zero" }, { name: "ig", method: "ig", steps: 3 }];
+const METHODS: readonly ScoreSpec[] = [ATP, { name: "zero", method: "zero" }, { name: "ig", method: "ig", steps: 2 }];
 
 /** Metrics of the clean prompts where `change` is added to one site's activation: a forward pass of its own. */
 async function metricsWith(
