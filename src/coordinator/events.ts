@@ -73,8 +73,8 @@ export type CoordinatorEvent =
       readonly message: string;
     }
   | { readonly kind: "cancel"; readonly run: string }
-  /** No new leases; runs end as `interrupted` once nothing is in flight. */
-  | { readonly kind: "drain" }
+  /** No new leases; runs end as `interrupted`, `now` or once nothing is in flight. */
+  | { readonly kind: "drain"; readonly now: boolean }
   | { readonly kind: "tick" };
 
 /** A worker's claim that a record is in the log. */

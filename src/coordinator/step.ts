@@ -70,7 +70,7 @@ function apply(turn: Turn, event: CoordinatorEvent): void {
       cancel(turn, event.run);
       return;
     case "drain":
-      drain(turn);
+      drain(turn, event.now);
       return;
     case "tick":
       onTick(turn);
@@ -92,9 +92,10 @@ function cancel(turn: Turn, runId: string): void {
   if (state === "running" || state === "queued") finishRun(turn, runId, "cancelled", "cancelled by a client");
 }
 
-function drain(turn: Turn): void {
+function drain(turn: Turn, now: boolean): void {
   patchState(turn, { draining: true });
   for (const run of turn.state.runs.values()) {
-    if (run.state === "queued") finishRun(turn, run.id, "interrupted", "the coordinator was asked to stop");
+    if (run.state === "queued" || (now && run.state === "running"))
+      finishRun(turn, run.id, "interrupted", "the coordinator was asked to stop");
   }
 }

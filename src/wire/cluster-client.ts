@@ -1,6 +1,6 @@
 /** @file The client side of the contract: what the commands and the workers call. */
 import { Client, credentials, type ClientDuplexStream } from "@grpc/grpc-js";
-import { PatchbayError } from "../base/errors.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { codecs, type Codec } from "./codec.js";
 import { fromServiceError } from "./failure.js";
 import type {
@@ -89,7 +89,7 @@ function unary<Request, Reply>(
         if (answer === undefined) throw new PatchbayError("bad_message", `${path}: no answer`);
         resolve(reply.decode(answer));
       } catch (thrown) {
-        reject(thrown);
+        reject(toPatchbayError(thrown));
       }
     });
   });

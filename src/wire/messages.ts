@@ -37,10 +37,16 @@ export const ENGINE_PHASES = ["starting", "loading", "idle", "running"] as const
 export type EnginePhase = (typeof ENGINE_PHASES)[number];
 
 const engineProgressSchema = z
-  .object({ phase: z.enum(ENGINE_PHASES), shard: z.string().max(200), done: amount, total: amount })
+  .object({
+    phase: z.enum(ENGINE_PHASES),
+    shard: z.string().max(200),
+    done: amount,
+    total: amount,
+    loadSeconds: amount,
+  })
   .readonly();
 
-/** The engine's progress: `done` of `total` units of the shard (`""`: none). */
+/** The engine's progress: `done` of `total` units of the shard (`""`: none); `loadSeconds` over all engines of the worker. */
 export type EngineProgress = z.infer<typeof engineProgressSchema>;
 
 /** What a worker says on its stream. */
@@ -202,7 +208,7 @@ export type FetchRequest = z.infer<typeof fetchRequestSchema>;
 
 export const artifactPartSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("header"), sha256, size: amount }),
-  z.object({ kind: z.literal("chunk"), chunk: z.instanceof(Uint8Array) }),
+  z.object({ kind: z.literal("chunk"), chunk: z.custom<Uint8Array>((value) => value instanceof Uint8Array) }),
 ]);
 /** First a header, then the bytes. */
 export type ArtifactPart = Readonly<z.infer<typeof artifactPartSchema>>;

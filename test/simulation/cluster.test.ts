@@ -161,7 +161,7 @@ test("a draining coordinator ends its run as interrupted once nothing is in flig
   forSeeds(20, (seed) => {
     const world = new World(seed, [makeRun("r1")], ["a", "b"], NO_FAULTS);
     world.at(300, () => {
-      world.tell({ kind: "drain" });
+      world.tell({ kind: "drain", now: false });
     });
     const { states, final } = world.finish(HOUR);
     expect(states.get("r1")).toBe("interrupted");

@@ -1,0 +1,118 @@
+/** @file What clients call: submit, status, watch, cancel, fetch. */
+import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { badInput, PatchbayError } from "../base/errors.js";
+import { codecs, type Codec } from "../wire/codec.js";
+import { toServiceError } from "../wire/failure.js";
+import type { RunState, SubmitReply, SubmitRequest } from "../wire/messages.js";
+import { readArtifact } from "./artifact-files.js";
+import type { Cluster } from "./cluster.js";
+import { clusterStatus } from "./explain.js";
+
+/** A watcher hears of changes at most this often. */
+const WATCH_INTERVAL_MS = 250;
+
+const FINAL: ReadonlySet<RunState> = new Set(["complete", "partial", "failed", "cancelled", "interrupted"]);
+
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+type StreamCall = ServerWritableStream<Buffer, Buffer>;
+
+/** The handlers of the client calls. `submit` plans a sweep and queues its run. */
+export function clientHandlers(cluster: Cluster, submit: (request: SubmitRequest) => Promise<SubmitReply>) {
+  const folderOf = (run: string): string => {
+    const found = cluster.folders().get(run);
+    if (found === undefined) throw unknownRun(run, [...cluster.folders().keys()]);
+    return found;
+  };
+  return {
+    submit: unary(codecs.submitRequest, codecs.submitReply, submit),
+    status: unary(codecs.statusRequest, codecs.clusterStatus, ({ run }) => {
+      if (run !== "") folderOf(run);
+      const { driver } = cluster;
+      const all = clusterStatus(driver.state(), cluster.folders(), driver.now());
+      return { ...all, runs: all.runs.filter((one) => run === "" || one.run === run) };
+    }),
+    cancel: unary(codecs.cancelRequest, codecs.cancelReply, ({ run }) => {
+      folderOf(run);
+      cluster.dispatch({ kind: "cancel", run });
+      return { state: cluster.status(run).state };
+    }),
+    watch: stream(async (call) => {
+      const { run } = codecs.watchRequest.decode(call.request);
+      folderOf(run);
+      await watch(call, cluster, run);
+    }),
+    fetchArtifact: stream(async (call) => {
+      const request = codecs.fetchRequest.decode(call.request);
+      for await (const part of readArtifact(folderOf(request.run), request)) {
+        await write(call, codecs.artifactPart.encode(part));
+        if (call.cancelled) return;
+      }
+    }),
+  };
+}
+
+function unknownRun(run: string, known: readonly string[]): PatchbayError {
+  const list = known.length === 0 ? "it has none" : `it has ${known.join(", ")}`;
+  return badInput(`the coordinator has no run ${run}; ${list}`, { field: "run" });
+}
+
+function unary<Request, Reply>(
+  request: Codec<Request>,
+  reply: Codec<Reply>,
+  answer: (message: Request) => Reply | Promise<Reply>,
+): (call: UnaryCall, callback: sendUnaryData<Buffer>) => void {
+  const handle = async (bytes: Buffer): Promise<Buffer> => reply.encode(await answer(request.decode(bytes)));
+  return (call, callback) => {
+    handle(call.request).then(
+      (bytes) => {
+        callback(null, bytes);
+      },
+      (thrown: unknown) => {
+        callback(toServiceError(thrown));
+      },
+    );
+  };
+}
+
+function stream(handle: (call: StreamCall) => Promise<void>): (call: StreamCall) => void {
+  return (call) => {
+    handle(call).then(
+      () => {
+        call.end();
+      },
+      (thrown: unknown) => {
+        call.emit("error", toServiceError(thrown));
+      },
+    );
+  };
+}
+
+/** Sends the run's status when it has changed since the last look; the last one is final. */
+function watch(call: StreamCall, cluster: Cluster, run: string): Promise<void> {
+  return new Promise((resolve) => {
+    let changed = true;
+    const off = cluster.driver.onChange(() => {
+      changed = true;
+    });
+    const stop = (): void => {
+      clearInterval(timer);
+      off();
+      resolve();
+    };
+    const look = (): void => {
+      if (!changed || call.writableNeedDrain) return;
+      changed = false;
+      const now = cluster.status(run);
+      call.write(codecs.runStatus.encode(now));
+      if (FINAL.has(now.state)) stop();
+    };
+    const timer = setInterval(look, WATCH_INTERVAL_MS);
+    call.once("cancelled", stop);
+    look();
+  });
+}
+
+async function write(call: StreamCall, bytes: Buffer): Promise<void> {
+  if (call.write(bytes) || call.cancelled) return;
+  await new Promise<void>((resolve) => call.once("drain", resolve).once("cancelled", resolve).once("close", resolve));
+}

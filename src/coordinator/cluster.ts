@@ -1,0 +1,241 @@
+/**
+ * @file The coordinator without its sockets: the state machine, its runs, and the effects carried out.
+ *
+ * The life of a run here: opened and replayed; added to the state machine; its stages reduced as they fill; when it ends, run.json gets
+ * the outcome, the report is written, and run.json is closed.
+ */
+import { must } from "../base/assert.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import type { RunStatus } from "../wire/messages.js";
+import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
+import { startDriver, type Driver } from "./driver.js";
+import { runStatus } from "./explain.js";
+import type { Reducer } from "./reducer.js";
+import { keepRunFile, type RunFileKeeper } from "./run-file.js";
+import { toRunToAdd, verifyReport, type Replay, type ServedRun } from "./served-run.js";
+import { Sessions } from "./sessions.js";
+import { initialState, type Settings } from "./state.js";
+
+/** What a cluster is made from. */
+export interface ClusterOptions {
+  readonly settings: Settings;
+  /** Larger than that of any coordinator before. */
+  readonly epoch: number;
+  readonly nonce: string;
+  readonly reducer: Reducer;
+  /** There is one run, and the workers are not needed when it has ended. */
+  readonly single: boolean;
+  /** Takes a line for people. */
+  readonly say: (text: string) => void;
+  /** Sees every event and effect, in order. */
+  readonly observe?: (happening: CoordinatorEvent | CoordinatorEffect) => void;
+}
+
+interface Served {
+  readonly run: ServedRun;
+  readonly keeper: RunFileKeeper;
+  readonly settle: (status: RunStatus) => void;
+}
+
+/** A running coordinator core. */
+export class Cluster {
+  readonly driver: Driver;
+  readonly sessions: Sessions;
+  readonly #options: ClusterOptions;
+  readonly #served = new Map<string, Served>();
+  readonly #serving: Promise<RunStatus>[] = [];
+  #dismissal: string | null = null;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.sessions = new Sessions({
+      onEvent: (event) => {
+        this.dispatch(event);
+      },
+      onLoading: (instance, seconds) => {
+        this.#forActive((keeper) => {
+          keeper.noteLoading(instance, seconds);
+        });
+      },
+    });
+    const initial = initialState(options.settings, options.epoch, options.nonce);
+    this.driver = startDriver(initial, (effect) => {
+      this.#perform(effect);
+    });
+    this.driver.onChange(() => {
+      this.#forActive((keeper) => {
+        keeper.touch();
+      });
+    });
+  }
+
+  /** Takes up a run. Resolves with its final status, when everything about it is written. */
+  serve(run: ServedRun, replayed: Replay): Promise<RunStatus> {
+    const ended = new Promise<RunStatus>((settle) => {
+      this.#served.set(run.id, { run, keeper: keepRunFile(run, () => this.driver.state()), settle });
+    });
+    this.#serving.push(ended);
+    this.dispatch({ kind: "runAdded", run: toRunToAdd(run, replayed) });
+    return ended;
+  }
+
+  /** Something has happened. */
+  dispatch(event: CoordinatorEvent): void {
+    this.#options.observe?.(event);
+    this.driver.dispatch(event);
+  }
+
+  /** Folders of all runs by id, also of those that have ended. */
+  folders(): ReadonlyMap<string, string> {
+    return new Map([...this.#served].map(([id, { run }]) => [id, run.folder]));
+  }
+
+  status(id: string): RunStatus {
+    return runStatus(this.driver.state(), id, this.#run(id).folder, this.driver.now());
+  }
+
+  /** Resolves when every run taken up so far has its final status. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#serving);
+  }
+
+  /** Tells every worker, now and later, that it is not needed any more. */
+  dismissWorkers(reason: string): void {
+    this.#dismissal = reason;
+    for (const session of this.sessions.names()) this.#letGo(session, reason);
+  }
+
+  #run(id: string): ServedRun {
+    return must(this.#served.get(id), `run ${id}`).run;
+  }
+
+  #forActive(act: (keeper: RunFileKeeper) => void): void {
+    for (const [id, { keeper }] of this.#served) {
+      if (this.driver.state().runs.get(id)?.state === "running") act(keeper);
+    }
+  }
+
+  #letGo(session: string, reason: string): void {
+    this.sessions.send(session, { kind: "leave", refused: false, reason });
+  }
+
+  #perform(effect: CoordinatorEffect): void {
+    const { observe, say, reducer, epoch, settings } = this.#options;
+    observe?.(effect);
+    switch (effect.kind) {
+      case "welcome":
+        this.sessions.send(effect.session, { kind: "welcome", epoch, heartbeatMs: settings.heartbeatMs });
+        if (this.#dismissal !== null) this.#letGo(effect.session, this.#dismissal);
+        return;
+      case "grant":
+        grant(this.sessions, this.#run(effect.lease.run), effect);
+        return;
+      case "revoke": {
+        const { lease, stop, reason } = effect;
+        this.sessions.send(effect.session, { kind: "revoke", lease, stop, reason });
+        return;
+      }
+      case "recall":
+      case "settled":
+        this.sessions.send(effect.session, { kind: effect.kind, lease: effect.lease });
+        return;
+      case "leave":
+        this.#letGo(effect.session, effect.reason);
+        return;
+      case "close":
+        this.sessions.close(effect.session, new PatchbayError("worker_lost", effect.reason));
+        return;
+      case "verify":
+        this.#later(verify(this.#run(effect.run), effect));
+        return;
+      case "reduce":
+        this.#later(reduce(this.#run(effect.run), reducer, effect));
+        return;
+      case "finished":
+        if (this.#options.single) this.dismissWorkers(`the run is ${effect.state}`);
+        void this.#finish(must(this.#served.get(effect.run), effect.run));
+        return;
+      case "quarantined":
+      case "nondeterminism":
+        say(`${effect.kind}: ${effect.message}`);
+        return;
+      case "log":
+        say(effect.text);
+        return;
+      case "started":
+        return;
+    }
+  }
+
+  #later(pending: Promise<CoordinatorEvent>): void {
+    void pending.then((event) => {
+      this.dispatch(event);
+    });
+  }
+
+  async #finish({ run, keeper, settle }: Served): Promise<void> {
+    const status = this.status(run.id);
+    keeper.write();
+    const reports = status.state === "complete" || status.state === "partial" || status.state === "failed";
+    const problem = reports ? await writeReport(this.#options.reducer, run.folder) : null;
+    keeper.end(problem);
+    await run.close();
+    settle(problem === null ? status : { ...status, state: "failed", reason: problem });
+  }
+}
+
+/** @returns what went wrong, or null. */
+async function writeReport(reducer: Reducer, folder: string): Promise<string | null> {
+  try {
+    await reducer.finishRun(folder);
+    return null;
+  } catch (thrown) {
+    return `the report could not be written: ${toPatchbayError(thrown).message}`;
+  }
+}
+
+function grant(
+  sessions: Sessions,
+  run: ServedRun,
+  { session, lease }: Extract<CoordinatorEffect, { kind: "grant" }>,
+): void {
+  const { model, saes, saeOptions } = run.file.inputs;
+  sessions.once(session, run.id, () => {
+    sessions.send(session, {
+      kind: "runOpened",
+      run: run.id,
+      planHash: run.file.plan_hash,
+      log: run.logLocation,
+      model,
+      saes: saes ?? "",
+      saeOptions: JSON.stringify(saeOptions),
+    });
+  });
+  sessions.send(session, { kind: "grant", lease });
+}
+
+async function verify(
+  run: ServedRun,
+  { report }: Extract<CoordinatorEffect, { kind: "verify" }>,
+): Promise<CoordinatorEvent> {
+  try {
+    return { kind: "recordVerified", run: run.id, report, record: await verifyReport(run, report) };
+  } catch (thrown) {
+    const { code, message } = toPatchbayError(thrown);
+    return { kind: "recordRejected", run: run.id, report, code, message };
+  }
+}
+
+async function reduce(
+  run: ServedRun,
+  reducer: Reducer,
+  { stage, missing }: Extract<CoordinatorEffect, { kind: "reduce" }>,
+): Promise<CoordinatorEvent> {
+  try {
+    await reducer.reduceStage(run.folder, stage, missing);
+    return { kind: "stageReduced", run: run.id, stage };
+  } catch (thrown) {
+    const { code, message } = toPatchbayError(thrown);
+    return { kind: "reduceFailed", run: run.id, stage, code, message };
+  }
+}

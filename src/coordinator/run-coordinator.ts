@@ -1,0 +1,149 @@
+/** @file Runs a coordinator: its gRPC server around the state machine, until its run has ended or it is told to stop. */
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { randomBytes } from "node:crypto";
+import { badInput, PatchbayError } from "../base/errors.js";
+import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
+import { tellParent } from "../wire/parent-process.js";
+import { CHANNEL_OPTIONS, clusterService } from "../wire/service.js";
+import { clientHandlers } from "./client-service.js";
+import { Cluster, type ClusterOptions } from "./cluster.js";
+import { makeReducer } from "./reducer.js";
+import { openServedRun, replay, type RunToServe } from "./served-run.js";
+import type { AttachCall } from "./sessions.js";
+import { DEFAULT_SETTINGS, type Settings } from "./state.js";
+
+/** How long workers may take to close their streams at the end. */
+const GOODBYE_MS = 3000;
+
+/** What a coordinator needs. */
+export interface CoordinatorOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** The one run of an embedded coordinator, which ends with it. Without it the coordinator serves until it is stopped. */
+  readonly run?: RunToServe;
+  /** Plans a submitted sweep and prepares its folder. Without it `Submit` is refused. */
+  readonly prepare?: (request: SubmitRequest) => Promise<RunToServe>;
+  /** Stop soon: no new leases, and the end once nothing is in flight. */
+  readonly drain?: AbortSignal;
+  /** Stop now. What is in flight is lost; everything recorded is kept. */
+  readonly stop?: AbortSignal;
+  readonly settings?: Partial<Settings>;
+  /** Modules that export `reduceStage` and `finishRun`; the product's own by default. */
+  readonly reduceModules?: readonly string[];
+  readonly onListening?: (port: number) => void;
+  /** Takes a line for people. */
+  readonly say?: (text: string) => void;
+  readonly observe?: ClusterOptions["observe"];
+}
+
+/**
+ * Runs a coordinator.
+ * @returns the run's final status; null for one that was serving without a run of its own.
+ * @throws port_in_use; bad_input for a bad run folder; nats_unreachable; different_plan or different_environment for foreign records.
+ */
+export async function runCoordinator(options: CoordinatorOptions): Promise<RunStatus | null> {
+  const reducer = makeReducer(options.reduceModules);
+  const own = options.run === undefined ? null : await openServedRun(options.run);
+  try {
+    const replayed = own === null ? { completed: [], epoch: Math.floor(Date.now() / 1000) } : await replay(own);
+    const cluster = new Cluster({
+      settings: { ...DEFAULT_SETTINGS, ...options.settings },
+      epoch: replayed.epoch + 1,
+      nonce: randomBytes(4).toString("hex"),
+      reducer,
+      single: own !== null,
+      say: options.say ?? (() => undefined),
+      ...(options.observe === undefined ? {} : { observe: options.observe }),
+    });
+    return await serve(cluster, options, own === null ? null : () => cluster.serve(own, replayed));
+  } finally {
+    await own?.close();
+    await reducer.close();
+  }
+}
+
+async function serve(
+  cluster: Cluster,
+  options: CoordinatorOptions,
+  begin: (() => Promise<RunStatus>) | null,
+): Promise<RunStatus | null> {
+  const server = makeServer(cluster, options);
+  try {
+    const port = await listen(server, options.host, options.port);
+    stopOnSignals(cluster, options);
+    const ended = begin === null ? untilDrained(cluster, options) : begin();
+    tellParent({ kind: "listening", host: options.host, port });
+    options.onListening?.(port);
+    const outcome = await ended;
+    cluster.dismissWorkers("the coordinator is stopping");
+    await cluster.sessions.empty(GOODBYE_MS);
+    return outcome;
+  } finally {
+    cluster.driver.stop();
+    server.forceShutdown();
+  }
+}
+
+function stopOnSignals(cluster: Cluster, { drain, stop }: CoordinatorOptions): void {
+  whenAborted(drain, () => {
+    cluster.dispatch({ kind: "drain", now: false });
+  });
+  whenAborted(stop, () => {
+    cluster.dispatch({ kind: "drain", now: true });
+  });
+}
+
+async function untilDrained(cluster: Cluster, { drain, stop }: CoordinatorOptions): Promise<null> {
+  await new Promise<void>((resolve) => {
+    whenAborted(drain, resolve);
+    whenAborted(stop, resolve);
+  });
+  await cluster.settled();
+  return null;
+}
+
+function whenAborted(signal: AbortSignal | undefined, callback: () => void): void {
+  if (signal?.aborted === true) callback();
+  else signal?.addEventListener("abort", callback, { once: true });
+}
+
+function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {
+  const server = new Server(CHANNEL_OPTIONS);
+  const submit = async (request: SubmitRequest): Promise<SubmitReply> => {
+    if (prepare === undefined) {
+      throw new PatchbayError(
+        "bad_input",
+        "this coordinator serves one run and takes no other; start one without --run",
+      );
+    }
+    const run = await openServedRun(await prepare(request));
+    void cluster.serve(run, await replay(run));
+    return { run: run.id, folder: run.folder };
+  };
+  server.addService(clusterService, {
+    attach: (call: AttachCall) => {
+      cluster.sessions.accept(call);
+    },
+    ...clientHandlers(cluster, submit),
+  });
+  return server;
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(bindError(host, port, error));
+    });
+  });
+}
+
+function bindError(host: string, port: number, cause: Error): PatchbayError {
+  const place = `${host}:${String(port)}`;
+  if (cause.message.includes("EADDRINUSE")) {
+    const message = `port ${String(port)} on ${host} is in use by another process; stop it, or choose another port`;
+    return new PatchbayError("port_in_use", message, { cause });
+  }
+  return badInput(`cannot listen on ${place}: ${cause.message}; choose another address`, { field: "--listen" }, cause);
+}

@@ -1,0 +1,121 @@
+/** @file Keeps run.json up to date: the volatile facts of a run. Written whole, at most once a second while the run goes on. */
+import { must } from "../base/assert.js";
+import type { Plan, Stage } from "../plan/plan.js";
+import { writeRunFile, type RunFile } from "../plan/run-folder.js";
+import { quarantinedShards } from "./explain.js";
+import type { CoordinatorState, RunProgress, StageProgress } from "./state.js";
+import type { ServedRun } from "./served-run.js";
+
+const INTERVAL_MS = 1000;
+
+type Rate = RunFile["timings"][string];
+
+/** Keeps one run's run.json. */
+export interface RunFileKeeper {
+  /** Notes that the state has changed; the file follows within a second. */
+  touch(): void;
+  /** A worker process says how long it has spent on loading weights so far. */
+  noteLoading(instance: string, seconds: number): void;
+  /** Writes now. */
+  write(): void;
+  /** Writes for the last time. A problem makes the run a failed one. */
+  end(problem: string | null): void;
+}
+
+/** Starts to keep the file of a run that is in the state. */
+export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunFileKeeper {
+  const loading = new Map<string, number>();
+  const workers = new Set<string>();
+  let timer: NodeJS.Timeout | null = null;
+  const compose = (): RunFile => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    const loadSeconds = [...loading.values()].reduce((sum, seconds) => sum + seconds, 0);
+    return describe(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
+  };
+  const write = (): void => {
+    writeRunFile(run.folder, compose());
+  };
+  return {
+    touch: () => {
+      for (const name of state().workers.keys()) workers.add(name);
+      timer ??= setTimeout(write, INTERVAL_MS);
+    },
+    noteLoading: (instance, seconds) => {
+      loading.set(instance, Math.max(seconds, loading.get(instance) ?? 0));
+    },
+    write,
+    end: (problem) => {
+      const ended = { ...compose(), ended: new Date().toISOString() };
+      writeRunFile(run.folder, problem === null ? ended : { ...ended, status: "failed", reason: problem });
+    },
+  };
+}
+
+function describe({ file, plan }: ServedRun, run: RunProgress, workers: number, loadSeconds: number): RunFile {
+  const prompts = new Map(plan.stages.flatMap(({ shards }) => shards.map((shard) => [shard.id, shard.prompts])));
+  const shards = run.stages.flatMap((stage) => stage.shards);
+  const failures = shards.reduce((sum, { spent }) => sum + spent.lost + spent.memory + spent.application, 0);
+  const quarantined = quarantinedShards(run);
+  return {
+    ...file,
+    ...statusOf(run),
+    counts: {
+      ...file.counts,
+      shards: shards.length,
+      done: shards.filter(({ phase }) => phase === "done").length,
+      quarantined: quarantined.length,
+      retries: file.counts.retries + failures - quarantined.length,
+      workers: Math.max(file.counts.workers, workers),
+    },
+    quarantined: quarantined.map(({ shard, code, message }) => ({
+      shard,
+      code,
+      message,
+      prompts: [...(prompts.get(shard) ?? [])],
+    })),
+    timings: timingsOf(plan, run),
+    weight_loading_seconds: file.weight_loading_seconds + loadSeconds,
+    warnings: [...new Set([...file.warnings, ...run.warnings])],
+    ended: null,
+  };
+}
+
+/** An interrupted run counts as running: starting it again continues it. */
+function statusOf({ state, reason }: RunProgress): Pick<RunFile, "status" | "reason"> {
+  if (state === "queued") return { status: "running", reason: "waiting for the runs before it" };
+  if (state === "interrupted") return { status: "running", reason: `interrupted: ${reason}` };
+  return { status: state, reason };
+}
+
+/** Engine time and work of each stage; the truth stages of all node kinds together, with each kind's part. */
+export function timingsOf(plan: Plan, run: RunProgress): RunFile["timings"] {
+  const timings: Record<string, Rate> = {};
+  plan.stages.forEach((stage, index) => {
+    if (stage.shards.length === 0) return;
+    const rate = rateOf(must(run.stages[index], stage.id));
+    const kind = truthKind(stage);
+    if (kind === null) timings[stage.id] = rate;
+    else timings["truth"] = addKind(timings["truth"], kind, rate);
+  });
+  return timings;
+}
+
+function truthKind({ task }: Stage): string | null {
+  return task.kind === "truth" && !task.floor ? task.nodes : null;
+}
+
+function addKind(before: Rate | undefined, kind: string, rate: Rate): Rate {
+  const seconds = (before?.seconds ?? 0) + rate.seconds;
+  const units = (before?.units ?? 0) + rate.units;
+  return { ...makeRate(seconds, units, rate.unit), by_kind: { ...before?.by_kind, [kind]: rate } };
+}
+
+function rateOf({ engineSeconds, units }: StageProgress): Rate {
+  const [unit, amount] = Object.entries(units)[0] ?? ["shards", 0];
+  return makeRate(engineSeconds, amount, unit);
+}
+
+function makeRate(seconds: number, units: number, unit: string): Rate {
+  return { seconds, units, unit, per_second: seconds > 0 ? units / seconds : 0 };
+}

@@ -1,0 +1,173 @@
+/**
+ * @file A run as the coordinator serves it: its folder, plan and logs, and the replay of what is already recorded.
+ *
+ * With NATS the run's log is the JetStream one, and every accepted record is copied to `<folder>/log`. A record counts when
+ * it is in the folder: NATS is transport and buffer, not the only copy.
+ */
+import { basename } from "node:path";
+import { PatchbayError } from "../base/errors.js";
+import { sha256 } from "../base/hash.js";
+import type { Plan } from "../plan/plan.js";
+import { readPlan, readRunFile, runPaths, type Environment, type RunFile } from "../plan/run-folder.js";
+import { openDirectoryLog } from "../runlog/directory-log.js";
+import { openRunLog } from "../runlog/open-run-log.js";
+import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
+import { environmentFingerprint } from "../wire/environment.js";
+import type { RecordFacts, Report, RunToAdd } from "./events.js";
+
+/** Records that are read at once. */
+const READS_AT_ONCE = 8;
+
+/** A run folder to serve: it holds run.json and plan.json. */
+export interface RunToServe {
+  /** Absolute path. */
+  readonly folder: string;
+  /** `dir`: the folder's own log; or `nats://HOST:PORT`. */
+  readonly log: string;
+}
+
+/** An opened run. Owner: whoever opened it, through `close`. */
+export interface ServedRun {
+  readonly id: string;
+  readonly folder: string;
+  readonly plan: Plan;
+  /** run.json as it was when the run was opened. */
+  readonly file: RunFile;
+  readonly environment: Environment;
+  /** Where workers write. */
+  readonly logLocation: string;
+  readonly log: RunLog;
+  /** The folder's log; the same as `log` unless that is elsewhere. */
+  readonly mirror: RunLog;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a run folder and its logs.
+ * @throws bad_input for a folder without a sound run.json and plan.json; nats_unreachable.
+ */
+export async function openServedRun({ folder, log: location }: RunToServe): Promise<ServedRun> {
+  const file = readRunFile(folder);
+  const plan = readPlan(folder, file.plan_hash);
+  const { code, backend, device, threads, dtype } = file.fingerprints;
+  const id = runId(file);
+  const own = runPaths(folder).log;
+  const logLocation = location === "dir" ? `dir:${own}` : location;
+  const mirror = await openDirectoryLog(own);
+  let closed = false;
+  const log = location === "dir" ? mirror : await openRunLog(location, id);
+  return {
+    id,
+    folder,
+    plan,
+    file,
+    environment: { code, backend, device, threads, dtype },
+    logLocation,
+    log,
+    mirror,
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      await log.close();
+      if (log !== mirror) await mirror.close();
+    },
+  };
+}
+
+/** Names the run in status, leases and NATS subjects; stays the same when the run is continued. */
+function runId({ name, plan_hash, started }: RunFile): string {
+  return `${name}-${plan_hash.slice(0, 8)}-${sha256(`${plan_hash} ${started}`).slice(0, 6)}`;
+}
+
+/** What the logs hold of a run. */
+export interface Replay {
+  readonly completed: readonly RecordFacts[];
+  /** Largest epoch of any record; 0 without records. */
+  readonly epoch: number;
+}
+
+/**
+ * Reads every recorded shard of the plan, verifies it, and copies it to the folder where it is missing there.
+ * @throws different_plan, different_environment when a record does not belong to this run.
+ */
+export async function replay(run: ServedRun): Promise<Replay> {
+  const listed = new Set((await run.mirror.list()).map(({ shard }) => shard));
+  if (run.log !== run.mirror) for (const { shard } of await run.log.list()) listed.add(shard);
+  const shards = run.plan.stages.flatMap((stage) => stage.shards.map(({ id }) => id)).filter((id) => listed.has(id));
+  const envelopes: RecordEnvelope[] = [];
+  for (let start = 0; start < shards.length; start += READS_AT_ONCE) {
+    const records = await Promise.all(
+      shards.slice(start, start + READS_AT_ONCE).map((shard) => readOrCopy(run, shard)),
+    );
+    for (const record of records) if (record !== null) envelopes.push(record.envelope);
+  }
+  for (const envelope of envelopes) expectOurs(run, envelope);
+  return {
+    completed: envelopes.map(factsOf),
+    epoch: envelopes.reduce((largest, { epoch }) => Math.max(largest, epoch), 0),
+  };
+}
+
+async function readOrCopy({ log, mirror }: ServedRun, shard: string): Promise<RunRecord | null> {
+  const kept = await unlessDamaged(mirror.read(shard));
+  if (kept !== null || log === mirror) return kept;
+  const record = await unlessDamaged(log.read(shard));
+  if (record !== null) await mirror.append(record.envelope, record.payload);
+  return record;
+}
+
+/** A damaged record is as good as none: the shard runs again, and its new record takes the place. */
+async function unlessDamaged(pending: Promise<RunRecord | null>): Promise<RunRecord | null> {
+  try {
+    return await pending;
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
+    throw thrown;
+  }
+}
+
+/**
+ * Checks the record of a reported shard and copies it to the folder.
+ * @throws corrupt_record, different_plan, different_environment.
+ */
+export async function verifyReport(run: ServedRun, { shard }: Report): Promise<RecordFacts> {
+  const record = await run.log.read(shard);
+  if (record === null)
+    throw new PatchbayError("corrupt_record", `${shard}: the worker reported a record that is not in the log`);
+  expectOurs(run, record.envelope);
+  if (run.log !== run.mirror) await run.mirror.append(record.envelope, record.payload);
+  return factsOf(record.envelope);
+}
+
+function expectOurs(run: ServedRun, { shard, planHash, environment }: RecordEnvelope): void {
+  if (planHash !== run.file.plan_hash) {
+    const message = `${basename(run.folder)}: the record of ${shard} belongs to plan ${planHash.slice(0, 8)}, expected ${run.file.plan_hash.slice(0, 8)}`;
+    throw new PatchbayError("different_plan", message);
+  }
+  const expected = environmentFingerprint(run.environment);
+  if (environment !== expected) {
+    const message = `${basename(run.folder)}: the record of ${shard} was made in environment ${environment}, expected ${expected}`;
+    throw new PatchbayError("different_environment", message);
+  }
+}
+
+function factsOf({ shard, sha256: hash, seconds, units }: RecordEnvelope): RecordFacts {
+  return { shard, sha256: hash, seconds, units };
+}
+
+/** The run as the state machine takes it. */
+export function toRunToAdd({ id, plan, file, environment }: ServedRun, { completed }: Replay): RunToAdd {
+  return {
+    id,
+    name: file.name,
+    planHash: file.plan_hash,
+    allowPartial: file.allow_partial,
+    environment,
+    stages: plan.stages.map((stage) => ({
+      id: stage.id,
+      dependsOn: stage.dependsOn,
+      shardIds: stage.shards.map((shard) => shard.id),
+    })),
+    completed,
+  };
+}
