@@ -223,6 +223,17 @@ describe("scores", () => {
       expect(values).toBeAllclose(must(b.sites.get(hook), hook), { rtol: 1e-5, atol: 1e-7 });
   });
 
+  it("by zero ablation need no corrupted run, and by the others are refused without one", async () => {
+    const [zero] = METHODS.filter(({ method }) => method === "zero");
+    const plain = pairs.slice(0, 2).map((p) => ({ ...p, corrupted: null }));
+    const both = [plain, pairs.slice(0, 2)].map((prompts) =>
+      computeScores(spliced, prompts, "max", must(zero, "zero")),
+    );
+    const [alone, paired] = [await both[0], await both[1]];
+    expect(arraysOf(must(alone, "scores"))).toEqual(arraysOf(must(paired, "scores")));
+    await expect(computeScores(spliced, plain, "max", ATP)).rejects.toMatchObject({ code: "bad_input" });
+  });
+
   it.each(METHODS)("by $method leak no tensors", async (method) => {
     await expect(() => computeScores(spliced, pairs.slice(0, 3), "max", method)).toLeakNoTensors();
   });
