@@ -64,7 +64,7 @@ function continueRun(
   const changed = (Object.keys(environment) as (keyof Environment)[]).filter(
     (key) => before.fingerprints[key] !== environment[key],
   );
-  if (changed.length > 0 && before.status !== "complete") {
+  if (changed.length > 0) {
     const parts = changed.map(
       (key) => `${key}: was ${String(before.fingerprints[key])}, is ${String(environment[key])}`,
     );

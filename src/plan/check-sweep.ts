@@ -1,5 +1,6 @@
 /** @file Faults of a sweep that show only beside its model, SAEs and dataset: found before any work starts. */
 import { parseNodeHook } from "../circuit/site.js";
+import { circuitsOf } from "./evaluations.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { SweepSource } from "./read-sweep.js";
 
@@ -32,7 +33,18 @@ function checkNames({ scores, truth, circuits, experiments }: CheckedSweep, faul
     if (names.indexOf(name) !== i)
       throw fault(["scores", i, "name"], `the name ${name} is used twice; scores need different names`);
     if (RESERVED.has(name))
-      throw fault(["scores", i, "name"], `${name} is a column of truth.parquet already; choose another name`);
+      throw fault(
+        ["scores", i, "name"],
+        `${name} is a column of truth.parquet or validation.parquet already; choose another name`,
+      );
+  });
+  names.forEach((name, i) => {
+    const base = name.replace(/_sem$/, "");
+    if (base !== name && names.includes(base))
+      throw fault(
+        ["scores", i, "name"],
+        `the column ${name} of validation.parquet is the standard error of ${base}; choose another name`,
+      );
   });
   const known = names.length === 0 ? "there are none" : `there are: ${names.join(", ")}`;
   const features = truth?.features;
@@ -51,6 +63,8 @@ function checkNames({ scores, truth, circuits, experiments }: CheckedSweep, faul
   experiments.forEach(({ name, threshold }, i) => {
     if (experiments.findIndex((one) => one.name === name) !== i)
       throw fault(["experiments", i, "name"], `the name ${name} is used twice`);
+    if (circuits !== undefined && circuitsOf(circuits).some((circuit) => circuit.name === name))
+      throw fault(["experiments", i, "name"], `${name} is the name of a threshold circuit; choose another name`);
     if (threshold !== null && names.length === 0)
       throw fault(["experiments", i, "threshold"], "a threshold needs scores; add some under `scores`");
   });
@@ -99,6 +113,16 @@ function checkSaes(
 function checkTruth({ truth }: CheckedSweep, fault: Fault, context: SweepContext): void {
   if (truth === undefined) return;
   const { errors, features, whole_sites: wholeSites, heads } = truth;
+  if (
+    errors !== undefined &&
+    !context.saes.some(
+      ({ site, layer }) => errors.sites.includes(site) && (errors.layers === "all" || errors.layers.includes(layer)),
+    )
+  )
+    throw fault(
+      ["truth", "errors"],
+      "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch",
+    );
   if (errors === undefined && features === undefined && wholeSites === undefined && heads === undefined) {
     throw fault(["truth"], "names no nodes; give at least one of `errors`, `features`, `whole_sites`, `heads`");
   }
@@ -120,6 +144,8 @@ function checkTruth({ truth }: CheckedSweep, fault: Fault, context: SweepContext
   });
   if (Array.isArray(features)) {
     features.forEach(({ hook, feature }, i) => {
+      if (features.findIndex((one) => one.hook === hook && one.feature === feature) !== i)
+        throw fault(["truth", "features", i], `feature ${String(feature)} of ${hook} is listed twice`);
       checkFeature(hook, [feature], context, (field, message) => fault(["truth", "features", i, ...field], message));
     });
   } else if (features !== undefined && features !== "all" && features.top + features.random === 0) {

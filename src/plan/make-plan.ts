@@ -59,12 +59,15 @@ export async function planSweep(
   const checkpoint = await openCheckpoint(inputs.model);
   try {
     const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
-    const datasetPath = absolute(sweep.dataset.path, baseFolder);
-    const { prompts, dropped } = toPrompts(readDataset(datasetPath), openTokenizer(inputs.model), sweep.dataset.limit);
+    const { prompts, dropped } = toPrompts(
+      readDataset(inputs.dataset),
+      openTokenizer(inputs.model),
+      sweep.dataset.limit,
+    );
     const fingerprints = {
       model: await checkpoint.fingerprint(),
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
-      dataset: await fingerprintDataset(datasetPath),
+      dataset: await fingerprintDataset(inputs.dataset),
     };
     const plan = assemble(source, checkpoint, saes, prompts, fingerprints, options);
     return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
@@ -146,13 +149,10 @@ function resolvedSweep(sweep: Sweep): ResolvedSweep {
   };
 }
 
-function inputPaths({ model, saes }: Sweep, baseFolder: string): InputPaths {
-  if (saes === "none") return { model: absolute(model.path, baseFolder), saes: null, saeOptions: {} };
-  return {
-    model: absolute(model.path, baseFolder),
-    saes: absolute(saes.path, baseFolder),
-    saeOptions: saeOptionsOf(saes),
-  };
+function inputPaths({ model, saes, dataset }: Sweep, baseFolder: string): InputPaths {
+  const paths = { model: absolute(model.path, baseFolder), dataset: absolute(dataset.path, baseFolder) };
+  if (saes === "none") return { ...paths, saes: null, saeOptions: {} };
+  return { ...paths, saes: absolute(saes.path, baseFolder), saeOptions: saeOptionsOf(saes) };
 }
 
 /** The options that were given: absent ones stay absent, so that they do not enter the plan hash. */

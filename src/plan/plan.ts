@@ -92,5 +92,6 @@ export interface InputPaths {
   /** Folders are absolute. */
   readonly model: string;
   readonly saes: string | null;
+  readonly dataset: string;
   readonly saeOptions: SaeOptions;
 }

@@ -45,14 +45,15 @@ export const runFileSchema = z.object({
   /** Why the run stands as it does, in words. */
   reason: z.string(),
   plan_hash: z.string(),
-  /** The resolved sweep, with absolute paths. */
+  /** The resolved sweep; its paths are under `inputs`. */
   sweep: z.record(z.string(), z.unknown()),
   inputs: z.object({
     model: z.string(),
     saes: z.string().nullable(),
+    dataset: z.string(),
     saeOptions: z.object({
       width: z.union([z.number(), z.string()]).exactOptional(),
-      l0: z.union([z.literal("canonical"), z.number()]).exactOptional(),
+      l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
       sites: z.array(z.enum(SITES)).readonly().exactOptional(),
     }),
   }),

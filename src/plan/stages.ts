@@ -12,8 +12,10 @@ import type { Sweep } from "./sweep.js";
 const ROW_BLOCKS_PER_SHARD = 2;
 /** Rows per block of the numeric floor's repetition: another shape than any block's. */
 const FLOOR_ROWS = 7;
-/** Node slots of each kind that the numeric floor repeats. */
-const FLOOR_SLOTS = 32;
+/** The numeric floor repeats this many stretches of slots of each kind, spread evenly, */
+const FLOOR_STRETCHES = 12;
+/** each this long. */
+const FLOOR_SLOTS = 4;
 
 /** What stage planning needs. */
 export interface StageInputs {
@@ -83,14 +85,18 @@ function truthStages(
         work,
       ),
     );
-    const sample = {
+    const sample = floorRanges(start, end).map((range) => ({
       prompts: must(promptLists[0], "first block"),
-      slots: [start, Math.min(end, start + FLOOR_SLOTS)] as const,
-    };
+      slots: range,
+    }));
     measured.push(
-      stage(`floor-${kind}`, { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true }, ["nodes"], reads, [
+      stage(
+        `floor-${kind}`,
+        { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true },
+        ["nodes"],
+        reads,
         sample,
-      ]),
+      ),
     );
   }
   const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
@@ -115,6 +121,15 @@ function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly numb
 
 function usesMeans(sweep: Sweep): boolean {
   return evaluationsOf(sweep).some((one) => one.kind !== "full" && one.ablation === "mean");
+}
+
+/** Stretches spread evenly over a kind's slots, so that most sites are among them. */
+function floorRanges(start: number, end: number): (readonly [number, number])[] {
+  const stretches = Math.min(FLOOR_STRETCHES, Math.ceil((end - start) / FLOOR_SLOTS));
+  return Array.from({ length: stretches }, (_, i) => {
+    const first = start + Math.floor((i * (end - start)) / stretches);
+    return [first, Math.min(end, first + FLOOR_SLOTS)];
+  });
 }
 
 /** Slot ranges of each kind; kinds are contiguous in slot order. */

@@ -1,4 +1,4 @@
-/** @file The sweep file's schema: the single source of what a user may write. FORMATS of docs/reference.md describes it. */
+/** @file The sweep file's schema: the single source of what a user may write. docs/formats.md describes it. */
 import { z } from "zod";
 import { ABLATIONS } from "../circuit/intervention.js";
 import { SITES } from "../circuit/site.js";
@@ -35,12 +35,18 @@ const features = z.union([
   z.array(z.strictObject({ hook, feature })).min(1),
 ]);
 
-const truth = z.strictObject({
+const truthFields = z.strictObject({
   positions: z.union([truthPosition.transform((one) => [one]), z.array(truthPosition).min(1)]).default(["all"]),
   errors: sitesAndLayers.optional(),
   features: features.optional(),
   whole_sites: sitesAndLayers.optional(),
   heads: z.strictObject({ layers: layers.default("all") }).optional(),
+});
+
+/** A truth that names no kind of node means error and feature nodes, with their defaults. */
+const truth = truthFields.transform((given) => {
+  const named = [given.errors, given.features, given.whole_sites, given.heads].some((part) => part !== undefined);
+  return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
 });
 
 /** How the node list of true patching is chosen. */
@@ -87,37 +93,45 @@ const experiment = z.strictObject({
 /** A custom ablate/restore configuration. */
 export type ExperimentSpec = z.infer<typeof experiment>;
 
+/** AtP under its own name: the scores of a sweep that needs some and names none. */
+const DEFAULT_SCORES: ScoreSpec[] = [{ name: "atp", method: "atp" }];
+
 /** The schema of a sweep file. */
-export const sweepSchema = z.strictObject({
-  name,
-  model: z.strictObject({ path: z.string().min(1) }),
-  saes: z
-    .union([
-      z.literal("none"),
-      z.strictObject({
-        path: z.string().min(1),
-        width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
-        l0: z.union([z.literal("canonical"), z.int().min(0)]).optional(),
-        sites: z.array(site).min(1).optional(),
-      }),
-    ])
-    .default("none"),
-  dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
-  metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
-  dtype: z.enum(["float32", "bfloat16"]).default("float32"),
-  engine: z
-    .strictObject({
-      threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
-      block_mib: z.union([z.literal("auto"), z.int().min(1).max(1_048_576)]).default("auto"),
-    })
-    .prefault({}),
-  scores: z.array(score).default([]),
-  means: z.boolean().default(false),
-  truth: truth.optional(),
-  circuits: circuits.optional(),
-  experiments: z.array(experiment).default([]),
-  seed: z.int().min(0).max(0xffffffff).default(0),
-});
+export const sweepSchema = z
+  .strictObject({
+    name,
+    model: z.strictObject({ path: z.string().min(1) }),
+    saes: z
+      .union([
+        z.literal("none"),
+        z.strictObject({
+          path: z.string().min(1),
+          width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
+          l0: z.union([z.literal("canonical"), z.int().min(0), z.partialRecord(site, z.int().min(0))]).optional(),
+          sites: z.array(site).min(1).optional(),
+        }),
+      ])
+      .default("none"),
+    dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
+    metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
+    dtype: z.enum(["float32", "bfloat16"]).default("float32"),
+    engine: z
+      .strictObject({
+        threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
+        block_mib: z.union([z.literal("auto"), z.int().min(1).max(1_048_576)]).default("auto"),
+      })
+      .prefault({}),
+    scores: z.array(score).optional(),
+    means: z.boolean().default(false),
+    truth: truth.optional(),
+    circuits: circuits.optional(),
+    experiments: z.array(experiment).default([]),
+    seed: z.int().min(0).max(0xffffffff).default(0),
+  })
+  .transform(({ scores, ...rest }) => {
+    const needed = rest.truth !== undefined || rest.circuits !== undefined;
+    return { ...rest, scores: scores ?? (needed ? DEFAULT_SCORES : []) };
+  });
 
 /** A sweep with every default filled in. */
 export type Sweep = z.infer<typeof sweepSchema>;

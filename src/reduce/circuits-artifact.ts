@@ -47,7 +47,10 @@ export async function writeCircuits(
   const metadata = artifactMetadata(
     provenance,
     "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios",
-    { evaluator_sign: "metrics are -m on clean rows and +m on corrupted rows: positive is good on both" },
+    {
+      sign: "metrics are -m on clean rows and +m on corrupted rows: positive is good on both; m = reduce(logit[incorrect]) - logit[correct]",
+      direction: "ablated nodes take the donor's value: mean, zero, or the resampled prompt's activation",
+    },
   );
   writeParquet(artifact("circuits.parquet"), [circuitColumns(rows)], metadata);
   writeParquet(artifact("circuits-prompts.parquet"), promptChunks(rows, metrics), metadata);

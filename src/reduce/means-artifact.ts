@@ -43,6 +43,7 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
   const metadata = artifactMetadata(
     provenance,
     "mean over clean and corrupted prompts that have the position, each weighted once",
+    { sign: "none: activations", direction: "none: unablated runs" },
   );
   writeFileAtomically(path, encodeSafetensors(arrays, metadata));
 }

@@ -30,8 +30,13 @@ export async function writeNodes(
   const needsFrame = groups.some((group) => "choose" in group || group.mustDiffer);
   const frame = needsFrame ? await readFrame(source) : new Map<string, ReadonlySet<number>>();
   const nodes: ListedNode[] = [];
+  const by = groups.find((group) => "choose" in group)?.choose.by;
+  const scores =
+    by === undefined
+      ? new Map<string, Float32Array>()
+      : (await readScoreMeans(artifact(`scores-${by}.safetensors`))).features;
   for (const group of groups) {
-    if ("choose" in group) nodes.push(...(await choose(plan, group.choose, frame, artifact)));
+    if ("choose" in group) nodes.push(...choose(plan, group.choose, frame, scores));
     else nodes.push(...staticNodes(plan, group, frame));
   }
   writeParquet(
@@ -103,16 +108,13 @@ function differs(plan: Plan, node: Node, frame: Map<string, ReadonlySet<number>>
   return countPositions(plan, plan.prompts.keys()).some((_, t) => seen.has(t * width + node.feature));
 }
 
-async function choose(
+function choose(
   plan: Plan,
-  { at, top, random, by, positions }: FeatureChoice,
+  { at, top, random, positions }: FeatureChoice,
   frame: Map<string, ReadonlySet<number>>,
-  artifact: (file: string) => string,
-): Promise<ListedNode[]> {
-  const scores = must(
-    (await readScoreMeans(artifact(`scores-${by}.safetensors`))).features.get(siteHook(at)),
-    "scores",
-  );
+  scoresBySite: ReadonlyMap<string, Float32Array>,
+): ListedNode[] {
+  const scores = must(scoresBySite.get(siteHook(at)), "scores");
   const local = candidates(plan, at, must(frame.get(siteHook(at)), "frame"), scores);
   const candidateList =
     positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));

@@ -48,12 +48,13 @@ export async function writeScores(
     });
   }
   const { task } = stageOf(plan, `scores-${name}`);
-  const method = task.kind === "scores" ? JSON.stringify(task.score) : "";
+  const score = task.kind === "scores" ? task.score : undefined;
   const metadata = artifactMetadata(
     provenance,
     "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)",
     {
-      score: method,
+      score: JSON.stringify(score),
+      ...(score?.method === "zero" ? { direction: "base = clean prompt, every activation set to 0" } : {}),
       counts: JSON.stringify([...counts]),
     },
   );

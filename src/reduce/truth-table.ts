@@ -7,7 +7,7 @@ import type { Plan, Shard } from "../plan/plan.js";
 import { type ListedNode, readNodes } from "./nodes-artifact.js";
 import { decodeScores, decodeTruth } from "./payload.js";
 import { lengthOf } from "./position-counts.js";
-import { forEachRecord, type RecordSource } from "./stage-records.js";
+import { forEachRecord, type RecordSource, stageOf } from "./stage-records.js";
 
 /** Matrices are `[P, N]`, prompt-major: P kept prompts of the plan, N listed nodes. */
 export interface TruthTable {
@@ -17,7 +17,7 @@ export interface TruthTable {
   readonly metricClean: Float64Array;
   readonly metricCorrupted: Float64Array;
   readonly metricPatched: Float64Array;
-  /** 1 where the prompt has the node's position and its shard was computed. */
+  /** 1 where the prompt has the node's position, and its truth and all its scores were computed. */
   readonly present: Uint8Array;
   /** Scores by name, `[P, N]`. */
   readonly scores: ReadonlyMap<string, Float64Array>;
@@ -50,8 +50,19 @@ export async function readTruthTable(source: RecordSource, artifact: (file: stri
       addScores(plan, shard, decodeScores(payload), lookup, nodes.length, values);
     });
     table.scores.set(name, values);
+    hidePrompts(table, missingOf(source, `scores-${name}`));
   }
   return table;
+}
+
+/** Prompts of the stage's quarantined shards. */
+function missingOf({ plan, quarantined }: RecordSource, stageId: string): number[] {
+  return stageOf(plan, stageId).shards.flatMap((shard) => (quarantined.has(shard.id) ? shard.prompts : []));
+}
+
+/** Leaves prompts out: one without a score must not count as a score of 0. */
+function hidePrompts({ nodes, present }: TruthTable, prompts: readonly number[]): void {
+  for (const prompt of prompts) present.fill(0, prompt * nodes.length, (prompt + 1) * nodes.length);
 }
 
 /** True effect of node `n` on prompt `p`. */

@@ -26,7 +26,7 @@ export interface SaeOptions {
   /** Number of features, or its label: 16384 or "16k". Needed where the folder has several. */
   readonly width?: string | number;
   /** The L0 to be closest to; ties go to the smaller. `canonical` is 100. */
-  readonly l0?: "canonical" | number;
+  readonly l0?: "canonical" | number | Readonly<Partial<Record<Site, number>>>;
   readonly sites?: readonly Site[];
 }
 
@@ -79,10 +79,17 @@ export async function findSaes(folder: string, config: ModelConfig, options: Sae
   const groups = groupBySite(ofWidth(folder, present, options.width));
   const missing = options.sites?.find((site) => !groups.some(([first]) => first?.site === site));
   if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: folder, field: "sites" });
-  const target = options.l0 === undefined || options.l0 === "canonical" ? CANONICAL_L0 : options.l0;
   const entries: SaeEntry[] = [];
-  for (const group of groups) entries.push(await checkShapes(closest(group, target), config));
+  for (const group of groups) entries.push(await checkShapes(closest(group, targetL0(group, options.l0)), config));
   return entries;
+}
+
+/** The L0 that a site's SAE is to be closest to. */
+function targetL0(group: readonly SaeCandidate[], l0: SaeOptions["l0"]): number {
+  if (l0 === undefined || l0 === "canonical") return CANONICAL_L0;
+  if (typeof l0 === "number") return l0;
+  const site = group[0]?.site;
+  return (site === undefined ? undefined : l0[site]) ?? CANONICAL_L0;
 }
 
 /**
