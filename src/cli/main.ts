@@ -1,7 +1,7 @@
 /** @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. */
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
-import { type PatchbayError, toPatchbayError } from "../base/errors.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
 import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
@@ -33,6 +33,15 @@ function buildProgram(finish: (code: number) => void): Command {
     .description("print the JSON Schema of a sweep file")
     .action(() => {
       process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
+    });
+  program
+    .command("fetch <name>")
+    .description("get weights by name (not built yet)")
+    .action((name: string) => {
+      throw new PatchbayError(
+        "not_built",
+        `fetch ${name}: fetching weights by name is not built yet; put the files in a folder and name it in the sweep`,
+      );
     });
   // The three below are entries of their own (see bin/patchbay.js); they are listed here for --help.
   program.command("coordinator").description("serve: plan sweeps, lease shards, reduce results");

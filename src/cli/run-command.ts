@@ -4,6 +4,7 @@ import { badInput } from "../base/errors.js";
 import { planSweepFile } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
 import { openRunLog } from "../runlog/open-run-log.js";
+import { checkPort } from "./check-port.js";
 import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
 import { EXIT, exitCodeOfRun } from "./exit-code.js";
 import { type PreparedRun, prepareRun } from "./prepare-run.js";
@@ -40,6 +41,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
   const environment = environmentOf(backend, planned.plan.engine.threads, planned.plan.sweep.dtype);
   if (options.log !== "dir") await (await openRunLog(options.log, planned.planHash)).close();
+  await checkPort(port);
   const prepared = prepareRun(planned, { out: options.out, environment, allowPartial: options.allowPartial });
   const say = (text: string): void => {
     if (!options.json) process.stdout.write(`${text}\n`);
