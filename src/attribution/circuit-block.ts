@@ -13,6 +13,7 @@ import { siteHook, type Site, type SiteAt } from "../circuit/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
 import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
+import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { layerContext, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import { encode, errorOf, type Sae } from "../sae/sae.js";
@@ -46,23 +47,23 @@ export function runCircuitBlock(context: CircuitContext, segments: readonly Segm
   const { model } = spliced;
   const rows = segments.reduce((total, { count }) => total + count, 0);
   const frame = wholeFrame(model.config, rows, positions);
+  const whole = { start: 0, length: positions };
+  const answer = { start: positions - 1, length: 1 };
   let resid_RD = tf.tidy(() =>
     tf.concat(segments.map((segment) => segmentRows(context.embedded_RD, segment, positions))),
   );
-  for (let layer = 0; layer < model.layers.length; layer++) {
-    const isLast = layer === model.layers.length - 1;
-    const out = isLast ? { start: positions - 1, length: 1 } : { start: 0, length: positions };
-    const next_RD = tf.tidy(() => circuitLayer(context, segments, layer, resid_RD, frame, out));
+  try {
+    for (let layer = 0; layer < model.layers.length; layer++) {
+      const out = layer === model.layers.length - 1 ? answer : whole;
+      const next_RD = tf.tidy(() => circuitLayer(context, segments, layer, resid_RD, frame, out));
+      resid_RD.dispose();
+      resid_RD = next_RD;
+    }
+    return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+  } finally {
     resid_RD.dispose();
-    resid_RD = next_RD;
+    frame.dispose();
   }
-  frame.dispose();
-  const logits = tf.tidy(() => {
-    const { config, finalGain_D } = model;
-    return unembed(config, finalGain_D, resid_RD, answers.unembed_DA, layerContext(model, 0).rules);
-  });
-  resid_RD.dispose();
-  return logits;
 }
 
 /** One layer with its three sites, leaving the positions of `out`. */

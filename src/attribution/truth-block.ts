@@ -61,16 +61,18 @@ export function runTruthBlock(context: TruthContext, block: TruthBlock): Tensor 
     while (cursor < block.rows.length && joinOf(must(block.rows[cursor], "row").node) === join) cursor += 1;
     return block.rows.slice(from, cursor);
   };
-  for (let layer = must(block.rows[0], "row").node.layer; layer <= last; layer++) {
-    const joining = { afterAttention: taking(2 * layer), atEnd: taking(2 * layer + 1) };
-    const resid_RD = climbLayer(context, layer, climbing, joining, span, layer === last ? answer : span);
+  try {
+    for (let layer = must(block.rows[0], "row").node.layer; layer <= last; layer++) {
+      const joining = { afterAttention: taking(2 * layer), atEnd: taking(2 * layer + 1) };
+      const resid_RD = climbLayer(context, layer, climbing, joining, span, layer === last ? answer : span);
+      climbing.resid_RD?.dispose();
+      climbing = { rows: [...climbing.rows, ...joining.afterAttention, ...joining.atEnd], resid_RD };
+    }
+    const resid_RD = must(climbing.resid_RD, "residual stream");
+    return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+  } finally {
     climbing.resid_RD?.dispose();
-    climbing = { rows: [...climbing.rows, ...joining.afterAttention, ...joining.atEnd], resid_RD };
   }
-  const resid_RD = must(climbing.resid_RD, "residual stream");
-  const logits = unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
-  resid_RD.dispose();
-  return logits;
 }
 
 /** One layer for every row that has joined; `out` is the span that leaves it. Owner of the result: caller. */

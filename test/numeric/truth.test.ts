@@ -1,26 +1,33 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { GLOBAL_POSITION, hookOf, type Node } from "../../src/circuit/node.js";
-import { nodeHook, type NodeKind } from "../../src/circuit/site.js";
+import { nodeHook, parseNodeHook, type NodeKind } from "../../src/circuit/site.js";
+import type { TruthResult } from "../../src/attribution/results.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
-import type { TruthResult } from "../../src/attribution/results.js";
-import { goldenArrays, goldenPrompts, goldenSpliced } from "./golden.js";
+import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 
 const prompts = goldenPrompts("pairs");
 const positions = Array.from({ length: T }, (_, t) => t);
 
-function nodesAt(kind: NodeKind, at: readonly number[], pick: Partial<Node> = {}): Node[] {
+function nodesAt(kind: NodeKind, at: readonly number[]): Node[] {
   return GOLDEN_SITES.flatMap(({ site, layer }) =>
-    at.map((position) => ({ kind, site, layer, position, feature: -1, head: -1, ...pick })),
+    at.map((position) => ({ kind, site, layer, position, feature: -1, head: -1 })),
   );
 }
 
-/** Effects by prompt, `[P, S]`. */
-function effects({ metricPatched, metricClean }: TruthResult): Float64Array {
+/** Effects of one slot by prompt. */
+function effects({ metricPatched, metricClean }: TruthResult, slot: number): number[] {
   const S = metricPatched.length / metricClean.length;
-  return metricPatched.map((metric, i) => metric - must(metricClean[Math.floor(i / S)], "metric"));
+  return Array.from(metricClean, (clean, p) => must(metricPatched[p * S + slot], "metric") - clean);
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Mean effect in units of the mean effect of the whole prompt. */
+function normalised({ metricClean, metricCorrupted }: TruthResult, effect: readonly number[]): number {
+  return mean(effect) / mean(Array.from(metricClean, (clean, p) => must(metricCorrupted[p], "metric") - clean));
 }
 
 let spliced: SplicedModel;
@@ -31,36 +38,52 @@ afterAll(() => {
   spliced.dispose();
 });
 
-describe("true patching, against the reference", () => {
-  it("of every error node, at each position and at all at once", async () => {
+describe("true patching agrees with the reference", () => {
+  it("for every error node, at each position and at all at once", async () => {
     const expected = await goldenArrays("truth-errors");
     const nodes = [...nodesAt("error", positions), ...nodesAt("error", [GLOBAL_POSITION])];
     const result = await computeTruth(spliced, prompts, "max", nodes, 64);
-    const all = effects(result);
-    const column = (slot: number): Float64Array =>
-      prompts.reduce(
-        (values, _, p) => values.fill(all[p * nodes.length + slot] ?? NaN, p, p + 1),
-        new Float64Array(prompts.length),
-      );
     for (const [slot, node] of nodes.entries()) {
       const key = hookOf(node);
-      if (node.position === GLOBAL_POSITION) expect(column(slot)).toBeAllclose(expected.get(`${key}.global_effect`));
-      else
-        expect(column(slot)).toBeAllclose(
-          prompts.map((_, p) => must(expected.get(`${key}.effect`)[p * T + node.position], "effect")),
-        );
+      const actual = effects(result, slot);
+      if (node.position === GLOBAL_POSITION) expect(actual).toBeAllclose(expected.get(`${key}.global_effect`));
+      else {
+        const at = (name: string): number[] => [must(expected.get(`${key}.${name}`)[node.position], name)];
+        const column = expected.get(`${key}.effect`).filter((_, i) => i % T === node.position);
+        expect(actual).toBeAllclose(column);
+        expect([mean(actual)]).toBeAllclose(at("effect_mean"));
+        expect([normalised(result, actual)]).toBeAllclose(at("normalised"));
+      }
     }
   });
 
-  it("of every feature node, for the first five pairs", async () => {
+  it("for every feature node, prompt by prompt and on average", async () => {
     const expected = await goldenArrays("truth-features");
-    const features = Array.from({ length: F }, (_, feature) => feature);
     for (const { site, layer } of GOLDEN_SITES) {
-      const nodes = positions.flatMap((position) =>
-        features.map((feature): Node => ({ kind: "feature", site, layer, position, feature, head: -1 })),
-      );
-      const result = await computeTruth(spliced, prompts.slice(0, 5), "max", nodes, 256);
-      expect(effects(result)).toBeAllclose(expected.get(`${nodeHook({ site, layer }, "feature")}.effect`));
+      const nodes = Array.from({ length: T * F }, (_, i): Node => {
+        return { kind: "feature", site, layer, position: Math.floor(i / F), feature: i % F, head: -1 };
+      });
+      const result = await computeTruth(spliced, prompts, "max", nodes, 512);
+      const all = nodes.map((_, slot) => effects(result, slot));
+      const key = nodeHook({ site, layer }, "feature");
+      const firstFive = Array.from({ length: 5 }, (_, p) => all.map((effect) => must(effect[p], "effect"))).flat();
+      expect(firstFive).toBeAllclose(expected.get(`${key}.effect`));
+      expect(all.map(mean)).toBeAllclose(expected.get(`${key}.effect_mean`));
     }
+  });
+
+  it("for sampled features of every band, in one call", async () => {
+    const sample = goldenJson("truth-sample") as {
+      hook: string;
+      position: number;
+      feature: number;
+      effect: number[];
+    }[];
+    const nodes = sample.map(({ hook, position, feature }): Node => {
+      return { ...must(parseNodeHook(hook), hook), position, feature, head: -1 };
+    });
+    const result = await computeTruth(spliced, prompts, "max", nodes, 200);
+    const actual = sample.map((_, slot) => effects(result, slot)).flat();
+    expect(actual).toBeAllclose(sample.flatMap(({ effect }) => effect));
   });
 });

@@ -1,0 +1,251 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { must } from "../../src/base/assert.js";
+import { createRng, type Rng } from "../../src/base/rng.js";
+import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "../../src/circuit/intervention.js";
+import { emptyIntervention } from "../../src/circuit/node-states.js";
+import { SIDES, type Prompt, type Side } from "../../src/circuit/prompt.js";
+import { siteHook, type SiteAt } from "../../src/circuit/site.js";
+import { captureRun } from "../../src/attribution/capture.js";
+import { computeCircuits, type AblationValues, type Means } from "../../src/attribution/circuits.js";
+import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import { loadAnswers } from "../../src/model/metric.js";
+import { encode, errorOf, type Sae } from "../../src/sae/sae.js";
+import { splice } from "../../src/sae/splice.js";
+import { goldenPrompts, goldenSpliced } from "./golden.js";
+import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
+import { naiveMetric, naiveSites } from "./naive-forward.js";
+
+const prompts = goldenPrompts("pairs").slice(0, 5);
+const ROWS = 2 * prompts.length;
+const ZERO: AblationValues = { kind: "zero" };
+
+let spliced: SplicedModel;
+beforeAll(async () => {
+  spliced = await goldenSpliced();
+});
+afterAll(() => {
+  spliced.dispose();
+});
+
+/** Random states; `weights` of live, ablated, restored. Some sites and positions are left alone. */
+function randomIntervention(rng: Rng, weights: readonly [number, number, number], length = T): Intervention {
+  const intervention = new Map<string, SiteIntervention>();
+  for (const at of GOLDEN_SITES) {
+    if (rng.uniform() < 0.2) continue;
+    const pick = (): number => {
+      const u = rng.uniform() * (weights[0] + weights[1] + weights[2]);
+      return u < weights[0] ? LIVE : u < weights[0] + weights[1] ? ABLATED : RESTORED;
+    };
+    const features = Uint8Array.from({ length: length * F }, pick);
+    const errors = Uint8Array.from({ length }, pick);
+    const untouched = rng.int(length);
+    features.fill(LIVE, untouched * F, (untouched + 1) * F);
+    errors[untouched] = LIVE;
+    intervention.set(siteHook(at), { features, errors });
+  }
+  return intervention;
+}
+
+/** Arrays as means are: of the right size for every site, and longer than the prompts. */
+function someMeans(rng: Rng): Means {
+  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.3 * rng.normal());
+  const widths = new Map(spliced.saes.map(({ site, layer, sae }) => [siteHook({ site, layer }), sae.dIn]));
+  return {
+    features: new Map(Array.from(widths.keys(), (hook) => [hook, array((T + 3) * F).map(Math.abs)])),
+    errors: new Map(Array.from(widths, ([hook, D]) => [hook, array((T + 3) * D)])),
+  };
+}
+
+/** Values by node state: `LIVE`, `ABLATED`, `RESTORED`. */
+type Choice = readonly [tf.Tensor, tf.Tensor, tf.Tensor];
+
+function choose(states: Uint8Array, shape: [number, number], [live, ablated, restored]: Choice): tf.Tensor {
+  const mask = (state: number): tf.Tensor =>
+    tf.tensor2d(
+      Float32Array.from(states, (one) => (one === state ? 1 : 0)),
+      shape,
+    );
+  return tf.addN([tf.mul(mask(LIVE), live), tf.mul(mask(ABLATED), ablated), tf.mul(mask(RESTORED), restored)]);
+}
+
+/** Features and errors of a site's activation. */
+function coded(sae: Sae, x_TD: tf.Tensor): { f: tf.Tensor; e: tf.Tensor } {
+  const f = encode(sae, x_TD);
+  return { f, e: errorOf(sae, x_TD, f) };
+}
+
+/** One row by the definition: a whole forward pass with `x' = x + (f' - f) W_dec + (e' - e)` at every site. */
+async function naiveCircuit(
+  intervention: Intervention,
+  values: AblationValues,
+  index: number,
+  side: Side,
+): Promise<number> {
+  const prompt = must(prompts[index], "prompt");
+  const own = await naiveSites(spliced.model, prompt, side);
+  const donor =
+    values.kind === "resample" ? await naiveSites(spliced.model, must(values.donors[index], "donor"), side) : own;
+  const ablated = (at: SiteAt, sae: Sae): { f: tf.Tensor; e: tf.Tensor } => {
+    if (values.kind === "zero") return { f: tf.zeros([T, F]), e: tf.zeros([T, sae.dIn]) };
+    if (values.kind === "resample") return coded(sae, must(donor.get(`${at.site}.${String(at.layer)}`), "donor"));
+    const { features, errors } = values.means;
+    const array = (map: ReadonlyMap<string, Float32Array>, D: number): tf.Tensor =>
+      tf.tensor2d(must(map.get(siteHook(at)), "means").subarray(0, T * D), [T, D]);
+    return { f: array(features, F), e: array(errors, sae.dIn) };
+  };
+  const metric = await naiveMetric(spliced.model, prompt, side, "max", (at, x_TD) => {
+    const states = intervention.get(siteHook(at));
+    if (states === undefined) return x_TD;
+    const sae = must(spliced.sae(at), "SAE");
+    const [live, gone, back] = [
+      coded(sae, x_TD),
+      ablated(at, sae),
+      coded(sae, must(own.get(`${at.site}.${String(at.layer)}`), "own")),
+    ];
+    const widened = Uint8Array.from({ length: T * sae.dIn }, (_, i) =>
+      must(states.errors[Math.floor(i / sae.dIn)], "state"),
+    );
+    return splice(sae, x_TD, {
+      features: { live_RF: live.f, changed_RF: choose(states.features, [T, F], [live.f, gone.f, back.f]) },
+      errors: { live_RD: live.e, changed_RD: choose(widened, [T, sae.dIn], [live.e, gone.e, back.e]) },
+    });
+  });
+  tf.dispose([...own.values(), ...donor.values()]);
+  return metric;
+}
+
+const run = async (
+  interventions: readonly Intervention[],
+  values: AblationValues,
+  rowsPerBlock = 1000,
+): Promise<Float64Array> =>
+  (await computeCircuits(spliced, prompts, "max", interventions, values, rowsPerBlock)).metric;
+
+/** Another pair for each pair, none its own. */
+const donors: readonly Prompt[] = goldenPrompts("pairs").slice(7, 7 + prompts.length);
+
+describe("circuit evaluation", () => {
+  it.each(["mean", "zero", "resample"] as const)(
+    "gives what whole forward passes with the splice's definition give (%s)",
+    async (kind) => {
+      const rng = createRng(3, kind);
+      const values: AblationValues =
+        kind === "mean" ? { kind, means: someMeans(rng) } : kind === "resample" ? { kind, donors } : { kind };
+      const mixes = [
+        [1, 1, 1],
+        [0.95, 0.05, 0],
+        [0.05, 0.95, 0],
+        [0, 1, 0.1],
+        [1, 0, 0.05],
+        [0.6, 0.4, 0],
+      ] as const;
+      const interventions = mixes.map((weights) => randomIntervention(rng, weights));
+      const metric = await run(interventions, values, 2 * ROWS);
+      const expected: number[] = [];
+      for (const intervention of interventions)
+        for (const side of SIDES)
+          for (const index of prompts.keys()) expected.push(await naiveCircuit(intervention, values, index, side));
+      // A feature on its threshold may fire in one and not in the other: such a row is allowed, once.
+      const off = expected
+        .map((value, row) => Math.abs(value - must(metric[row], "row")))
+        .filter((difference) => difference > 5e-5);
+      expect(off.length).toBeLessThanOrEqual(1);
+    },
+  );
+
+  it("is the plain forward pass, bit for bit, where nothing is intervened on", async () => {
+    const answers = await loadAnswers(spliced.model.embedding, prompts, "max");
+    const runs = [
+      await captureRun(spliced.model, prompts, "clean", answers),
+      await captureRun(spliced.model, prompts, "corrupted", answers),
+    ];
+    const plain = runs.flatMap((one) => [...one.metric]);
+    const live: Intervention = new Map(
+      GOLDEN_SITES.map((at) => [siteHook(at), { features: new Uint8Array(T * F), errors: new Uint8Array(T) }]),
+    );
+    const other = emptyIntervention(GOLDEN_SITES, T);
+    for (const rowsPerBlock of [3, 1000]) {
+      const metric = await run([new Map(), other, live], ZERO, rowsPerBlock);
+      expect([...metric.subarray(0, ROWS)]).toEqual(plain);
+      expect([...metric.subarray(2 * ROWS)]).toEqual(plain);
+    }
+    for (const one of runs) one.dispose();
+    answers.dispose();
+  });
+
+  it("does not depend on the block: the same bits for 1, 7, 64 and all rows at once", async () => {
+    const rng = createRng(5, "blocks");
+    const interventions = [
+      [1, 1, 0.2],
+      [0.1, 1, 0],
+      [1, 0.1, 0],
+    ].map((weights) => randomIntervention(rng, weights as [number, number, number]));
+    const values: AblationValues = { kind: "resample", donors };
+    const whole = await run(interventions, values, 100_000);
+    for (const rowsPerBlock of [1, 7, 64]) expect(await run(interventions, values, rowsPerBlock)).toEqual(whole);
+  });
+
+  it("gives every row the same logits where everything is ablated to one value", async () => {
+    const metric = await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "mean", means: someMeans(createRng(9)) });
+    for (const index of prompts.keys()) expect(metric[index]).toBe(metric[prompts.length + index]);
+  });
+
+  it("stays the full model where everything is restored, or resampled from itself", async () => {
+    const restored: Intervention = new Map(
+      GOLDEN_SITES.map((at) => [
+        siteHook(at),
+        { features: new Uint8Array(T * F).fill(RESTORED), errors: new Uint8Array(T).fill(RESTORED) },
+      ]),
+    );
+    const full = await run([new Map()], ZERO);
+    expect(await run([restored], ZERO)).toBeAllclose(full);
+    expect(await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "resample", donors: prompts })).toBeAllclose(full);
+  });
+
+  it("resamples clean rows from the donor's clean run and corrupted rows from its corrupted run", async () => {
+    const aligned = prompts.map((prompt, i) => ({
+      ...must(donors[i], "donor"),
+      correct: prompt.correct,
+      incorrect: prompt.incorrect,
+    }));
+    const expected = await computeCircuits(spliced, aligned, "max", [new Map()], ZERO, 1000);
+    const metric = await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "resample", donors });
+    expect(metric).toBeAllclose(expected.metric);
+  });
+
+  it("evaluates clean prompts alone where there are no corrupted ones", async () => {
+    const plain = prompts.map((prompt) => ({ ...prompt, corrupted: null }));
+    const intervention = randomIntervention(createRng(11), [1, 1, 0.3]);
+    const { metric } = await computeCircuits(spliced, plain, "max", [intervention], ZERO, 1000);
+    expect(metric).toEqual((await run([intervention], ZERO)).subarray(0, prompts.length));
+  });
+
+  it("names the evaluation, the side and the prompt where a metric is not finite", async () => {
+    const hurt = must(spliced.saes[3], "SAE");
+    const b_dec_D = tf.fill([hurt.sae.dIn], Number.NaN);
+    const broken = spliceModel(
+      spliced.model,
+      spliced.saes.map((one) => (one === hurt ? { ...one, sae: { ...one.sae, b_dec_D } } : one)),
+    );
+    const action = computeCircuits(
+      broken,
+      prompts,
+      "max",
+      [new Map(), emptyIntervention(GOLDEN_SITES.slice(3, 4), T)],
+      ZERO,
+      1000,
+    );
+    await expect(action).rejects.toThrow(/evaluation 1 of the clean run.*line 1\./);
+    b_dec_D.dispose();
+  });
+
+  it("leaks no tensors, also when it throws", async () => {
+    const intervention = randomIntervention(createRng(13), [1, 1, 1]);
+    await expect(() => run([intervention, new Map()], { kind: "resample", donors }, 7)).toLeakNoTensors();
+    const short: Intervention = new Map([
+      [siteHook({ site: "mlp_out", layer: 1 }), { features: new Uint8Array(F), errors: new Uint8Array(1) }],
+    ]);
+    await expect(() => run([short], ZERO).catch(() => null)).toLeakNoTensors();
+  });
+});
