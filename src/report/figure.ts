@@ -1,6 +1,7 @@
 /** @file A figure: panels drawn by Observable Plot, with a legend and the table of what is drawn. */
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { sha256 } from "../base/hash.js";
 import { Markup, markup, escapeText } from "./markup.js";
 import { LAYER_STOPS, NEGATIVE, POSITIVE } from "./palette.js";
 import type { Table } from "./table.js";
@@ -53,12 +54,20 @@ function roundCoordinates(svg: string): string {
   });
 }
 
+/** Plot numbers clip paths through the life of the process; named by content they are the same each time. */
+function nameClips(svg: string): string {
+  const numbers = [...new Set([...svg.matchAll(/plot-clip-(\d+)/g)].map((match) => match[1] ?? ""))];
+  const place = (number: string): string => String(numbers.indexOf(number));
+  const numbered = svg.replace(/plot-clip-(\d+)/g, (_, number: string) => `plot-clip-${place(number)}`);
+  return numbered.replaceAll("plot-clip-", `clip-${sha256(numbered).slice(0, 10)}-`);
+}
+
 /** Draws a panel. Width and height are those of the axes with their margins. */
 export function drawPanel(title: string, notes: readonly string[], options: Plot.PlotOptions): Panel {
   const { document } = parse("<!doctype html><html><body></body></html>");
   const { width = 290, height = 250 } = options;
   const drawn = plot({ ...options, width, height, document });
-  const svg = roundCoordinates(drawn.outerHTML)
+  const svg = nameClips(roundCoordinates(drawn.outerHTML))
     .replace(/<style>.*?<\/style>/s, "")
     .replace("<svg ", `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeText(title)}" `);
   return { title, notes, svg, width, height };

@@ -5,15 +5,7 @@ import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
 import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
 import { familiesOf, groupLabel, KIND_NAMES, sitesOf } from "./labels.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import {
-  scoreLabel,
-  sizeOf,
-  type CircuitRow,
-  datasetPath,
-  type Group,
-  type Reliability,
-  type RunContents,
-} from "./run-contents.js";
+import { scoreLabel, sizeOf, type CircuitRow, type Group, type Reliability, type RunContents } from "./run-contents.js";
 import { htmlTable, type HtmlColumn } from "./table.js";
 
 /** A correlation over fewer nodes is not held against a score. */
@@ -27,7 +19,6 @@ const GOOD = 0.9;
 /** What was asked. */
 export function question(contents: RunContents): string {
   const { plan, run } = contents;
-  const dataset = datasetPath(run);
   const asked = [
     ...(plan.sweep.truth === undefined || plan.sweep.scores.length === 0
       ? []
@@ -36,7 +27,7 @@ export function question(contents: RunContents): string {
         ]),
     ...(plan.sweep.circuits === undefined ? [] : ["Which circuit is faithful?"]),
   ];
-  const where = `Measured on ${basename(run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts${dataset === "" ? "" : ` of ${basename(dataset)}`}.`;
+  const where = `Measured on ${basename(run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts of ${basename(run.inputs.dataset)}.`;
   return [...(asked.length === 0 ? ["Scores and mean activations."] : asked), where].join(" ");
 }
 

@@ -2,7 +2,7 @@
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 import { htmlTable, type Table } from "./table.js";
-import { datasetPath, type RunContents } from "./run-contents.js";
+import type { RunContents } from "./run-contents.js";
 
 /** Dropped rows that are listed one by one. */
 const LISTED_ROWS = 40;
@@ -116,7 +116,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "dataset",
       [
-        datasetPath(run),
+        run.inputs.dataset,
         `${formatCount(counts.prompts)} prompts used, ${formatCount(counts.dropped)} rows dropped`,
         hash(fingerprints.dataset),
       ].map(line),

@@ -296,9 +296,3 @@ export function scoreLabel({ sweep }: Plan, name: string): string {
   const steps = spec.method === "ig" ? ` (${String(spec.steps)} steps)` : "";
   return spec.name === spec.method ? methods[spec.method] + steps : `${methods[spec.method]} “${name}”${steps}`;
 }
-
-/** Where the dataset was read from; empty where run.json does not say. */
-export function datasetPath({ sweep }: RunFile): string {
-  const parsed = z.object({ path: z.string() }).safeParse(sweep["dataset"]);
-  return parsed.success ? parsed.data.path : "";
-}

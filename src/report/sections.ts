@@ -95,7 +95,9 @@ export function reportParts(contents: RunContents): ReportParts {
 
 function reasonOf({ run }: RunContents, asked: boolean, what: string): string {
   if (!asked) return `The sweep asks for no ${what}.`;
-  return run.status === "complete" ? `The run holds no ${what}.` : `The run is ${run.status}: its ${what} is missing.`;
+  return run.status === "complete"
+    ? `The run holds no ${what}.`
+    : `The run is ${run.status}: what it should hold of ${what} is missing.`;
 }
 
 function footnotes({ groups }: RunContents): Content {

@@ -1,0 +1,210 @@
+/** @file The report of a synthetic run: what it says, what it leaves out and why, and that its files are the same each time. */
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseHTML } from "linkedom";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runPaths } from "../../../src/plan/run-folder.js";
+import { writeReport } from "../../../src/report/write-report.js";
+import { writeSyntheticRun, type SyntheticOptions } from "./synthetic-run.js";
+
+const folders: string[] = [];
+
+/** Writes a synthetic run and its report; returns the folder and the page's text. */
+async function report(options: SyntheticOptions = {}): Promise<{ folder: string; html: string }> {
+  const folder = writeSyntheticRun(options);
+  folders.push(folder);
+  await writeReport(folder);
+  return { folder, html: readFileSync(runPaths(folder).report, "utf8") };
+}
+
+const figureFiles = (folder: string): string[] => readdirSync(runPaths(folder).figures).sort();
+const readFigure = (folder: string, name: string): string => readFileSync(join(runPaths(folder).figures, name), "utf8");
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+describe("a complete run", () => {
+  let folder = "";
+  let html = "";
+  beforeAll(async () => {
+    ({ folder, html } = await report());
+  });
+
+  test("opens with the question, the answer with intervals, and the weakest place", () => {
+    const header = /<header>.*<\/header>/s.exec(html)?.[0] ?? "";
+    expect(header).toContain("How well does AtP and Zero-ablation AtP predict the true effect of patching a node?");
+    expect(header).toContain("18 prompts of rc.test.jsonl");
+    expect(header).toMatch(
+      /<strong>AtP<\/strong> agrees with true patching for SAE errors from <strong>r = \.\d\d \[[^\]]+\]/,
+    );
+    expect(header).toMatch(/It (fails|is lowest) for SAE \w+ at \w+/);
+    expect(header).toMatch(
+      /The smallest circuit that recovers at least 80 % of the metric has <strong>[\d\u202f]+ nodes/,
+    );
+  });
+
+  test("has every section, and no section says that something is missing", () => {
+    for (const id of [
+      "truth",
+      "positions",
+      "statistics",
+      "reliability",
+      "strongest",
+      "scores",
+      "circuits",
+      "dropped",
+      "definitions",
+      "provenance",
+    ]) {
+      expect(html).toContain(`<section id="${id}">`);
+      expect(html).toContain(`<a href="#${id}">`);
+    }
+    expect(html).not.toContain('class="absent"');
+    expect(html).not.toContain('class="banner"');
+  });
+
+  test("fetches nothing and runs no script", () => {
+    expect(html).not.toMatch(/<script|<iframe|@import|url\((?!#)/);
+    expect(html.match(/(?:src|href)="(?:https?:)?\/\//g)).toBeNull();
+    expect(html).toContain("default-src 'none'");
+  });
+
+  test("writes a figure file and a table for every figure, and links both", () => {
+    const ids = [...html.matchAll(/<figure id="([^"]+)"/g)].map((match) => match[1] ?? "");
+    expect(ids).toEqual([
+      "truth-atp",
+      "truth-zero",
+      "positions-atp",
+      "positions-zero",
+      "scores-atp",
+      "scores-zero",
+      "components",
+      "faithfulness",
+    ]);
+    for (const id of ids) {
+      expect(figureFiles(folder)).toContain(`${id}.svg`);
+      expect(readFigure(folder, `${id}.csv`).split("\n").length).toBeGreaterThan(5);
+      expect(html).toContain(`href="report/${id}.svg"`);
+    }
+    for (const match of html.matchAll(/href="(report\/[^"]+)"/g))
+      expect(existsSync(join(folder, match[1] ?? ""))).toBe(true);
+  });
+
+  test("draws figures that are well-formed, adapt to the colour scheme and hold no undefined coordinate", () => {
+    for (const name of figureFiles(folder).filter((file) => file.endsWith(".svg"))) {
+      const svg = readFigure(folder, name);
+      expect(svg).toContain("prefers-color-scheme:dark");
+      expect(svg).toMatch(/^<svg xmlns/);
+      expect(svg).not.toMatch(/NaN|undefined|Infinity/);
+      const { document } = parseHTML(svg) as unknown as {
+        document: { querySelectorAll: (selector: string) => { length: number } };
+      };
+      expect(document.querySelectorAll("circle, rect, path").length).toBeGreaterThan(10);
+    }
+    expect(html).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test("shows points for the nodes that enter the statistics, and the fitted line", () => {
+    const svg = readFigure(folder, "truth-atp.svg");
+    // 15 sites, 4 positions with effects for errors; 12 features each.
+    expect(svg.match(/<circle /g)).toHaveLength(15 * 4 + 15 * 12);
+    expect(svg).toMatch(/r = \.\d\d \[\.\d\d, (\.\d\d|1\.00)\] {3}n = 20/);
+    expect(readFigure(folder, "truth-atp.csv").trimEnd().split("\n")).toHaveLength(1 + 15 * 4 + 15 * 12);
+  });
+
+  test("marks the estimator of another effect", () => {
+    expect(readFigure(folder, "truth-zero.svg")).toContain("agreement is not expected");
+    expect(readFigure(folder, "truth-atp.svg")).not.toContain("agreement is not expected");
+  });
+
+  test("lists weighted statistics only where nodes were sampled", () => {
+    const statistics = /<section id="statistics">.*?<\/section>/s.exec(html)?.[0] ?? "";
+    const rows = [...statistics.matchAll(/<tr><td class="text">(.*?)<\/td>/g)].map((match) => match[1] ?? "");
+    expect(rows.filter((row) => row.includes("weighted")).length).toBe(2 * (3 + 3 * 4));
+    for (const [i, row] of rows.entries()) if (row.includes("weighted")) expect(rows[i - 1]).toContain("SAE features");
+  });
+
+  test("tells dropped rows with their reasons, and where everything comes from", () => {
+    expect(html).toContain("<code>unequal_length</code>");
+    expect(readFigure(folder, "dropped.csv")).toBe("line,reason\n3,merge\n9,unequal_length\n");
+    expect(html).toContain("a".repeat(64));
+    expect(html).toContain("a worker was restarted");
+    expect(html).toContain("seed 0");
+  });
+
+  test("writes the same files again, whatever run.json says of time and place", async () => {
+    const again = await report({
+      run: {
+        started: "2030-01-01T00:00:00.000Z",
+        inputs: { model: "/elsewhere/m", saes: null, dataset: "/elsewhere/d", saeOptions: {} },
+      },
+    });
+    expect(figureFiles(again.folder)).toEqual(figureFiles(folder));
+    for (const name of figureFiles(folder))
+      expect(readFigure(again.folder, name) === readFigure(folder, name), name).toBe(true);
+  });
+});
+
+describe("a run that is not whole", () => {
+  test("says so on top and names what was given up", async () => {
+    const { html } = await report({
+      without: ["circuits.parquet", "validation.json", "validation.parquet", "truth.parquet"],
+      run: {
+        status: "partial",
+        reason: "1 shard was given up",
+        quarantined: [
+          { shard: "truth-error.00003", code: "out_of_memory", message: "block_mib is too large", prompts: [4, 5] },
+        ],
+      },
+    });
+    expect(html).toContain("<strong>This run is partial.</strong> 1 shard was given up");
+    expect(html).toContain("<code>truth-error.00003</code> out_of_memory: block_mib is too large");
+    expect(html).toContain("prompts touched: 2 of 18");
+    expect(html).toContain("The run is partial: what it should hold of true patching is missing.");
+    expect(html).toContain("The run is partial: what it should hold of circuits is missing.");
+    expect(html.indexOf("This run is partial")).toBeLessThan(html.indexOf("How well does"));
+  });
+
+  test("has a report even with no artifact at all", async () => {
+    const { folder, html } = await report({
+      without: [
+        "scores-atp.safetensors",
+        "scores-zero.safetensors",
+        "components.parquet",
+        "validation.parquet",
+        "validation.json",
+        "truth.parquet",
+        "circuits.parquet",
+        "dropped.jsonl",
+      ],
+      run: { status: "failed", reason: "NATS went away" },
+    });
+    expect(html).toContain("This run is failed");
+    expect(html.match(/class="absent"/g)?.length).toBeGreaterThan(5);
+    expect(figureFiles(folder)).toEqual([]);
+  });
+
+  test("replaces the files of an earlier report", async () => {
+    const { folder } = await report();
+    rmSync(runPaths(folder).artifact("circuits.parquet"));
+    await writeReport(folder);
+    expect(figureFiles(folder)).not.toContain("faithfulness.svg");
+  });
+
+  test("names the file that cannot be read", async () => {
+    const folder = writeSyntheticRun();
+    folders.push(folder);
+    writeFileSync(runPaths(folder).artifact("validation.json"), '{"groups":[{"score":"atp"}]}');
+    await expect(writeReport(folder)).rejects.toThrow(/validation\.json: groups\.0\.kind: not the statistics/);
+  });
+});
+
+test("names are text, never markup", async () => {
+  const { html } = await report({
+    name: "a<script>alert(1)</script>&",
+    run: { warnings: ['<img src=x onerror="alert(2)">'], reason: "<b>x</b>", status: "failed" },
+  });
+  expect(html).not.toMatch(/<script|<img|<b>/);
+  expect(html).toContain("a&lt;script&gt;alert(1)&lt;/script&gt;&amp;");
+});

@@ -1,0 +1,466 @@
+/** @file A run folder with every artifact, made of seeded random numbers: what the report is tested on. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { canonicalJson, sha256 } from "../../../src/base/hash.js";
+import { createRng, type Rng } from "../../../src/base/rng.js";
+import { hookOf, type Node } from "../../../src/circuit/node.js";
+import { nodeHook, SITES, siteHook } from "../../../src/circuit/site.js";
+import type { Plan } from "../../../src/plan/plan.js";
+import { createRunFolder, runPaths, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
+import { sweepSchema } from "../../../src/plan/sweep.js";
+import { writeParquet, type Column } from "../../../src/reduce/parquet.js";
+import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
+import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
+import { validateGroup } from "../../../src/stats/validation.js";
+import { encodeSafetensors } from "../../../src/weights/safetensors.js";
+
+const [LAYERS, POSITIONS, FEATURES, PROMPTS] = [5, 6, 8, 18];
+const SCORES = ["atp", "zero"] as const;
+
+/** What to leave out or change. */
+export interface SyntheticOptions {
+  /** Artifacts that are not written. */
+  readonly without?: readonly string[];
+  readonly run?: Partial<RunFile>;
+  readonly name?: string;
+}
+
+/** Writes a run folder under the system's temporary folder and returns its path. */
+export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }: SyntheticOptions = {}): string {
+  const folder = mkdtempSync(join(tmpdir(), "patchbay-report-"));
+  const plan = makePlan(name);
+  createRunFolder(folder, plan);
+  const { artifact } = runPaths(folder);
+  const table = makeTable();
+  const writers: Record<string, (path: string) => void> = {
+    "scores-atp.safetensors": (path) => {
+      writeScores(path, table, 0);
+    },
+    "scores-zero.safetensors": (path) => {
+      writeScores(path, table, 1);
+    },
+    "components.parquet": writeComponents,
+    "validation.parquet": (path) => {
+      writeParquet(path, [nodeColumns(table)], {});
+    },
+    "validation.json": (path) => {
+      writeFileSync(path, (validationText ??= JSON.stringify(validation(table))));
+    },
+    "truth.parquet": writeTruth,
+    "circuits.parquet": writeCircuits,
+    "dropped.jsonl": (path) => {
+      writeFileSync(path, '{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n');
+    },
+  };
+  for (const [file, write] of Object.entries(writers)) if (!without.includes(file)) write(artifact(file));
+  writeRunFile(folder, { ...runFile(name, sha256(canonicalJson(plan))), ...run });
+  return folder;
+}
+
+/** The statistics of the one table there is: computed once. */
+let validationText: string | undefined;
+
+function makePlan(name: string): Plan {
+  const {
+    model: _model,
+    saes: _saes,
+    dataset: _dataset,
+    engine: _engine,
+    ...sweep
+  } = sweepSchema.parse({
+    name: "synthetic",
+    model: { path: "m" },
+    dataset: { path: "d" },
+    scores: [
+      { name: "atp", method: "atp" },
+      { name: "zero", method: "zero" },
+    ],
+    truth: { errors: {}, features: {} },
+    circuits: {},
+  });
+  const prompt = { clean: [2, 5, 6, 7, 8, 9], corrupted: [2, 5, 7, 7, 8, 9], correct: 10, incorrect: [11] };
+  return {
+    version: 1,
+    sweep: { ...sweep, name, saes: {}, dataset: {} },
+    fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
+    shape: { nLayers: LAYERS, dModel: 32, nHeads: 4, headDim: 16 },
+    saes: sites().map((at) => ({ ...at, dIn: 32, dSae: FEATURES })),
+    prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
+    donors: null,
+    engine: { threads: 1, blockMib: 64, backend: "wasm" },
+    blocks: { prompts: 8, truthRows: 32, circuitRows: 32 },
+    nodeSlots: 0,
+    stages: [],
+  };
+}
+
+function sites(): { site: (typeof SITES)[number]; layer: number }[] {
+  return Array.from({ length: LAYERS }, (_, layer) => SITES.map((site) => ({ site, layer }))).flat();
+}
+
+/** Nodes with their effects and scores, `[P, N]`. */
+interface SyntheticTable {
+  readonly nodes: readonly (Node & { readonly inclusion: number })[];
+  readonly effect: Float64Array;
+  readonly scores: readonly Float64Array[];
+}
+
+function makeTable(): SyntheticTable {
+  const rng = createRng(1, "nodes");
+  const errors = sites().flatMap((at) =>
+    positions().map((position) => ({ ...at, kind: "error" as const, position, feature: -1, head: -1, inclusion: 1 })),
+  );
+  const features = sites().flatMap((at) =>
+    Array.from({ length: 12 }, (_, i) => ({
+      ...at,
+      kind: "feature" as const,
+      position: 2 + (i % 4),
+      feature: i % FEATURES,
+      head: -1,
+      inclusion: i < 6 ? 1 : 0.2,
+    })),
+  );
+  const nodes = [...errors, ...features];
+  const means = nodes.map(({ kind, position, layer }) =>
+    position < 2 ? 0 : ((kind === "error" ? 1 : 0.2) * rng.normal() * (position + layer)) / 8,
+  );
+  const values = (spread: number, scale: (n: number) => number): Float64Array =>
+    Float64Array.from({ length: PROMPTS * nodes.length }, (_, i) => {
+      const n = i % nodes.length;
+      return (means[n] ?? 0) * scale(n) * (1 + spread * rng.normal());
+    });
+  const wobble = nodes.map(() => 1 + 0.3 * rng.normal());
+  return {
+    nodes,
+    effect: values(0.6, () => 1),
+    scores: [values(0.6, (n) => wobble[n] ?? 1), values(0.6, () => rng.normal())],
+  };
+}
+
+function positions(): number[] {
+  return Array.from({ length: POSITIONS }, (_, t) => t);
+}
+
+/** Mean over prompts and its standard error, per node. */
+function overPrompts(values: Float64Array, nodes: number): { mean: Float64Array; sem: Float64Array } {
+  const [mean, sem] = [new Float64Array(nodes), new Float64Array(nodes)];
+  for (let n = 0; n < nodes; n++) {
+    const column = values.filter((_, i) => i % nodes === n);
+    const average = column.reduce((a, b) => a + b, 0) / column.length;
+    mean[n] = average;
+    sem[n] = Math.sqrt(column.reduce((sum, v) => sum + (v - average) ** 2, 0) / (column.length - 1) / column.length);
+  }
+  return { mean, sem };
+}
+
+const strings = (name: string, values: string[]): Column => ({ name, type: "STRING", values });
+const integers = (name: string, values: readonly number[]): Column => ({
+  name,
+  type: "INT32",
+  values: Int32Array.from(values),
+});
+const doubles = (name: string, values: ArrayLike<number>): Column => ({
+  name,
+  type: "DOUBLE",
+  values: Float64Array.from(values),
+});
+
+function nodeColumns({ nodes, effect, scores }: SyntheticTable): Column[] {
+  const { mean, sem } = overPrompts(effect, nodes.length);
+  return [
+    strings("hook", nodes.map(hookOf)),
+    strings(
+      "kind",
+      nodes.map(({ kind }) => kind),
+    ),
+    strings(
+      "site",
+      nodes.map(({ site }) => site),
+    ),
+    integers(
+      "layer",
+      nodes.map(({ layer }) => layer),
+    ),
+    integers(
+      "position",
+      nodes.map(({ position }) => position),
+    ),
+    integers(
+      "feature",
+      nodes.map(({ feature }) => feature),
+    ),
+    integers(
+      "head",
+      nodes.map(({ head }) => head),
+    ),
+    { name: "global", type: "BOOLEAN", values: nodes.map(() => false) },
+    integers(
+      "n",
+      nodes.map(() => PROMPTS),
+    ),
+    doubles("effect", mean),
+    doubles("effect_sem", sem),
+    doubles(
+      "normalised",
+      mean.map((value) => value / 4),
+    ),
+    doubles(
+      "normalised_mean",
+      mean.map((value) => value / 4.2),
+    ),
+    strings(
+      "stratum",
+      nodes.map(({ inclusion }) => (inclusion === 1 ? "all" : "remainder")),
+    ),
+    doubles(
+      "inclusion_probability",
+      nodes.map(({ inclusion }) => inclusion),
+    ),
+    ...SCORES.flatMap((name, s) => {
+      const score = overPrompts(scores[s] ?? effect, nodes.length);
+      return [doubles(name, score.mean), doubles(`${name}_sem`, score.sem)];
+    }),
+  ];
+}
+
+function validation({ nodes, effect, scores }: SyntheticTable): object {
+  const pick = (values: Float64Array, members: readonly number[]): PromptMatrix => ({
+    prompts: PROMPTS,
+    nodes: members.length,
+    values: Float64Array.from(
+      { length: PROMPTS * members.length },
+      (_, i) => values[Math.floor(i / members.length) * nodes.length + (members[i % members.length] ?? 0)] ?? 0,
+    ),
+    present: null,
+  });
+  const groups = (["error", "feature"] as const).flatMap((kind) =>
+    SITES.flatMap((site) =>
+      [null, ...positions()].flatMap((position) => {
+        const members = nodes.flatMap((node, n) =>
+          node.kind === kind && node.site === site && (position === null || node.position === position) ? [n] : [],
+        );
+        return members.length === 0 ? [] : [{ kind, site, position, global: false, members }];
+      }),
+    ),
+  );
+  return {
+    groups: SCORES.flatMap((score, s) =>
+      groups.map(({ members, ...names }) => ({
+        score,
+        ...names,
+        ...validateGroup({
+          truth: pick(effect, members),
+          score: pick(scores[s] ?? effect, members),
+          weights: Float64Array.from(members, (n) => 1 / (nodes[n]?.inclusion ?? 1)),
+          seed: 0,
+          resamples: 100,
+        }),
+      })),
+    ),
+    reliability: groups.flatMap(({ members, ...names }) =>
+      names.position === null
+        ? [
+            {
+              ...names,
+              split_half: splitHalfReliability(pick(effect, members), 0, 50),
+              numeric: numericFloor(
+                effect.slice(0, 9),
+                effect.slice(0, 9).map((v) => v + 1e-8),
+              ),
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+function writeScores(path: string, { nodes, scores }: SyntheticTable, index: number): void {
+  const { mean } = overPrompts(scores[index] ?? new Float64Array(0), nodes.length);
+  const arrays = new Map<string, { shape: number[]; values: Float32Array }>();
+  for (const at of sites()) {
+    arrays.set(nodeHook(at, "error"), { shape: [POSITIONS], values: new Float32Array(POSITIONS) });
+    arrays.set(nodeHook(at, "feature"), {
+      shape: [POSITIONS, FEATURES],
+      values: new Float32Array(POSITIONS * FEATURES),
+    });
+  }
+  nodes.forEach((node, n) => {
+    const values = arrays.get(hookOf(node))?.values;
+    if (values !== undefined)
+      values[node.kind === "error" ? node.position : node.position * FEATURES + node.feature] = mean[n] ?? 0;
+  });
+  for (const [hook, { shape, values }] of [...arrays])
+    arrays.set(`${hook}.sem`, { shape, values: values.map((v) => Math.abs(v) / 5) });
+  writeFileSync(path, encodeSafetensors(arrays));
+}
+
+function writeComponents(path: string): void {
+  const rng = createRng(2, "components");
+  const hooks = sites().flatMap((at) => [nodeHook(at, "error"), ...(at.site === "resid_post" ? [siteHook(at)] : [])]);
+  const rows = hooks.flatMap((hook) =>
+    positions().map((position) => ({
+      hook,
+      position,
+      delta: position < 2 ? 0 : Math.exp(rng.normal()),
+      grad: Math.exp(rng.normal()),
+      cosine: Math.tanh(rng.normal()),
+    })),
+  );
+  writeParquet(
+    path,
+    [
+      [
+        strings(
+          "hook",
+          rows.map(({ hook }) => hook),
+        ),
+        integers(
+          "position",
+          rows.map(({ position }) => position),
+        ),
+        doubles(
+          "delta_norm",
+          rows.map(({ delta }) => delta),
+        ),
+        doubles(
+          "grad_norm",
+          rows.map(({ grad }) => grad),
+        ),
+        doubles(
+          "cosine",
+          rows.map(({ cosine }) => cosine),
+        ),
+        doubles(
+          "dot",
+          rows.map(({ delta, grad, cosine }) => delta * grad * cosine),
+        ),
+      ],
+    ],
+    {},
+  );
+}
+
+function writeTruth(path: string): void {
+  const prompts = Array.from({ length: PROMPTS }, (_, p) => p);
+  writeParquet(
+    path,
+    [
+      [
+        integers("prompt", prompts),
+        doubles(
+          "metric_clean",
+          prompts.map((p) => -3 + p / 20),
+        ),
+        doubles(
+          "metric_corrupted",
+          prompts.map((p) => 2 + p / 20),
+        ),
+      ],
+    ],
+    {},
+  );
+}
+
+function writeCircuits(path: string): void {
+  const rng: Rng = createRng(3, "circuits");
+  const variants = ["all", "no_resid_errors", "no_mlp_attn_errors"];
+  const rows = variants.flatMap((variant, v) =>
+    Array.from({ length: 12 }, (_, i) => {
+      const size = Math.round(3 * 1.9 ** (11 - i));
+      const full = 1 / (1 + Math.exp(-(Math.log(size) - 4 - v)));
+      return {
+        variant,
+        i,
+        size: i === 11 ? 0 : size,
+        value: i === 11 ? 0 : full * (1 - 0.25 * v) + 0.02 * rng.normal(),
+      };
+    }),
+  );
+  const column = (name: string, value: (row: (typeof rows)[number]) => number): Column =>
+    doubles(name, rows.map(value));
+  writeParquet(
+    path,
+    [
+      [
+        strings(
+          "circuit",
+          rows.map(({ variant, i }) => `${variant}-${String(i).padStart(2, "0")}`),
+        ),
+        strings(
+          "variant",
+          rows.map(({ variant }) => variant),
+        ),
+        column("threshold", ({ i }) => 10 ** (-4 + i / 3)),
+        strings(
+          "ablation",
+          rows.map(() => "mean"),
+        ),
+        strings(
+          "keep",
+          rows.map(() => "absolute"),
+        ),
+        { name: "exempt_early_layers", type: "BOOLEAN", values: rows.map(() => false) },
+        integers(
+          "n_features",
+          rows.map(({ size }) => Math.round(size * 0.8)),
+        ),
+        integers(
+          "n_errors_resid",
+          rows.map(({ size }) => Math.round(size * 0.1)),
+        ),
+        integers(
+          "n_errors_other",
+          rows.map(({ size }) => Math.round(size * 0.1)),
+        ),
+        column("metric_circuit", ({ value }) => 2.5 * value),
+        column("metric_full", () => 2.5),
+        column("metric_empty", () => 0),
+        column("metric_complement", ({ value }) => 0.4 * (1 - value)),
+        column("faithfulness", ({ value }) => value),
+        column("faithfulness_low", ({ value }) => value - 0.06),
+        column("faithfulness_high", ({ value }) => value + 0.06),
+        column("faithfulness_mean", ({ value }) => value - 0.02),
+        column("completeness", ({ value }) => 0.16 * (1 - value)),
+        column("completeness_low", ({ value }) => 0.12 * (1 - value)),
+        column("completeness_high", ({ value }) => 0.2 * (1 - value)),
+      ],
+    ],
+    {},
+  );
+}
+
+function runFile(name: string, planHash: string): RunFile {
+  return {
+    version: 1,
+    name,
+    status: "complete",
+    reason: "every shard is done",
+    plan_hash: planHash,
+    sweep: {},
+    inputs: {
+      model: "models/tiny-gemma2",
+      saes: "models/tiny-gemma2/saes",
+      dataset: "data/rc.test.jsonl",
+      saeOptions: {},
+    },
+    fingerprints: {
+      code: "0.1.0+test",
+      backend: "wasm",
+      device: "cpu",
+      threads: 1,
+      dtype: "float32",
+      model: "a".repeat(64),
+      saes: "b".repeat(64),
+      dataset: "c".repeat(64),
+    },
+    counts: { prompts: PROMPTS, dropped: 2, shards: 40, done: 40, quarantined: 0, retries: 1, workers: 2 },
+    quarantined: [],
+    timings: { "scores-atp": { seconds: 2.5, units: PROMPTS, unit: "prompts", per_second: 7.2 } },
+    weight_loading_seconds: 0.4,
+    warnings: ["a worker was restarted"],
+    allow_partial: false,
+    started: "2026-01-02T03:04:05.000Z",
+    ended: "2026-01-02T03:06:05.000Z",
+  };
+}
