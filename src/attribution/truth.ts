@@ -11,18 +11,16 @@ import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { hookOf, type Node } from "../circuit/node.js";
 import type { MetricReduce, Prompt } from "../circuit/prompt.js";
-import { loadAnswers, metricOf } from "../model/metric.js";
+import { metricOf } from "../model/metric.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
-import { captureRun } from "./capture.js";
-import { cleanKeys } from "./clean-keys.js";
-import { checkRun } from "./non-finite.js";
 import type { TruthResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
 import { runTruthBlock, type TruthContext } from "./truth-block.js";
 import { computeDeltas } from "./truth-deltas.js";
 import { truthBlocks, truthRows, type TruthRow } from "./truth-rows.js";
+import { unpatchedRuns, type RunCache } from "./unpatched-runs.js";
 
 /**
  * Metrics of every prompt with every node patched from its corrupted run.
@@ -31,6 +29,7 @@ import { truthBlocks, truthRows, type TruthRow } from "./truth-rows.js";
  * @param nodes slots; null where a slot is empty.
  * @param rowsPerBlock most patched runs at once.
  * @param onProgress told patched runs done and to do.
+ * @param cache keeps the unpatched runs for the next call with the same prompts; without one they are released.
  * @throws PatchbayError `non_finite` naming the site, or the patched node and its position, and the prompt's line.
  */
 export async function computeTruth(
@@ -40,19 +39,19 @@ export async function computeTruth(
   nodes: readonly (Node | null)[],
   rowsPerBlock: number,
   onProgress?: OnProgress,
+  cache?: RunCache,
 ): Promise<TruthResult> {
   const { model } = spliced;
   return await withScope(async (own) => {
-    const answers = own(await loadAnswers(model.embedding, prompts, reduce));
-    const clean = own(await captureRun(model, prompts, "clean", answers));
-    const corrupted = own(await captureRun(model, prompts, "corrupted", answers));
-    for (const run of [clean, corrupted]) await checkRun(run, model.config.nLayers, prompts);
+    const runs =
+      cache === undefined ? own(await unpatchedRuns(model, prompts, reduce)) : await cache.of(model, prompts, reduce);
+    const { answers, clean, corrupted, keys } = runs;
     const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes));
     const positions = clean.frame.T;
-    const result = unrun(clean.metric, corrupted.metric, nodes.length);
+    const result = unrun(clean.metric.slice(), corrupted.metric.slice(), nodes.length);
     const size = { prompts: prompts.length, positions, nLayers: model.config.nLayers };
     const rows = truthRows(nodes, size, (slot, row) => deltas.change(slot, row) !== 0);
-    const context: TruthContext = { model, clean, keys: own(cleanKeys(model, clean)), deltas, answers, positions };
+    const context: TruthContext = { model, clean, keys, deltas, answers, positions };
     let done = 0;
     for (const block of truthBlocks(rows, rowsPerBlock)) {
       onProgress?.(done, rows.length);

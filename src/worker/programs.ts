@@ -6,6 +6,7 @@ import { computeMeans } from "../attribution/means.js";
 import { computeScores } from "../attribution/scores.js";
 import type { SplicedModel } from "../attribution/spliced-model.js";
 import { computeTruth } from "../attribution/truth.js";
+import type { RunCache } from "../attribution/unpatched-runs.js";
 import type { Prompt } from "../circuit/prompt.js";
 import type { Ablation } from "../circuit/intervention.js";
 import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
@@ -23,6 +24,8 @@ export interface ShardInputs {
   /** Local file of an artifact that the stage `reads`. */
   readonly artifact: (name: string) => string;
   readonly onProgress: OnProgress;
+  /** Keeps the unpatched runs from one shard of a block of prompts to the next; without it every shard runs them again. */
+  readonly runs?: RunCache;
 }
 
 /** What a shard's program gives. */
@@ -60,6 +63,7 @@ export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shar
   const prompts = shard.prompts.map((index) => must(plan.prompts[index], "prompt"));
   const { reduce } = plan.sweep.metric;
   const count = prompts.length;
+  if (task.kind !== "truth") inputs.runs?.dispose();
   switch (task.kind) {
     case "means": {
       const result = await computeMeans(model, prompts, reduce, onProgress);
@@ -79,7 +83,7 @@ export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shar
 }
 
 async function runTruth(
-  { plan, model, artifact, onProgress }: ShardInputs,
+  { plan, model, artifact, onProgress, runs }: ShardInputs,
   prompts: readonly Prompt[],
   shard: Shard,
   rowsPerBlock: number,
@@ -87,7 +91,7 @@ async function runTruth(
   const [start, end] = must(shard.slots, "slots");
   const listed = await readNodes(artifact("nodes.parquet"));
   const nodes = Array.from({ length: end - start }, (_, i) => listed[start + i] ?? null);
-  const result = await computeTruth(model, prompts, plan.sweep.metric.reduce, nodes, rowsPerBlock, onProgress);
+  const result = await computeTruth(model, prompts, plan.sweep.metric.reduce, nodes, rowsPerBlock, onProgress, runs);
   const units = result.ran.reduce((sum, one) => sum + one, 0);
   return { payload: encodeTruth(result), count: prompts.length, units };
 }

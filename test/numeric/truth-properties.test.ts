@@ -13,6 +13,7 @@ import { computeTruth } from "../../src/attribution/truth.js";
 import { runTruthBlock, type TruthContext } from "../../src/attribution/truth-block.js";
 import { computeDeltas, type Deltas } from "../../src/attribution/truth-deltas.js";
 import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
+import { createRunCache } from "../../src/attribution/unpatched-runs.js";
 import { loadAnswers, metricOf } from "../../src/model/metric.js";
 import { readAndDispose } from "../../src/model/read-tensor.js";
 import { withScope } from "../../src/model/tensor-scope.js";
@@ -262,6 +263,18 @@ describe("true patching", () => {
       new RegExp(`${hook}\\.hook_sae_acts_post, feature 9 patched at position \\d.* line \\d+`),
     );
     W_dec_FD.dispose();
+  });
+
+  it("gives the same bits from kept runs of the same prompts, and never those of others", async () => {
+    const cache = createRunCache();
+    await expect(async () => {
+      for (const some of [prompts, prompts, prompts.slice(1), prompts]) {
+        const nodes = everyKind([2, 5]);
+        const fresh = await computeTruth(spliced, some, "max", nodes, 64);
+        expect(await computeTruth(spliced, some, "max", nodes, 64, undefined, cache)).toEqual(fresh);
+      }
+      cache.dispose();
+    }).toLeakNoTensors();
   });
 
   it("leaks no tensors, also when it throws", async () => {

@@ -1,0 +1,76 @@
+/** @file The clean and corrupted run of a block of prompts, computed once for all shards that patch them. */
+import { canonicalJson } from "../base/hash.js";
+import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { loadAnswers, type Answers } from "../model/metric.js";
+import type { Model } from "../model/model.js";
+import { captureRun, type Run } from "./capture.js";
+import { cleanKeys, type CleanKeys } from "./clean-keys.js";
+import { checkRun } from "./non-finite.js";
+
+/** Both unpatched runs, and what patched rows reuse of the clean one. Owner: whoever made them, through `dispose`. */
+export interface UnpatchedRuns {
+  readonly answers: Answers;
+  readonly clean: Run;
+  readonly corrupted: Run;
+  /** Keys and values of the clean run. */
+  readonly keys: CleanKeys;
+  dispose(): void;
+}
+
+/**
+ * Runs the prompts clean and corrupted. Owner: caller.
+ *
+ * @throws PatchbayError `non_finite` naming layer, site and prompt line.
+ */
+export async function unpatchedRuns(
+  model: Model,
+  prompts: readonly Prompt[],
+  reduce: MetricReduce,
+): Promise<UnpatchedRuns> {
+  const owned: { dispose(): void }[] = [];
+  const dispose = (): void => {
+    for (const one of owned.splice(0)) one.dispose();
+  };
+  try {
+    const answers = await loadAnswers(model.embedding, prompts, reduce);
+    owned.push(answers);
+    const clean = await captureRun(model, prompts, "clean", answers);
+    owned.push(clean);
+    const corrupted = await captureRun(model, prompts, "corrupted", answers);
+    owned.push(corrupted);
+    for (const run of [clean, corrupted]) await checkRun(run, model.config.nLayers, prompts);
+    const keys = cleanKeys(model, clean);
+    owned.push(keys);
+    return { answers, clean, corrupted, keys, dispose };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+/** Keeps the runs of the latest block of prompts. */
+export interface RunCache {
+  /** The runs of these prompts. Owner: the cache; valid until the next call. */
+  of(model: Model, prompts: readonly Prompt[], reduce: MetricReduce): Promise<UnpatchedRuns>;
+  /** Releases what is kept. The cache can be used again. */
+  dispose(): void;
+}
+
+/** An empty cache. */
+export function createRunCache(): RunCache {
+  let kept: { readonly key: string; readonly model: Model; readonly runs: UnpatchedRuns } | undefined;
+  const dispose = (): void => {
+    kept?.runs.dispose();
+    kept = undefined;
+  };
+  return {
+    of: async (model, prompts, reduce) => {
+      const key = canonicalJson([prompts, reduce]);
+      if (kept?.key === key && kept.model === model) return kept.runs;
+      dispose();
+      kept = { key, model, runs: await unpatchedRuns(model, prompts, reduce) };
+      return kept.runs;
+    },
+    dispose,
+  };
+}

@@ -1,0 +1,92 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { must } from "../../../src/base/assert.js";
+import { GLOBAL_POSITION, type Node } from "../../../src/circuit/node.js";
+import { NODE_KINDS, SITES } from "../../../src/circuit/site.js";
+import { families, familyOf, joinOf, truthBlocks, truthRows } from "../../../src/attribution/truth-rows.js";
+
+const SIZE = { prompts: 3, positions: 5, nLayers: 3 };
+const ANSWER = SIZE.positions - 1;
+
+const nodes = fc.array(
+  fc.option(
+    fc.record({
+      kind: fc.constantFrom(...NODE_KINDS),
+      site: fc.constantFrom(...SITES),
+      layer: fc.nat(SIZE.nLayers - 1),
+      position: fc.integer({ min: GLOBAL_POSITION, max: SIZE.positions }),
+      feature: fc.constant(-1),
+      head: fc.constant(-1),
+    }),
+    { nil: null },
+  ),
+  { maxLength: 30 },
+);
+const differences = fc.array(fc.array(fc.boolean(), { minLength: 15, maxLength: 15 }), {
+  minLength: 30,
+  maxLength: 30,
+});
+const cases = fc.record({ nodes, differences, rowsPerBlock: fc.integer({ min: 1, max: 40 }) });
+
+/** Whether a patch changes the answer's logits: it differs somewhere, in the last layer at the answer itself. */
+function reaches(node: Node, differs: (position: number) => boolean): boolean {
+  const patched = node.position === GLOBAL_POSITION ? [0, 1, 2, 3, 4] : [node.position];
+  return patched.some((t) => t <= ANSWER && differs(t) && (node.layer < SIZE.nLayers - 1 || t === ANSWER));
+}
+
+describe("the rows of true patching", () => {
+  it("are exactly those that can differ from the clean run", () => {
+    fc.assert(
+      fc.property(cases, ({ nodes, differences }) => {
+        const rows = truthRows(nodes, SIZE, (slot, row) => differences[slot]?.[row] ?? false);
+        const expected = nodes.flatMap((node, slot) =>
+          Array.from({ length: SIZE.prompts }, (_, prompt) => prompt)
+            .filter(
+              (prompt) =>
+                node !== null && reaches(node, (t) => differences[slot]?.[prompt * SIZE.positions + t] ?? false),
+            )
+            .map((prompt) => [slot, prompt]),
+        );
+        expect(rows.map(({ slot, prompt }) => [slot, prompt])).toEqual(expected);
+      }),
+    );
+  });
+
+  it("carry nothing before the first difference that counts", () => {
+    const node: Node = { kind: "error", site: "mlp_out", layer: 0, position: GLOBAL_POSITION, feature: -1, head: -1 };
+    const last = { ...node, layer: 2 };
+    const rows = truthRows([node, last], { ...SIZE, prompts: 1 }, (_, row) => row >= 2);
+    expect(rows.map(({ start }) => start)).toEqual([2, ANSWER]);
+  });
+
+  it("fill blocks without loss or repeats, in joining order, from their first position on", () => {
+    fc.assert(
+      fc.property(cases, ({ nodes, differences, rowsPerBlock }) => {
+        const rows = truthRows(nodes, SIZE, (slot, row) => differences[slot]?.[row] ?? false);
+        const blocks = truthBlocks(rows, rowsPerBlock);
+        const key = ({ slot, prompt }: { slot: number; prompt: number }): number => slot * SIZE.prompts + prompt;
+        expect(blocks.flatMap((block) => block.rows.map(key)).sort((a, b) => a - b)).toEqual(rows.map(key));
+        for (const { start, rows: members } of blocks) {
+          expect(members.length).toBeLessThanOrEqual(rowsPerBlock);
+          expect(Math.min(...members.map((row) => row.start))).toBe(start);
+          const joins = members.map(({ node }) => joinOf(node));
+          expect(joins).toEqual([...joins].sort((a, b) => a - b));
+          const groups = families(members.filter(({ node }) => joinOf(node) === joins[0]));
+          expect(new Set(groups.map((group) => familyOf(must(group[0], "row").node))).size).toBe(groups.length);
+        }
+      }),
+    );
+  });
+
+  it("make the same blocks whatever order the slots' rows come in", () => {
+    fc.assert(
+      fc.property(cases, fc.nat(), ({ nodes, differences, rowsPerBlock }, turn) => {
+        const rows = truthRows(nodes, SIZE, (slot, row) => differences[slot]?.[row] ?? false);
+        const at = rows.length === 0 ? 0 : turn % rows.length;
+        expect(truthBlocks([...rows.slice(at), ...rows.slice(0, at)], rowsPerBlock)).toEqual(
+          truthBlocks(rows, rowsPerBlock),
+        );
+      }),
+    );
+  });
+});
