@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { variableFrom } from "./variable.js";
 
 /** Decay rates and the stabiliser. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1. */
 export interface AdamOptions {
@@ -21,7 +22,7 @@ export interface Adam {
 export function createAdam(variables: ReadonlyMap<string, Variable>, options: AdamOptions): Adam {
   const { beta1, beta2, epsilon } = options;
   const zeros = (): Map<string, Variable> =>
-    new Map([...variables].map(([name, { shape }]) => [name, tf.variable(tf.zeros(shape), false)]));
+    new Map([...variables].map(([name, { shape }]) => [name, variableFrom(tf.zeros(shape), false)]));
   const [first, second] = [zeros(), zeros()];
   let steps = 0;
   const apply = (gradients: ReadonlyMap<string, Tensor>, learningRate: number): void => {

@@ -1,12 +1,12 @@
 /** @file Batches of training sentences as token ids, with what each position's next token should be. */
 import { assert, must } from "../base/assert.js";
 import type { Rng } from "../base/rng.js";
-import { drawSentence, type Sentence } from "./grammar.js";
+import { drawSentence, MAX_WORDS, type Sentence } from "./sentences.js";
 import { fullStopId, TOKEN_IDS, wordId, type Bpe } from "./tokenizer-files.js";
 import { CLAUSE_VERBS, INNER_VERBS, NOUNS } from "./words.js";
 
-/** Tokens of the longest sentence, with BOS and EOS: "The N that the N V V C ." Shorter ones are padded. */
-export const SENTENCE_TOKENS = 11;
+/** Tokens of the longest sentence, with BOS, full stop and EOS. Shorter ones are padded. */
+export const SENTENCE_TOKENS = MAX_WORDS + 3;
 
 /** Enough for a token to take no part in a prediction. */
 const EXCLUDED = 1e4;

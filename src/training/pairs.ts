@@ -37,7 +37,9 @@ export function makePairs(family: Family, split: Split, count: number, seed: num
   const byCase = new Map<string, SentencePlan[]>();
   for (const plan of rng.shuffle(plansOf(family, split))) {
     const name = caseOf(plan);
-    byCase.set(name, [...(byCase.get(name) ?? []), plan]);
+    const queue = byCase.get(name);
+    if (queue === undefined) byCase.set(name, [plan]);
+    else queue.push(plan);
   }
   const queues = [...byCase.keys()].sort().map((name) => must(byCase.get(name), name));
   const total = Math.min(count, queues.length * Math.min(...queues.map((queue) => queue.length)));

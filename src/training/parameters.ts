@@ -7,6 +7,7 @@ import type { LayerWeights } from "../model/layer.js";
 import { EMBEDDING, FINAL_NORM, gemma2Tensors, layerTensor } from "../weights/gemma2-tensors.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import type { NamedArray } from "../weights/named-array.js";
+import { variableFrom } from "./variable.js";
 
 /**
  * Parameters by their checkpoint name, in the layout that the forward pass multiplies with: matrices `[in, out]` (the
@@ -22,7 +23,7 @@ export function initialParameters(config: ModelConfig, seed: number): Parameters
   const parameters = new Map<string, Variable>();
   for (const [name, shape] of gemma2Tensors(config)) {
     const values = initialValues(name, shape, createRng(seed, "parameters", name));
-    parameters.set(name, tf.variable(tf.tensor(values, layoutOf(name, shape)), true));
+    parameters.set(name, variableFrom(tf.tensor(values, layoutOf(name, shape)), true));
   }
   return parameters;
 }

@@ -61,6 +61,7 @@ export function trainSae(rows: ActivationRows, label: string, training: SaeTrain
     if (!Number.isFinite(fvu))
       throw new PatchbayError("non_finite", `SAE ${label}: the loss is ${String(fvu)} at step ${String(step)}`);
     onStep?.(step, { fvu, l0, sparsity });
+    if (step < training.warmUpSteps) continue;
     const shortfall = (training.targetFvu - fvu) / training.targetFvu;
     sparsity *= Math.exp(training.steering * Math.max(-1, Math.min(1, shortfall)));
   }
@@ -105,7 +106,7 @@ function centreAndScale({ values, dIn }: ActivationRows): { mean: Float64Array; 
 }
 
 function initialVariables(
-  { values, dIn }: ActivationRows,
+  { dIn }: ActivationRows,
   mean: Float64Array,
   scale: number,
   { dSae, initialThreshold }: SaeTraining,
@@ -113,8 +114,7 @@ function initialVariables(
 ): SaeVariables {
   const decoder = new Float32Array(dSae * dIn);
   for (let f = 0; f < dSae; f++) {
-    const from = rng.int(values.length / dIn) * dIn;
-    const direction = Array.from(mean, (m, d) => must(values[from + d], "value") - m + 1e-3 * scale * rng.normal());
+    const direction = Array.from({ length: dIn }, () => rng.normal());
     const norm = Math.hypot(...direction);
     decoder.set(
       direction.map((value) => value / norm),
@@ -124,7 +124,7 @@ function initialVariables(
   const centre = Float32Array.from(mean, (m) => m / scale);
   return tf.tidy(() => {
     const W_dec = tf.tensor2d(decoder, [dSae, dIn]);
-    const W_enc = tf.transpose(W_dec);
+    const W_enc = tf.mul(tf.transpose(W_dec), (2 * dIn) / dSae);
     const b_enc = tf.neg(tf.reshape(tf.matMul(tf.tensor2d(centre, [1, dIn]), W_enc), [dSae]));
     const variable = (tensor: Tensor): Variable => tf.variable(tensor, true);
     return {

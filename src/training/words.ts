@@ -66,7 +66,8 @@ const NOUN_FORMS: readonly (readonly [singular: string, plural: string, kind: No
   ["baker", "bakers", "regular"],
 ];
 
-const ADJECTIVES = ["old", "young", "happy", "tired", "hungry", "quiet"];
+/** Adjectives: before a noun, or after "is". */
+export const ADJECTIVES: readonly string[] = ["old", "young", "happy", "tired", "hungry", "quiet"];
 const ADVERBS = ["here", "often", "well", "today"];
 
 /** Verbs that end a clause: the answers of the families simple, nounpp and rc. */
