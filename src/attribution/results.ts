@@ -60,7 +60,10 @@ export interface TruthResult {
   readonly metricCorrupted: Float64Array;
   /** `[P, S]`; equals `metricClean` where the row was not run. */
   readonly metricPatched: Float64Array;
-  /** `[P, S]`: 1 where a patched row was run; 0 where the delta is exactly zero, the slot empty or the position absent. */
+  /**
+   * `[P, S]`: 1 where a patched row was run; 0 where the delta is exactly zero, the slot empty or the position absent, and
+   * in the last layer before the answer position, which such a patch cannot reach.
+   */
   readonly ran: Uint8Array;
 }
 
