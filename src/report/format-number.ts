@@ -29,7 +29,9 @@ export function formatCount(value: number): string {
 
 /** A share of 1 in percent. */
 export function formatPercent(share: number | null): string {
-  return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, 1)}\u202f%`;
+  return share === null || !Number.isFinite(share)
+    ? UNDEFINED
+    : `${fixed(100 * share, Number.isInteger(Math.round(1000 * share) / 10) ? 0 : 1)}\u202f%`;
 }
 
 /** `0.83 [0.79, 0.87]`; decimals follow the width of the interval, up to `most`. */

@@ -5,7 +5,15 @@ import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
 import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
 import { familiesOf, groupLabel, KIND_NAMES, sitesOf } from "./labels.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import { scoreLabel, sizeOf, type CircuitRow, type Group, type Reliability, type RunContents } from "./run-contents.js";
+import {
+  capitalised,
+  scoreLabel,
+  sizeOf,
+  type CircuitRow,
+  type Group,
+  type Reliability,
+  type RunContents,
+} from "./run-contents.js";
 import { htmlTable, type HtmlColumn } from "./table.js";
 
 /** A correlation over fewer nodes is not held against a score. */
@@ -23,7 +31,7 @@ export function question(contents: RunContents): string {
     ...(plan.sweep.truth === undefined || plan.sweep.scores.length === 0
       ? []
       : [
-          `How well does ${listed(plan.sweep.scores.map(({ name }) => scoreLabel(plan, name)))} predict the true effect of patching a node?`,
+          `How well ${plan.sweep.scores.length > 1 ? "do" : "does"} ${listed(plan.sweep.scores.map(({ name }) => scoreLabel(plan, name)))} predict the true effect of patching a node?`,
         ]),
     ...(plan.sweep.circuits === undefined ? [] : ["Which circuit is faithful?"]),
   ];
@@ -79,7 +87,7 @@ function scoreAnswer(label: string, groups: readonly Group[]): Markup {
       last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} at ${last.site}`;
     return markup`for ${KIND_NAMES[kind]} from <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> at ${best?.site ?? ""}${rest}`;
   });
-  return markup`<strong>${label}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
+  return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }
 
 /** Where the score fails beyond the chance of few nodes, or else where its estimate is lowest. */
@@ -106,7 +114,9 @@ function noiseAnswer({ reliability }: RunContents): Markup[] {
     .sort((a, b) => a.value - b.value);
   const [lowest, highest] = [steppedUp[0], steppedUp.at(-1)];
   if (lowest === undefined || highest === undefined) return [];
-  const shown = (value: number): string => formatCorrelation({ value, low: null, high: null });
+  const shown = (value: number): string => formatCorrelation({ ...UNKNOWN, value });
+  if (shown(lowest.value) === shown(highest.value))
+    return [markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)}.`];
   return [
     markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)} (${groupLabel(lowest.row)}) to ${shown(highest.value)} (${groupLabel(highest.row)}).`,
   ];

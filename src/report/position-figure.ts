@@ -4,7 +4,7 @@ import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation } from "./format-number.js";
 import { familiesOf, KIND_NAMES, sitesOf } from "./labels.js";
 import { SERIES } from "./palette.js";
-import { scoreLabel, type Group, type RunContents } from "./run-contents.js";
+import { capitalised, scoreLabel, type Group, type RunContents } from "./run-contents.js";
 
 /** Correlation at each position, with its interval; a figure for each score. */
 export function positionFigures({ plan, groups }: RunContents): Figure[] {
@@ -28,7 +28,7 @@ function positionFigure(label: string, name: string, groups: readonly Group[]): 
   );
   return {
     id: `positions-${name}`,
-    title: `${label}: correlation with true effects at each position`,
+    title: `${capitalised(label)}: correlation with true effects at each position`,
     caption:
       "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
       "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",

@@ -286,13 +286,18 @@ export function sizeOf({ features, errorsResid, errorsOther }: CircuitRow): numb
   return features + errorsResid + errorsOther;
 }
 
-/** Name of a score in a figure: its method, and its own name where that differs. */
+/** With a capital first letter, for titles and the start of sentences. */
+export function capitalised(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** Name of a score: its method, and its own name where that differs. */
 export function scoreLabel({ sweep }: Plan, name: string): string {
   const spec = must(
     sweep.scores.find((score) => score.name === name),
     name,
   );
-  const methods = { atp: "AtP", zero: "Zero-ablation AtP", ig: "Integrated gradients" };
+  const methods = { atp: "AtP", zero: "zero-ablation AtP", ig: "integrated gradients" };
   const steps = spec.method === "ig" ? ` (${String(spec.steps)} steps)` : "";
   return spec.name === spec.method ? methods[spec.method] + steps : `${methods[spec.method]} “${name}”${steps}`;
 }

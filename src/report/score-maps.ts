@@ -5,7 +5,7 @@ import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShort } from "./format-number.js";
 import { KIND_NAMES, KIND_ORDER } from "./labels.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
-import { scoreLabel, type RunContents } from "./run-contents.js";
+import { capitalised, scoreLabel, type RunContents } from "./run-contents.js";
 
 /** Score of all nodes of a kind at one place, added up. */
 interface Cell {
@@ -44,7 +44,7 @@ function mapFigure(label: string, name: string, cells: readonly Cell[]): Figure 
   );
   return {
     id: `scores-${name}`,
-    title: `${label}: scores by layer and position`,
+    title: `${capitalised(label)}: scores by layer and position`,
     caption:
       "Mean score over prompts of all nodes of one kind at a layer and position, added up: for features the sum over the site's features. " +
       "All maps share one scale. Orange raises the incorrect answer when patched, blue lowers it; what is as pale as the page is near zero.",

@@ -5,7 +5,7 @@ export const STYLE = `
 :root{color-scheme:light dark;--ink:#1f2430;--soft:#5b6472;--line:#dfe2e7;--surface:#fff;--raised:#f6f7f9;--link:#2f62b8;--warn:#9a4a12;--warn-surface:#fdf3ea}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e6eb;--soft:#9aa3b2;--line:#2c323c;--surface:#14171c;--raised:#1b1f26;--link:#86b1f5;--warn:#f0a76b;--warn-surface:#2b2118}}
 *{box-sizing:border-box}
-html{scroll-behavior:smooth;scroll-padding-top:1.5rem;-webkit-text-size-adjust:100%}
+html{scroll-padding-top:1.5rem;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--surface);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums;display:grid;grid-template-columns:minmax(0,1fr);padding:0 1.25rem 6rem}
 main{width:100%;max-width:60rem;margin:0 auto;min-width:0}
 nav{font-size:.85rem;border-bottom:1px solid var(--line);padding:1rem 0;max-width:60rem;width:100%;margin:0 auto}
@@ -56,7 +56,7 @@ figcaption{margin-top:.9rem;font-size:.88rem;line-height:1.55;color:var(--soft);
 .files a{margin-right:.4rem}
 .scroll{overflow-x:auto;margin:0 0 1.8rem}
 table{border-collapse:collapse;font-size:.85rem;line-height:1.4}
-caption{text-align:left;font-weight:600;padding:0 0 .5rem;white-space:nowrap}
+caption{text-align:left;font-weight:600;padding:0 0 .5rem}
 th{max-width:8.5rem;white-space:normal!important;font-weight:600;color:var(--soft);vertical-align:bottom;border-bottom:1px solid var(--ink);padding:.3rem 1.1rem .3rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--line);padding:.35rem 1.1rem .35rem 0}
 th:last-child,td:last-child{padding-right:.2rem}

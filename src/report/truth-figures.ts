@@ -4,7 +4,7 @@ import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber } from "./format-number.js";
 import { KIND_NAMES, KIND_ORDER, nodeLabel, positionLabel, sitesOf } from "./labels.js";
 import { layerColor } from "./palette.js";
-import { scoreLabel, type Group, type NodeRow, type RunContents } from "./run-contents.js";
+import { capitalised, scoreLabel, type Group, type NodeRow, type RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
 
 /** Nodes above which whiskers and labels would hide the points. */
@@ -56,7 +56,7 @@ function scatterFigure(contents: RunContents, name: string, global: boolean, poi
   );
   return {
     id: `truth-${name}${global ? "-global" : ""}`,
-    title: `${label} against true patching${global ? ", all positions at once" : ""}`,
+    title: `${capitalised(label)} against true patching${global ? ", all positions at once" : ""}`,
     caption:
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
@@ -142,7 +142,7 @@ function scatterPanel(
     marginBottom: 38,
     marginTop: 20,
     marginRight: 10,
-    x: { ...axis, ticks: 4, label: `${label} score →`, labelAnchor: "right" },
+    x: { ...axis, ticks: 4, label: `${capitalised(label)} score →`, labelAnchor: "right" },
     y: { ...axis, ticks: 5, label: "↑ true effect" },
     marks: [
       Plot.ruleX([0], { strokeOpacity: 0.25 }),

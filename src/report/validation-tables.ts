@@ -2,7 +2,7 @@
 import { markup, type Content, type Markup } from "./markup.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber, UNDEFINED } from "./format-number.js";
 import { compareGroups, groupLabel } from "./labels.js";
-import { scoreLabel, type Group, type RunContents } from "./run-contents.js";
+import { capitalised, scoreLabel, type Group, type RunContents } from "./run-contents.js";
 import { htmlTable, type HtmlColumn, type Table } from "./table.js";
 
 type Statistics = Group["weighted"];
@@ -29,12 +29,12 @@ export function validationTables({ plan, groups }: RunContents): Markup[] {
     const whole = mine.filter(({ position }) => position === null);
     const single = mine.filter(({ position }) => position !== null);
     return [
-      htmlTable(`${label}, all positions together`, COLUMNS, whole.flatMap(groupRows)),
+      htmlTable(`${capitalised(label)}, all positions together`, COLUMNS, whole.flatMap(groupRows)),
       ...(single.length === 0
         ? []
         : [
-            markup`<details><summary>${label}, position by position (${single.length} groups)</summary>
-${htmlTable(`${label}, single positions`, COLUMNS, single.flatMap(groupRows))}</details>`,
+            markup`<details><summary>${capitalised(label)}, position by position (${single.length} groups)</summary>
+${htmlTable(`${capitalised(label)}, single positions`, COLUMNS, single.flatMap(groupRows))}</details>`,
           ]),
     ];
   });

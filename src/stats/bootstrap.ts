@@ -45,6 +45,7 @@ const COVERAGE = 0.95;
  * ones and differences between statistics are paired. Source: Efron 1979.
  */
 export function resamplePrompts(prompts: number, count: number, seed: number): Resamples {
+  if (lastDraw?.prompts === prompts && lastDraw.count === count && lastDraw.seed === seed) return lastDraw;
   const rng = createRng(seed, "bootstrap over prompts", prompts);
   const times = new Uint32Array(count * prompts);
   for (let row = 0; row < times.length; row += prompts) {
@@ -53,8 +54,12 @@ export function resamplePrompts(prompts: number, count: number, seed: number): R
       times[at] = (times[at] as number) + 1;
     }
   }
-  return { prompts, count, times };
+  lastDraw = { prompts, count, seed, times };
+  return lastDraw;
 }
+
+/** The groups of a run ask for the same draw one after the other, and drawing takes longer than using it. */
+let lastDraw: (Resamples & { readonly seed: number }) | undefined;
 
 /** How often each prompt occurs in resample `index`, `[P]` (a view). */
 export function timesOf(resamples: Resamples, index: number): Uint32Array {
@@ -65,19 +70,35 @@ export function timesOf(resamples: Resamples, index: number): Uint32Array {
  * Mean of each node over the prompts that have it, a prompt counted as often as `times` says (once without), `[N]`.
  * NaN where no counted prompt has the node.
  */
-export function nodeMeans({ prompts, nodes, values, present }: PromptMatrix, times: Uint32Array | null): Float64Array {
+export function nodeMeans(matrix: PromptMatrix, times: Uint32Array | null): Float64Array {
+  const { prompts, nodes, values, present } = matrix;
+  if (present === null) return meansOfFull(matrix, times);
   const sum = new Float64Array(nodes);
   const count = new Float64Array(nodes);
   for (let p = 0; p < prompts; p++) {
     const t = times === null ? 1 : (times[p] as number);
     if (t === 0) continue;
     for (let n = 0, at = p * nodes; n < nodes; n++, at++) {
-      if (present !== null && present[at] === 0) continue;
+      if (present[at] === 0) continue;
       sum[n] = (sum[n] as number) + t * (values[at] as number);
       count[n] = (count[n] as number) + t;
     }
   }
   for (let n = 0; n < nodes; n++) sum[n] = (sum[n] as number) / (count[n] as number);
+  return sum;
+}
+
+/** {@link nodeMeans} where every prompt has every node: the inner loop of the bootstrap. */
+function meansOfFull({ prompts, nodes, values }: PromptMatrix, times: Uint32Array | null): Float64Array {
+  const sum = new Float64Array(nodes);
+  let count = 0;
+  for (let p = 0; p < prompts; p++) {
+    const t = times === null ? 1 : (times[p] as number);
+    if (t === 0) continue;
+    count += t;
+    for (let n = 0, at = p * nodes; n < nodes; n++, at++) sum[n] = (sum[n] as number) + t * (values[at] as number);
+  }
+  for (let n = 0; n < nodes; n++) sum[n] = (sum[n] as number) / count;
   return sum;
 }
 

@@ -10,7 +10,7 @@ export interface Levels {
 
 /** Numbers the distinct values; 0 and -0 are one level. O(n log n). */
 export function levelsOf(values: Float64Array): Levels {
-  const distinct = Float64Array.from(values).sort();
+  const distinct = values.slice().sort();
   let count = 0;
   for (const value of distinct) {
     if (count === 0 || value !== distinct[count - 1]) distinct[count++] = value;
@@ -54,7 +54,9 @@ export function midranks(levels: Levels, w: Float64Array | null): Float64Array {
     rank[level] = below + here / 2;
     below += here;
   }
-  return Float64Array.from(levels.of, (level) => rank[level] as number);
+  const ranks = new Float64Array(levels.of.length);
+  for (let i = 0; i < ranks.length; i++) ranks[i] = rank[levels.of[i] as number] as number;
+  return ranks;
 }
 
 /** Row numbers by ascending level, ties in row order, `[n]`. Counting sort, O(n). */

@@ -33,7 +33,7 @@ describe("a complete run", () => {
 
   test("opens with the question, the answer with intervals, and the weakest place", () => {
     const header = /<header>.*<\/header>/s.exec(html)?.[0] ?? "";
-    expect(header).toContain("How well does AtP and Zero-ablation AtP predict the true effect of patching a node?");
+    expect(header).toContain("How well do AtP and zero-ablation AtP predict the true effect of patching a node?");
     expect(header).toContain("18 prompts of rc.test.jsonl");
     expect(header).toMatch(
       /<strong>AtP<\/strong> agrees with true patching for SAE errors from <strong>r = \.\d\d \[[^\]]+\]/,
