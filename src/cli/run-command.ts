@@ -3,7 +3,7 @@ import { basename, relative } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweepFile } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
-import { openRunLog } from "../runlog/open-run-log.js";
+import { checkRunLog } from "../runlog/open-run-log.js";
 import { checkPort } from "./check-port.js";
 import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
 import { EXIT, exitCodeOfRun } from "./exit-code.js";
@@ -40,7 +40,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const backend = chooseBackend(options.backend);
   const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
   const environment = environmentOf(backend, planned.plan.engine.threads, planned.plan.sweep.dtype);
-  if (options.log !== "dir") await (await openRunLog(options.log, planned.planHash)).close();
+  if (options.log !== "dir") await checkRunLog(options.log);
   await checkPort(port);
   const prepared = prepareRun(planned, { out: options.out, environment, allowPartial: options.allowPartial });
   const say = (text: string): void => {

@@ -11,7 +11,14 @@
  */
 import { z } from "zod";
 import { PatchbayError } from "../base/errors.js";
-import { frameSubject, openStore, resultSubject, type JetStreamStore, type StoredMessage } from "./jetstream-store.js";
+import {
+  expectJetStream,
+  frameSubject,
+  openStore,
+  resultSubject,
+  type JetStreamStore,
+  type StoredMessage,
+} from "./jetstream-store.js";
 import { connectNats } from "./nats-connection.js";
 import { corrupt, decodeHead, encodeHead, verifyRecord } from "./record-codec.js";
 import { orderByShard, type AppendOutcome, type RecordEnvelope, type RunLog, type RunRecord } from "./run-log.js";
@@ -49,6 +56,19 @@ export async function openJetStreamLog(url: string, runId: string, options: JetS
   } catch (thrown) {
     await link.connection.close();
     throw thrown;
+  }
+}
+
+/**
+ * Checks that a NATS server answers and has JetStream, and leaves nothing on it.
+ * @throws PatchbayError as {@link openJetStreamLog}.
+ */
+export async function checkJetStream(url: string): Promise<void> {
+  const link = await connectNats(url);
+  try {
+    await expectJetStream(link);
+  } finally {
+    await link.connection.close();
   }
 }
 

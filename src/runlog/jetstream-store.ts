@@ -64,9 +64,10 @@ export async function openStore(link: NatsLink, run: string, patienceMs: number)
   }
   const stream = `patchbay-${run}`;
   const timeout = Math.max(REQUEST_TIMEOUT_MS.least, Math.min(REQUEST_TIMEOUT_MS.most, patienceMs));
-  const manager = await openManager(link, stream, run, timeout);
+  const manager = await expectJetStream(link, timeout);
   const client = link.connection.jetstream({ timeout });
   const ask = <T>(request: () => Promise<T>): Promise<T> => translate(link, () => patiently(link, patienceMs, request));
+  await ask(() => ensureStream(manager, stream, run));
   return {
     frameBytes: Math.min(FRAME_BYTES, (link.connection.info?.max_payload ?? FRAME_BYTES * 2) - HEADER_ALLOWANCE),
     publish: (subject, body) => ask(() => publish(client, stream, subject, body)),
@@ -80,23 +81,24 @@ export async function openStore(link: NatsLink, run: string, patienceMs: number)
   };
 }
 
-async function openManager(
+/**
+ * The server's JetStream.
+ * @throws PatchbayError `nats_unreachable` when it has none.
+ */
+export async function expectJetStream(
   link: NatsLink,
-  stream: string,
-  run: string,
-  timeout: number,
+  timeout: number = REQUEST_TIMEOUT_MS.most,
 ): Promise<JetStreamManager & DirectReads> {
   try {
-    const manager = (await link.connection.jetstreamManager({ timeout })) as JetStreamManager & DirectReads;
-    if ((await unlessGone(manager.streams.info(stream))) === null) await addStream(manager, stream, run);
-    return manager;
+    return (await link.connection.jetstreamManager({ timeout })) as JetStreamManager & DirectReads;
   } catch (thrown) {
     if (!isTransient(thrown)) throw thrown;
     throw unreachable(link.address, "expected JetStream, but it is not enabled or not ready", thrown);
   }
 }
 
-async function addStream(manager: JetStreamManager, name: string, run: string): Promise<void> {
+async function ensureStream(manager: JetStreamManager, name: string, run: string): Promise<void> {
+  if ((await unlessGone(manager.streams.info(name))) !== null) return;
   try {
     await manager.streams.add({
       name,

@@ -11,11 +11,25 @@ import type { AppendOutcome, RunLog } from "./run-log.js";
  * @throws PatchbayError `bad_input` for another location; `nats_unreachable` when the server does not answer.
  */
 export async function openRunLog(location: string, runId: string): Promise<RunLog> {
-  if (location.startsWith("dir:") && isAbsolute(location.slice(4))) return openDirectoryLog(location.slice(4));
-  if (/^(nats|tls):\/\//.test(location)) {
-    const { openJetStreamLog } = await import("./jetstream-log.js"); // A run in a folder does not load the NATS client.
-    return openJetStreamLog(location, runId);
-  }
+  if (!isNats(location)) return openDirectoryLog(location.slice("dir:".length));
+  const { openJetStreamLog } = await import("./jetstream-log.js"); // A run in a folder does not load the NATS client.
+  return openJetStreamLog(location, runId);
+}
+
+/**
+ * Checks before a run that its log can be opened, without leaving anything behind.
+ * @throws PatchbayError as {@link openRunLog}.
+ */
+export async function checkRunLog(location: string): Promise<void> {
+  if (!isNats(location)) return;
+  const { checkJetStream } = await import("./jetstream-log.js");
+  await checkJetStream(location);
+}
+
+/** Whether the location is a NATS server; false for a folder. @throws PatchbayError `bad_input` when it is neither. */
+function isNats(location: string): boolean {
+  if (location.startsWith("dir:") && isAbsolute(location.slice("dir:".length))) return false;
+  if (/^(nats|tls):\/\//.test(location)) return true;
   throw badInput(`run log: expected dir:<absolute folder> or nats://HOST:PORT, got ${location}`, { field: "--log" });
 }
 

@@ -7,6 +7,7 @@ import { must } from "../../src/base/assert.js";
 import { sha256 } from "../../src/base/hash.js";
 import { createRng } from "../../src/base/rng.js";
 import { openJetStreamLog } from "../../src/runlog/jetstream-log.js";
+import { checkRunLog } from "../../src/runlog/open-run-log.js";
 import { bytesOf, envelopeOf } from "../unit/runlog/records.js";
 import { startNatsServer, type NatsServer } from "./nats-server.js";
 
@@ -30,6 +31,7 @@ describe("a server that is not usable at the start", () => {
     await server.kill();
     const opening = openJetStreamLog(server.url, "run");
     await expect(opening).rejects.toMatchObject({ code: "nats_unreachable" });
+    await expect(checkRunLog(server.url)).rejects.toMatchObject({ code: "nats_unreachable" });
     await expect(opening).rejects.toThrow(`NATS at ${server.url}: expected a server, got connection refused; start it`);
   });
 
@@ -38,6 +40,16 @@ describe("a server that is not usable at the start", () => {
     const opening = openJetStreamLog(server.url, "run");
     await expect(opening).rejects.toMatchObject({ code: "nats_unreachable" });
     await expect(opening).rejects.toThrow("expected JetStream");
+    await expect(checkRunLog(server.url)).rejects.toThrow("expected JetStream");
+  });
+
+  test("a check of a good one leaves nothing on it", async () => {
+    const server = await start();
+    await checkRunLog(server.url);
+    const connection = await connect({ servers: server.url });
+    const manager = await connection.jetstreamManager();
+    expect(await manager.getAccountInfo()).toMatchObject({ streams: 0, storage: 0 });
+    await connection.close();
   });
 
   test("one that wants other credentials is bad input, and the message holds no password", async () => {
