@@ -34,7 +34,7 @@ export interface Reducer extends Reductions {
 /** Modules that together export {@link Reductions}. */
 const MODULES = [
   new URL("../reduce/reduce-stage.js", import.meta.url).href,
-  new URL("../reduce/finish-run.js", import.meta.url).href,
+  new URL("../report/finish-run.js", import.meta.url).href,
 ];
 
 /** Makes a reducer; its thread starts with the first request, and again after it died. */

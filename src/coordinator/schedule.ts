@@ -7,7 +7,7 @@
  * 3. When nothing is left to lease and a worker is idle, a lease that waits in front of a busy engine is asked back.
  */
 import { must } from "../base/assert.js";
-import { isFullEnvironment } from "../wire/environment.js";
+import { completeEnvironment } from "../wire/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { eligibleWorkers } from "./eligibility.js";
 import { activeRun, type RunProgress, type ShardPlace, type StageProgress, type WorkerProgress } from "./state.js";
@@ -27,9 +27,14 @@ export function schedule(turn: Turn): void {
 
 /** Before the first lease of a run several environments may be eligible; the first worker decides. */
 function fixEnvironment(turn: Turn, run: RunProgress): void {
-  if (isFullEnvironment(run.environment) || !hasPending(run)) return;
   const [first] = eligibleWorkers(turn.state, run);
-  if (first !== undefined) patchRun(turn, run.id, { environment: first.environment });
+  if (first === undefined || !hasPending(run)) return;
+  const environment = completeEnvironment(run.environment, first.environment);
+  if (environmentSize(environment) > environmentSize(run.environment)) patchRun(turn, run.id, { environment });
+}
+
+function environmentSize(environment: RunProgress["environment"]): number {
+  return Object.keys(environment).length;
 }
 
 function grantRound(turn: Turn, runId: string, names: readonly string[], round: number): void {

@@ -4,7 +4,7 @@
  * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
  */
 import type { ErrorCode } from "../base/errors.js";
-import type { Environment } from "../wire/environment.js";
+import type { Environment, WorkerEnvironment } from "../wire/environment.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
 
 /** Everything about timing and patience. */
@@ -120,7 +120,7 @@ export interface WorkerProgress {
   readonly instance: string;
   /** Its stream; null while it is away. */
   readonly session: string | null;
-  readonly environment: Environment;
+  readonly environment: WorkerEnvironment;
   readonly lastHeardAt: number;
   readonly detachedAt: number | null;
   readonly draining: boolean;

@@ -6,6 +6,7 @@
  * - A new coordinator adopts the leases workers bring along, as far as their shards are not taken.
  */
 import { must } from "../base/assert.js";
+import { completeEnvironment } from "../wire/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { obstacle } from "./eligibility.js";
 import type { CoordinatorEvent } from "./events.js";
@@ -81,7 +82,7 @@ function adopt(turn: Turn, worker: WorkerProgress, lease: Lease): boolean {
     deadline: turn.now + turn.state.settings.leaseMs,
     recalled: false,
   };
-  patchRun(turn, run.id, { environment: worker.environment });
+  patchRun(turn, run.id, { environment: completeEnvironment(run.environment, worker.environment) });
   patchShard(turn, run.id, place, {
     phase: "leased",
     attempts: Math.max(shard.attempts, lease.attempt),

@@ -16,6 +16,15 @@ export const environmentSchema = z.object({
 /** Code version, tfjs backend, device class, engine threads and compute type. Results of equal environments are bit-identical. */
 export type Environment = Readonly<z.infer<typeof environmentSchema>>;
 
+/** The schema of {@link WorkerEnvironment}. */
+export const workerEnvironmentSchema = environmentSchema.extend({
+  threads: z.int().min(0).max(1024),
+  dtype: z.string().max(200),
+});
+
+/** A worker's environment; threads 0 and dtype "" stand for whatever a run's plan says. */
+export type WorkerEnvironment = Readonly<z.infer<typeof workerEnvironmentSchema>>;
+
 const PARTS = ["code", "backend", "device", "threads", "dtype"] as const satisfies readonly (keyof Environment)[];
 
 /** Short hash of an environment, as records carry it. */
@@ -23,14 +32,22 @@ export function environmentFingerprint(environment: Environment): string {
   return sha256(canonicalJson(environment)).slice(0, 16);
 }
 
-/** One phrase for each part in which `got` differs from `expected`: `device: expected cuda, got cpu`. Absent parts are not compared. */
-export function environmentDifferences(expected: Partial<Environment>, got: Environment): string[] {
-  return PARTS.filter((name) => expected[name] !== undefined && expected[name] !== got[name]).map(
+/**
+ * One phrase for each part in which `got` differs from `expected`: `device: expected cuda, got cpu`. Parts that are absent or open
+ * on either side are not compared.
+ */
+export function environmentDifferences(expected: Partial<Environment>, got: WorkerEnvironment): string[] {
+  return PARTS.filter((name) => expected[name] !== undefined && isFixed(got[name]) && expected[name] !== got[name]).map(
     (name) => `${name}: expected ${String(expected[name])}, got ${String(got[name])}`,
   );
 }
 
-/** Whether no part is left open. */
-export function isFullEnvironment(environment: Partial<Environment>): environment is Environment {
-  return PARTS.every((name) => environment[name] !== undefined);
+/** What is known of a run's environment, completed by what a worker says of its own. */
+export function completeEnvironment(known: Partial<Environment>, worker: WorkerEnvironment): Partial<Environment> {
+  const fixed = PARTS.filter((name) => known[name] === undefined && isFixed(worker[name]));
+  return { ...known, ...Object.fromEntries(fixed.map((name) => [name, worker[name]])) };
+}
+
+function isFixed(part: string | number): boolean {
+  return part !== 0 && part !== "";
 }

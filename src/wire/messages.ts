@@ -1,7 +1,7 @@
 /** @file Schemas of the messages between coordinator, workers and clients. The inferred types are the domain's own. */
 import { z } from "zod";
 import { ERROR_CODES } from "../base/errors.js";
-import { environmentSchema } from "./environment.js";
+import { workerEnvironmentSchema } from "./environment.js";
 import { MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
 
 const text = z.string().max(MAX_TEXT);
@@ -56,7 +56,7 @@ export const fromWorkerSchema = z.discriminatedUnion("kind", [
     protocol: count,
     worker: identifier,
     instance: identifier,
-    environment: environmentSchema,
+    environment: workerEnvironmentSchema,
     memoryMib: count,
     holding: z.array(leaseSchema).max(1000).readonly(),
   }),
@@ -160,7 +160,7 @@ const workerStatusSchema = z
     worker: identifier,
     state: z.enum(WORKER_STATES),
     reason: text,
-    environment: environmentSchema.nullable(),
+    environment: workerEnvironmentSchema.nullable(),
     leases: count,
     engine: engineProgressSchema.nullable(),
     completed: count,

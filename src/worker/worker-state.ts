@@ -1,5 +1,5 @@
 /** @file A worker's own state machine: the leases it holds, and what has to be done about them. Values are immutable. */
-import type { Environment } from "../wire/environment.js";
+import type { WorkerEnvironment } from "../wire/environment.js";
 import type { EngineProgress, Failure, FromCoordinator, FromWorker, Lease } from "../wire/messages.js";
 
 /** A lease's life on the worker. `reported` lasts until the coordinator has taken note. */
@@ -19,7 +19,7 @@ export interface Held {
 export interface WorkerIdentity {
   readonly worker: string;
   readonly instance: string;
-  readonly environment: Environment;
+  readonly environment: WorkerEnvironment;
   readonly memoryMib: number;
 }
 

@@ -1,0 +1,103 @@
+/** @file `patchbay coordinator`: the coordinator as a process. Serves one run folder, or sweeps that clients submit. */
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { resolve } from "node:path";
+import { toPatchbayError, type ErrorCode } from "../base/errors.js";
+import { onParentGone } from "../wire/parent-process.js";
+import type { RunState } from "../wire/messages.js";
+import { runCoordinator } from "./run-coordinator.js";
+
+/** Exit code after a bug: a parent starts the coordinator again. */
+const CRASHED = 70;
+
+const EXIT_OF_STATE: Readonly<Record<RunState, number>> = {
+  complete: 0,
+  failed: 1,
+  cancelled: 1,
+  partial: 3,
+  interrupted: 130,
+  queued: CRASHED,
+  running: CRASHED,
+};
+
+const MENDABLE: ReadonlySet<ErrorCode> = new Set([
+  "bad_input",
+  "not_built",
+  "different_plan",
+  "different_environment",
+  "port_in_use",
+  "nats_unreachable",
+]);
+
+interface Flags {
+  readonly run?: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly log: string;
+}
+
+function parseListen(text: string): Flags["listen"] {
+  const match = /^(.+):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match?.[1] === undefined || port > 65_535) throw new InvalidArgumentError(`expected HOST:PORT, got ${text}`);
+  return { host: match[1], port };
+}
+
+function readFlags(): Flags {
+  const program = new Command("patchbay coordinator")
+    .description("Leases shards to workers, reduces their results, writes the run folder.")
+    .option("--run <folder>", "serve this prepared run folder, and end with it; without it, wait for submitted sweeps")
+    .option(
+      "--listen <address>",
+      "HOST:PORT to serve on; port 0: any free one",
+      parseListen,
+      parseListen("127.0.0.1:7070"),
+    )
+    .option("--log <where>", "where workers write results: dir, or nats://HOST:PORT", "dir")
+    .exitOverride();
+  program.parse(process.argv.slice(3), { from: "user" }); // After the name of the role.
+  return program.opts();
+}
+
+async function main(): Promise<number> {
+  const { run, listen, log } = readFlags();
+  const [drain, stop] = [new AbortController(), new AbortController()];
+  const onSignal = (): void => {
+    if (drain.signal.aborted) stop.abort();
+    drain.abort();
+  };
+  process.on("SIGTERM", onSignal);
+  // A terminal's SIGINT reaches the parent too, which then decides.
+  process.on("SIGINT", process.send === undefined ? onSignal : () => undefined);
+  onParentGone(() => {
+    stop.abort();
+  });
+  const status = await runCoordinator({
+    ...listen,
+    ...(run === undefined ? {} : { run: { folder: resolve(run), log } }),
+    drain: drain.signal,
+    stop: stop.signal,
+    say: (text) => process.stderr.write(`coordinator: ${text}\n`),
+    onListening: (port) => {
+      if (process.send === undefined)
+        process.stderr.write(`coordinator: listening on ${listen.host}:${String(port)}\n`);
+    },
+  });
+  return status === null ? 0 : EXIT_OF_STATE[status.state];
+}
+
+process.on("uncaughtException", (error) => {
+  process.stderr.write(`coordinator: bug: ${error.stack ?? error.message}\n`);
+  process.exit(CRASHED);
+});
+
+try {
+  process.exitCode = await main();
+} catch (thrown) {
+  if (thrown instanceof CommanderError) {
+    process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+  } else {
+    const { code, message } = toPatchbayError(thrown);
+    process.stderr.write(`patchbay: ${message}\n`);
+    process.exitCode = MENDABLE.has(code) ? 2 : CRASHED;
+  }
+}
+if (process.connected) process.disconnect();

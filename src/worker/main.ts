@@ -1,0 +1,85 @@
+/** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
+import { Command, CommanderError } from "commander";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { codeVersion } from "../base/code-version.js";
+import { toPatchbayError } from "../base/errors.js";
+import { onParentGone } from "../wire/parent-process.js";
+import { runWorker } from "./supervisor.js";
+
+/** Exit code after a bug, and of a worker that was refused. */
+const CRASHED = 70;
+const REFUSED = 2;
+
+interface Flags {
+  readonly coordinator: string;
+  readonly name: string;
+  readonly backend: string;
+  readonly log: string;
+  readonly model?: string;
+  readonly saes?: string;
+  readonly engineStallSeconds: string;
+}
+
+function readFlags(): Flags {
+  const program = new Command("patchbay worker")
+    .description("Computes shards for a coordinator, on one device.")
+    .option("--coordinator <address>", "HOST:PORT of the coordinator", "127.0.0.1:7070")
+    .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${String(process.pid)}`)
+    .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
+    .option("--log <where>", "address of the run log as seen from here: auto, dir, or nats://HOST:PORT", "auto")
+    .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
+    .option("--saes <folder>", "the SAEs' folder on this machine (default: the sweep's)")
+    .option("--engine-stall-seconds <n>", "an engine without progress for this long is killed", "120")
+    .exitOverride();
+  program.parse(process.argv.slice(3), { from: "user" }); // After the name of the role.
+  return program.opts();
+}
+
+async function main(): Promise<number> {
+  const { coordinator, name, backend, log, model, saes, engineStallSeconds } = readFlags();
+  const [drain, stop] = [new AbortController(), new AbortController()];
+  const onSignal = (): void => {
+    if (drain.signal.aborted) stop.abort();
+    drain.abort();
+  };
+  process.on("SIGTERM", onSignal);
+  // A terminal's SIGINT reaches the parent too, which then decides.
+  process.on("SIGINT", process.send === undefined ? onSignal : () => undefined);
+  onParentGone(() => {
+    stop.abort();
+  });
+  const end = await runWorker({
+    coordinator,
+    name,
+    environment: {
+      code: codeVersion(),
+      backend: backend === "auto" ? "wasm" : backend,
+      device: "cpu",
+      threads: 0,
+      dtype: "",
+    },
+    model: model === undefined ? null : resolve(model),
+    saes: saes === undefined ? null : resolve(saes),
+    log: log.includes("://") ? log : null,
+    engineStallMs: Number(engineStallSeconds) * 1000,
+    drain: drain.signal,
+    stop: stop.signal,
+    say: (text) => process.stderr.write(`${name}: ${text}\n`),
+  });
+  if (end.refused) process.stderr.write(`${name}: refused: ${end.reason}\n`);
+  return end.refused ? REFUSED : 0;
+}
+
+process.on("uncaughtException", (error) => {
+  process.stderr.write(`worker: bug: ${error.stack ?? error.message}\n`);
+  process.exit(CRASHED);
+});
+
+try {
+  process.exitCode = await main();
+} catch (thrown) {
+  if (!(thrown instanceof CommanderError)) process.stderr.write(`patchbay: ${toPatchbayError(thrown).message}\n`);
+  process.exitCode = thrown instanceof CommanderError ? (thrown.exitCode === 0 ? 0 : 2) : CRASHED;
+}
+if (process.connected) process.disconnect();

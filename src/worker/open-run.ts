@@ -1,0 +1,81 @@
+/** @file A run as a worker sees it: its plan, its log, and where its inputs lie here. */
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+import { PatchbayError } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { SITES } from "../circuit/site.js";
+import type { InputPaths, Plan, Stage } from "../plan/plan.js";
+import { openRunLog } from "../runlog/open-run-log.js";
+import type { RunLog } from "../runlog/run-log.js";
+import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../wire/environment.js";
+import type { RunOpened } from "../wire/messages.js";
+import type { ArtifactCache } from "./artifact-cache.js";
+
+/** A run on this worker. Owner of the log: whoever opened the run. */
+export interface OpenRun {
+  readonly id: string;
+  readonly planHash: string;
+  readonly planFile: string;
+  readonly plan: Plan;
+  readonly stageOf: ReadonlyMap<string, Stage>;
+  readonly inputs: InputPaths;
+  readonly environment: Environment;
+  /** Fingerprint of the environment, for records. */
+  readonly fingerprint: string;
+  readonly log: RunLog;
+}
+
+/** What a worker's user may say differently from the coordinator. */
+export interface LocalChoices {
+  readonly environment: WorkerEnvironment;
+  /** Folders of the same inputs on this machine; null: the coordinator's paths. */
+  readonly model: string | null;
+  readonly saes: string | null;
+  /** Another address of the same run log; null: the coordinator's. */
+  readonly log: string | null;
+}
+
+/**
+ * Fetches the plan and opens the log of a run.
+ * @throws bad_message for a plan with another hash; nats_unreachable; coordinator_unreachable.
+ */
+export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: LocalChoices): Promise<OpenRun> {
+  const planFile = await cache.file(opened.run, "plan.json");
+  const plan = JSON.parse(await readFile(planFile, "utf8")) as Plan;
+  const got = sha256(canonicalJson(plan));
+  if (got !== opened.planHash) {
+    throw new PatchbayError("bad_message", `run ${opened.run}: expected plan ${opened.planHash}, got ${got}`);
+  }
+  const environment: Environment = {
+    ...choices.environment,
+    threads: plan.engine.threads,
+    dtype: plan.sweep.dtype,
+  };
+  return {
+    id: opened.run,
+    planHash: opened.planHash,
+    planFile,
+    plan,
+    stageOf: new Map(plan.stages.flatMap((stage) => stage.shards.map(({ id }) => [id, stage] as const))),
+    inputs: inputsOf(opened, choices),
+    environment,
+    fingerprint: environmentFingerprint(environment),
+    log: await openRunLog(choices.log ?? opened.log, opened.run),
+  };
+}
+
+const saeOptionsSchema = z.object({
+  width: z.union([z.number(), z.string()]).exactOptional(),
+  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
+  sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+});
+
+function inputsOf(opened: RunOpened, { model, saes }: LocalChoices): InputPaths {
+  const theirs = opened.saes === "" ? null : opened.saes;
+  return {
+    model: model ?? opened.model,
+    saes: theirs === null ? null : (saes ?? theirs),
+    dataset: "",
+    saeOptions: saeOptionsSchema.parse(JSON.parse(opened.saeOptions)),
+  };
+}
