@@ -1,7 +1,7 @@
 /** @file Faithfulness and completeness against circuit size, one curve for each variant. */
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
-import { formatInterval, formatNumber } from "./format-number.js";
+import { formatNumber, formatShare } from "./format-number.js";
 import { SERIES } from "./palette.js";
 import { sizeOf, type CircuitRow, type RunContents } from "./run-contents.js";
 
@@ -148,18 +148,13 @@ function curve(points: readonly Point[], { color, dash }: { color: string; dash:
       r: 2.6,
       fill: color,
       title: ({ size, threshold, value, low, high }: Point) =>
-        `${String(size)} nodes (threshold ${formatNumber(threshold)})\n${formatInterval({ value, low: finite(low), high: finite(high) })}`,
+        `${String(size)} nodes (threshold ${formatNumber(threshold)})\n${formatShare({ value, low, high })}`,
     }),
   ];
 }
 
 function seriesStyle(index: number): { color: string; dash: string } {
   return SERIES[index % SERIES.length] ?? SERIES[0];
-}
-
-/** Null for what JSON cannot hold. */
-export function finite(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
 }
 
 /** Powers of ten in full, other ticks without a label. */

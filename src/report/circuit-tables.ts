@@ -1,6 +1,6 @@
 /** @file What circuits are made of, threshold by threshold, and custom configurations. */
-import { finite, thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
-import { formatCount, formatInterval, formatNumber, formatPercent } from "./format-number.js";
+import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
+import { formatCount, formatNumber, formatPercent, formatShare } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 import { sizeOf, type CircuitRow, type RunContents } from "./run-contents.js";
 import { htmlTable, type HtmlColumn, type Table } from "./table.js";
@@ -37,10 +37,7 @@ export function compositionTable({ circuits }: RunContents): Markup | null {
         const found = rows.find((one) => one.variant === variant && one.threshold === row.threshold);
         return found === undefined ? "" : stacked(faithfulnessOf(found));
       }),
-      formatInterval(
-        { value: finite(row.faithfulnessMean), low: finite(row.faithfulnessMean), high: finite(row.faithfulnessMean) },
-        2,
-      ).split(" [")[0] ?? "",
+      formatShare({ value: row.faithfulnessMean, low: null, high: null }),
       stacked(completenessOf(row)),
     ]),
   );
@@ -120,15 +117,10 @@ export function compositionCsv({ circuits }: RunContents): Table {
 
 /** `0.83 [0.79, 0.87]`. */
 export function faithfulnessOf(row: CircuitRow): string {
-  return formatShare(row.faithfulness, row.faithfulnessLow, row.faithfulnessHigh);
+  return formatShare({ value: row.faithfulness, low: row.faithfulnessLow, high: row.faithfulnessHigh });
 }
 
 /** The complement's `0.05 [0.01, 0.09]`. */
 export function completenessOf(row: CircuitRow): string {
-  return formatShare(row.completeness, row.completenessLow, row.completenessHigh);
-}
-
-/** Shares of a metric mean nothing beyond the second decimal. */
-function formatShare(value: number, low: number, high: number): string {
-  return formatInterval({ value: finite(value), low: finite(low), high: finite(high) }, 2);
+  return formatShare({ value: row.completeness, low: row.completenessLow, high: row.completenessHigh });
 }

@@ -5,7 +5,7 @@ import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
 import { KIND_NAMES, KIND_ORDER } from "./labels.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
-import type { ComponentRow, RunContents } from "./run-contents.js";
+import { capitalised, type ComponentRow, type RunContents } from "./run-contents.js";
 
 /** A node that moves and has a gradient. */
 interface Point extends ComponentRow {
@@ -19,10 +19,10 @@ export function componentFigures({ components }: RunContents): Figure[] {
   const points = components.flatMap((row): Point[] => {
     const at = parseNodeHook(row.hook);
     if (at === undefined || !(row.deltaNorm > 0) || !(row.gradNorm > 0)) return [];
-    return [{ ...row, title: `${KIND_NAMES[at.kind]}, ${at.site}`, layer: at.layer }];
+    return [{ ...row, title: `${capitalised(KIND_NAMES[at.kind])}, ${at.site}`, layer: at.layer }];
   });
-  const titles = KIND_ORDER.flatMap((kind) => SITES.map((site) => `${KIND_NAMES[kind]}, ${site}`)).filter((title) =>
-    points.some((point) => point.title === title),
+  const titles = KIND_ORDER.flatMap((kind) => SITES.map((site) => `${capitalised(KIND_NAMES[kind])}, ${site}`)).filter(
+    (title) => points.some((point) => point.title === title),
   );
   const largest = Math.max(0, ...points.map(({ dot }) => Math.abs(dot)));
   const panels = (["gradNorm", "cosine"] as const).flatMap((across) =>

@@ -28,17 +28,22 @@ export function formatCount(value: number): string {
 }
 
 /** A share of 1 in percent. */
-export function formatPercent(share: number | null): string {
-  return share === null || !Number.isFinite(share)
-    ? UNDEFINED
-    : `${fixed(100 * share, Number.isInteger(Math.round(1000 * share) / 10) ? 0 : 1)}\u202f%`;
+export function formatPercent(share: number | null, decimals = 1): string {
+  return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, decimals)}\u202f%`;
 }
 
-/** `0.83 [0.79, 0.87]`; decimals follow the width of the interval, up to `most`. */
+/** An estimate and its interval with two decimals: for shares of a metric, which mean nothing beyond. */
+export function formatShare({ value, low, high }: Bounded): string {
+  if (value === null || !Number.isFinite(value)) return UNDEFINED;
+  if (low === null || high === null || !Number.isFinite(low + high)) return fixed(value, 2);
+  return `${fixed(value, 2)} [${fixed(low, 2)}, ${fixed(high, 2)}]`;
+}
+
+/** `0.83 [0.79, 0.87]`; two digits of the interval's half width count, up to `most` decimals. */
 export function formatInterval({ value, low, high }: Bounded, most = 6): string {
   if (low === null || high === null) return formatNumber(value);
   if (value === null) return UNDEFINED;
-  const decimals = Math.min(most, decimalsOf(high - low, value));
+  const decimals = Math.min(most, decimalsOf((high - low) / 2, value));
   return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
 }
 
@@ -59,8 +64,8 @@ export function formatShort(value: number, largest: number): string {
   return fixed(value, decimals).replace(/^(−?)0\./, "$1.");
 }
 
-function decimalsOf(width: number, value: number): number {
-  const scale = width > 0 ? width : Math.abs(value);
+function decimalsOf(halfWidth: number, value: number): number {
+  const scale = halfWidth > 0 ? halfWidth : Math.abs(value);
   if (scale === 0) return 0;
   return Math.max(0, 1 - Math.floor(Math.log10(scale)));
 }

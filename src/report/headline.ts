@@ -5,15 +5,7 @@ import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
 import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
 import { familiesOf, groupLabel, KIND_NAMES, sitesOf } from "./labels.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import {
-  capitalised,
-  scoreLabel,
-  sizeOf,
-  type CircuitRow,
-  type Group,
-  type Reliability,
-  type RunContents,
-} from "./run-contents.js";
+import { capitalised, scoreLabel, sizeOf, type CircuitRow, type Group, type RunContents } from "./run-contents.js";
 import { htmlTable, type HtmlColumn } from "./table.js";
 
 /** A correlation over fewer nodes is not held against a score. */
@@ -84,8 +76,8 @@ function scoreAnswer(label: string, groups: readonly Group[]): Markup {
       .sort((a, b) => (b.pearson.value ?? 0) - (a.pearson.value ?? 0));
     const [best, last] = [sites[0], sites.at(-1)];
     const rest =
-      last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} at ${last.site}`;
-    return markup`for ${KIND_NAMES[kind]} from <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> at ${best?.site ?? ""}${rest}`;
+      last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} (${last.site})`;
+    return markup`for ${KIND_NAMES[kind]} at <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
   });
   return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }
@@ -98,7 +90,7 @@ function weakness(groups: readonly Group[]): Content {
   const [surest, lowest] = [by("high"), by("value")];
   if (surest === undefined || lowest === undefined) return null;
   const describe = (group: Group): Markup =>
-    markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(group.pearson)}</strong> over ${formatCount(group.n)} nodes, the sign right for ${formatPercent(group.sign_agreement.value)}`;
+    markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(group.pearson)}</strong> over ${formatCount(group.n)} nodes, the sign right for ${formatPercent(group.sign_agreement.value, 0)}`;
   if ((surest.pearson.high ?? 1) < GOOD) return markup`It fails for ${describe(surest)}.`;
   if ((lowest.pearson.value ?? 1) < GOOD)
     return markup`It is lowest for ${describe(lowest)}; no interval lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
@@ -109,12 +101,14 @@ function weakness(groups: readonly Group[]): Content {
 function noiseAnswer({ reliability }: RunContents): Markup[] {
   const steppedUp = reliability
     .filter(({ global }) => !global)
-    .map((row) => ({ row, value: row.split_half.spearman_brown.value }))
-    .filter((one): one is { row: Reliability; value: number } => one.value !== null)
+    // Undefined where halves contradict each other: nothing repeats.
+    .flatMap((row) =>
+      row.split_half.pearson.value === null ? [] : [{ row, value: row.split_half.spearman_brown.value ?? 0 }],
+    )
     .sort((a, b) => a.value - b.value);
   const [lowest, highest] = [steppedUp[0], steppedUp.at(-1)];
   if (lowest === undefined || highest === undefined) return [];
-  const shown = (value: number): string => formatCorrelation({ ...UNKNOWN, value });
+  const shown = (value: number): string => formatCorrelation({ ...UNKNOWN, value: Math.max(0, value) });
   if (shown(lowest.value) === shown(highest.value))
     return [markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)}.`];
   return [

@@ -1,6 +1,7 @@
 /** @file What nodes and groups are called in figures and sentences. */
 import { GLOBAL_POSITION } from "../circuit/node.js";
-import { NODE_KINDS, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import type { RunStatus } from "../plan/run-folder.js";
+import { SITES, type NodeKind, type Site } from "../circuit/site.js";
 import type { Group, NodeRow } from "./run-contents.js";
 
 /** Plural names of node kinds. */
@@ -50,7 +51,8 @@ export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]):
 /** A node in a table: what it is within its site, `feature 1034` or `error`. */
 export function nodeLabel({ kind, feature, head }: Pick<NodeRow, "kind" | "feature" | "head">): string {
   if (kind === "feature") return `feature ${String(feature)}`;
-  return kind === "head" ? `head ${String(head)}` : kind;
+  if (kind === "head") return `head ${String(head)}`;
+  return kind === "site" ? "whole site" : "error";
 }
 
 /** A position in a table. */
@@ -63,7 +65,14 @@ export function sitesOf(rows: readonly { readonly site: Site }[]): Site[] {
   return SITES.filter((site) => rows.some((row) => row.site === site));
 }
 
-/** Whether a word names a node kind. */
-export function isNodeKind(word: string): word is NodeKind {
-  return NODE_KINDS.some((kind) => kind === word);
+/** How a run that is not complete stands, as the end of a sentence. */
+export function statusPhrase(status: RunStatus): string {
+  const phrases = {
+    complete: "is complete",
+    partial: "is partial",
+    failed: "has failed",
+    cancelled: "was cancelled",
+    running: "has not ended",
+  };
+  return phrases[status];
 }

@@ -20,7 +20,7 @@ function positionFigure(label: string, name: string, groups: readonly Group[]): 
   const panels = familiesOf(groups).flatMap(({ kind }) =>
     sitesOf(groups.filter((group) => group.kind === kind)).map((site) =>
       positionPanel(
-        `${KIND_NAMES[kind]}, ${site}`,
+        `${capitalised(KIND_NAMES[kind])}, ${site}`,
         groups.filter((group) => group.kind === kind && group.site === site),
         positions,
       ),
@@ -55,10 +55,10 @@ function positionPanel(title: string, groups: readonly Group[], positions: reado
   const color = SERIES[0].color;
   return drawPanel(title, [], {
     width: 290,
-    height: 170,
+    height: 178,
     marginLeft: 36,
     marginBottom: 34,
-    marginTop: 16,
+    marginTop: 24,
     marginRight: 10,
     x: { type: "point", domain: positions, label: "position →", labelAnchor: "right", tickSize: 3, padding: 0.6 },
     y: { domain: [-1, 1], ticks: [-1, -0.5, 0, 0.5, 1], label: "↑ r", tickSize: 3, grid: true },

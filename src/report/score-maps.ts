@@ -39,7 +39,7 @@ function mapFigure(label: string, name: string, cells: readonly Cell[]): Figure 
   const panels = KIND_ORDER.flatMap((kind) =>
     SITES.flatMap((site) => {
       const mine = cells.filter((cell) => cell.kind === kind && cell.site === site);
-      return mine.length === 0 ? [] : [mapPanel(`${KIND_NAMES[kind]}, ${site}`, mine, largest)];
+      return mine.length === 0 ? [] : [mapPanel(`${capitalised(KIND_NAMES[kind])}, ${site}`, mine, largest)];
     }),
   );
   return {

@@ -3,6 +3,7 @@ import { circuitFigures } from "./circuit-figure.js";
 import { compositionCsv, compositionTable, experimentTable } from "./circuit-tables.js";
 import { componentFigures } from "./component-figure.js";
 import type { Figure } from "./figure.js";
+import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { figureBlock, type Section } from "./page.js";
@@ -23,62 +24,12 @@ export interface ReportParts {
 
 /** Builds all parts of a report. */
 export function reportParts(contents: RunContents): ReportParts {
-  const { plan } = contents;
-  const truth = truthFigures(contents);
-  const positions = positionFigures(contents);
-  const maps = scoreMapFigures(contents);
-  const components = componentFigures(contents);
-  const circuits = circuitFigures(contents);
-  const asksTruth = plan.sweep.truth !== undefined;
-  const asksCircuits = plan.sweep.circuits !== undefined || plan.sweep.experiments.length > 0;
-  const absent = (asked: boolean, what: string): Content =>
-    markup`<p class="absent">${reasonOf(contents, asked, what)}</p>`;
-  const blocks = (figures: readonly Figure[], otherwise: Content): Content =>
-    figures.length === 0 ? otherwise : figures.map(figureBlock);
-  const scored = plan.sweep.scores.length > 0;
-  const statistics = validationTables(contents);
-  const composition = compositionTable(contents);
-  const experiments = experimentTable(contents);
+  const results = resultParts(contents);
+  const present = results.flatMap(({ id, title, body }): Section[] => (body === null ? [] : [{ id, title, body }]));
+  const absent = results.filter(({ body }) => body === null);
   const sections: Section[] = [
-    { id: "truth", title: "Score against truth", body: blocks(truth, absent(asksTruth, "true patching")) },
-    ...(positions.length === 0
-      ? []
-      : [{ id: "positions", title: "Where the score holds", body: blocks(positions, null) }]),
-    {
-      id: "statistics",
-      title: "Statistics",
-      body:
-        statistics.length === 0
-          ? absent(asksTruth && scored, "comparison of scores with true effects")
-          : [...statistics, footnotes(contents)],
-    },
-    { id: "reliability", title: "Noise floor", body: reliabilityBody(contents) ?? absent(asksTruth, "noise floor") },
-    { id: "strongest", title: "Strongest nodes", body: nodesBody(contents) ?? absent(asksTruth, "true patching") },
-    { id: "scores", title: "Scores by layer and position", body: blocks(maps, absent(scored, "scores")) },
-    {
-      id: "components-section",
-      title: "Components of the scores",
-      body: blocks(
-        components,
-        absent(
-          plan.sweep.scores.some(({ method }) => method === "atp"),
-          "components of AtP scores",
-        ),
-      ),
-    },
-    {
-      id: "circuits",
-      title: "Circuits",
-      body: [blocks(circuits, experiments === null && absent(asksCircuits, "circuits")), composition, experiments],
-    },
-    {
-      id: "dropped",
-      title: "Dropped prompts",
-      body:
-        contents.dropped.length === 0
-          ? markup`<p class="absent">Every row of the dataset was used.</p>`
-          : droppedTable(contents),
-    },
+    ...present,
+    ...(absent.length === 0 ? [] : [{ id: "absent", title: "Not in this report", body: absentList(contents, absent) }]),
     { id: "definitions", title: "Definitions", body: definitionList() },
     {
       id: "provenance",
@@ -86,18 +37,72 @@ export function reportParts(contents: RunContents): ReportParts {
       body: [provenanceList(contents), timingTable(contents), warnings(contents)],
     },
   ];
-  return {
-    sections,
-    figures: [...truth, ...positions, ...maps, ...components, ...circuits],
-    tables: tablesOf(contents),
-  };
+  return { sections, figures: results.flatMap(({ figures }) => figures), tables: tablesOf(contents) };
 }
 
-function reasonOf({ run }: RunContents, asked: boolean, what: string): string {
-  if (!asked) return `The sweep asks for no ${what}.`;
-  return run.status === "complete"
-    ? `The run holds no ${what}.`
-    : `The run is ${run.status}: what it should hold of ${what} is missing.`;
+/** A section that is there only if its artifacts are. */
+interface ResultPart {
+  readonly id: string;
+  readonly title: string;
+  readonly figures: readonly Figure[];
+  /** Null where there is nothing to show. */
+  readonly body: Content;
+  /** Whether the sweep asks for it; null where it can only follow from something else. */
+  readonly asked: boolean | null;
+}
+
+function resultParts(contents: RunContents): ResultPart[] {
+  const { truth, scores, circuits, experiments } = contents.plan.sweep;
+  const asksTruth = truth !== undefined;
+  const part = (
+    id: string,
+    title: string,
+    asked: boolean | null,
+    figures: readonly Figure[],
+    tables: readonly Content[] = [],
+  ): ResultPart => {
+    const shown = [...figures.map(figureBlock), ...tables.filter((table) => table !== null)];
+    return { id, title, figures, asked, body: shown.length === 0 ? null : shown };
+  };
+  const statistics = validationTables(contents);
+  const footnote = statistics.length === 0 ? null : footnotes(contents);
+  return [
+    part("truth", "Score against truth", asksTruth && scores.length > 0, truthFigures(contents)),
+    part("positions", "Where the score holds", null, positionFigures(contents)),
+    part("statistics", "Statistics", asksTruth && scores.length > 0, [], [...statistics, footnote]),
+    part("reliability", "Noise floor", asksTruth, [], reliabilityTables(contents)),
+    part("strongest", "Strongest nodes", asksTruth, [], nodeTables(contents)),
+    part("scores", "Scores by layer and position", scores.length > 0, scoreMapFigures(contents)),
+    part(
+      "factors",
+      "Components of the scores",
+      scores.some(({ method }) => method === "atp"),
+      componentFigures(contents),
+    ),
+    part("circuits", "Circuits", circuits !== undefined || experiments.length > 0, circuitFigures(contents), [
+      compositionTable(contents),
+      experimentTable(contents),
+    ]),
+    part(
+      "dropped",
+      "Dropped prompts",
+      null,
+      [],
+      [
+        contents.dropped.length === 0
+          ? markup`<p class="note">Every row of the dataset was used.</p>`
+          : droppedTable(contents),
+      ],
+    ),
+  ];
+}
+
+function absentList({ run }: RunContents, parts: readonly ResultPart[]): Content {
+  const reason = ({ asked }: ResultPart): string => {
+    if (asked === false) return "the sweep does not ask for it";
+    return run.status === "complete" ? "the run holds nothing of it" : `the run ${statusPhrase(run.status)} without it`;
+  };
+  return markup`<ul class="absent">${parts.map((part) => markup`<li>${part.title}: ${reason(part)}.</li>`)}</ul>`;
 }
 
 function footnotes({ groups }: RunContents): Content {
@@ -107,24 +112,23 @@ function footnotes({ groups }: RunContents): Content {
   }</p>`;
 }
 
-function reliabilityBody(contents: RunContents): Content {
+function reliabilityTables(contents: RunContents): Content[] {
   const table = reliabilityTable(contents);
-  if (table === null) return null;
+  if (table === null) return [];
   return [
     table,
     markup`<p class="note">Effects of random halves of the prompts against each other, mean and 95 % range over splits: how far the effects would repeat on other prompts like these. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Arithmetic: the same effects computed again with another block shape.</p>`,
   ];
 }
 
-function nodesBody(contents: RunContents): Content {
+function nodeTables(contents: RunContents): Content[] {
   const table = strongestTable(contents);
-  return table === null
-    ? null
-    : [
-        table,
-        worstTable(contents),
-        markup`<p class="note">All measured nodes: <a href="report/strongest-nodes.csv">CSV</a>. Brackets: mean ± 1.96 standard errors over prompts.</p>`,
-      ];
+  if (table === null) return [];
+  return [
+    table,
+    worstTable(contents),
+    markup`<p class="note">All measured nodes: <a href="report/strongest-nodes.csv">CSV</a>. Brackets: mean ± 1.96 standard errors over prompts.</p>`,
+  ];
 }
 
 function warnings({ run }: RunContents): Content {

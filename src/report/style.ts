@@ -42,6 +42,7 @@ strong{font-weight:650}
 .banner ul{margin:.2rem 0 0;padding-left:1.2rem;font-size:.9rem}
 header .scroll{margin:1.6rem 0 0}
 section{padding:2.4rem 0 0;margin-top:2rem;border-top:1px solid var(--line)}
+ul.absent{padding-left:1.2rem;margin:0}
 .absent,.note{color:var(--soft);font-size:.92rem}
 figure{margin:0 0 2.6rem}
 figure svg{display:block;max-width:100%;height:auto;overflow:visible}

@@ -51,7 +51,7 @@ function scatterFigure(contents: RunContents, name: string, global: boolean, poi
           one.global === global,
       );
       const mine = points.filter(({ node }) => node.site === site && node.kind === kind);
-      return scatterPanel(`${KIND_NAMES[kind]}, ${site}`, label, mine, group, plan.shape.nLayers);
+      return scatterPanel(`${capitalised(KIND_NAMES[kind])}, ${site}`, label, mine, group, plan.shape.nLayers);
     }),
   );
   return {

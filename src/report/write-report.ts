@@ -5,6 +5,7 @@ import { runPaths, writeFileAtomically } from "../plan/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { answers, glance, question } from "./headline.js";
+import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
 import { readRunContents, type RunContents } from "./run-contents.js";
@@ -71,5 +72,5 @@ function bannerOf({ run }: RunContents): Content {
       ? null
       : markup`<p>${run.quarantined.length} of ${run.counts.shards} shards were given up${prompts.size > 0 && `; prompts touched: ${String(prompts.size)} of ${String(run.counts.prompts)}`}.</p>
 <ul>${run.quarantined.slice(0, 20).map(({ shard, code, message }) => markup`<li><code>${shard}</code> ${code}: ${message}</li>`)}</ul>`;
-  return markup`<div class="banner" role="status"><p><strong>This run is ${run.status}.</strong> ${run.reason}</p>${missing}</div>`;
+  return markup`<div class="banner" role="status"><p><strong>This run ${statusPhrase(run.status)}.</strong> ${run.reason}</p>${missing}</div>`;
 }

@@ -36,7 +36,7 @@ describe("a complete run", () => {
     expect(header).toContain("How well do AtP and zero-ablation AtP predict the true effect of patching a node?");
     expect(header).toContain("18 prompts of rc.test.jsonl");
     expect(header).toMatch(
-      /<strong>AtP<\/strong> agrees with true patching for SAE errors from <strong>r = \.\d\d \[[^\]]+\]/,
+      /<strong>AtP<\/strong> agrees with true patching for SAE errors at <strong>r = \.\d\d \[[^\]]+\]/,
     );
     expect(header).toMatch(/It (fails|is lowest) for SAE \w+ at \w+/);
     expect(header).toMatch(
@@ -161,9 +161,10 @@ describe("a run that is not whole", () => {
     expect(html).toContain("<strong>This run is partial.</strong> 1 shard was given up");
     expect(html).toContain("<code>truth-error.00003</code> out_of_memory: block_mib is too large");
     expect(html).toContain("prompts touched: 2 of 18");
-    expect(html).toContain("The run is partial: what it should hold of true patching is missing.");
-    expect(html).toContain("The run is partial: what it should hold of circuits is missing.");
-    expect(html.indexOf("This run is partial")).toBeLessThan(html.indexOf("How well does"));
+    expect(html).toContain("<li>Score against truth: the run is partial without it.</li>");
+    expect(html).toContain("<li>Circuits: the run is partial without it.</li>");
+    expect(html).not.toContain('<section id="truth">');
+    expect(html.indexOf("This run is partial")).toBeLessThan(html.indexOf("How well do"));
   });
 
   test("has a report even with no artifact at all", async () => {
@@ -180,8 +181,8 @@ describe("a run that is not whole", () => {
       ],
       run: { status: "failed", reason: "NATS went away" },
     });
-    expect(html).toContain("This run is failed");
-    expect(html.match(/class="absent"/g)?.length).toBeGreaterThan(5);
+    expect(html).toContain("This run has failed");
+    expect(html.match(/<li>[^<]*: the run has failed without it\.<\/li>/g)?.length).toBeGreaterThan(5);
     expect(figureFiles(folder)).toEqual([]);
   });
 
