@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { PatchbayError } from "../base/errors.js";
+import { canonicalJson } from "../base/hash.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Plan } from "../plan/plan.js";
 import {
@@ -99,7 +100,7 @@ function differingKeys(a: object, b: object): string[] {
   const left = a as Record<string, unknown>;
   const right = b as Record<string, unknown>;
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].filter(
-    (key) => JSON.stringify(left[key]) !== JSON.stringify(right[key]),
+    (key) => canonicalJson(left[key] ?? null) !== canonicalJson(right[key] ?? null),
   );
 }
 

@@ -172,6 +172,7 @@ describe("flags and surroundings", () => {
     [["--log", "redis://x"], "--log"],
     [["--colour"], "--colour"],
   ])("refuse %j", async (flags, part) => {
+    writeFileSync(join(folder, "sweep.yaml"), SWEEP);
     const { code, stderr } = await patchbay(["run", join(folder, "sweep.yaml"), "--out", out, ...flags]);
     expect(code).toBe(2);
     expect(stderr).toContain(part);
