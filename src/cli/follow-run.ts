@@ -43,3 +43,13 @@ export async function followRun(
     client.close();
   }
 }
+
+/** The run of a coordinator that serves one. */
+export async function onlyRun(address: string): Promise<string | undefined> {
+  const client = connectCluster(address);
+  try {
+    return (await client.status("")).runs[0]?.run;
+  } finally {
+    client.close();
+  }
+}

@@ -1,5 +1,5 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
-import { basename, relative } from "node:path";
+import { relative } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweepFile } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
@@ -10,7 +10,7 @@ import { EXIT, exitCodeOfRun } from "./exit-code.js";
 import { type PreparedRun, prepareRun } from "./prepare-run.js";
 import type { RunStatus } from "../wire/messages.js";
 import { createProcessList } from "./process-list.js";
-import { followRun } from "./follow-run.js";
+import { followRun, onlyRun } from "./follow-run.js";
 import { progressLine } from "./progress.js";
 import { type RoleExit, type RoleProcess, startRole } from "./role-process.js";
 
@@ -105,7 +105,7 @@ async function runEmbedded(
     for (let i = 0; i < workers; i++)
       roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, log, processes, warn));
     const follow = new AbortController();
-    const following = json ? undefined : showProgress(started, basename(folder), say, follow.signal);
+    const following = json ? undefined : showProgress(started, say, follow.signal);
     await coordinator.ended;
     follow.abort();
     await following;
@@ -117,19 +117,19 @@ async function runEmbedded(
 }
 
 /** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
-async function showProgress(
-  address: string,
-  run: string,
-  say: (text: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
+async function showProgress(address: string, say: (text: string) => void, signal: AbortSignal): Promise<void> {
   let saidAt = -Infinity;
   const show = (status: RunStatus): void => {
     if (performance.now() - saidAt < PROGRESS_MS) return;
     saidAt = performance.now();
     say(progressLine(status));
   };
-  await followRun(address, run, show, { signal, patienceMs: Infinity }).catch(() => undefined);
+  try {
+    const run = await onlyRun(address);
+    if (run !== undefined) await followRun(address, run, show, { signal, patienceMs: Infinity });
+  } catch {
+    // The run's own messages and run.json say what happened.
+  }
 }
 
 function startWorker(
