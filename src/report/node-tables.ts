@@ -1,5 +1,5 @@
 /** @file The strongest nodes, and the nodes where a score is furthest from the truth. */
-import { formatInterval, formatNumber } from "./format-number.js";
+import { formatCount, formatInterval, formatNumber } from "./format-number.js";
 import { nodeLabel, positionLabel } from "./labels.js";
 import type { Markup } from "./markup.js";
 import { scoreLabel, type NodeRow, type RunContents } from "./run-contents.js";
@@ -31,6 +31,7 @@ export function strongestTable({ plan, nodes }: RunContents): Markup | null {
   const names = plan.sweep.scores.map(({ name }) => name);
   const columns: HtmlColumn[] = [
     ...PLACE,
+    { label: "prompts", align: "number" },
     { label: "effect", align: "number" },
     { label: "share of m’s shift", align: "number" },
     ...names.map((name): HtmlColumn => ({ label: scoreLabel(plan, name), align: "number" })),
@@ -41,6 +42,7 @@ export function strongestTable({ plan, nodes }: RunContents): Markup | null {
     columns,
     rows.map((node) => [
       ...placeCells(node),
+      formatCount(node.n),
       stacked(formatInterval(around(node.effect, node.effectSem))),
       formatNumber(node.normalised, 2),
       ...names.map((name) => {

@@ -53,6 +53,7 @@ function positionFigure(label: string, name: string, groups: readonly Group[]): 
 
 function positionPanel(title: string, groups: readonly Group[], positions: readonly number[]): Panel {
   const color = SERIES[0].color;
+  const low = groups.some(({ pearson }) => Math.min(pearson.low ?? 0, pearson.value ?? 0) < 0) ? -1 : 0;
   return drawPanel(title, [], {
     width: 290,
     height: 178,
@@ -61,7 +62,13 @@ function positionPanel(title: string, groups: readonly Group[], positions: reado
     marginTop: 24,
     marginRight: 10,
     x: { type: "point", domain: positions, label: "position →", labelAnchor: "right", tickSize: 3, padding: 0.6 },
-    y: { domain: [-1, 1], ticks: [-1, -0.5, 0, 0.5, 1], label: "↑ r", tickSize: 3, grid: true },
+    y: {
+      domain: [low, 1],
+      ticks: low < 0 ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1],
+      label: "↑ r",
+      tickSize: 3,
+      grid: true,
+    },
     marks: [
       Plot.ruleY([0], { strokeOpacity: 0.35 }),
       Plot.ruleX(

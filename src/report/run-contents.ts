@@ -1,6 +1,6 @@
 /** @file Everything a report is made of, read from a run folder. What is not there is null. */
 import { existsSync, readFileSync } from "node:fs";
-import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { z } from "zod";
 import { must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
@@ -142,7 +142,7 @@ export async function readRunContents(folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
   const plan = readPlan(folder, run.plan_hash);
   const { artifact } = runPaths(folder);
-  const rowsOf = async <T>(name: string, toRow: (row: Row) => T): Promise<T[] | null> =>
+  const tableOf = async <T>(name: string, toRow: (row: Row) => T): Promise<T[] | null> =>
     existsSync(artifact(name)) ? (await readParquet(artifact(name))).rows.map(toRow) : null;
   const scoreNames = plan.sweep.scores.map(({ name }) => name);
   const scores = new Map<string, ReadonlyMap<string, NamedArray>>();
@@ -155,12 +155,12 @@ export async function readRunContents(folder: string): Promise<RunContents> {
     run,
     plan,
     scores,
-    components: await rowsOf("components.parquet", toComponentRow),
-    nodes: await rowsOf("validation.parquet", (row) => toNodeRow(row, scoreNames)),
+    components: await tableOf("components.parquet", toComponentRow),
+    nodes: await tableOf("validation.parquet", (row) => toNodeRow(row, scoreNames)),
     groups: validation?.groups ?? null,
     reliability: validation?.reliability ?? [],
-    circuits: await rowsOf("circuits.parquet", toCircuitRow),
-    baseline: await readBaseline(artifact),
+    circuits: await tableOf("circuits.parquet", toCircuitRow),
+    baseline: await readBaseline(artifact, plan.prompts.length),
     dropped: readDropped(artifact("dropped.jsonl")),
   };
 }
@@ -195,31 +195,42 @@ function parseJson(text: string, file: string): unknown {
   }
 }
 
+/** Rows that {@link readBaseline} holds at once. */
+const ROWS_AT_ONCE = 50_000;
+
 /** Metrics of the unablated runs, from the truth, else from the circuits (whose sign is turned back). */
-async function readBaseline(artifact: (name: string) => string): Promise<Baseline[] | null> {
+async function readBaseline(artifact: (name: string) => string, prompts: number): Promise<Baseline[] | null> {
   const byPrompt = new Map<number, { clean: number; corrupted: number }>();
-  const at = (prompt: number): { clean: number; corrupted: number } => {
+  const take = (prompt: number, side: "clean" | "corrupted", metric: number): void => {
     const found = byPrompt.get(prompt) ?? { clean: Number.NaN, corrupted: Number.NaN };
+    found[side] = metric;
     byPrompt.set(prompt, found);
-    return found;
   };
-  const read = async (name: string, columns: string[]): Promise<Row[]> =>
-    parquetReadObjects({ file: await asyncBufferFromFile(artifact(name)), columns });
+  // Every node repeats its prompts' metrics: the rows are read until each prompt was seen.
+  const seen = (): boolean =>
+    byPrompt.size === prompts && [...byPrompt.values()].every((one) => !Number.isNaN(one.corrupted));
   if (existsSync(artifact("truth.parquet"))) {
-    for (const row of await read("truth.parquet", ["prompt", "metric_clean", "metric_corrupted"])) {
-      const entry = at(Number(row["prompt"]));
-      entry.clean = Number(row["metric_clean"]);
-      entry.corrupted = Number(row["metric_corrupted"]);
+    for await (const row of rowsOf(artifact("truth.parquet"), ["prompt", "metric_clean", "metric_corrupted"], seen)) {
+      take(Number(row["prompt"]), "clean", Number(row["metric_clean"]));
+      take(Number(row["prompt"]), "corrupted", Number(row["metric_corrupted"]));
     }
   } else if (existsSync(artifact("circuits-prompts.parquet"))) {
-    for (const row of await read("circuits-prompts.parquet", ["prompt", "side", "metric_full"])) {
-      const entry = at(Number(row["prompt"]));
-      if (row["side"] === "clean") entry.clean = -Number(row["metric_full"]);
-      else entry.corrupted = Number(row["metric_full"]);
+    for await (const row of rowsOf(artifact("circuits-prompts.parquet"), ["prompt", "side", "metric_full"], seen)) {
+      const clean = row["side"] === "clean";
+      take(Number(row["prompt"]), clean ? "clean" : "corrupted", Number(row["metric_full"]) * (clean ? -1 : 1));
     }
   }
   if (byPrompt.size === 0) return null;
   return [...byPrompt].map(([prompt, metrics]) => ({ prompt, ...metrics })).sort((a, b) => a.prompt - b.prompt);
+}
+
+/** Some columns of a table, row by row, until `enough`; asked once for each chunk of rows. */
+async function* rowsOf(path: string, columns: string[], enough: () => boolean): AsyncGenerator<Row> {
+  const file = await asyncBufferFromFile(path);
+  const total = Number((await parquetMetadataAsync(file)).num_rows);
+  for (let rowStart = 0; rowStart < total && !enough(); rowStart += ROWS_AT_ONCE) {
+    yield* await parquetReadObjects({ file, columns, rowStart, rowEnd: Math.min(total, rowStart + ROWS_AT_ONCE) });
+  }
 }
 
 function toNodeRow(row: Row, scoreNames: readonly string[]): NodeRow {

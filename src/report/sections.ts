@@ -68,7 +68,7 @@ function resultParts(contents: RunContents): ResultPart[] {
   const footnote = statistics.length === 0 ? null : footnotes(contents);
   return [
     part("truth", "Score against truth", asksTruth && scores.length > 0, truthFigures(contents)),
-    part("positions", "Where the score holds", null, positionFigures(contents)),
+    part("positions", "Where the score holds", asksTruth && scores.length > 0, positionFigures(contents)),
     part("statistics", "Statistics", asksTruth && scores.length > 0, [], [...statistics, footnote]),
     part("reliability", "Noise floor", asksTruth, [], reliabilityTables(contents)),
     part("strongest", "Strongest nodes", asksTruth, [], nodeTables(contents)),

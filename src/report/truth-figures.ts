@@ -12,7 +12,9 @@ const FEW_NODES = 60;
 /** Strongest nodes that are named in a panel. */
 const NAMED_NODES = 4;
 /** Points of one panel. */
-const MOST_POINTS = 3000;
+const MOST_POINTS = 2000;
+/** Points of one panel that say what they are when pointed at: each adds a line of text to the page. */
+const DESCRIBED_POINTS = 300;
 /** Why a zero-ablation score may be far off. */
 const ZERO_NOTE =
   "Zero-ablation AtP estimates what setting a node to zero does, another effect than the one measured: agreement is not expected.";
@@ -162,18 +164,18 @@ function scatterPanel(
         r: few ? 3.2 : 2,
         fill: ({ node }: Point) => layerColor(node.layer, layers),
         fillOpacity: few ? 0.9 : 0.65,
-        title: describePoint,
+        title: (point: Point, i: number) => (i < DESCRIBED_POINTS ? describePoint(point) : undefined),
       }),
       ...names(points, low, high),
     ],
   });
 }
 
-/** All points, or the strongest half of what a drawing bears and an even sample of the rest. */
+/** All points, or the strongest half of what a drawing bears and an even sample of the rest; the strongest first. */
 function thinned(points: readonly Point[]): Point[] {
-  if (points.length <= MOST_POINTS) return [...points];
   const size = ({ score, node }: Point): number => Math.max(Math.abs(score), Math.abs(node.effect));
   const ordered = [...points].sort((a, b) => size(b) - size(a));
+  if (points.length <= MOST_POINTS) return ordered;
   const rest = ordered.slice(MOST_POINTS / 2);
   const step = rest.length / (MOST_POINTS / 2);
   return [

@@ -79,9 +79,10 @@ function rangeOf(values: Float64Array): SplitRange {
   };
 }
 
-/** Reliability of twice as many prompts. Source: Spearman-Brown. Undefined at and below -1/3, where it leaves [-1, 1]. */
+/** Reliability of twice as many prompts. Source: Spearman-Brown. Held at -1 below r = -1/3, where the formula leaves [-1, 1]. */
 function stepUp(r: number | null): number | null {
-  return r === null || r <= -1 / 3 ? null : (2 * r) / (1 + r);
+  if (r === null) return null;
+  return r <= -1 / 3 ? -1 : (2 * r) / (1 + r);
 }
 
 /** Agreement of the same effects computed twice, with different block shapes. */

@@ -1,0 +1,117 @@
+/** @file Figures and tables of contents that the synthetic run does not have: very many nodes, other kinds, custom configurations. */
+import { describe, expect, test } from "vitest";
+import { experimentTable } from "../../../src/report/circuit-tables.js";
+import { answers } from "../../../src/report/headline.js";
+import { thresholdCircuits } from "../../../src/report/circuit-figure.js";
+import type { CircuitRow, Group, NodeRow, RunContents } from "../../../src/report/run-contents.js";
+import { truthFigures } from "../../../src/report/truth-figures.js";
+
+/** Contents with the parts that a test gives; whatever else is read fails loudly. */
+function contentsOf(parts: Partial<RunContents>): RunContents {
+  const plan = { sweep: { scores: [{ name: "atp", method: "atp" }] }, shape: { nLayers: 3 } };
+  return { plan, groups: [], nodes: [], reliability: [], circuits: [], ...parts } as unknown as RunContents;
+}
+
+const node = (i: number, change: Partial<NodeRow> = {}): NodeRow => ({
+  hook: "blocks.0.hook_mlp_out.hook_sae_acts_post",
+  kind: "feature",
+  site: "mlp_out",
+  layer: 0,
+  position: 1,
+  feature: i,
+  head: -1,
+  global: false,
+  n: 10,
+  effect: (i + 1) / 1000,
+  effectSem: 0.001,
+  normalised: 0,
+  stratum: "top",
+  inclusionProbability: 1,
+  scores: new Map([["atp", { mean: (i + 1) / 900, sem: 0.001 }]]),
+  ...change,
+});
+
+const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
+  circuit: "all-00",
+  variant: "all",
+  threshold: 0.1,
+  ablation: "mean",
+  keep: "absolute",
+  exemptEarlyLayers: false,
+  features: 8,
+  errorsResid: 1,
+  errorsOther: 1,
+  metricCircuit: 1,
+  metricFull: 2,
+  faithfulness: 0.5,
+  faithfulnessLow: 0.4,
+  faithfulnessHigh: 0.6,
+  faithfulnessMean: 0.45,
+  completeness: Number.NaN,
+  completenessLow: Number.NaN,
+  completenessHigh: Number.NaN,
+  ...change,
+});
+
+describe("truth figures", () => {
+  test("draw the strongest nodes and a sample of the rest where there are too many, and say so", () => {
+    const nodes = Array.from({ length: 5000 }, (_, i) => node(i));
+    const [figure] = truthFigures(contentsOf({ nodes }));
+    const panel = figure?.panels[0];
+    expect(panel?.svg.match(/<circle /g)).toHaveLength(2000);
+    expect(panel?.notes).toContain("2\u202f000 of the points are drawn");
+    expect(panel?.svg).toContain("feature 4999");
+    expect(figure?.table.rows).toHaveLength(5000);
+  });
+
+  test("keep nodes at all positions at once apart, and name heads and whole sites", () => {
+    const nodes = [
+      node(0, { kind: "head", site: "attn_z", head: 2, feature: -1 }),
+      node(1, { kind: "head", site: "attn_z", head: 1, feature: -1 }),
+      node(2, { kind: "site", global: true, position: -1, feature: -1 }),
+      node(3, { kind: "site", global: true, position: -1, feature: -1 }),
+    ];
+    const figures = truthFigures(contentsOf({ nodes }));
+    expect(figures.map(({ id }) => id)).toEqual(["truth-atp", "truth-atp-global"]);
+    expect(figures.map(({ panels }) => panels.map(({ title }) => title))).toEqual([
+      ["Attention heads, attn_z"],
+      ["Whole sites, mlp_out"],
+    ]);
+    expect(figures[0]?.panels[0]?.svg).toContain("head 2");
+    expect(figures[1]?.panels[0]?.svg).toContain("position all at once");
+  });
+
+  test("are the same in the second drawing", () => {
+    const nodes = Array.from({ length: 10 }, (_, i) => node(i));
+    const group = { score: "atp", kind: "feature", site: "mlp_out", position: null, global: false, n: 10 };
+    const interval = { value: 0.9, low: 0.8, high: 1 };
+    const groups = [{ ...group, pearson: interval, slope: interval, intercept: interval } as unknown as Group];
+    const draw = (): string | undefined => truthFigures(contentsOf({ nodes, groups }))[0]?.panels[0]?.svg;
+    expect(draw()).toBe(draw());
+    expect(draw()).toMatch(/clip-path="url\(#clip-[0-9a-f]{10}-0\)"/);
+  });
+});
+
+describe("circuits", () => {
+  test("custom configurations have a table of their own and no curve", () => {
+    const circuits = [circuit({}), circuit({ circuit: "no-errors", variant: "custom", threshold: Number.NaN })];
+    expect(thresholdCircuits(circuits)).toHaveLength(1);
+    expect(experimentTable(contentsOf({ circuits }))?.text).toContain("no-errors");
+  });
+
+  test("the headline takes the smallest faithful circuit, or admits that there is none", () => {
+    const small = circuit({ features: 8, faithfulness: 0.9, faithfulnessLow: 0.85, faithfulnessHigh: 0.95 });
+    const large = circuit({ features: 80, faithfulness: 0.99, faithfulnessLow: 0.9, faithfulnessHigh: 1.1 });
+    const text = (circuits: CircuitRow[]): string =>
+      answers(contentsOf({ circuits }))
+        .map((part) => part.text)
+        .join(" ");
+    expect(text([large, small])).toContain(
+      "<strong>10 nodes</strong> and faithfulness <strong>0.90 [0.85, 0.95]</strong>",
+    );
+    expect(text([circuit({})])).toContain(
+      "No circuit recovers 80 % of the metric; the best one has <strong>10 nodes</strong>",
+    );
+    expect(text([])).toBe("");
+  });
+});
