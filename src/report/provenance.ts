@@ -125,7 +125,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     ["code", hash(fingerprints.code)],
     [
       "environment",
-      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${String(fingerprints.threads)} ${fingerprints.threads === 1 ? "thread" : "threads"}`,
+      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}`,
     ],
     ["sign and direction", "positive raises the incorrect answer; base: clean prompt, donor: corrupted prompt"],
     ["several incorrect answers", `${sweep.metric.reduce} of their logits`],
@@ -134,13 +134,16 @@ export function provenanceList({ run, plan }: RunContents): Markup {
       "run",
       [
         `started ${run.started}`,
-        run.ended === null ? "has not ended" : `ended ${run.ended}`,
-        `${String(counts.workers)} workers, ${String(counts.retries)} retries`,
+        // The report is written just before the run ends.
+        ...(run.ended === null ? [] : [`ended ${run.ended}`]),
+        `${counted(counts.workers, "worker")}, ${counts.retries === 1 ? "1 retry" : `${String(counts.retries)} retries`}`,
       ].map(line),
     ],
   ];
   return markup`<dl class="facts">${entries.map(([term, value]) => markup`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`;
 }
+
+const counted = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
 
 const line = (content: Content): Markup => markup`<span class="line">${content}</span>`;
 
@@ -167,7 +170,7 @@ export function timingTable({ run }: RunContents): Markup | null {
       stage,
       formatNumber(seconds),
       `${formatCount(units)} ${unit}`,
-      formatNumber(per_second),
+      per_second >= 100 ? formatCount(per_second) : formatNumber(per_second),
     ]),
   );
   return markup`${table}<p class="note">Loading weights took ${formatNumber(run.weight_loading_seconds)} s over all engines.</p>`;

@@ -308,7 +308,7 @@ export function scoreLabel({ sweep }: Plan, name: string): string {
     sweep.scores.find((score) => score.name === name),
     name,
   );
-  const methods = { atp: "AtP", zero: "zero-ablation AtP", ig: "integrated gradients" };
+  const methods = { atp: "AtP", zero: "zero-ablation AtP", ig: "integrated gradients", relp: "RelP" };
   const steps = spec.method === "ig" ? ` (${String(spec.steps)} steps)` : "";
   return spec.name === spec.method ? methods[spec.method] + steps : `${methods[spec.method]} “${name}”${steps}`;
 }
