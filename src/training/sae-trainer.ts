@@ -2,10 +2,11 @@
  * @file Trains one JumpReLU SAE on rows of activations.
  *
  * 1. Scale the rows so that their mean squared distance from their mean is 1.
- * 2. Start each decoder row at a random row's direction from the mean, and the encoder at the decoder's transpose.
+ * 2. Start decoder rows at random directions and the encoder at the decoder's transpose, scaled so that the half of the
+ *    features that then fire reconstruct about once; biases make all of it relative to the mean.
  * 3. Adam on seeded batches; decoder rows are put back to unit norm after each step, thresholds kept positive.
  * 4. Steer the price of a firing feature so that the batch's fraction of variance unexplained (FVU) nears its target:
- *    the SAE is then as sparse as that FVU allows, and its errors matter, whatever the site.
+ *    the SAE is then as sparse as that FVU allows, and its errors matter, whatever the site. Steering starts after warm-up.
  * 5. Undo the scale: only biases and thresholds change.
  */
 import * as tf from "@tensorflow/tfjs-core";
@@ -137,7 +138,7 @@ function initialVariables(
   });
 }
 
-/** Scaled batches in a seeded order; every row is seen once before any is seen again. Owner of each batch: caller. */
+/** Scaled batches without repeats until too few rows are left, then in a new seeded order. Owner of each batch: caller. */
 function batches({ values, dIn }: ActivationRows, scale: number, batch: number, rng: Rng): () => Tensor {
   const count = values.length / dIn;
   let order: number[] = [];

@@ -17,7 +17,7 @@ export interface WorldSettings {
 export const WORLD: WorldSettings = {
   seed: 0,
   pairs: { train: 400, test: 300 },
-  model: { seed: 0, steps: 1000, batch: 64, peakLearningRate: 3e-3, warmUpSteps: 50, beta2: 0.98 },
+  model: { seed: 0, steps: 1500, batch: 64, peakLearningRate: 3e-3, warmUpSteps: 50, beta2: 0.98 },
   saeSentences: { train: 4000, figures: 600 },
   sae: {
     seed: 0,
@@ -28,9 +28,9 @@ export const WORLD: WorldSettings = {
     warmUpSteps: 50,
     targetFvu: 0.12,
     sparsity: 1e-3,
-    steering: 0.02,
-    deadPull: 1e-3,
-    bandwidth: 0.05,
-    initialThreshold: 0.05,
+    steering: 0.01,
+    deadPull: 1e-2,
+    bandwidth: 0.1,
+    initialThreshold: 0.01,
   },
 };
