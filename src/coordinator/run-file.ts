@@ -88,21 +88,24 @@ function statusOf({ state, reason }: RunProgress): Pick<RunFile, "status" | "rea
   return { status: state, reason };
 }
 
-/** Engine time and work of each stage; the truth stages of all node kinds together, with each kind's part. */
+/** Engine time and work of each stage; the scores, the truth and its repetition are added up, with each part beside. */
 export function timingsOf(plan: Plan, run: RunProgress): RunFile["timings"] {
   const timings: Record<string, Rate> = {};
   plan.stages.forEach((stage, index) => {
     if (stage.shards.length === 0) return;
     const rate = rateOf(must(run.stages[index], stage.id));
-    const kind = truthKind(stage);
-    if (kind === null) timings[stage.id] = rate;
-    else timings["truth"] = addKind(timings["truth"], kind, rate);
+    const part = partOf(stage);
+    if (part === null) timings[stage.id] = rate;
+    else timings[part.whole] = addKind(timings[part.whole], part.kind, rate);
   });
   return timings;
 }
 
-function truthKind({ task }: Stage): string | null {
-  return task.kind === "truth" && !task.floor ? task.nodes : null;
+/** What a stage is a part of: one score of `scores`, one node kind of `truth` or of `floor`. */
+function partOf({ task }: Stage): { readonly whole: string; readonly kind: string } | null {
+  if (task.kind === "scores") return { whole: "scores", kind: task.score.name };
+  if (task.kind === "truth") return { whole: task.floor ? "floor" : "truth", kind: task.nodes };
+  return null;
 }
 
 function addKind(before: Rate | undefined, kind: string, rate: Rate): Rate {
