@@ -156,7 +156,10 @@ function saeWidths({ saes }: RunContents["plan"]): string {
 
 /** Engine time by stage. */
 export function timingTable({ run }: RunContents): Markup | null {
-  const stages = Object.entries(run.timings);
+  const stages = Object.entries(run.timings).flatMap(([stage, whole]) => [
+    [stage, whole] as const,
+    ...Object.entries(whole.by_kind ?? {}).map(([kind, part]) => [`${stage}: ${kind}`, part] as const),
+  ]);
   if (stages.length === 0) return null;
   const table = htmlTable(
     "Engine time by stage, without loading weights",
