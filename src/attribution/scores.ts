@@ -1,8 +1,8 @@
 /**
- * @file Scores of every node for a block of prompts: AtP, zero ablation, integrated gradients.
+ * @file Scores of every node for a block of prompts: AtP, zero ablation, integrated gradients, RelP.
  *
- * The three differ in the gradient (at the clean run, or its mean along a line) and in the donor (the corrupted run, or
- * zero); everything else is shared. Each prompt's gradient is that of its own metric, so scores do not depend on how many
+ * They differ in the gradient (at the clean run, its mean along a line, or with RelP's backward rules) and in the donor (the
+ * corrupted run, or zero); everything else is shared. Each prompt's gradient is that of its own metric, so scores do not depend on how many
  * prompts a block has.
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -11,6 +11,7 @@ import type { MetricReduce, Prompt } from "../circuit/prompt.js";
 import { nodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
+import { RELP_RULES } from "../model/relp-rules.js";
 import { withScope } from "../model/tensor-scope.js";
 import type { Sae } from "../sae/sae.js";
 import type { ScoreSpec } from "../plan/sweep.js";
@@ -94,7 +95,8 @@ async function visitSiteGradients(
   visit: GradientVisitor,
 ): Promise<void> {
   if (score.method !== "ig") {
-    await visitGradients(model, clean, answers, AUTODIFF_RULES, visit);
+    const rules = score.method === "relp" ? RELP_RULES : AUTODIFF_RULES;
+    await visitGradients(model, clean, answers, rules, visit);
     return;
   }
   const runs = { clean, corrupted: must(corrupted, "corrupted run") };

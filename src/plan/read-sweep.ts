@@ -116,9 +116,6 @@ function findNotBuilt(raw: unknown): NotBuilt | undefined {
   if (sweep["dtype"] === "bfloat16") {
     return { path: ["dtype"], message: "bfloat16 is not built yet: the wasm backend computes in float32" };
   }
-  const scores = Array.isArray(sweep["scores"]) ? sweep["scores"] : [];
-  const relp = scores.findIndex((score) => record(score)["method"] === "relp");
-  if (relp >= 0) return { path: ["scores", relp, "method"], message: "relp is not built yet; use atp, zero or ig" };
   const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
   const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
   if (preset >= 0) {

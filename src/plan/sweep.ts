@@ -14,9 +14,10 @@ const score = z.discriminatedUnion("method", [
   z.strictObject({ name, method: z.literal("atp") }),
   z.strictObject({ name, method: z.literal("zero") }),
   z.strictObject({ name, method: z.literal("ig"), steps: z.int().min(1).max(1000).default(10) }),
+  z.strictObject({ name, method: z.literal("relp") }),
 ]);
 
-/** One kind of score: AtP, zero-ablation AtP, or integrated gradients. */
+/** One kind of score: AtP, zero-ablation AtP, integrated gradients, or RelP. */
 export type ScoreSpec = z.infer<typeof score>;
 
 const layers = z.union([z.literal("all"), z.array(z.int().min(0)).min(1)]);

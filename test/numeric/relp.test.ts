@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as tf from "@tensorflow/tfjs-core";
+import { must } from "../../src/base/assert.js";
+import type { ScoresResult } from "../../src/attribution/results.js";
+import { computeScores } from "../../src/attribution/scores.js";
+import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import type { Prompt } from "../../src/circuit/prompt.js";
+import { nodeHook, parseNodeHook, siteHook } from "../../src/circuit/site.js";
+import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
+import { RELP_RULES } from "../../src/model/relp-rules.js";
+import { mlpOut, type MlpWeights } from "../../src/model/mlp.js";
+import { rmsNorm } from "../../src/model/rms-norm.js";
+import { softCap } from "../../src/model/soft-cap.js";
+import type { ScoreSpec } from "../../src/plan/sweep.js";
+import { goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
+import { largestDifference } from "./matchers.js";
+import { plainLogits, readPlainGemma, Tape, type PlainGemma, type Rows } from "./plain-gemma.js";
+
+const RELP: ScoreSpec = { name: "relp", method: "relp" };
+const ATP: ScoreSpec = { name: "atp", method: "atp" };
+
+/**
+ * RelP of every whole site and position, with no backward pass: with RelP's constants held, the model is linear in a
+ * site's activation, so a node's score is what patching it changes in that linear model.
+ */
+function plainRelp(model: PlainGemma, prompt: Prompt): Map<string, number[]> {
+  const corrupted = new Map<string, Rows>();
+  plainLogits(model, must(prompt.corrupted, "pair"), {
+    hook: (site, layer, x) => {
+      corrupted.set(siteHook({ site, layer }), x);
+      return x;
+    },
+  });
+  const tape = new Tape();
+  const metric = (logits: readonly number[]): number =>
+    must(logits[must(prompt.incorrect[0], "answer")], "logit") - must(logits[prompt.correct], "logit");
+  const clean = metric(plainLogits(model, prompt.clean, { tape }));
+  const scores = new Map<string, number[]>();
+  for (const [hook, donor] of corrupted)
+    scores.set(
+      hook,
+      prompt.clean.map((_, position) => {
+        const logits = plainLogits(model, prompt.clean, {
+          tape: tape.rewind(),
+          hook: (site, layer, x) =>
+            siteHook({ site, layer }) === hook ? x.map((row, t) => (t === position ? must(donor[t], "row") : row)) : x,
+        });
+        return metric(logits) - clean;
+      }),
+    );
+  return scores;
+}
+
+describe("RelP", () => {
+  const pairs = goldenPrompts("pairs");
+  let spliced: SplicedModel;
+  let relp: ScoresResult;
+  beforeAll(async () => {
+    spliced = await goldenSpliced();
+    relp = await computeScores(spliced, pairs.slice(0, 3), "max", RELP);
+  });
+  afterAll(() => {
+    spliced.dispose();
+  });
+
+  it("of every site and position is the effect of patching it in the linear model of a plain float64 reference", async () => {
+    const plain = await readPlainGemma(`${TINY_A}/model`);
+    for (const p of [0, 1, 2])
+      for (const [hook, expected] of plainRelp(plain, must(pairs[p], "pair"))) {
+        const scores = must(relp.sites.get(hook), hook);
+        expect(scores.subarray(p * 7, p * 7 + 7), `pair ${String(p)}, ${hook}`).toBeAllclose(expected, { atol: 5e-6 });
+      }
+  });
+
+  it("adds up: features and error to the site, heads to attn_z", () => {
+    for (const [hook, site] of relp.sites) {
+      const sums = Float64Array.from(must(relp.errors.get(hook), hook));
+      const { pointer, index, value } = must(relp.features.get(hook), hook);
+      for (let p = 0; p < 3; p++)
+        for (let i = must(pointer[p], "start"); i < must(pointer[p + 1], "end"); i++) {
+          const row = p * 7 + Math.floor(must(index[i], "index") / 128);
+          sums[row] = must(sums[row], "sum") + must(value[i], "score");
+        }
+      expect(sums, hook).toBeAllclose(site, { rtol: 1e-5, atol: 1e-6 });
+      const heads = relp.heads.get(hook);
+      if (heads !== undefined) {
+        const of = (row: number): number => heads.subarray(row * 4, row * 4 + 4).reduce((a, b) => a + b, 0);
+        expect(Array.from(site, (_, row) => of(row))).toBeAllclose(site, { rtol: 1e-5, atol: 1e-6 });
+      }
+    }
+  });
+
+  it("of identical prompts is exactly 0", async () => {
+    const same = pairs.slice(0, 2).map((pair) => ({ ...pair, corrupted: pair.clean }));
+    const { sites, heads, errors, features } = await computeScores(spliced, same, "max", RELP);
+    for (const values of [...sites.values(), ...heads.values(), ...errors.values()])
+      expect(values.every((v) => Math.abs(v) === 0)).toBe(true);
+    for (const { value } of features.values()) expect(value).toHaveLength(0);
+  });
+
+  it("differs from AtP at every site, and lists the same features", async () => {
+    const atp = await computeScores(spliced, pairs.slice(0, 3), "max", ATP);
+    for (const [hook, site] of relp.sites)
+      expect(largestDifference(site, must(atp.sites.get(hook), hook)).value).toBeGreaterThan(0);
+    for (const [hook, rows] of relp.features) {
+      const node = nodeHook(must(parseNodeHook(hook), hook), "feature");
+      expect(rows.index, node).toEqual(must(atp.features.get(hook), hook).index);
+    }
+    expect(relp.components.size).toBe(0);
+  });
+
+  it("of prompts in a block does not depend on the others, and leaks no tensors", async () => {
+    const alone = await computeScores(spliced, pairs.slice(1, 2), "max", RELP);
+    for (const [hook, values] of alone.sites)
+      expect(values).toBeAllclose(must(relp.sites.get(hook), hook).subarray(7, 14), { rtol: 1e-5, atol: 1e-7 });
+    await expect(() => computeScores(spliced, pairs.slice(0, 2), "max", RELP)).toLeakNoTensors();
+  });
+
+  it("is AtP on a linear model", async () => {
+    const { layers, config } = spliced.model;
+    // Gains of 0 silence attention and MLP, a far-away cap is the identity, and a huge eps makes the norm's scale constant.
+    const silent = layers.map((layer) => ({
+      ...layer,
+      postAttentionGain_D: tf.zerosLike(layer.postAttentionGain_D),
+      postMlpGain_D: tf.zerosLike(layer.postMlpGain_D),
+    }));
+    const model = { ...spliced.model, layers: silent, config: { ...config, finalSoftcap: 1e9, rmsEps: 1e12 } };
+    const plain = spliceModel(model, []);
+    const scores = await Promise.all([RELP, ATP].map((spec) => computeScores(plain, pairs.slice(0, 2), "max", spec)));
+    const [a, b] = [must(scores[0], "relp"), must(scores[1], "atp")];
+    for (const [hook, site] of a.sites)
+      expect(site, hook).toBeAllclose(must(b.sites.get(hook), hook), { rtol: 1e-5, atol: 0 });
+    for (const layer of silent) tf.dispose([layer.postAttentionGain_D, layer.postMlpGain_D]);
+  });
+});
+
+describe("RelP's rules", () => {
+  const x = [-3, -0.5, -1e-30, 0, 1e-30, 0.25, 4];
+
+  it("never change a forward value", async () => {
+    const spliced = await goldenSpliced();
+    const weights = must(spliced.model.layers[1], "layer") as MlpWeights;
+    const rows = tf.randomNormal([5, spliced.model.config.dModel], 0, 1, "float32", 3);
+    const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) =>
+      mlpOut(spliced.model.config, weights, rows, rules),
+    );
+    expect(must(relp, "out").dataSync()).toEqual(must(plain, "out").dataSync());
+    tf.dispose([rows, relp, plain].filter((one) => one !== undefined));
+    spliced.dispose();
+  });
+
+  it("give a nonlinearity its ratio as slope, the limit at 0, never a NaN", () => {
+    const input = tf.tensor1d(x);
+    const slope = tf
+      .grad((y: tf.Tensor) => softCap(y, 2, RELP_RULES))(input)
+      .dataSync();
+    expect(slope).toBeAllclose(
+      x.map((v) => (Math.abs(v) < 1e-9 ? 1 : (2 * Math.tanh(v / 2)) / v)),
+      { rtol: 1e-6 },
+    );
+  });
+
+  it("give a norm its scale as slope", () => {
+    const row = tf.tensor2d([[1, 2, 2]]);
+    const slope = tf
+      .grad((y: tf.Tensor) => rmsNorm(y, tf.tensor1d([1, 1, 1]), 0, RELP_RULES))(row)
+      .dataSync();
+    expect(slope).toBeAllclose([1, 1, 1].map(() => 1 / Math.sqrt(3)));
+  });
+
+  it("give each factor half of its product's gradient", () => {
+    const [left, right] = tf
+      .grads((a: tf.Tensor, b: tf.Tensor) => RELP_RULES.product(a, b))([tf.tensor1d([2]), tf.tensor1d([6])])
+      .map((gradient) => gradient.dataSync()[0]);
+    expect([left, right]).toEqual([3, 1]);
+  });
+
+  it("hold the pattern constant", () => {
+    const slope = tf
+      .grad((y: tf.Tensor) => tf.add(RELP_RULES.pattern(y), y))(tf.tensor1d([0.3]))
+      .dataSync();
+    expect([...slope]).toEqual([1]);
+  });
+});
