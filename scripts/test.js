@@ -1,6 +1,6 @@
 /**
- * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, finds or fetches a nats-server, and
- * runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
+ * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, builds the torch addon where that can
+ * be built, finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
  * Further arguments go to vitest.
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -20,6 +20,16 @@ async function step(name, action) {
   count[passed ? "passed" : "failed"] += 1;
   console.log(`== ${name}: ${passed ? "passed" : "FAILED"} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
   return passed;
+}
+
+/** In CI the addon must be there; elsewhere its suite is left out, with the reason, where it cannot be built. */
+async function buildTorchAddon() {
+  const { buildNative } = await import("./build-native.js");
+  return await step("build:native", async () => {
+    const { problem, missing } = await buildNative();
+    if (problem !== undefined) console.log(problem);
+    return problem === undefined || (missing === true && process.env["CI"] === undefined);
+  });
 }
 
 /** Not counted: the suites that need a server fail without one, and say why. */
@@ -63,6 +73,7 @@ async function main() {
   for (const name of NPM_STEPS) {
     if (!(await step(name, () => runStep("npm", ["run", "--silent", name])))) return;
   }
+  if (!(await buildTorchAddon())) return;
   await findNats();
   runSuites();
 }

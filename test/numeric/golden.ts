@@ -10,6 +10,7 @@ import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes, readSae } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
+import { TEST_BACKEND } from "./test-backend.js";
 
 /** Folder of the fixture. */
 export const TINY_A = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));
@@ -52,7 +53,7 @@ export function goldenPrompts(set: "pairs" | "mixed"): Prompt[] {
 
 /** Starts the backend and loads a checkpoint of the fixture. */
 export async function goldenModel(folder: "model" | "model-sharded" | "model-bf16" = "model"): Promise<Model> {
-  await startBackend("wasm");
+  await startBackend(TEST_BACKEND);
   return await loadModel(await openCheckpoint(`${TINY_A}/${folder}`));
 }
 

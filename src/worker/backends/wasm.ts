@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { PatchbayError } from "../../base/errors.js";
 import { registerGradients } from "./gradients.js";
+import { startTorch } from "./torch.js";
 import { registerWasmKernels } from "./wasm-kernels.js";
 
 /** Names that `--backend` accepts. */
@@ -16,15 +17,19 @@ const HOOKED = ["uncaughtException", "unhandledRejection"] as const;
  * @throws PatchbayError `not_built` for a backend that this version does not have; `application` where it does not start.
  */
 export async function startBackend(name: Backend): Promise<void> {
-  if (name !== "wasm")
+  if (name === "tensorflow")
     throw new PatchbayError("not_built", `backend "${name}" is not built in this version; use "wasm"`);
-  if (tf.getBackend() !== "wasm") await withoutNewListeners(startWasm);
+  if (name === "torch") await startTorch();
+  else if (tf.getBackend() !== "wasm") await withoutNewListeners(startWasm);
   registerGradients();
 }
 
+let wasmLoaded = false;
+
 async function startWasm(): Promise<void> {
   await import("@tensorflow/tfjs-backend-wasm");
-  registerWasmKernels();
+  if (!wasmLoaded) registerWasmKernels();
+  wasmLoaded = true;
   if (!(await tf.setBackend("wasm"))) throw new PatchbayError("application", "the wasm backend did not start");
   await tf.ready();
 }

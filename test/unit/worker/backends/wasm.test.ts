@@ -19,9 +19,9 @@ describe("startBackend", () => {
   });
 
   it("refuses a backend that is not built, by name", async () => {
-    await expect(startBackend("torch")).rejects.toMatchObject({
+    await expect(startBackend("tensorflow")).rejects.toMatchObject({
       code: "not_built",
-      message: expect.stringContaining('"torch"') as string,
+      message: expect.stringContaining('"tensorflow"') as string,
     });
   });
 });

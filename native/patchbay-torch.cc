@@ -1,0 +1,24 @@
+// The Node-API module: TensorFlow.js kernels over libtorch. Its JavaScript side is src/worker/backends/torch*.ts.
+#include "allocator.h"
+#include "call.h"
+
+#include <c10/core/InferenceMode.h>
+
+namespace {
+
+napi_value start(napi_env env, napi_value exports) {
+  static const bool first = [] {
+    patchbay::installAllocator();
+    // For the rest of the process: nothing here is differentiated by libtorch.
+    new c10::InferenceMode(true);
+    return true;
+  }();
+  (void)first;
+  patchbay::defineTensorFunctions(env, exports);
+  patchbay::defineKernels(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(patchbay_torch, start)

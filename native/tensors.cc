@@ -1,0 +1,85 @@
+// Tensors in and out, memory, threads: everything that is not arithmetic.
+#include "allocator.h"
+#include "call.h"
+
+#include <ATen/Parallel.h>
+#include <torch/version.h>
+
+#include <cstring>
+#include <stdexcept>
+
+namespace patchbay {
+namespace {
+
+/// TensorFlow.js's dtypes, by the numbers that torch-addon.ts gives them.
+at::ScalarType typeOf(int64_t code) {
+  if (code == 0) return at::kFloat;
+  if (code == 1) return at::kInt;
+  if (code == 2) return at::kBool;
+  throw std::invalid_argument("expected dtype 0, 1 or 2");
+}
+
+/// create(values, dtype, ...shape): a copy of a typed array.
+napi_value create(Call& call) {
+  const Call::Bytes values = call.bytes(0);
+  at::Tensor tensor = at::empty(call.integersFrom(2), at::TensorOptions().dtype(typeOf(call.integer(1))));
+  if (tensor.nbytes() != values.length)
+    throw std::invalid_argument("expected " + std::to_string(tensor.nbytes()) + " bytes, got " +
+                                std::to_string(values.length));
+  if (values.length > 0) std::memcpy(tensor.data_ptr(), values.start, values.length);
+  return call.give(tensor);
+}
+
+/// read(tensor): its values as an ArrayBuffer.
+napi_value read(Call& call) {
+  const at::Tensor whole = call.tensor(0).contiguous();
+  void* start = nullptr;
+  napi_value buffer = nullptr;
+  if (napi_create_arraybuffer(call.env(), whole.nbytes(), &start, &buffer) != napi_ok) throw std::bad_alloc();
+  if (whole.nbytes() > 0) std::memcpy(start, whole.data_ptr(), whole.nbytes());
+  return buffer;
+}
+
+napi_value drop(Call& call) {
+  dropHandle(call.integer(0));
+  return call.nothing();
+}
+
+napi_value cast(Call& call) { return call.give(call.tensor(0).to(typeOf(call.integer(1)))); }
+
+napi_value fill(Call& call) {
+  const auto options = at::TensorOptions().dtype(typeOf(call.integer(1)));
+  return call.give(at::full(call.integersFrom(2), call.number(0), options));
+}
+
+napi_value setThreads(Call& call) {
+  at::set_num_threads(static_cast<int>(call.integer(0)));
+  return call.nothing();
+}
+
+const Entry kEntries[] = {
+    {"create", create},
+    {"read", read},
+    {"drop", drop},
+    {"cast", cast},
+    {"fill", fill},
+    {"setThreads", setThreads},
+    {"threads", [](Call& call) { return call.giveNumber(at::get_num_threads()); }},
+    {"version", [](Call& call) { return call.giveText(TORCH_VERSION); }},
+    {"liveTensors", [](Call& call) { return call.giveNumber(static_cast<double>(liveHandles())); }},
+    {"liveBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().live)); }},
+    {"peakBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().peak)); }},
+    {"limitBytes",
+     [](Call& call) {
+       setMemoryLimit(static_cast<size_t>(call.number(0)));
+       return call.nothing();
+     }},
+};
+
+}  // namespace
+
+void defineTensorFunctions(napi_env env, napi_value exports) {
+  define(env, exports, kEntries, sizeof(kEntries) / sizeof(Entry));
+}
+
+}  // namespace patchbay

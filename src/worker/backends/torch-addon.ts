@@ -1,0 +1,95 @@
+/** @file Finds and loads the native addon, and says what its functions are. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { PatchbayError } from "../../base/errors.js";
+
+/** A tensor inside the addon. */
+export type Handle = number;
+
+/** Numbers of the dtypes that tensors can have, as the addon knows them. */
+export const TORCH_DTYPES: Readonly<Record<string, number>> = { float32: 0, int32: 1, bool: 2 };
+
+type Unary = (x: Handle) => Handle;
+type Binary = (a: Handle, b: Handle) => Handle;
+type Reduction = (x: Handle, keepAxes: boolean, ...axes: number[]) => Handle;
+
+/**
+ * The addon's functions. A function that gives a handle gives a new tensor, which its receiver drops; views share memory.
+ * They throw errors with a `code`: `out_of_memory` or `application`.
+ */
+export interface TorchAddon {
+  /** Copies the values. */
+  create(values: ArrayBufferView, dtype: number, ...shape: number[]): Handle;
+  /** Copies the values. */
+  read(x: Handle): ArrayBuffer;
+  drop(x: Handle): void;
+  cast(x: Handle, dtype: number): Handle;
+  fill(value: number, dtype: number, ...shape: number[]): Handle;
+  setThreads(count: number): void;
+  threads(): number;
+  /** libtorch's version. */
+  version(): string;
+  liveTensors(): number;
+  /** Bytes of live tensors; views count once. */
+  liveBytes(): number;
+  peakBytes(): number;
+  /** Allocations that would take the live bytes above this fail as out of memory; 0 is no limit. */
+  limitBytes(bytes: number): void;
+  neg: Unary;
+  abs: Unary;
+  exp: Unary;
+  log: Unary;
+  sqrt: Unary;
+  rsqrt: Unary;
+  square: Unary;
+  relu: Unary;
+  sigmoid: Unary;
+  tanh: Unary;
+  step(x: Handle, atMostZero: number): Handle;
+  softmax(x: Handle, axis: number): Handle;
+  reshape(x: Handle, ...shape: number[]): Handle;
+  transpose(x: Handle, ...axes: number[]): Handle;
+  tile(x: Handle, ...repeats: number[]): Handle;
+  max: Reduction;
+  mean: Reduction;
+  sum: Reduction;
+  add: Binary;
+  sub: Binary;
+  mul: Binary;
+  div: Binary;
+  maximum: Binary;
+  minimum: Binary;
+  pow: Binary;
+  equal: Binary;
+  greater: Binary;
+  greaterEqual: Binary;
+  less: Binary;
+  select(condition: Handle, a: Handle, b: Handle): Handle;
+  concat(parts: Int32Array, axis: number): Handle;
+  matMul(a: Handle, b: Handle, transposeA: boolean, transposeB: boolean): Handle;
+  slice(x: Handle, ...beginsThenSizes: number[]): Handle;
+  pad(x: Handle, value: number, ...beforeAndAfterOfEachAxis: number[]): Handle;
+  gather(x: Handle, indices: Handle, axis: number): Handle;
+  oneHot(indices: Handle, depth: number, on: number, off: number): Handle;
+}
+
+const ADDON = fileURLToPath(new URL("../../../native/build/patchbay-torch.node", import.meta.url));
+
+/**
+ * Loads the addon. libtorch takes its thread settings from the environment at this moment: OMP_NUM_THREADS, and
+ * OMP_WAIT_POLICY=passive, without which the threads of several engines spin against each other.
+ *
+ * @throws PatchbayError `not_built` when it has not been built, or does not load, with what to do.
+ */
+export function loadTorchAddon(file: string = ADDON): TorchAddon {
+  if (!existsSync(file))
+    throw new PatchbayError("not_built", 'backend "torch" is not built here: run npm run build:native, or use "wasm"');
+  try {
+    return createRequire(import.meta.url)(file) as TorchAddon;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    const text = `backend "torch" does not load: ${why}. Build it again with npm run build:native, or use "wasm"`;
+    throw new PatchbayError("not_built", text, { cause });
+  }
+}

@@ -1,0 +1,69 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadTorchAddon, type TorchAddon } from "../../src/worker/backends/torch-addon.js";
+import { startBackend } from "../../src/worker/backends/wasm.js";
+
+describe("the torch backend", () => {
+  let addon: TorchAddon;
+  beforeAll(async () => {
+    await startBackend("torch");
+    addon = loadTorchAddon();
+  });
+
+  it("is the backend of every call, with the threads of the environment, and may be started again", async () => {
+    await startBackend("torch");
+    expect(tf.getBackend()).toBe("torch");
+    expect(addon.threads()).toBe(1);
+    expect(addon.version()).toMatch(/^\d+\.\d+/);
+  });
+
+  it("frees memory when tfjs disposes the last tensor that shares it", () => {
+    const [tensors, bytes] = [addon.liveTensors(), addon.liveBytes()];
+    const x = tf.ones([1000, 1000]);
+    expect(addon.liveBytes() - bytes).toBeGreaterThanOrEqual(4_000_000);
+    const view = tf.reshape(x, [1_000_000]);
+    x.dispose();
+    expect(addon.liveBytes() - bytes).toBeGreaterThanOrEqual(4_000_000);
+    expect(addon.liveBytes() - bytes).toBeLessThan(6_000_000); // A view needs no memory of its own.
+    view.dispose();
+    expect([addon.liveTensors(), addon.liveBytes()]).toEqual([tensors, bytes]);
+  });
+
+  it("holds as much memory after a thousand steps as after one", () => {
+    const step = (): void => {
+      const loss = (x: tf.Tensor): tf.Tensor => tf.sum(tf.softmax(tf.matMul(x, tf.transpose(x))));
+      tf.dispose(tf.tidy(() => tf.grad(loss)(tf.ones([40, 30]))));
+    };
+    step();
+    const before = [addon.liveTensors(), addon.liveBytes(), tf.memory().numTensors];
+    for (let i = 0; i < 1000; i++) step();
+    expect([addon.liveTensors(), addon.liveBytes(), tf.memory().numTensors]).toEqual(before);
+  });
+
+  it("gives failed allocations their own code, and goes on afterwards", () => {
+    const x = tf.ones([500, 500]);
+    addon.limitBytes(addon.liveBytes() + 500_000);
+    expect(() => tf.add(x, x)).toThrow(expect.objectContaining({ code: "out_of_memory" }) as Error);
+    addon.limitBytes(0);
+    const huge = (): unknown => tf.fill([2 ** 21, 2 ** 21], 1);
+    expect(huge).toThrow(expect.objectContaining({ code: "out_of_memory" }) as Error);
+    const sum = tf.tidy(() => tf.sum(tf.add(x, x)).dataSync()[0]);
+    x.dispose();
+    expect(sum).toBe(500_000);
+  });
+
+  it("refuses an index outside the axis, and a handle that it does not hold", () => {
+    expect(() => tf.tidy(() => tf.gather(tf.ones([3]), tf.tensor1d([3], "int32")))).toThrow(/index out of range/);
+    expect(() => {
+      addon.drop(2 ** 30);
+    }).toThrow(/no tensor/);
+  });
+
+  it("moves tensors of another backend over when they are used", async () => {
+    await startBackend("wasm");
+    const x = tf.tensor1d([1, 2, 3]);
+    await startBackend("torch");
+    expect([...tf.tidy(() => tf.mul(x, 2).dataSync())]).toEqual([2, 4, 6]);
+    x.dispose();
+  });
+});
