@@ -1,6 +1,6 @@
 /** @file Checksums of a folder's files, in the format of sha256sum. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
@@ -14,7 +14,7 @@ export function hashFiles(folder: string, subfolders: readonly string[]): Map<st
   const paths = subfolders.flatMap((subfolder) =>
     readdirSync(join(folder, subfolder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1)),
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name))),
   );
   return new Map(paths.sort().map((path) => [path, sha256(readFileSync(join(folder, path)))]));
 }
