@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { sha256 } from "../dist/base/hash.js";
-import { prepareRun } from "../dist/cli/prepare-run.js";
+import { prepareRun } from "../dist/plan/prepare-run.js";
 import { planSweep } from "../dist/plan/make-plan.js";
 import { runPaths } from "../dist/plan/run-folder.js";
 import { reduceStage } from "../dist/reduce/reduce-stage.js";

@@ -7,7 +7,7 @@ import { checkRunLog } from "../runlog/open-run-log.js";
 import { checkPort } from "./check-port.js";
 import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
 import { EXIT, exitCodeOfRun } from "./exit-code.js";
-import { type PreparedRun, prepareRun } from "./prepare-run.js";
+import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
 import type { RunStatus } from "../wire/messages.js";
 import { createProcessList } from "./process-list.js";
 import { followRun, onlyRun } from "./follow-run.js";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256 } from "../../src/base/hash.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { prepareRun } from "../../src/cli/prepare-run.js";
+import { prepareRun } from "../../src/plan/prepare-run.js";
 import { planSweep, type PlannedRun } from "../../src/plan/make-plan.js";
 import { runPaths } from "../../src/plan/run-folder.js";
 import { reduceStage } from "../../src/reduce/reduce-stage.js";

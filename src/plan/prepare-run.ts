@@ -3,8 +3,8 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
-import type { PlannedRun } from "../plan/make-plan.js";
-import type { Plan } from "../plan/plan.js";
+import type { PlannedRun } from "./make-plan.js";
+import type { Plan } from "./plan.js";
 import {
   createRunFolder,
   type Environment,
@@ -15,7 +15,7 @@ import {
   runPaths,
   writeFileAtomically,
   writeRunFile,
-} from "../plan/run-folder.js";
+} from "./run-folder.js";
 
 /** How a run starts. */
 export interface PreparedRun {
