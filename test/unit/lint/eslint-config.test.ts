@@ -28,9 +28,9 @@ describe("lint rules that a wrong setting would silence", () => {
     ["src/runlog/run-log.ts", "../wire/generated/patchbay.js"],
     ["src/worker/programs.ts", "../coordinator/state.js"],
     ["src/coordinator/state.ts", "../worker/programs.js"],
-    ["src/coordinator/state.ts", "../cli/prepare-run.js"],
-    ["src/cli/prepare-run.ts", "../worker/programs.js"],
-    ["src/cli/prepare-run.ts", "../coordinator/state.js"],
+    ["src/coordinator/state.ts", "../cli/run-command.js"],
+    ["src/cli/run-command.ts", "../worker/programs.js"],
+    ["src/cli/run-command.ts", "../coordinator/state.js"],
   ])("%s may not import %s", async (file, imported) => {
     expect(await rulesOn(untyped, file, `import ${JSON.stringify(imported)};\n`)).toContain(
       "import-x/no-restricted-paths",
@@ -38,7 +38,7 @@ describe("lint rules that a wrong setting would silence", () => {
   });
 
   test("importing from a layer further up is fine", async () => {
-    expect(await rulesOn(untyped, "src/cli/prepare-run.ts", `import "../base/errors.js";\n`)).toEqual([]);
+    expect(await rulesOn(untyped, "src/cli/run-command.ts", `import "../base/errors.js";\n`)).toEqual([]);
   });
 
   test("a forgotten promise is an error", async () => {
