@@ -43,7 +43,24 @@ export type StageTask =
    */
   | { readonly kind: "nodes" }
   | { readonly kind: "validation" }
-  | { readonly kind: "noop" };
+  | NoopTask;
+
+/** Nothing is computed: for measuring what a shard costs besides its computation, and for testing the cluster's recovery. */
+export interface NoopTask {
+  readonly kind: "noop";
+  /** How long each shard takes; absent: as fast as possible. */
+  readonly milliseconds?: number;
+  /** Size of each payload. */
+  readonly bytes?: number;
+  readonly faults?: readonly NoopFault[];
+}
+
+/** What goes wrong with a `noop` shard, in its first `attempts` attempts. */
+export interface NoopFault {
+  readonly shard: string;
+  readonly kind: "application" | "non_finite" | "out_of_memory" | "exit" | "hang" | "other_bytes";
+  readonly attempts: number;
+}
 
 /** A unit of work: prompts of one length, and a range of slots. */
 export interface Shard {
