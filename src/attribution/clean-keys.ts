@@ -17,8 +17,8 @@ export function cleanKeys(model: Model, run: Run): CleanKeys {
   const kept = new Map<number, { readonly k_RJ: Tensor; readonly v_RJ: Tensor }>();
   const compute = (layer: number): { readonly k_RJ: Tensor; readonly v_RJ: Tensor } =>
     tf.tidy(() => {
-      const { config, weights, rules } = layerContext(model, layer);
-      const { k_RJ, v_RJ } = projectQkv(config, weights, run.input(layer), run.frame.rope, rules);
+      const { config, weights, kind, rules } = layerContext(model, layer);
+      const { k_RJ, v_RJ } = projectQkv(config, weights, run.input(layer), run.frame.ropes[kind], rules);
       return { k_RJ: tf.keep(k_RJ), v_RJ: tf.keep(v_RJ) }; // Asked for inside other tidies, which they outlive.
     });
   return {

@@ -20,6 +20,7 @@ import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { layerContext, type Model } from "../model/model.js";
 import { ropeTables, type Rope } from "../model/rope.js";
 import { lastRows, unembed } from "../model/unembedding.js";
+import type { LayerType } from "../weights/model-config.js";
 import type { Run } from "./capture.js";
 import type { CleanKeys } from "./clean-keys.js";
 import type { Deltas } from "./truth-deltas.js";
@@ -115,7 +116,7 @@ function attendWithPrefix(
   out: Span,
 ): Tensor {
   const { config, weights, kind, rules } = layerContext(model, layer);
-  const own = projectQkv(config, weights, resid_RD, ropeOf(model, rows.length, span), rules);
+  const own = projectQkv(config, weights, resid_RD, ropeOf(model, kind, rows.length, span), rules);
   const batch = rows.length;
   const q_RZ = span.length === out.length ? own.q_RZ : lastRows(own.q_RZ, batch);
   const queries = Array.from({ length: out.length }, (_, i) => out.start + i);
@@ -133,9 +134,10 @@ function attendWithPrefix(
 }
 
 /** Rope of `batch` rows that carry the span. */
-function ropeOf(model: Model, batch: number, span: Span): Rope {
+function ropeOf(model: Model, kind: LayerType, batch: number, span: Span): Rope {
   const one = ropeTables(
     model.config,
+    kind,
     Array.from({ length: span.length }, (_, i) => span.start + i),
   );
   const index = tf.tensor1d(

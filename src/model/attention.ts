@@ -8,7 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { LayerType, ModelConfig } from "../weights/model-config.js";
 import type { BackwardRules } from "./backward-rules.js";
 import { rmsNorm } from "./rms-norm.js";
 import { applyRope, type Rope } from "./rope.js";
@@ -23,6 +23,9 @@ export interface AttentionWeights {
   readonly key_DJ: Tensor;
   readonly value_DJ: Tensor;
   readonly output_ZD: Tensor;
+  /** `1 + w` of the norms of each head's query and key, in models that have them. */
+  readonly queryGain_H?: Tensor;
+  readonly keyGain_H?: Tensor;
   /** `1 + w` of post_attention_layernorm. */
   readonly postAttentionGain_D: Tensor;
 }
@@ -34,7 +37,7 @@ export interface Qkv {
   readonly v_RJ: Tensor;
 }
 
-/** Queries, keys and values of the rows of the residual stream, with rope applied. Owner: caller. */
+/** Queries, keys and values of the rows of the residual stream, normed where the model does, with rope applied. Owner: caller. */
 export function projectQkv(
   config: ModelConfig,
   weights: AttentionWeights,
@@ -43,11 +46,20 @@ export function projectQkv(
   rules: BackwardRules,
 ): Qkv {
   const x_RD = rmsNorm(resid_RD, weights.inputGain_D, config.rmsEps, rules) as Tensor2D;
+  const placed = (heads: Tensor, gain_H: Tensor | undefined): Tensor =>
+    applyRope(gain_H === undefined ? heads : headNorm(heads, gain_H, config.rmsEps, rules), rope);
   return {
-    q_RZ: applyRope(tf.matMul(x_RD, weights.query_DZ), rope),
-    k_RJ: applyRope(tf.matMul(x_RD, weights.key_DJ), rope),
+    q_RZ: placed(tf.matMul(x_RD, weights.query_DZ), weights.queryGain_H),
+    k_RJ: placed(tf.matMul(x_RD, weights.key_DJ), weights.keyGain_H),
     v_RJ: tf.matMul(x_RD, weights.value_DJ),
   };
+}
+
+/** RMS norm of each head of each row, `[R, heads x H]`. Source: Gemma 3 technical report, arXiv 2503.19786, section 2. */
+function headNorm(x_RZ: Tensor, gain_H: Tensor, eps: number, rules: BackwardRules): Tensor {
+  const [R, Z] = shapeOf(x_RZ, "RZ");
+  const [H] = shapeOf(gain_H, "H");
+  return tf.reshape(rmsNorm(tf.reshape(x_RZ, [(R * Z) / H, H]), gain_H, eps, rules), [R, Z]);
 }
 
 /** What is added to a masked score: its softmax weight is exactly 0. */
@@ -61,7 +73,7 @@ const MASKED = -1e30;
  */
 export function attentionMask(
   config: ModelConfig,
-  kind: "sliding" | "full",
+  kind: LayerType,
   queryPositions: readonly number[],
   keyCount: number,
 ): Tensor {

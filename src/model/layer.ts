@@ -1,5 +1,5 @@
 /**
- * @file One layer of Gemma-2, in the pieces between which its sites lie.
+ * @file One layer of a Gemma, in the pieces between which its sites lie.
  *
  * 1. `z = attend(h)`                 site attn_z
  * 2. `mid = attendOutput(h, z)`      h + RMS(z Wo)
@@ -10,7 +10,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { LayerType, ModelConfig } from "../weights/model-config.js";
 import { attentionCore, attentionMask, attentionOut, projectQkv, type AttentionWeights } from "./attention.js";
 import type { BackwardRules } from "./backward-rules.js";
 import { mlpOut, type MlpWeights } from "./mlp.js";
@@ -23,39 +23,47 @@ export interface LayerWeights extends AttentionWeights, MlpWeights {}
 export interface Frame {
   readonly batch: number;
   readonly T: number;
-  readonly rope: Rope;
-  readonly masks: { readonly full: Tensor; readonly sliding: Tensor };
+  /** By the layer's kind; the same tables where the options are the same. */
+  readonly ropes: Readonly<Record<LayerType, Rope>>;
+  readonly masks: Readonly<Record<LayerType, Tensor>>;
   dispose(): void;
 }
 
 /** The frame of `batch` whole prompts of `T` tokens. Owner: caller. */
 export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame {
   const positions = Array.from({ length: T }, (_, t) => t);
-  const rope = ropeTables(
+  const ropes = bothRopes(
     config,
     Array.from({ length: batch * T }, (_, row) => row % T),
   );
   const full = attentionMask(config, "full", positions, T);
   const sliding = attentionMask(config, "sliding", positions, T);
   const dispose = (): void => {
-    rope.dispose();
+    for (const rope of new Set(Object.values(ropes))) rope.dispose();
     tf.dispose([full, sliding]);
   };
-  return { batch, T, rope, masks: { full, sliding }, dispose };
+  return { batch, T, ropes, masks: { full, sliding }, dispose };
+}
+
+function bothRopes(config: ModelConfig, positions: readonly number[]): Frame["ropes"] {
+  const { sliding, full } = config.ropes;
+  const ofFull = ropeTables(config, "full", positions);
+  const same = sliding.theta === full.theta && sliding.factor === full.factor;
+  return { full: ofFull, sliding: same ? ofFull : ropeTables(config, "sliding", positions) };
 }
 
 /** What every piece of layer `index` needs. */
 export interface LayerContext {
   readonly config: ModelConfig;
   readonly weights: LayerWeights;
-  readonly kind: "sliding" | "full";
+  readonly kind: LayerType;
   readonly rules: BackwardRules;
 }
 
 /** Concatenated heads before o_proj, `[R, Z]`, of whole prompts. Owner: caller. */
 export function attend({ config, weights, kind, rules }: LayerContext, resid_RD: Tensor, frame: Frame): Tensor {
   return tf.tidy(() => {
-    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.rope, rules);
+    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules);
     return attentionCore(config, { q_RZ, k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch }, frame.masks[kind], rules);
   });
 }

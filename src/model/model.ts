@@ -1,4 +1,4 @@
-/** @file A loaded Gemma-2: layer weights on the device, the embedding matrix on the host. */
+/** @file A loaded Gemma: layer weights on the device, the embedding matrix on the host. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
@@ -48,6 +48,10 @@ async function loadLayer(checkpoint: Checkpoint, index: number): Promise<LayerWe
     key_DJ: await matrix(checkpoint, at("self_attn.k_proj")),
     value_DJ: await matrix(checkpoint, at("self_attn.v_proj")),
     output_ZD: await matrix(checkpoint, at("self_attn.o_proj")),
+    ...(checkpoint.config.queryKeyNorm && {
+      queryGain_H: await gain(checkpoint, at("self_attn.q_norm")),
+      keyGain_H: await gain(checkpoint, at("self_attn.k_norm")),
+    }),
     postAttentionGain_D: await gain(checkpoint, at("post_attention_layernorm")),
     preMlpGain_D: await gain(checkpoint, at("pre_feedforward_layernorm")),
     gate_DM: await matrix(checkpoint, at("mlp.gate_proj")),

@@ -1,7 +1,7 @@
 /** @file Rotary position embedding, rotate-half form (first half against second half, not interleaved). */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { LayerType, ModelConfig } from "../weights/model-config.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /** Rotation of a list of flat rows. Owner: whoever called {@link ropeTables}. */
@@ -14,19 +14,20 @@ export interface Rope {
 }
 
 /**
- * Tables for rows at the given positions; `positions[r]` is row r's.
+ * Tables of one kind of layer for rows at the given positions; `positions[r]` is row r's.
  *
  * Angles are computed in float64 and rounded once.
  * Source: Su et al., arXiv 2104.09864, eq. 34; theta over the full head width (REFERENCE 1).
  */
-export function ropeTables(config: ModelConfig, positions: ArrayLike<number>): Rope {
+export function ropeTables(config: ModelConfig, kind: LayerType, positions: ArrayLike<number>): Rope {
   const H = config.headDim;
+  const { theta, factor } = config.ropes[kind];
   const half = H / 2;
   const rows = positions.length;
   const cos = new Float32Array(rows * H);
   const sin = new Float32Array(rows * H);
   for (let i = 0; i < H; i++) {
-    const frequency = config.ropeTheta ** (-(2 * (i % half)) / H);
+    const frequency = theta ** (-(2 * (i % half)) / H) / factor;
     for (let r = 0; r < rows; r++) {
       const angle = Number(positions[r]) * frequency;
       cos[r * H + i] = Math.cos(angle);

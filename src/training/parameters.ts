@@ -4,7 +4,7 @@ import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { createRng, type Rng } from "../base/rng.js";
 import type { LayerWeights } from "../model/layer.js";
-import { EMBEDDING, FINAL_NORM, gemma2Tensors, layerTensor } from "../weights/gemma2-tensors.js";
+import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "../weights/gemma-tensors.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { variableFrom } from "./variable.js";
@@ -21,7 +21,7 @@ const EMBEDDING_SD = 0.1;
 /** Seeded initial values. Matrices are normal with variance 1 / inputs, gains are 1. Owner: caller. */
 export function initialParameters(config: ModelConfig, seed: number): Parameters {
   const parameters = new Map<string, Variable>();
-  for (const [name, shape] of gemma2Tensors(config)) {
+  for (const [name, shape] of gemmaTensors(config)) {
     const values = initialValues(name, shape, createRng(seed, "parameters", name));
     parameters.set(name, variableFrom(tf.tensor(values, layoutOf(name, shape)), true));
   }

@@ -2,12 +2,15 @@
 import type { ModelConfig } from "../weights/model-config.js";
 import { MAX_POSITIONS, TOKEN_IDS } from "./tokenizer-files.js";
 
+const ROPE = { theta: 10_000, factor: 1 };
+
 /**
  * The tiny Gemma-2: grouped-query attention, heads x head_dim unlike d_model, query_pre_attn_scalar unlike head_dim, a
  * sliding window shorter than the prompts (a relative clause's subject is out of its reach), soft-caps that bite.
  */
 export function tinyConfig(vocabSize: number): ModelConfig {
   return {
+    family: "gemma2",
     nLayers: 4,
     dModel: 96,
     nHeads: 4,
@@ -17,7 +20,8 @@ export function tinyConfig(vocabSize: number): ModelConfig {
     vocabSize,
     queryPreAttnScalar: 24,
     rmsEps: 1e-6,
-    ropeTheta: 10_000,
+    ropes: { sliding: ROPE, full: ROPE },
+    queryKeyNorm: false,
     slidingWindow: 4,
     layerTypes: ["sliding", "full", "sliding", "full"],
     attnSoftcap: 8,

@@ -1,4 +1,4 @@
-/** @file A Gemma-2 checkpoint folder: headers are checked when it is opened, weights are read by byte range when asked for. */
+/** @file A Gemma checkpoint folder: headers are checked when it is opened, weights are read by byte range when asked for. */
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -8,7 +8,7 @@ import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
 import { sha256OfFile } from "./byte-file.js";
-import { gemma2Tensors } from "./gemma2-tensors.js";
+import { gemmaTensors, spellingIn, type Spelling } from "./gemma-tensors.js";
 import { configJson, readModelConfig, type ModelConfig } from "./model-config.js";
 import { shapeText, type NamedArray } from "./named-array.js";
 import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
@@ -49,7 +49,7 @@ export interface Checkpoint {
 }
 
 /**
- * Opens a checkpoint folder and checks that every Gemma-2 tensor is there with its shape, in files of the right length.
+ * Opens a checkpoint folder and checks that every tensor of its family is there with its shape, in files of the right length.
  * @throws PatchbayError `bad_input` naming the file or tensor at fault.
  */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
@@ -60,17 +60,18 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   };
   try {
     for (const path of weightFiles(folder)) files.push(await openSafetensors(path));
-    const fileOf = locate(folder, config, files);
+    const spell = spellingIn((name) => files.some(({ tensors }) => tensors.has(name)));
+    const fileOf = locate(folder, config, files, spell);
     const shapeOf = (name: string): readonly number[] => {
       const file = must(fileOf.get(name), `tensor ${name}`);
-      return must(file.tensors.get(name), `tensor ${name}`).shape;
+      return must(file.tensors.get(spell(name)), `tensor ${name}`).shape;
     };
     return {
       folder,
       config,
       shapeOf,
-      read: (name) => must(fileOf.get(name), `tensor ${name}`).readFloats(name),
-      readRows: (name, rows) => readRows(must(fileOf.get(name), `tensor ${name}`), name, rows),
+      read: (name) => must(fileOf.get(name), `tensor ${name}`).readFloats(spell(name)),
+      readRows: (name, rows) => readRows(must(fileOf.get(name), `tensor ${name}`), spell(name), rows),
       fingerprint: () => fingerprint(folder, files),
       close,
     };
@@ -82,14 +83,14 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
 
 /**
  * Writes a checkpoint folder in float32: config.json and one safetensors file. Equal arguments give equal bytes.
- * @param tensors Named and shaped as {@link gemma2Tensors} says.
+ * @param tensors Named and shaped as {@link gemmaTensors} says.
  */
 export async function writeCheckpoint(
   folder: string,
   config: ModelConfig,
   tensors: ReadonlyMap<string, NamedArray>,
 ): Promise<void> {
-  const expected = gemma2Tensors(config);
+  const expected = gemmaTensors(config);
   assert(expected.size === tensors.size, `a checkpoint of ${String(expected.size)} tensors`);
   for (const [name, shape] of expected) {
     assert(
@@ -118,14 +119,16 @@ function weightFiles(folder: string): string[] {
   return names.map((name) => join(folder, name));
 }
 
-/** Which file holds each Gemma-2 tensor. Others, such as the lm_head of a tied model, are ignored. */
+/** Which file holds each tensor, by its plain name. Others, such as the lm_head of a tied model, are ignored. */
 function locate(
   folder: string,
   config: ModelConfig,
   files: readonly SafetensorsFile[],
+  spell: Spelling,
 ): ReadonlyMap<string, SafetensorsFile> {
   const fileOf = new Map<string, SafetensorsFile>();
-  for (const [name, shape] of gemma2Tensors(config)) {
+  for (const [plain, shape] of gemmaTensors(config)) {
+    const name = spell(plain);
     const [file, another] = files.filter(({ tensors }) => tensors.has(name));
     if (file === undefined) {
       throw badInput(`expected shape ${shapeText(shape)}, got no such tensor in ${filesText(files)}`, {
@@ -141,7 +144,7 @@ function locate(
         field: name,
       });
     }
-    fileOf.set(name, file);
+    fileOf.set(plain, file);
   }
   return fileOf;
 }

@@ -1,15 +1,31 @@
-/** @file config.json of a Gemma-2 checkpoint: read, checked, and written back for checkpoints of our own. */
+/** @file config.json of a Gemma-2 or Gemma-3 text checkpoint: read, checked, and written back for checkpoints of our own. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
+import { familySchema, gemma2Schema, gemma3Schema, nestedSchema } from "./config-schema.js";
 
 /** How a layer attends: to the latest `slidingWindow` positions, or to all. */
 export type LayerType = "sliding" | "full";
 
-/** Sizes and constants of a Gemma-2 model. Source: Gemma 2 technical report, arXiv 2408.00118, table 1. */
+/** Families of models that can be read. */
+export type ModelFamily = "gemma2" | "gemma3_text";
+
+/** Rotary embedding of one kind of layer. */
+export interface RopeOptions {
+  readonly theta: number;
+  /** Positions are divided by this. */
+  readonly factor: number;
+}
+
+/**
+ * Sizes and options of a model. Both families share one layer plan; they differ in the options alone.
+ *
+ * Source: Gemma 2 technical report, arXiv 2408.00118, table 1; Gemma 3 technical report, arXiv 2503.19786, section 2.
+ */
 export interface ModelConfig {
+  readonly family: ModelFamily;
   readonly nLayers: number;
   readonly dModel: number;
   readonly nHeads: number;
@@ -20,57 +36,27 @@ export interface ModelConfig {
   /** Attention scores are divided by the square root of this. */
   readonly queryPreAttnScalar: number;
   readonly rmsEps: number;
-  readonly ropeTheta: number;
+  readonly ropes: Readonly<Record<LayerType, RopeOptions>>;
+  /** Whether each head's query and key pass an RMS norm before the rotary embedding. */
+  readonly queryKeyNorm: boolean;
   /** Tokens a sliding layer sees, the current one included. */
   readonly slidingWindow: number;
   readonly layerTypes: readonly LayerType[];
-  readonly attnSoftcap: number;
-  readonly finalSoftcap: number;
+  /** null: no cap. */
+  readonly attnSoftcap: number | null;
+  readonly finalSoftcap: number | null;
   readonly maxPositions: number;
   readonly bosId: number;
   readonly padId: number;
   readonly eosId: number;
 }
 
-const size = z
-  .int()
-  .min(1)
-  .max(2 ** 31);
-const tokenId = z.int().min(0);
-const positive = z.number().positive();
-const gelu = z.literal("gelu_pytorch_tanh").nullish();
-
-const familySchema = z.looseObject({ model_type: z.string() });
-const configSchema = z.looseObject({
-  num_hidden_layers: size.max(1000),
-  hidden_size: size,
-  num_attention_heads: size,
-  num_key_value_heads: size,
-  head_dim: size,
-  intermediate_size: size,
-  vocab_size: size,
-  query_pre_attn_scalar: positive,
-  rms_norm_eps: positive,
-  rope_theta: positive.optional(),
-  rope_parameters: z.looseObject({ rope_theta: positive, rope_type: z.literal("default").optional() }).nullish(),
-  rope_scaling: z.null().optional(),
-  sliding_window: size,
-  layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
-  attn_logit_softcapping: positive,
-  final_logit_softcapping: positive,
-  max_position_embeddings: size,
-  bos_token_id: tokenId,
-  pad_token_id: tokenId,
-  eos_token_id: z.union([tokenId, z.array(tokenId).min(1)]),
-  hidden_activation: gelu,
-  hidden_act: gelu,
-  attention_bias: z.literal(false).optional(),
-  tie_word_embeddings: z.literal(true).optional(),
-});
+/** `model_type` of checkpoints whose `text_config` describes a Gemma-3 text model. */
+const NESTED = "gemma3";
 
 /**
  * Reads `config.json` of a checkpoint folder.
- * @throws PatchbayError `bad_input` when it is missing, not Gemma-2, or lacks a size.
+ * @throws PatchbayError `bad_input` when it is missing, of another family, or lacks a size.
  */
 export function readModelConfig(folder: string): ModelConfig {
   const file = join(folder, "config.json");
@@ -78,16 +64,26 @@ export function readModelConfig(folder: string): ModelConfig {
     throw badInput("no such file; a model is a folder with config.json, *.safetensors and tokenizer.json", { file });
   }
   const { model_type: family } = readJsonFile(file, familySchema);
-  if (family !== "gemma2") {
-    throw badInput(`expected "gemma2", got "${family}"; only Gemma-2 checkpoints can be read`, {
-      file,
-      field: "model_type",
-    });
-  }
-  const raw = readJsonFile(file, configSchema);
-  const ropeTheta = raw.rope_theta ?? raw.rope_parameters?.rope_theta;
-  if (ropeTheta === undefined) throw badInput("expected a number, got nothing", { file, field: "rope_theta" });
-  const config: ModelConfig = {
+  const config = readFamily(family, file);
+  checkConsistent(config, file);
+  return config;
+}
+
+function readFamily(family: string, file: string): ModelConfig {
+  if (family === "gemma2") return gemma2Config(readJsonFile(file, gemma2Schema), file);
+  if (family === "gemma3_text") return gemma3Config(readJsonFile(file, gemma3Schema));
+  if (family === NESTED) return gemma3Config(readJsonFile(file, nestedSchema).text_config);
+  throw badInput(
+    `expected "gemma2" or "gemma3_text", got "${family}"; only Gemma-2 and Gemma-3 text checkpoints can be read`,
+    { file, field: "model_type" },
+  );
+}
+
+type Raw = z.infer<typeof gemma2Schema> | z.infer<typeof gemma3Schema>;
+
+/** What both families spell alike. */
+function sizesOf(raw: Raw) {
+  return {
     nLayers: raw.num_hidden_layers,
     dModel: raw.hidden_size,
     nHeads: raw.num_attention_heads,
@@ -97,24 +93,65 @@ export function readModelConfig(folder: string): ModelConfig {
     vocabSize: raw.vocab_size,
     queryPreAttnScalar: raw.query_pre_attn_scalar,
     rmsEps: raw.rms_norm_eps,
-    ropeTheta,
     slidingWindow: raw.sliding_window,
-    layerTypes: raw.layer_types?.map(layerType) ?? alternating(raw.num_hidden_layers),
-    attnSoftcap: raw.attn_logit_softcapping,
-    finalSoftcap: raw.final_logit_softcapping,
+    attnSoftcap: raw.attn_logit_softcapping ?? null,
+    finalSoftcap: raw.final_logit_softcapping ?? null,
     maxPositions: raw.max_position_embeddings,
     bosId: raw.bos_token_id,
     padId: raw.pad_token_id,
     eosId: Array.isArray(raw.eos_token_id) ? (raw.eos_token_id[0] as number) : raw.eos_token_id,
   };
-  checkConsistent(config, file);
-  return config;
+}
+
+function gemma2Config(raw: z.infer<typeof gemma2Schema>, file: string): ModelConfig {
+  const theta = raw.rope_theta ?? raw.rope_parameters?.rope_theta;
+  if (theta === undefined) throw badInput("expected a number, got nothing", { file, field: "rope_theta" });
+  const rope = { theta, factor: 1 };
+  return {
+    family: "gemma2",
+    ...sizesOf(raw),
+    ropes: { sliding: rope, full: rope },
+    queryKeyNorm: false,
+    layerTypes: raw.layer_types?.map(layerType) ?? everyNthFull(raw.num_hidden_layers, 2),
+  };
+}
+
+function gemma3Config(raw: z.infer<typeof gemma3Schema>): ModelConfig {
+  return {
+    family: "gemma3_text",
+    ...sizesOf(raw),
+    ropes: gemma3Ropes(raw),
+    queryKeyNorm: true,
+    layerTypes: raw.layer_types?.map(layerType) ?? everyNthFull(raw.num_hidden_layers, raw.sliding_window_pattern),
+  };
+}
+
+function gemma3Ropes(raw: z.infer<typeof gemma3Schema>): ModelConfig["ropes"] {
+  const factorOf = (rope: Record<string, unknown> | null | undefined): number =>
+    typeof rope?.["factor"] === "number" && rope["rope_type"] === "linear" ? rope["factor"] : 1;
+  const { rope_parameters: newer } = raw;
+  if (newer !== null && newer !== undefined) {
+    const [sliding, full] = [newer.sliding_attention, newer.full_attention];
+    return {
+      sliding: { theta: sliding.rope_theta, factor: factorOf(sliding) },
+      full: { theta: full.rope_theta, factor: factorOf(full) },
+    };
+  }
+  return {
+    sliding: { theta: raw.rope_local_base_freq, factor: 1 },
+    full: { theta: raw.rope_theta, factor: factorOf(raw.rope_scaling) },
+  };
 }
 
 /** The same config in Hugging Face's spelling, ready for JSON. */
 export function configJson(config: ModelConfig): Record<string, unknown> {
+  const { sliding, full } = config.ropes;
+  const gemma3 = {
+    rope_local_base_freq: sliding.theta,
+    rope_scaling: full.factor === 1 ? null : { factor: full.factor, rope_type: "linear" },
+  };
   return {
-    architectures: ["Gemma2ForCausalLM"],
+    architectures: [config.family === "gemma2" ? "Gemma2ForCausalLM" : "Gemma3ForCausalLM"],
     attention_bias: false,
     attention_dropout: 0,
     attn_logit_softcapping: config.attnSoftcap,
@@ -128,14 +165,15 @@ export function configJson(config: ModelConfig): Record<string, unknown> {
     intermediate_size: config.dMlp,
     layer_types: config.layerTypes.map((type) => `${type}_attention`),
     max_position_embeddings: config.maxPositions,
-    model_type: "gemma2",
+    model_type: config.family,
     num_attention_heads: config.nHeads,
     num_hidden_layers: config.nLayers,
     num_key_value_heads: config.nKvHeads,
     pad_token_id: config.padId,
     query_pre_attn_scalar: config.queryPreAttnScalar,
     rms_norm_eps: config.rmsEps,
-    rope_theta: config.ropeTheta,
+    ...(config.family === "gemma2" ? {} : gemma3),
+    rope_theta: full.theta,
     sliding_window: config.slidingWindow,
     tie_word_embeddings: true,
     torch_dtype: "float32",
@@ -148,9 +186,9 @@ function layerType(name: "sliding_attention" | "full_attention"): LayerType {
   return name === "sliding_attention" ? "sliding" : "full";
 }
 
-/** Layers 0, 2, 4, ... slide: what a Gemma-2 config without `layer_types` means. */
-function alternating(nLayers: number): LayerType[] {
-  return Array.from({ length: nLayers }, (_, layer) => (layer % 2 === 0 ? "sliding" : "full"));
+/** Layers n-1, 2n-1, ... are global: what a config without `layer_types` means (Gemma-2: n = 2). */
+function everyNthFull(nLayers: number, n: number): LayerType[] {
+  return Array.from({ length: nLayers }, (_, layer) => ((layer + 1) % n === 0 ? "full" : "sliding"));
 }
 
 function checkConsistent(config: ModelConfig, file: string): void {

@@ -1,11 +1,13 @@
 /**
- * @file A Gemma in plain float64 loops, one prompt at a time: an implementation that shares no code with src/.
+ * @file A Gemma in plain float64 loops, one prompt at a time: an implementation that shares no equation with src/.
  *
  * It reads config.json and the tensors of a folder itself. Everything that RelP holds constant passes through a {@link Tape}:
  * recorded in one run and replayed in another, it turns the model into the linear function that RelP differentiates.
  */
 import { readFileSync } from "node:fs";
 import { must } from "../../src/base/assert.js";
+import type { Prompt } from "../../src/circuit/prompt.js";
+import { siteHook } from "../../src/circuit/site.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 
 /** Rows of a matrix. */
@@ -79,8 +81,9 @@ export async function readPlainGemma(folder: string): Promise<PlainGemma> {
 function settingsOf(config: Record<string, unknown>): Settings {
   const number = (key: string): number => must(config[key] as number | undefined, key);
   const gemma3 = config["model_type"] === "gemma3_text";
-  const types = must(config["layer_types"] as string[] | undefined, "layer_types");
-  const slides = (layer: number): boolean => types[layer] === "sliding_attention";
+  const types = config["layer_types"] as string[] | undefined;
+  const slides = (layer: number): boolean =>
+    types === undefined ? (layer + 1) % number("sliding_window_pattern") !== 0 : types[layer] === "sliding_attention";
   const scaling = config["rope_scaling"] as { factor: number } | null | undefined;
   return {
     layers: number("num_hidden_layers"),
@@ -203,4 +206,36 @@ export function plainLogits(
   }
   const last = norm(h.slice(-1), tensor("model.norm.weight"), settings.eps, tape);
   return must(times(last, embedding)[0], "logits").map((v) => cap(v, settings.finalCap, tape));
+}
+
+/**
+ * RelP of every whole site and position, with no backward pass: with RelP's constants held, the model is linear in a
+ * site's activation, so a node's score is what patching it changes in that linear model.
+ */
+export function plainRelp(model: PlainGemma, prompt: Prompt): Map<string, number[]> {
+  const corrupted = new Map<string, Rows>();
+  plainLogits(model, must(prompt.corrupted, "pair"), {
+    hook: (site, layer, x) => {
+      corrupted.set(siteHook({ site, layer }), x);
+      return x;
+    },
+  });
+  const tape = new Tape();
+  const metric = (logits: readonly number[]): number =>
+    must(logits[must(prompt.incorrect[0], "answer")], "logit") - must(logits[prompt.correct], "logit");
+  const clean = metric(plainLogits(model, prompt.clean, { tape }));
+  const scores = new Map<string, number[]>();
+  for (const [hook, donor] of corrupted)
+    scores.set(
+      hook,
+      prompt.clean.map((_, position) => {
+        const logits = plainLogits(model, prompt.clean, {
+          tape: tape.rewind(),
+          hook: (site, layer, x) =>
+            siteHook({ site, layer }) === hook ? x.map((row, t) => (t === position ? must(donor[t], "row") : row)) : x,
+        });
+        return metric(logits) - clean;
+      }),
+    );
+  return scores;
 }

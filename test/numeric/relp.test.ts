@@ -4,8 +4,7 @@ import { must } from "../../src/base/assert.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
-import type { Prompt } from "../../src/circuit/prompt.js";
-import { nodeHook, parseNodeHook, siteHook } from "../../src/circuit/site.js";
+import { nodeHook, parseNodeHook } from "../../src/circuit/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
 import { mlpOut, type MlpWeights } from "../../src/model/mlp.js";
@@ -14,42 +13,10 @@ import { softCap } from "../../src/model/soft-cap.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
 import { largestDifference } from "./matchers.js";
-import { plainLogits, readPlainGemma, Tape, type PlainGemma, type Rows } from "./plain-gemma.js";
+import { plainRelp, readPlainGemma } from "./plain-gemma.js";
 
 const RELP: ScoreSpec = { name: "relp", method: "relp" };
 const ATP: ScoreSpec = { name: "atp", method: "atp" };
-
-/**
- * RelP of every whole site and position, with no backward pass: with RelP's constants held, the model is linear in a
- * site's activation, so a node's score is what patching it changes in that linear model.
- */
-function plainRelp(model: PlainGemma, prompt: Prompt): Map<string, number[]> {
-  const corrupted = new Map<string, Rows>();
-  plainLogits(model, must(prompt.corrupted, "pair"), {
-    hook: (site, layer, x) => {
-      corrupted.set(siteHook({ site, layer }), x);
-      return x;
-    },
-  });
-  const tape = new Tape();
-  const metric = (logits: readonly number[]): number =>
-    must(logits[must(prompt.incorrect[0], "answer")], "logit") - must(logits[prompt.correct], "logit");
-  const clean = metric(plainLogits(model, prompt.clean, { tape }));
-  const scores = new Map<string, number[]>();
-  for (const [hook, donor] of corrupted)
-    scores.set(
-      hook,
-      prompt.clean.map((_, position) => {
-        const logits = plainLogits(model, prompt.clean, {
-          tape: tape.rewind(),
-          hook: (site, layer, x) =>
-            siteHook({ site, layer }) === hook ? x.map((row, t) => (t === position ? must(donor[t], "row") : row)) : x,
-        });
-        return metric(logits) - clean;
-      }),
-    );
-  return scores;
-}
 
 describe("RelP", () => {
   const pairs = goldenPrompts("pairs");

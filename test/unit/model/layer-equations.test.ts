@@ -13,7 +13,9 @@ import type { ModelConfig } from "../../../src/weights/model-config.js";
 import { startBackend } from "../../../src/worker/backends/wasm.js";
 import "../../numeric/matchers.js";
 
+const rope = { theta: 100, factor: 1 };
 const config: ModelConfig = {
+  family: "gemma2",
   nLayers: 1,
   dModel: 6,
   nHeads: 4,
@@ -23,7 +25,8 @@ const config: ModelConfig = {
   vocabSize: 20,
   queryPreAttnScalar: 5,
   rmsEps: 1e-6,
-  ropeTheta: 100,
+  ropes: { sliding: rope, full: rope },
+  queryKeyNorm: false,
   slidingWindow: 3,
   layerTypes: ["sliding"],
   attnSoftcap: 7,
@@ -82,19 +85,20 @@ describe("rope", () => {
 
   it("turns position 0 by nothing, bit for bit", () => {
     const x = tf.tensor2d(normal(1, 8), [1, 8]);
-    expect(values(applyRope(x, ropeTables(config, [0])))).toEqual(values(x));
+    expect(values(applyRope(x, ropeTables(config, "full", [0])))).toEqual(values(x));
   });
 
   it("makes a product of query and key depend on the distance alone", () => {
     const [q, k] = [tf.tensor2d(normal(1, 4), [1, 4]), tf.tensor2d(normal(1, 4), [1, 4])];
-    const at = (x: tf.Tensor, position: number): number[] => values(applyRope(x, ropeTables(config, [position])));
+    const at = (x: tf.Tensor, position: number): number[] =>
+      values(applyRope(x, ropeTables(config, "full", [position])));
     expect(dot(at(q, 9), at(k, 6))).toBeCloseTo(dot(at(q, 3), at(k, 0)), 5);
     expect(dot(at(q, 9), at(k, 5))).not.toBeCloseTo(dot(at(q, 3), at(k, 0)), 3);
   });
 
   it("pairs the first half of a head with its second half", () => {
     const [c, s] = [Math.cos(2), Math.sin(2)];
-    expect(values(applyRope(tf.tensor2d([[1, 0, 0, 0]]), ropeTables(config, [2])))).toBeAllclose([c, 0, s, 0], {
+    expect(values(applyRope(tf.tensor2d([[1, 0, 0, 0]]), ropeTables(config, "full", [2])))).toBeAllclose([c, 0, s, 0], {
       atol: 1e-6,
     });
   });
@@ -112,7 +116,8 @@ describe("attention", () => {
 
   /** Attention of one prompt written out in float64, keys and values repeated for each query head. */
   function naive(q: Float32Array, k: Float32Array, v: Float32Array, T: number): number[] {
-    const { nHeads: N, nKvHeads: K, headDim: H, slidingWindow, queryPreAttnScalar, attnSoftcap } = config;
+    const { nHeads: N, nKvHeads: K, headDim: H, slidingWindow, queryPreAttnScalar } = config;
+    const cap = must(config.attnSoftcap, "cap");
     const z = new Array<number>(T * N * H).fill(0);
     for (let n = 0; n < N; n++)
       for (let t = 0; t < T; t++) {
@@ -121,7 +126,7 @@ describe("attention", () => {
         const weights = keys.map((s) => {
           let score = 0;
           for (let h = 0; h < H; h++) score += must(q[t * N * H + n * H + h], "q") * must(k[s * K * H + kv + h], "k");
-          return Math.exp(attnSoftcap * Math.tanh(score / Math.sqrt(queryPreAttnScalar) / attnSoftcap));
+          return Math.exp(cap * Math.tanh(score / Math.sqrt(queryPreAttnScalar) / cap));
         });
         const total = weights.reduce((a, b) => a + b, 0);
         for (const [i, s] of keys.entries())

@@ -17,7 +17,7 @@ import { checkpointTensors, disposeParameters, initialParameters } from "../../.
 import { tinyConfig } from "../../../src/training/tiny-config.js";
 import { buildBpe } from "../../../src/training/tokenizer-files.js";
 import { allLogits, lossAndGradients, trainModel, type ModelTraining } from "../../../src/training/train-model.js";
-import { EMBEDDING, FINAL_NORM, layerTensor } from "../../../src/weights/gemma2-tensors.js";
+import { EMBEDDING, FINAL_NORM, layerTensor } from "../../../src/weights/gemma-tensors.js";
 import { openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
 import { startBackend } from "../../../src/worker/backends/wasm.js";

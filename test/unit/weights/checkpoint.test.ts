@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { type Checkpoint, openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
-import { EMBEDDING, FINAL_NORM, gemma2Tensors, layerTensor } from "../../../src/weights/gemma2-tensors.js";
+import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "../../../src/weights/gemma-tensors.js";
 import { halvesToFloats, type NamedArray } from "../../../src/weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../../../src/weights/safetensors.js";
 import { copyOf, editBytes, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
@@ -31,7 +31,7 @@ async function withTensors(edit: (arrays: Map<string, NamedArray>) => void): Pro
 describe("reading", () => {
   test("every tensor of a sharded checkpoint equals the single file's", async () => {
     const [single, sharded] = [await open(`${TINY_A}/model`), await open(`${TINY_A}/model-sharded`)];
-    for (const [name, shape] of gemma2Tensors(single.config)) {
+    for (const [name, shape] of gemmaTensors(single.config)) {
       expect(sharded.shapeOf(name)).toEqual(shape);
       expect(await sharded.read(name)).toEqual(await single.read(name));
     }
@@ -63,7 +63,7 @@ describe("reading", () => {
       vocabSize: 40_000,
     };
     const tensors = new Map<string, NamedArray>();
-    for (const [name, shape] of gemma2Tensors(config)) {
+    for (const [name, shape] of gemmaTensors(config)) {
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, at) => at);
       tensors.set(name, { shape, values });
     }
@@ -73,6 +73,22 @@ describe("reading", () => {
     const gathered = await (await open(folder)).readRows(EMBEDDING, rows);
     expect(Array.from(rows, (_, at) => gathered[at * 48 + 1])).toEqual(rows.map((row) => row * 48 + 1));
   });
+
+  test.each(["language_model.model.", "model.language_model."])(
+    "names that begin with %s are found",
+    async (prefix) => {
+      const folder = await withTensors((arrays) => {
+        for (const [name, array] of [...arrays]) {
+          arrays.delete(name);
+          arrays.set(name.replace(/^model\./, prefix), array);
+        }
+      });
+      const [checkpoint, original] = [await open(folder), await open(`${TINY_A}/model`)];
+      expect(await checkpoint.read(FINAL_NORM)).toEqual(await original.read(FINAL_NORM));
+      expect(await checkpoint.readRows(EMBEDDING, [5])).toEqual(await original.readRows(EMBEDDING, [5]));
+      expect(checkpoint.shapeOf(EMBEDDING)).toEqual([393, 48]);
+    },
+  );
 
   test("an lm_head beside a tied embedding is ignored", async () => {
     const folder = await withTensors((arrays) => {

@@ -1,13 +1,16 @@
-/** @file config.json of a Gemma-2 checkpoint. */
-import { mkdirSync, writeFileSync } from "node:fs";
+/** @file config.json of Gemma-2 and Gemma-3 checkpoints. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { configJson, readModelConfig } from "../../../src/weights/model-config.js";
 import { copyOf, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
 
 describe("reading", () => {
   test("every size of the fixture is read", () => {
+    const rope = { theta: 10_000, factor: 1 };
     expect(readModelConfig(`${TINY_A}/model`)).toEqual({
+      family: "gemma2",
       nLayers: 4,
       dModel: 48,
       nHeads: 4,
@@ -17,7 +20,8 @@ describe("reading", () => {
       vocabSize: 393,
       queryPreAttnScalar: 24,
       rmsEps: 1e-6,
-      ropeTheta: 10_000,
+      ropes: { sliding: rope, full: rope },
+      queryKeyNorm: false,
       slidingWindow: 6,
       layerTypes: ["sliding", "full", "sliding", "full"],
       attnSoftcap: 6,
@@ -37,7 +41,7 @@ describe("reading", () => {
     const folder = copyOf("model");
     const rope = { rope_theta: undefined, rope_parameters: { rope_type: "default", rope_theta: 500 } };
     editJson(join(folder, "config.json"), { ...rope, eos_token_id: [1, 107] });
-    expect(readModelConfig(folder)).toMatchObject({ ropeTheta: 500, eosId: 1 });
+    expect(readModelConfig(folder)).toMatchObject({ ropes: { full: { theta: 500 } }, eosId: 1 });
   });
 
   test("a written config reads back equal", () => {
@@ -48,9 +52,75 @@ describe("reading", () => {
   });
 });
 
+describe("Gemma-3 text models", () => {
+  const GEMMA3 = fileURLToPath(new URL("../../fixtures/tiny-gemma3", import.meta.url));
+  const own = JSON.parse(readFileSync(join(GEMMA3, "config.json"), "utf8")) as Record<string, unknown>;
+
+  const reading = (config: Record<string, unknown>) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+    return readModelConfig(folder);
+  };
+
+  test("a config that leaves out what equals the family's defaults, nested in a larger model's", () => {
+    const text = {
+      model_type: "gemma3_text",
+      num_hidden_layers: 12,
+      hidden_size: 2560,
+      intermediate_size: 10_240,
+      rope_scaling: { factor: 8, rope_type: "linear" },
+      sliding_window: 1024,
+    };
+    const config = reading({ model_type: "gemma3", text_config: text, vision_config: {} });
+    expect(config).toMatchObject({
+      family: "gemma3_text",
+      nHeads: 8,
+      nKvHeads: 4,
+      headDim: 256,
+      vocabSize: 262_208,
+      slidingWindow: 1024,
+      ropes: { sliding: { theta: 10_000, factor: 1 }, full: { theta: 1_000_000, factor: 8 } },
+      queryKeyNorm: true,
+      attnSoftcap: null,
+      finalSoftcap: null,
+    });
+    expect(config.layerTypes.map((type) => type.charAt(0)).join("")).toBe("sssssfsssssf");
+    expect(reading(text)).toEqual(config);
+  });
+
+  test("the newer spelling of the rotary bases", () => {
+    const rope_parameters = {
+      sliding_attention: { rope_type: "default", rope_theta: 7 },
+      full_attention: { rope_type: "linear", rope_theta: 8, factor: 3 },
+    };
+    expect(reading({ ...own, rope_parameters }).ropes).toEqual({
+      sliding: { theta: 7, factor: 1 },
+      full: { theta: 8, factor: 3 },
+    });
+  });
+
+  test("a written config reads back equal", () => {
+    const config = reading(own);
+    expect(reading(configJson(config))).toEqual(config);
+  });
+
+  test.each([
+    [{ rope_scaling: { rope_type: "yarn", factor: 2 } }, "rope_scaling.rope_type"],
+    [{ use_bidirectional_attention: true }, "use_bidirectional_attention: expected false"],
+    [{ attn_logit_softcapping: 50 }, "attn_logit_softcapping: expected null"],
+    [{ hidden_size: undefined }, "hidden_size: expected number, got nothing"],
+    [{ layer_types: ["full_attention"] }, "layer_types: expected one entry for each of 4 layers, got 1"],
+  ])("%j is refused", (fields, message) => {
+    expect(() => reading({ ...own, ...fields })).toThrow(message);
+  });
+});
+
 describe("refusals name file, field and what was expected", () => {
   test.each([
-    [{ model_type: "llama" }, 'model_type: expected "gemma2", got "llama"; only Gemma-2 checkpoints can be read'],
+    [
+      { model_type: "llama" },
+      'model_type: expected "gemma2" or "gemma3_text", got "llama"; only Gemma-2 and Gemma-3 text checkpoints can be read',
+    ],
     [{ model_type: undefined }, "model_type: expected string, got nothing: the field is missing"],
     [{ hidden_size: undefined }, "hidden_size: expected number, got nothing: the field is missing"],
     [{ hidden_size: "48" }, "hidden_size: expected number, got string"],

@@ -1,4 +1,4 @@
-/** @file The tensors of a Gemma-2 checkpoint: Hugging Face's names and the shapes that a config implies. */
+/** @file The tensors of a Gemma checkpoint: Hugging Face's names and the shapes that a config implies. */
 import type { ModelConfig } from "./model-config.js";
 
 /** Name of the token embedding, `[V, D]`; also the unembedding. */
@@ -11,8 +11,27 @@ export function layerTensor(layer: number, part: string): string {
   return `model.layers.${String(layer)}.${part}.weight`;
 }
 
+/** Prefixes that larger models put before the language model's names in place of `model.`, as Hugging Face writes them. */
+const PREFIXES = ["model.", "language_model.model.", "model.language_model."];
+
+/** How a file spells the name of a tensor. */
+export type Spelling = (name: string) => string;
+
+/** The spelling under which `has` finds the token embedding; the plain one where none does. */
+export function spellingIn(has: (name: string) => boolean): Spelling {
+  const spellings = PREFIXES.map((prefix) => (name: string) => name.replace(/^model\./, prefix));
+  return spellings.find((spell) => has(spell(EMBEDDING))) ?? ((name) => name);
+}
+
+function queryKeyNorms(headDim: number): [string, readonly number[]][] {
+  return [
+    ["self_attn.q_norm", [headDim]],
+    ["self_attn.k_norm", [headDim]],
+  ];
+}
+
 /** Every tensor a model of this config has, with its shape. Linear layers are stored `[out, in]`. */
-export function gemma2Tensors(config: ModelConfig): Map<string, readonly number[]> {
+export function gemmaTensors(config: ModelConfig): Map<string, readonly number[]> {
   const { nLayers, dModel, dMlp, vocabSize } = config;
   const dQueries = config.nHeads * config.headDim;
   const dKeys = config.nKvHeads * config.headDim;
@@ -22,6 +41,7 @@ export function gemma2Tensors(config: ModelConfig): Map<string, readonly number[
     ["self_attn.k_proj", [dKeys, dModel]],
     ["self_attn.v_proj", [dKeys, dModel]],
     ["self_attn.o_proj", [dModel, dQueries]],
+    ...(config.queryKeyNorm ? queryKeyNorms(config.headDim) : []),
     ["post_attention_layernorm", [dModel]],
     ["pre_feedforward_layernorm", [dModel]],
     ["mlp.gate_proj", [dMlp, dModel]],
