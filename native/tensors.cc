@@ -3,6 +3,7 @@
 #include "call.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 #include <torch/version.h>
 
 #include <cstring>
@@ -57,6 +58,16 @@ napi_value setThreads(Call& call) {
   return call.nothing();
 }
 
+/// processor(): libtorch says it in the middle of a text for people.
+napi_value processor(Call& call) {
+  const std::string config = at::show_config();
+  const std::string label = "CPU capability usage: ";
+  const size_t found = config.find(label);
+  if (found == std::string::npos) return call.giveText("unknown");
+  const size_t start = found + label.size();
+  return call.giveText(config.substr(start, config.find_first_of(" \n,", start) - start));
+}
+
 const Entry kEntries[] = {
     {"create", create},
     {"read", read},
@@ -66,6 +77,7 @@ const Entry kEntries[] = {
     {"setThreads", setThreads},
     {"threads", [](Call& call) { return call.giveNumber(at::get_num_threads()); }},
     {"version", [](Call& call) { return call.giveText(TORCH_VERSION); }},
+    {"processor", processor},
     {"liveTensors", [](Call& call) { return call.giveNumber(static_cast<double>(liveHandles())); }},
     {"liveBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().live)); }},
     {"peakBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().peak)); }},

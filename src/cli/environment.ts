@@ -2,22 +2,37 @@
 import { availableParallelism } from "node:os";
 import { codeVersion } from "../base/code-version.js";
 import { badInput, PatchbayError } from "../base/errors.js";
+import { probeTorch } from "../base/torch-probe.js";
 import type { Environment } from "../plan/run-folder.js";
 
 /** Names that `--backend` takes. */
 export const BACKENDS = ["auto", "torch", "tensorflow", "wasm"] as const;
 
+/** A backend, its device, and why it was taken. */
+export interface BackendChoice {
+  readonly backend: "wasm" | "torch";
+  readonly device: string;
+  readonly reason: string;
+}
+
 /**
- * The backend that `--backend` names; `auto` is the fastest that is present.
- * @throws not_built for a backend of the contract that this version lacks; bad_input for any other name.
+ * The backend that `--backend` names; `auto` is torch where it loads, else wasm, which runs everywhere.
+ * @throws not_built for a backend that is not here; bad_input for any other name.
  */
-export function chooseBackend(name: string): "wasm" {
-  if (name === "auto" || name === "wasm") return "wasm";
-  if (name === "torch" || name === "tensorflow") {
-    throw new PatchbayError("not_built", `--backend ${name}: is not built yet; use wasm, which runs everywhere`);
+export function chooseBackend(name: string): BackendChoice {
+  if (name === "wasm") return wasm("--backend wasm");
+  if (name === "auto" || name === "torch") {
+    const { device, problem } = probeTorch();
+    if (device !== undefined) return { backend: "torch", device, reason: `--backend ${name}: torch loads here` };
+    if (name === "auto") return wasm(`--backend auto: ${problem}`);
+    throw new PatchbayError("not_built", `--backend torch: ${problem}; or use wasm, which runs everywhere`);
   }
+  if (name === "tensorflow")
+    throw new PatchbayError("not_built", `--backend ${name}: is not built yet; use wasm, which runs everywhere`);
   throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${name}`, { field: "--backend" });
 }
+
+const wasm = (reason: string): BackendChoice => ({ backend: "wasm", device: "cpu", reason });
 
 /** What `engine.threads: auto` becomes for `workers` engines on this machine. wasm computes on one thread in Node. */
 export function autoThreads(backend: "wasm" | "torch", workers: number): number {
@@ -25,6 +40,6 @@ export function autoThreads(backend: "wasm" | "torch", workers: number): number 
 }
 
 /** The environment of engines started here. wasm's arithmetic does not depend on the processor. */
-export function environmentOf(backend: "wasm", threads: number, dtype: string): Environment {
-  return { code: codeVersion(), backend, device: "cpu", threads, dtype };
+export function environmentOf({ backend, device }: BackendChoice, threads: number, dtype: string): Environment {
+  return { code: codeVersion(), backend, device, threads, dtype };
 }

@@ -37,18 +37,27 @@ const PROGRESS_MS = 3000;
 export async function runCommand(sweepFile: string, options: RunOptions): Promise<number> {
   const workers = wholeNumber(options.workers, "--workers", 1, MAX_WORKERS);
   const port = wholeNumber(options.port, "--port", 0, 65_535);
-  const backend = chooseBackend(options.backend);
+  const choice = chooseBackend(options.backend);
+  const { backend } = choice;
   const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
-  const environment = environmentOf(backend, planned.plan.engine.threads, planned.plan.sweep.dtype);
+  const environment = environmentOf(choice, planned.plan.engine.threads, planned.plan.sweep.dtype);
   if (options.log !== "dir") await checkRunLog(options.log);
   await checkPort(port);
-  const prepared = prepareRun(planned, { out: options.out, environment, allowPartial: options.allowPartial });
+  const prepared = prepareRun(planned, {
+    out: options.out,
+    environment,
+    backendReason: choice.reason,
+    allowPartial: options.allowPartial,
+  });
   const say = (text: string): void => {
     if (!options.json) process.stdout.write(`${text}\n`);
   };
   say(openingLine(planned.plan.prompts.length, planned.dropped.length, prepared));
+  say(
+    `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
+  );
   if (prepared.start !== "complete") {
-    const interrupted = await runEmbedded(prepared.folder, workers, port, options, say);
+    const interrupted = await runEmbedded(prepared.folder, workers, port, { ...options, backend }, say);
     if (interrupted) {
       say("interrupted; the same command continues this run");
       return EXIT.interrupted;
@@ -70,7 +79,7 @@ async function runEmbedded(
   folder: string,
   workers: number,
   port: number,
-  { log, json }: RunOptions,
+  { log, json, backend }: RunOptions,
   say: (text: string) => void,
 ): Promise<boolean> {
   const processes = createProcessList(folder);
@@ -103,7 +112,7 @@ async function runEmbedded(
   const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
   if (started !== undefined) {
     for (let i = 0; i < workers; i++)
-      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, log, processes, warn));
+      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, { backend, log }, processes, warn));
     const follow = new AbortController();
     const following = json ? undefined : showProgress(started, say, follow.signal);
     await coordinator.ended;
@@ -135,12 +144,12 @@ async function showProgress(address: string, say: (text: string) => void, signal
 function startWorker(
   name: string,
   address: () => string,
-  log: string,
+  { backend, log }: { readonly backend: string; readonly log: string },
   processes: ReturnType<typeof createProcessList>,
   warn: (role: string) => (exit: RoleExit, restarts: number) => void,
 ): RoleProcess {
   return startRole({
-    args: () => ["worker", "--coordinator", address(), "--name", name, "--log", log],
+    args: () => ["worker", "--coordinator", address(), "--name", name, "--backend", backend, "--log", log],
     onMessage: (message) => {
       if (message.kind === "engine") processes.set("engine", name, message.pid);
     },

@@ -29,6 +29,8 @@ export interface RunChoices {
   /** Folder from `--out`; undefined: `runs/<name>-<first 8 of the plan hash>`. */
   readonly out: string | undefined;
   readonly environment: Environment;
+  /** Why the backend was taken, in words. */
+  readonly backendReason?: string;
   readonly allowPartial: boolean;
 }
 
@@ -36,7 +38,10 @@ export interface RunChoices {
  * Creates or continues the run folder.
  * @throws different_plan, different_environment, naming the difference; bad_input when the folder holds other files.
  */
-export function prepareRun(planned: PlannedRun, { out, environment, allowPartial }: RunChoices): PreparedRun {
+export function prepareRun(
+  planned: PlannedRun,
+  { out, environment, backendReason, allowPartial }: RunChoices,
+): PreparedRun {
   const { plan, planHash } = planned;
   const folder = resolve(out ?? `runs/${plan.sweep.name}-${planHash.slice(0, 8)}`);
   if (holdsRun(folder)) return continueRun(folder, planned, environment, allowPartial);
@@ -44,7 +49,8 @@ export function prepareRun(planned: PlannedRun, { out, environment, allowPartial
   createRunFolder(folder, plan);
   const lines = planned.dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
   writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
-  writeRunFile(folder, newRunFile(planned, environment, allowPartial));
+  const run = newRunFile(planned, environment, allowPartial);
+  writeRunFile(folder, backendReason === undefined ? run : { ...run, backend_reason: backendReason });
   return { folder, start: "new" };
 }
 

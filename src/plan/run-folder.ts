@@ -58,6 +58,8 @@ export const runFileSchema = z.object({
     }),
   }),
   fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),
+  /** Why the backend was taken, in words. */
+  backend_reason: z.string().exactOptional(),
   counts: z.object({
     prompts: z.int(),
     dropped: z.int(),

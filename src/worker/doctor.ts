@@ -1,6 +1,7 @@
 /** @file What this machine can compute with, measured: behind `patchbay doctor`. */
 import * as tf from "@tensorflow/tfjs-core";
 import { availableParallelism, cpus, totalmem } from "node:os";
+import { probeTorch } from "../base/torch-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import { startBackend } from "./backends/wasm.js";
 
@@ -22,29 +23,22 @@ export interface DoctorReport {
   readonly machine: { readonly processor: string; readonly cores: number; readonly memory_gib: number };
   readonly backends: readonly BackendReport[];
   /** What `--backend auto` chooses. */
-  readonly auto: "wasm";
+  readonly auto: "wasm" | "torch";
 }
 
+/** A core without an optimised matrix library stays below this. */
+const SLOW_GFLOPS = 8;
 const GEMM_SIZE = 512;
 const SMALL_OPS = 2000;
 
 /** Measures every backend that is present. */
 export async function examine(): Promise<DoctorReport> {
-  await startBackend("wasm");
-  const absent = (name: "torch" | "tensorflow"): BackendReport => ({
-    name,
-    present: false,
-    gemm_gflops: null,
-    microseconds_per_small_op: null,
-    advice: "not built yet: this version computes on wasm only",
-  });
-  const wasm: BackendReport = {
-    name: "wasm",
-    present: true,
-    gemm_gflops: round(gemmRate()),
-    microseconds_per_small_op: round(smallOpCost()),
-    advice: "one thread per engine: give `patchbay run` as many --workers as the machine has cores",
-  };
+  const wasm = await measure(
+    "wasm",
+    "one thread per engine: give `patchbay run` as many --workers as the machine has cores",
+  );
+  const probe = probeTorch();
+  const torch = probe.problem === undefined ? await measureTorch(probe.device) : absent("torch", probe.problem);
   return {
     code: codeVersion(),
     node: process.version,
@@ -53,9 +47,33 @@ export async function examine(): Promise<DoctorReport> {
       cores: availableParallelism(),
       memory_gib: round(totalmem() / 2 ** 30),
     },
-    backends: [wasm, absent("torch"), absent("tensorflow")],
-    auto: "wasm",
+    backends: [wasm, torch, absent("tensorflow", "not built yet")],
+    auto: torch.present ? "torch" : "wasm",
   };
+}
+
+function absent(name: BackendReport["name"], advice: string): BackendReport {
+  return { name, present: false, gemm_gflops: null, microseconds_per_small_op: null, advice };
+}
+
+async function measure(name: "wasm" | "torch", advice: string): Promise<BackendReport> {
+  await startBackend(name);
+  return {
+    name,
+    present: true,
+    gemm_gflops: round(gemmRate()),
+    microseconds_per_small_op: round(smallOpCost()),
+    advice,
+  };
+}
+
+/** torch with all cores, which is what one worker's engine gets. */
+async function measureTorch(device: string): Promise<BackendReport> {
+  process.env["OMP_NUM_THREADS"] ??= String(availableParallelism());
+  const report = await measure("torch", device);
+  const slow = (report.gemm_gflops ?? 0) < SLOW_GFLOPS * availableParallelism();
+  const advice = `${device}; its matrix library is slow: apt-get install libopenblas0-openmp, or build on PyPI's torch`;
+  return slow ? { ...report, advice } : report;
 }
 
 /** The report as lines for people. */

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
+import { probeTorch } from "../base/torch-probe.js";
 import { onParentGone } from "../wire/parent-process.js";
 import { runWorker } from "./supervisor.js";
 
@@ -49,13 +50,15 @@ async function main(): Promise<number> {
   onParentGone(() => {
     stop.abort();
   });
+  const probe = backend === "torch" ? probeTorch() : null;
+  if (probe?.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
   const end = await runWorker({
     coordinator,
     name,
     environment: {
       code: codeVersion(),
       backend: backend === "auto" ? "wasm" : backend,
-      device: "cpu",
+      device: probe?.device ?? "cpu",
       threads: 0,
       dtype: "",
     },

@@ -1,8 +1,8 @@
 /** @file Finds and loads the native addon, and says what its functions are. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { PatchbayError } from "../../base/errors.js";
+import { TORCH_ADDON } from "../../base/torch-probe.js";
 
 /** A tensor inside the addon. */
 export type Handle = number;
@@ -30,6 +30,8 @@ export interface TorchAddon {
   threads(): number;
   /** libtorch's version. */
   version(): string;
+  /** Instruction set that libtorch's own loops use. */
+  processor(): string;
   liveTensors(): number;
   /** Bytes of live tensors; views count once. */
   liveBytes(): number;
@@ -74,15 +76,13 @@ export interface TorchAddon {
   oneHot(indices: Handle, depth: number, on: number, off: number): Handle;
 }
 
-const ADDON = fileURLToPath(new URL("../../../native/build/patchbay-torch.node", import.meta.url));
-
 /**
  * Loads the addon. libtorch takes its thread settings from the environment at this moment: OMP_NUM_THREADS, and
  * OMP_WAIT_POLICY=passive, without which the threads of several engines spin against each other.
  *
  * @throws PatchbayError `not_built` when it has not been built, or does not load, with what to do.
  */
-export function loadTorchAddon(file: string = ADDON): TorchAddon {
+export function loadTorchAddon(file: string = TORCH_ADDON): TorchAddon {
   if (!existsSync(file))
     throw new PatchbayError("not_built", 'backend "torch" is not built here: run npm run build:native, or use "wasm"');
   try {

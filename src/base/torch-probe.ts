@@ -1,0 +1,22 @@
+/** @file Whether the torch addon loads on this machine, found out in a process of its own: libtorch is large, and may crash. */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/** Where `npm run build:native` puts the addon. */
+export const TORCH_ADDON = fileURLToPath(new URL("../../native/build/patchbay-torch.node", import.meta.url));
+
+/** The addon's device, as environments name it; or why there is none, in one line that says what to do. */
+export type TorchProbe =
+  { readonly device: string; readonly problem?: never } | { readonly device?: never; readonly problem: string };
+
+const PROGRAM = `const t = require(process.argv[1]); console.log("cpu (libtorch " + t.version() + ", " + t.processor() + ")")`;
+
+/** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names its class. */
+export function probeTorch(file: string = TORCH_ADDON): TorchProbe {
+  if (!existsSync(file)) return { problem: "torch is not built here: npm run build:native" };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, file], { encoding: "utf8" });
+  if (status === 0) return { device: stdout.trim() };
+  const words = /Error: (.*)/.exec(stderr)?.[1] ?? `exit code ${String(status)}`;
+  return { problem: `torch does not load: ${words}. Build it again: npm run build:native` };
+}
