@@ -155,13 +155,13 @@ export class Cluster {
         if (this.#options.single) this.dismissWorkers(`the run is ${effect.state}`);
         void this.#finish(must(this.#served.get(effect.run), effect.run));
         return;
-      case "quarantined":
       case "nondeterminism":
-        say(`${effect.kind}: ${effect.message}`);
+        say(`nondeterminism: ${effect.message}`);
         return;
       case "log":
         say(effect.text);
         return;
+      case "quarantined":
       case "started":
         return;
     }

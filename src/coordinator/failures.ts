@@ -82,10 +82,11 @@ export function loseLease(turn: Turn, name: string, lease: HeldLease, message: s
   failShard(turn, { run: lease.run, place: lease, shardId: lease.shardId, worker: name, code: "worker_lost", message });
 }
 
-/** Ends a lease at no cost: the shard goes back to the queue. */
+/** Ends a lease that was never begun, at no cost: the shard goes back to the queue, and the attempt does not count. */
 export function returnLease(turn: Turn, name: string, lease: HeldLease): void {
   takeLease(turn, name, lease.id);
-  if (isHeldUnder(turn, lease)) patchShard(turn, lease.run, lease, { phase: "pending", holder: null });
+  if (!isHeldUnder(turn, lease)) return;
+  patchShard(turn, lease.run, lease, { phase: "pending", holder: null, attempts: lease.attempt - 1 });
 }
 
 /** Whether the shard is still leased under this very lease. */

@@ -1,6 +1,7 @@
 /** @file Runs a coordinator: its gRPC server around the state machine, until its run has ended or it is told to stop. */
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
 import { badInput, PatchbayError } from "../base/errors.js";
 import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
 import { tellParent } from "../wire/parent-process.js";
@@ -78,11 +79,22 @@ async function serve(
     const outcome = await ended;
     cluster.dismissWorkers("the coordinator is stopping");
     await cluster.sessions.empty(GOODBYE_MS);
+    await finishCalls(server);
     return outcome;
   } finally {
     cluster.driver.stop();
     server.forceShutdown();
   }
+}
+
+/** Lets calls end that are going on: watchers still have to hear the final status. */
+async function finishCalls(server: Server): Promise<void> {
+  const finished = new Promise<void>((resolve) => {
+    server.tryShutdown(() => {
+      resolve();
+    });
+  });
+  await Promise.race([finished, wait(GOODBYE_MS, undefined, { ref: false })]);
 }
 
 function stopOnSignals(cluster: Cluster, { drain, stop }: CoordinatorOptions): void {

@@ -99,15 +99,19 @@ function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: Shar
 }
 
 function recallForIdle(turn: Turn, runId: string, names: readonly string[]): void {
-  if (hasPending(currentRun(turn, runId))) return;
+  const run = currentRun(turn, runId);
+  if (hasPending(run)) return;
   const workers = names.map((name) => must(turn.state.workers.get(name), `worker ${name}`));
   const asked = workers.flatMap(({ leases }) => leases.filter(({ recalled }) => recalled)).length;
-  let idle = workers.filter(({ leases }) => leases.length === 0).length - asked;
+  const idle = workers.filter(({ leases }) => leases.length === 0).slice(asked);
   for (const { name, leases, session } of workers) {
     const last = leases.at(-1);
-    if (idle <= 0 || last === undefined || leases.length < 2 || last.recalled || session === null) continue;
+    if (last === undefined || leases.length < 2 || last.recalled || session === null) continue;
+    // Asking back what the idle worker would not get only sends the lease to and fro.
+    const taker = idle.findIndex((one) => !shardAt(run, last).avoid.includes(one.name));
+    if (taker < 0) continue;
+    idle.splice(taker, 1);
     patchWorker(turn, name, { leases: [...leases.slice(0, -1), { ...last, recalled: true }] });
     turn.effects.push({ kind: "recall", session, lease: last.id });
-    idle--;
   }
 }

@@ -102,6 +102,7 @@ async function* serverStream<Reply>(
   reply: Codec<Reply>,
 ): AsyncGenerator<Reply, void, undefined> {
   const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+  call.on("error", () => undefined); // The loop throws it; but one may come after the loop, from `cancel`.
   try {
     for await (const bytes of call as AsyncIterable<Buffer>) yield reply.decode(bytes);
   } catch (thrown) {

@@ -66,14 +66,14 @@ const trailerSchema = z.object({
   field: z.string(),
 });
 
-/** The error that a failed call stands for; without our trailer, the coordinator could not be reached. */
+/**
+ * The error that a failed call stands for. Without our trailer the coordinator could not be reached, or went away: a server that
+ * shuts down cancels its calls.
+ */
 export function fromServiceError(thrown: unknown): PatchbayError {
   if (!(thrown instanceof Error)) return toPatchbayError(thrown);
   const failure = readTrailer(thrown);
   if (failure !== null) return fromFailure(failure);
-  if ((thrown as Partial<ServiceError>).code === status.CANCELLED) {
-    return new PatchbayError("cancelled", thrown.message, { cause: thrown });
-  }
   return new PatchbayError("coordinator_unreachable", `coordinator: ${thrown.message}`, { cause: thrown });
 }
 

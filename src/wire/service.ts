@@ -2,8 +2,10 @@
  * @file The gRPC service definition. Messages stay bytes here: a handler decodes them itself, so that an invalid one becomes an
  * error of ours and not a failure inside gRPC.
  */
-import type { ChannelOptions, MethodDefinition } from "@grpc/grpc-js";
+import { logVerbosity, setLogVerbosity, type ChannelOptions, type MethodDefinition } from "@grpc/grpc-js";
 import { MAX_MESSAGE_BYTES } from "./limits.js";
+
+setLogVerbosity(logVerbosity.NONE); // Every failure reaches us as an error; the library need not print it as well.
 
 /** A method whose requests and responses are encoded messages. */
 export type BytesMethod = MethodDefinition<Buffer, Buffer>;
@@ -32,7 +34,10 @@ export const clusterService = {
   fetchArtifact: method("FetchArtifact", false, true),
 };
 
-/** Options of both sides. Keepalive finds dead TCP connections only; liveness is a matter of heartbeats. */
+/**
+ * Options of both sides. Keepalive finds dead TCP connections only; liveness is a matter of heartbeats.
+ * Channelz stays on: without it grpc-js keeps no list of a server's sessions, and `forceShutdown` leaves them open.
+ */
 export const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.max_receive_message_length": MAX_MESSAGE_BYTES + 1024,
   "grpc.max_send_message_length": MAX_MESSAGE_BYTES + 1024,
@@ -41,5 +46,4 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.keepalive_permit_without_calls": 1,
   "grpc.enable_http_proxy": 0,
   "grpc.use_local_subchannel_pool": 1,
-  "grpc.enable_channelz": 0,
 };

@@ -1,5 +1,4 @@
 /** @file A coordinator process for cluster tests: the product's, with the reductions of noop stages. Arguments: one JSON object. */
-import { writeFileSync } from "node:fs";
 import { toPatchbayError } from "../../dist/base/errors.js";
 import { runCoordinator } from "../../dist/coordinator/run-coordinator.js";
 import { onParentGone } from "../../dist/wire/parent-process.js";

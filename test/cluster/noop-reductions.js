@@ -11,7 +11,10 @@ export async function reduceStage(folder, stageId, missing) {
   const parts = [];
   for (const { id } of stage.shards) if (!missing.includes(id)) parts.push((await log.read(id)).payload);
   await log.close();
-  writeFileSync(runPaths(folder).artifact(`${stageId}.bin`), Buffer.concat([Buffer.from(`missing ${missing.join(",")}\n`), ...parts]));
+  writeFileSync(
+    runPaths(folder).artifact(`${stageId}.bin`),
+    Buffer.concat([Buffer.from(`missing ${missing.join(",")}\n`), ...parts]),
+  );
 }
 
 export async function finishRun(folder) {

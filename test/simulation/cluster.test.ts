@@ -105,8 +105,9 @@ test("a poisoned shard ends in quarantine, and blocks what depends on it unless 
   forSeeds(20, (seed) => {
     const allowPartial = seed % 2 === 0;
     const faults = { ...NO_FAULTS, poisoned: new Set(["scores.00003"]) };
-    const { states, final } = new World(seed, [makeRun("r1", allowPartial)], ["a", "b"], faults).finish(HOUR);
+    const { states, final, grants } = new World(seed, [makeRun("r1", allowPartial)], ["a", "b"], faults).finish(HOUR);
     expect(states.get("r1")).toBe("partial");
+    expect(grants).toBeLessThan(2 * allShards(makeRun("r1")).length);
     const stages = must(final.runs.get("r1"), "run").stages;
     expect(stages.map(({ state }) => state)).toEqual(
       allowPartial
