@@ -179,8 +179,10 @@ test("a role and its engine end when the process that started them is killed", a
 });
 
 test("a worker leaves no file behind", async () => {
-  const before = workerFolders();
-  const made = await start([noopStage("first", 4), noopStage("second", 4, {}, ["first"])], 2);
-  await Promise.all(made.roles.map(({ ended }) => ended));
-  expect(workerFolders().filter((name) => !before.includes(name))).toEqual([]);
+  const made = await start([noopStage("first", 4, { milliseconds: 200 }), noopStage("second", 4, {}, ["first"])]);
+  const worker = must(made.roles[1], "worker");
+  await made.midShard("w0");
+  expect(workerFolders(worker)).toHaveLength(1);
+  await worker.ended;
+  expect(workerFolders(worker)).toEqual([]);
 });

@@ -203,9 +203,9 @@ export async function recordHashes(folder: string): Promise<Record<string, strin
   return Object.fromEntries(records.map((record) => [record.shard, record.sha256]));
 }
 
-/** Temporary folders of workers that are there now. */
-export function workerFolders(): string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith("patchbay-worker-"));
+/** Temporary folders of a worker process. */
+export function workerFolders({ child }: Role): string[] {
+  return readdirSync(tmpdir()).filter((name) => name.startsWith(`patchbay-worker-${String(child.pid)}-`));
 }
 
 /** An artifact's first line: which shards are missing in it. */
