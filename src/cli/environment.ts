@@ -15,12 +15,18 @@ export interface BackendChoice {
   readonly reason: string;
 }
 
+/** Below this width a layer's matrices are so small that wasm is about as fast as torch. */
+const SMALL_D_MODEL = 256;
+
 /**
- * The backend that `--backend` names; `auto` is torch where it loads, else wasm, which runs everywhere.
+ * The backend that `--backend` names. `auto` is wasm for a small model: it is about as fast there, and its bits depend neither on
+ * the processor nor on the number of threads. For any other model it is torch where that loads, else wasm, which runs everywhere.
+ * @param dModel - width of the sweep's model.
  * @throws not_built for a backend that is not here; bad_input for any other name.
  */
-export function chooseBackend(name: string): BackendChoice {
+export function chooseBackend(name: string, dModel: number): BackendChoice {
   if (name === "wasm") return wasm("--backend wasm");
+  if (name === "auto" && dModel < SMALL_D_MODEL) return wasm("--backend auto: the model is small");
   if (name === "auto" || name === "torch") {
     const { device, problem } = probeTorch();
     if (device !== undefined) return { backend: "torch", device, reason: `--backend ${name}: torch loads here` };

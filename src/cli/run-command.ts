@@ -1,7 +1,7 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
 import { badInput } from "../base/errors.js";
-import { planSweepFile } from "../plan/make-plan.js";
+import { planSweepFile, readSweepModel } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import { checkPort } from "./check-port.js";
@@ -37,7 +37,7 @@ const PROGRESS_MS = 3000;
 export async function runCommand(sweepFile: string, options: RunOptions): Promise<number> {
   const workers = wholeNumber(options.workers, "--workers", 1, MAX_WORKERS);
   const port = wholeNumber(options.port, "--port", 0, 65_535);
-  const choice = chooseBackend(options.backend);
+  const choice = chooseBackend(options.backend, readSweepModel(sweepFile).dModel);
   const { backend } = choice;
   const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
   const environment = environmentOf(choice, planned.plan.engine.threads, planned.plan.sweep.dtype);

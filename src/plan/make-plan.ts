@@ -8,6 +8,7 @@ import { fingerprintDataset, readDataset } from "../dataset/rows.js";
 import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
+import { type ModelConfig, readModelConfig } from "../weights/model-config.js";
 import { findSaes, fingerprintSaes, type SaeEntry, type SaeOptions } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
 import { checkSweep } from "./check-sweep.js";
@@ -33,6 +34,12 @@ export interface PlannedRun {
   readonly planHash: string;
   readonly inputs: InputPaths;
   readonly dropped: readonly DroppedRow[];
+}
+
+/** Configuration of the model that a sweep file names: what the choice of a backend depends on. @throws bad_input, not_built. */
+export function readSweepModel(path: string): ModelConfig {
+  const { sweep } = readSweep(readText(path), path);
+  return readModelConfig(inputPaths(sweep, resolve(path, "..")).model);
 }
 
 /** Reads and plans the sweep file at `path`. @throws bad_input, not_built. */
