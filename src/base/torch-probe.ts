@@ -10,9 +10,11 @@ export const TORCH_ADDON = fileURLToPath(new URL("../../native/build/patchbay-to
 export type TorchProbe =
   { readonly device: string; readonly problem?: never } | { readonly device?: never; readonly problem: string };
 
-const PROGRAM = `const t = require(process.argv[1]); console.log("cpu (libtorch " + t.version() + ", " + t.processor() + ")")`;
+const PROGRAM = `const t = require(process.argv[1]);
+const processor = require("node:os").cpus()[0]?.model ?? "unknown processor";
+console.log("cpu (libtorch " + t.version() + ", " + t.processor() + ", " + processor.trim().slice(0, 100) + ")");`;
 
-/** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names its class. */
+/** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names it. */
 export function probeTorch(file: string = TORCH_ADDON): TorchProbe {
   if (!existsSync(file)) return { problem: "torch is not built here: npm run build:native" };
   const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, file], { encoding: "utf8" });

@@ -30,7 +30,7 @@ export interface TorchAddon {
   threads(): number;
   /** libtorch's version. */
   version(): string;
-  /** Instruction set that libtorch's own loops use. */
+  /** Widest vector instructions of this machine. */
   processor(): string;
   liveTensors(): number;
   /** Bytes of live tensors; views count once. */
