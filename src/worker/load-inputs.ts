@@ -24,9 +24,11 @@ export async function loadInputs(paths: InputPaths, { fingerprints }: Plan): Pro
     expectFingerprint("model", paths.model, fingerprints.model, await checkpoint.fingerprint());
     const placed: PlacedSae[] = [];
     const entries = paths.saes === null ? [] : await findSaes(paths.saes, checkpoint.config, paths.saeOptions);
-    if (entries.length > 0) expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
+    if (entries.length > 0)
+      expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
     const model = await loadModel(checkpoint);
-    for (const entry of entries) placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
+    for (const entry of entries)
+      placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
     const spliced = spliceModel(model, placed);
     const close = async (): Promise<void> => {
       spliced.dispose();

@@ -20,7 +20,11 @@ export async function openTensorProgram({ plan, inputs, backend }: EngineInit): 
   const runs = createRunCache();
   return {
     run: async (shard: Shard, stage: Stage, { artifact, progress }: EngineContext): Promise<EngineOutcome> => {
-      const { payload, count, units } = await runShard({ plan, model, artifact, onProgress: progress, runs }, stage, shard);
+      const { payload, count, units } = await runShard(
+        { plan, model, artifact, onProgress: progress, runs },
+        stage,
+        shard,
+      );
       return { payload, count, units: { [unitOf(stage)]: units } };
     },
   };
