@@ -6,6 +6,7 @@
  */
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import type { WorkerEnvironment } from "../wire/environment.js";
 import type { RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";
@@ -34,6 +35,7 @@ export interface ClusterOptions {
 interface Served {
   readonly run: ServedRun;
   readonly keeper: RunFileKeeper;
+  readonly ended: Promise<RunStatus>;
   readonly settle: (status: RunStatus) => void;
 }
 
@@ -43,7 +45,6 @@ export class Cluster {
   readonly sessions: Sessions;
   readonly #options: ClusterOptions;
   readonly #served = new Map<string, Served>();
-  readonly #serving: Promise<RunStatus>[] = [];
   #dismissal: string | null = null;
 
   constructor(options: ClusterOptions) {
@@ -71,12 +72,26 @@ export class Cluster {
 
   /** Takes up a run. Resolves with its final status, when everything about it is written. */
   serve(run: ServedRun, replayed: Replay): Promise<RunStatus> {
-    const ended = new Promise<RunStatus>((settle) => {
-      this.#served.set(run.id, { run, keeper: keepRunFile(run, () => this.driver.state()), settle });
-    });
-    this.#serving.push(ended);
+    let settle: (status: RunStatus) => void = () => undefined;
+    const ended = new Promise<RunStatus>((resolve) => (settle = resolve));
+    this.#served.set(run.id, { run, keeper: keepRunFile(run, () => this.driver.state()), ended, settle });
     this.dispatch({ kind: "runAdded", run: toRunToAdd(run, replayed) });
     return ended;
+  }
+
+  /** Whether the run is new here, or has ended without being complete; waits for the end of what is being written. */
+  async mayServe(id: string): Promise<boolean> {
+    const state = this.driver.state().runs.get(id)?.state;
+    if (state === undefined) return true;
+    if (state === "queued" || state === "running" || state === "complete") return false;
+    await this.#served.get(id)?.ended;
+    return true;
+  }
+
+  /** Environments of the attached workers. */
+  environments(): WorkerEnvironment[] {
+    const workers = [...this.driver.state().workers.values()];
+    return workers.filter(({ session }) => session !== null).map(({ environment }) => environment);
   }
 
   /** Something has happened. */
@@ -96,11 +111,15 @@ export class Cluster {
 
   /** Resolves when every run taken up so far has its final status. */
   async settled(): Promise<void> {
-    await Promise.all(this.#serving);
+    await Promise.all([...this.#served.values()].map(({ ended }) => ended));
   }
 
-  /** Tells every worker, now and later, that it is not needed any more. */
-  dismissWorkers(reason: string): void {
+  /** Whether the workers were told that they are not needed any more. */
+  get dismissed(): boolean {
+    return this.#dismissal !== null;
+  }
+
+  #dismissWorkers(reason: string): void {
     this.#dismissal = reason;
     for (const session of this.sessions.names()) this.#letGo(session, reason);
   }
@@ -152,7 +171,8 @@ export class Cluster {
         this.#later(reduce(this.#run(effect.run), reducer, effect));
         return;
       case "finished":
-        if (this.#options.single) this.dismissWorkers(`the run is ${effect.state}`);
+        // The workers of an interrupted run wait for the coordinator that continues it.
+        if (this.#options.single && effect.state !== "interrupted") this.#dismissWorkers(`the run is ${effect.state}`);
         void this.#finish(must(this.#served.get(effect.run), effect.run));
         return;
       case "nondeterminism":

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import { toPatchbayError, type ErrorCode } from "../base/errors.js";
 import { onParentGone } from "../wire/parent-process.js";
 import type { RunState } from "../wire/messages.js";
+import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
 
 /** Exit code after a bug: a parent starts the coordinator again. */
@@ -32,6 +33,8 @@ interface Flags {
   readonly run?: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly log: string;
+  readonly runs: string;
+  readonly threads: number;
 }
 
 function parseListen(text: string): Flags["listen"] {
@@ -39,6 +42,12 @@ function parseListen(text: string): Flags["listen"] {
   const port = Number(match?.[2]);
   if (match?.[1] === undefined || port > 65_535) throw new InvalidArgumentError(`expected HOST:PORT, got ${text}`);
   return { host: match[1], port };
+}
+
+function parseThreads(text: string): number {
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;
+  throw new InvalidArgumentError(`expected a whole number from 1 to 1024, got ${text}`);
 }
 
 function readFlags(): Flags {
@@ -52,13 +61,15 @@ function readFlags(): Flags {
       parseListen("127.0.0.1:7070"),
     )
     .option("--log <where>", "where workers write results: dir, or nats://HOST:PORT", "dir")
+    .option("--runs <folder>", "folder for the run folders of submitted sweeps", "runs")
+    .option("--threads <n>", "what engine.threads: auto becomes in submitted sweeps", parseThreads, 1)
     .exitOverride();
   program.parse(process.argv.slice(3), { from: "user" }); // After the name of the role.
   return program.opts();
 }
 
 async function main(): Promise<number> {
-  const { run, listen, log } = readFlags();
+  const { run, listen, log, runs, threads } = readFlags();
   const [drain, stop] = [new AbortController(), new AbortController()];
   const onSignal = (): void => {
     if (drain.signal.aborted) stop.abort();
@@ -72,7 +83,12 @@ async function main(): Promise<number> {
   });
   const status = await runCoordinator({
     ...listen,
-    ...(run === undefined ? {} : { run: { folder: resolve(run), log } }),
+    ...(run === undefined
+      ? {
+          prepare: (request, workers) =>
+            prepareSubmission(request, { runsFolder: resolve(runs), log, threads }, workers),
+        }
+      : { run: { folder: resolve(run), log } }),
     drain: drain.signal,
     stop: stop.signal,
     say: (text) => process.stderr.write(`coordinator: ${text}\n`),

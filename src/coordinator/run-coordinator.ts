@@ -3,6 +3,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { badInput, PatchbayError } from "../base/errors.js";
+import type { WorkerEnvironment } from "../wire/environment.js";
 import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
 import { tellParent } from "../wire/parent-process.js";
 import { CHANNEL_OPTIONS, clusterService } from "../wire/service.js";
@@ -23,8 +24,8 @@ export interface CoordinatorOptions {
   readonly port: number;
   /** The one run of an embedded coordinator, which ends with it. Without it the coordinator serves until it is stopped. */
   readonly run?: RunToServe;
-  /** Plans a submitted sweep and prepares its folder. Without it `Submit` is refused. */
-  readonly prepare?: (request: SubmitRequest) => Promise<RunToServe>;
+  /** Plans a submitted sweep and prepares its folder, for the workers that are attached. Without it `Submit` is refused. */
+  readonly prepare?: (request: SubmitRequest, workers: readonly WorkerEnvironment[]) => Promise<RunToServe>;
   /** Stop soon: no new leases, and the end once nothing is in flight. */
   readonly drain?: AbortSignal;
   /** Stop now. What is in flight is lost; everything recorded is kept. */
@@ -77,8 +78,7 @@ async function serve(
     tellParent({ kind: "listening", host: options.host, port });
     options.onListening?.(port);
     const outcome = await ended;
-    cluster.dismissWorkers("the coordinator is stopping");
-    await cluster.sessions.empty(GOODBYE_MS);
+    if (cluster.dismissed) await cluster.sessions.empty(GOODBYE_MS);
     await finishCalls(server);
     return outcome;
   } finally {
@@ -129,9 +129,11 @@ function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {
         "this coordinator serves one run and takes no other; start one without --run",
       );
     }
-    const run = await openServedRun(await prepare(request));
-    void cluster.serve(run, await replay(run));
-    return { run: run.id, folder: run.folder };
+    const run = await openServedRun(await prepare(request, cluster.environments()));
+    const { folder, id } = run;
+    if (await cluster.mayServe(id)) void cluster.serve(run, await replay(run));
+    else await run.close();
+    return { run: id, folder };
   };
   server.addService(clusterService, {
     attach: (call: AttachCall) => {

@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import type { ShardPlace, ShardState, StageProgress } from "./state.js";
-import { patchRun, patchStage, putRun, type Turn } from "./turn.js";
+import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
 const FRESH: ShardState = {
   phase: "pending",
@@ -14,9 +14,11 @@ const FRESH: ShardState = {
   sha256: null,
 };
 
-/** Queues a run. A run that is there already is left alone. */
+/** Queues a run. One that is queued, running or complete already is left alone; one that ended otherwise starts again. */
 export function addRun(turn: Turn, run: RunToAdd): void {
-  if (turn.state.runs.has(run.id)) return;
+  const before = turn.state.runs.get(run.id)?.state;
+  if (before === "queued" || before === "running" || before === "complete") return;
+  removeRun(turn, run.id);
   const completed = new Map(run.completed.map((record) => [record.shard, record]));
   putRun(turn, {
     id: run.id,

@@ -50,6 +50,13 @@ export function putRun(turn: Turn, run: RunProgress): void {
   patchState(turn, { runs: new Map(turn.state.runs).set(run.id, run) });
 }
 
+/** Forgets a run. */
+export function removeRun(turn: Turn, id: string): void {
+  const runs = new Map(turn.state.runs);
+  runs.delete(id);
+  patchState(turn, { runs });
+}
+
 /** Replaces parts of a stage. */
 export function patchStage(turn: Turn, runId: string, index: number, patch: Partial<StageProgress>): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);

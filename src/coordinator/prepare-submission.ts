@@ -1,0 +1,44 @@
+/** @file Plans a submitted sweep and prepares its run folder, for the kind of workers that are attached. */
+import { join } from "node:path";
+import { badInput } from "../base/errors.js";
+import { planSweep } from "../plan/make-plan.js";
+import { prepareRun } from "../plan/prepare-run.js";
+import type { WorkerEnvironment } from "../wire/environment.js";
+import type { SubmitRequest } from "../wire/messages.js";
+import type { RunToServe } from "./served-run.js";
+
+/** Where submitted runs go, and what their plans are made with. */
+export interface SubmissionOptions {
+  /** Folder that run folders are made in. */
+  readonly runsFolder: string;
+  /** Where workers write results: `dir` or `nats://HOST:PORT`. */
+  readonly log: string;
+  /** What `engine.threads: auto` becomes. */
+  readonly threads: number;
+}
+
+/**
+ * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker.
+ * @throws bad_input for the sweep and its inputs, and when no worker is attached; not_built; different_environment.
+ */
+export async function prepareSubmission(
+  { sweep, baseFolder, allowPartial }: SubmitRequest,
+  { runsFolder, log, threads }: SubmissionOptions,
+  workers: readonly WorkerEnvironment[],
+): Promise<RunToServe> {
+  const [worker] = workers;
+  if (worker === undefined) {
+    throw badInput("no worker is attached: a run's backend and device are its workers'; start one, then submit again");
+  }
+  const { code, backend, device } = worker;
+  const autoThreads = worker.threads === 0 ? threads : worker.threads;
+  const planned = await planSweep(sweep, "sweep", baseFolder, { backend, autoThreads });
+  const { plan, planHash } = planned;
+  const { folder } = prepareRun(planned, {
+    out: join(runsFolder, `${plan.sweep.name}-${planHash.slice(0, 8)}`),
+    environment: { code, backend, device, threads: plan.engine.threads, dtype: plan.sweep.dtype },
+    backendReason: "the first worker's",
+    allowPartial,
+  });
+  return { folder, log };
+}
