@@ -1,5 +1,6 @@
 /** @file The tiny world's tokenizer in Gemma's style: byte-fallback BPE, spaces as "▁", BOS in front, a chat template. */
 import { must } from "../base/assert.js";
+import { addedToken, gemmaTokenizerJson, SPACE } from "../tokens/gemma-tokenizer-json.js";
 import { learnMerges, type Merge } from "./bpe.js";
 import { vocabularyWords } from "./words.js";
 
@@ -15,7 +16,6 @@ export const MAX_POSITIONS = 64;
 const PUNCTUATION = "\n!'(),.:?";
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const DIGITS = "0123456789";
-const SPACE = "▁";
 const CHAT_WORDS = ["user", "model", "True", "False", "▁True", "▁False", "▁The", "▁a"];
 
 /** Vocabulary and merges. */
@@ -57,51 +57,13 @@ export function tokenizerFiles(bpe: Bpe): Map<string, string> {
 }
 
 function tokenizerJson({ vocabulary, merges }: Bpe): unknown {
-  const bos = { SpecialToken: { id: "<bos>", type_id: 0 } };
-  const sequence = (id: "A" | "B", typeId: 0 | 1): unknown => ({ Sequence: { id, type_id: typeId } });
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: SPECIAL_TOKENS.map((content, id) => ({ id, ...addedToken(content) })),
-    normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
-    pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
-    post_processor: {
-      type: "TemplateProcessing",
-      single: [bos, sequence("A", 0)],
-      pair: [bos, sequence("A", 0), { SpecialToken: { id: "<bos>", type_id: 1 } }, sequence("B", 1)],
-      special_tokens: { "<bos>": { id: "<bos>", ids: [TOKEN_IDS.bos], tokens: ["<bos>"] } },
-    },
-    decoder: {
-      type: "Sequence",
-      decoders: [
-        { type: "Replace", pattern: { String: SPACE }, content: " " },
-        { type: "ByteFallback" },
-        { type: "Fuse" },
-      ],
-    },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: "<unk>",
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: true,
-      byte_fallback: true,
-      ignore_merges: false,
-      vocab: Object.fromEntries(vocabulary),
-      merges,
-    },
-  };
-}
-
-function addedToken(content: string): Record<string, unknown> {
-  return { content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const added = SPECIAL_TOKENS.map((content, id) => ({ id, content, special: true }));
+  return gemmaTokenizerJson({ vocabulary, merges, added, bosId: TOKEN_IDS.bos });
 }
 
 function tokenizerConfig(): unknown {
   return {
-    added_tokens_decoder: Object.fromEntries(SPECIAL_TOKENS.map((content, id) => [id, addedToken(content)])),
+    added_tokens_decoder: Object.fromEntries(SPECIAL_TOKENS.map((content, id) => [id, addedToken(content, true)])),
     ...specialTokensMap(),
     chat_template: CHAT_TEMPLATE,
     clean_up_tokenization_spaces: false,

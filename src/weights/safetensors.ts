@@ -1,5 +1,5 @@
 /** @file The safetensors format: arrays in memory to and from bytes, and files read by byte range. */
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { assert, must } from "../base/assert.js";
 import { badInput, PatchbayError, type ErrorDetail } from "../base/errors.js";
 import { unreadable } from "../base/read-file.js";
@@ -53,6 +53,47 @@ export function encodeSafetensors(
     position += values.byteLength;
   }
   return file;
+}
+
+/** A float32 tensor that is written piece by piece. */
+export interface FloatStream {
+  readonly shape: readonly number[];
+  /** Its values in order. */
+  pieces(): AsyncIterable<Float32Array>;
+}
+
+/** Writes a new file of float32 tensors without ever holding one as a whole, and flushes it to the disk. */
+export async function writeFloatStreams(
+  path: string,
+  tensors: ReadonlyMap<string, FloatStream>,
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const header: [string, unknown][] = [["__metadata__", metadata]];
+  let end = 0;
+  for (const [name, { shape }] of tensors) {
+    const bytes = sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT;
+    header.push([name, { dtype: "F32", shape, data_offsets: [end, end + bytes] }]);
+    end += bytes;
+  }
+  const json = paddedJson(header);
+  const length = new Uint8Array(LENGTH_BYTES);
+  new DataView(length.buffer).setBigUint64(0, BigInt(json.length), true);
+  const file = await open(path, "wx");
+  try {
+    await file.writeFile(length);
+    await file.writeFile(json);
+    for (const [name, stream] of tensors) {
+      let written = 0;
+      for await (const values of stream.pieces()) {
+        await file.writeFile(bytesOf(values));
+        written += values.length;
+      }
+      assert(written === sizeOf(stream.shape), `${name}: ${String(written)} values of ${String(sizeOf(stream.shape))}`);
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
 }
 
 /**

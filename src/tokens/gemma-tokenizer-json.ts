@@ -1,0 +1,67 @@
+/** @file tokenizer.json of Gemma's kind of tokenizer: byte-fallback BPE with spaces as "▁" and BOS in front. */
+
+/** What stands for a space inside tokens. */
+export const SPACE = "▁";
+
+/** A token that is found in a text before anything is merged. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Whether it is left out when text is made of tokens. */
+  readonly special: boolean;
+}
+
+/** The parts that differ between tokenizers. */
+export interface GemmaBpe {
+  /** Token to id. */
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** Earlier ones are applied first. */
+  readonly merges: readonly (readonly [left: string, right: string])[];
+  readonly added: readonly AddedToken[];
+  readonly bosId: number;
+}
+
+/** The whole definition, ready for JSON. */
+export function gemmaTokenizerJson({ vocabulary, merges, added, bosId }: GemmaBpe): unknown {
+  const bos = { SpecialToken: { id: "<bos>", type_id: 0 } };
+  const sequence = (id: "A" | "B", typeId: 0 | 1): unknown => ({ Sequence: { id, type_id: typeId } });
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: added.map(({ id, content, special }) => ({ id, ...addedToken(content, special) })),
+    normalizer: { type: "Replace", pattern: { String: " " }, content: SPACE },
+    pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [bos, sequence("A", 0)],
+      pair: [bos, sequence("A", 0), { SpecialToken: { id: "<bos>", type_id: 1 } }, sequence("B", 1)],
+      special_tokens: { "<bos>": { id: "<bos>", ids: [bosId], tokens: ["<bos>"] } },
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: SPACE }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+      ],
+    },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: "<unk>",
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      vocab: Object.fromEntries(vocabulary),
+      merges,
+    },
+  };
+}
+
+/** How tokenizer files spell an added token. */
+export function addedToken(content: string, special: boolean): Record<string, unknown> {
+  return { content, single_word: false, lstrip: false, rstrip: false, normalized: false, special };
+}

@@ -1,0 +1,242 @@
+/** @file GGUF files: blocks, headers, damage, and conversion to a checkpoint folder. */
+import fc from "fast-check";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { must } from "../../../src/base/assert.js";
+import { PatchbayError } from "../../../src/base/errors.js";
+import { openTokenizer } from "../../../src/tokens/tokenizer.js";
+import { openCheckpoint } from "../../../src/weights/checkpoint.js";
+import { gemmaTensors } from "../../../src/weights/gemma-tensors.js";
+import { decodeBlocks, GGML_TYPES } from "../../../src/weights/gguf-blocks.js";
+import { convertGguf } from "../../../src/weights/gguf-checkpoint.js";
+import { openGguf, type GgufFile } from "../../../src/weights/gguf-file.js";
+import { floatTensor, ggufBytes, type Written, type WrittenTensor } from "./gguf-writer.js";
+import { temporaryFolder } from "./temporary-folder.js";
+
+const FIXTURES = fileURLToPath(new URL("../../fixtures", import.meta.url));
+
+/** Random blocks, and what the `gguf` Python package makes of them. */
+const BLOCKS = JSON.parse(readFileSync(`${FIXTURES}/gguf/blocks.json`, "utf8")) as Record<
+  string,
+  { type: number; blocks: string; values: string }
+>;
+const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
+const floatsOf = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.buffer);
+
+async function opened(bytes: Uint8Array): Promise<GgufFile> {
+  const path = join(temporaryFolder(), "model.gguf");
+  writeFileSync(path, bytes);
+  const file = await openGguf(path);
+  onTestFinished(() => file.close());
+  return file;
+}
+
+async function valuesOf(file: GgufFile, name: string): Promise<number[]> {
+  const values: number[] = [];
+  for await (const piece of file.pieces(name)) values.push(...piece);
+  return values;
+}
+
+describe("blocks", () => {
+  test.each(Object.entries(BLOCKS))("%s decode to the same bits as the format's Python package", (_name, one) => {
+    const values = decodeBlocks(must(GGML_TYPES.get(one.type), "type"), fromBase64(one.blocks));
+    expect(values).toEqual(floatsOf(fromBase64(one.values)));
+  });
+
+  test("half and single precision decode", () => {
+    const type = (number: number) => must(GGML_TYPES.get(number), "type");
+    expect([...decodeBlocks(type(0), new Uint8Array(Float32Array.of(1.5, -3).buffer))]).toEqual([1.5, -3]);
+    expect([...decodeBlocks(type(1), Uint8Array.of(0x00, 0x3c, 0x00, 0xc0))]).toEqual([1, -2]);
+    expect([...decodeBlocks(type(30), Uint8Array.of(0x80, 0x3f, 0x00, 0xc0))]).toEqual([1, -2]);
+  });
+});
+
+describe("a file", () => {
+  test("gives metadata and tensors, in row-major shapes", async () => {
+    const q = must(BLOCKS["Q5_0"], "blocks");
+    const file = await opened(
+      ggufBytes(
+        { a: "x", list: ["p", "q"], n: 7, f: { float: 0.5 } },
+        new Map([
+          ["m", floatTensor([2, 3], Float32Array.of(1, 2, 3, 4, 5, 6))],
+          ["q", { shape: [3, 32], type: q.type, bytes: fromBase64(q.blocks) }],
+        ]),
+      ),
+    );
+    expect([...file.metadata]).toEqual([
+      ["a", "x"],
+      ["list", ["p", "q"]],
+      ["n", 7],
+      ["f", 0.5],
+    ]);
+    expect(file.tensors.get("m")?.shape).toEqual([2, 3]);
+    expect(await valuesOf(file, "m")).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(await valuesOf(file, "q")).toEqual([...floatsOf(fromBase64(q.values))]);
+  });
+
+  test("may have a header of many megabytes", async () => {
+    const long = Array.from({ length: 40_000 }, (_, i) => `${String(i)}${"x".repeat(200)}`);
+    const file = await opened(ggufBytes({ long }, new Map([["m", floatTensor([1], Float32Array.of(9))]])));
+    expect(file.metadata.get("long")).toEqual(long);
+    expect(await valuesOf(file, "m")).toEqual([9]);
+  });
+
+  const whole = ggufBytes({ a: "x", n: 3 }, new Map([["m", floatTensor([4], Float32Array.of(1, 2, 3, 4))]]));
+
+  test.each([
+    ["another kind of file", Uint8Array.from(Buffer.from("PK\u0003\u0004 something else")), "expected a GGUF file"],
+    ["an old version", whole.map((byte, at) => (at === 4 ? 1 : byte)), "expected GGUF version 2 or 3, got 1"],
+    ["a header cut short", whole.subarray(0, 40), "cut short: the file ends inside its header"],
+    ["a tensor cut short", whole.subarray(0, whole.length - 32), "m: cut short: the tensor ends at byte"],
+    [
+      "an element type that is not read",
+      ggufBytes({}, new Map([["m", { shape: [32], type: 2, bytes: new Uint8Array(18) }]])),
+      "m: expected an element type of F32, F16, Q5_0, Q8_0, Q4_K, Q6_K, BF16, got ggml type 2",
+    ],
+    [
+      "rows of half a block",
+      ggufBytes({}, new Map([["m", { shape: [2, 16], type: 8, bytes: new Uint8Array(34) }]])),
+      "m: expected rows of whole blocks of 32, got 2 x 16",
+    ],
+  ])("is refused where it is %s", async (_what, bytes, message) => {
+    await expect(opened(bytes)).rejects.toThrow(message);
+  });
+
+  test("with flipped bytes opens, or fails with one of our errors", async () => {
+    const path = join(temporaryFolder(), "model.gguf");
+    await fc.assert(
+      fc.asyncProperty(fc.nat(whole.length - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
+        writeFileSync(
+          path,
+          whole.map((byte, i) => (i === at ? byte ^ flip : byte)),
+        );
+        const failure: unknown = await openGguf(path).then(
+          async (file) => {
+            await file.close();
+            return null;
+          },
+          (error: unknown) => error,
+        );
+        if (failure !== null) expect(failure).toBeInstanceOf(PatchbayError);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+/** The tiny Gemma-3 as llama.cpp would store it: other names, norms plus one, a vocabulary with scores. */
+async function tinyGguf(edit: (tensors: Map<string, WrittenTensor>) => void = () => undefined): Promise<Uint8Array> {
+  const checkpoint = await openCheckpoint(`${FIXTURES}/tiny-gemma3`);
+  const { config } = checkpoint;
+  const tensors = new Map<string, WrittenTensor>();
+  for (const [name, shape] of gemmaTensors(config)) {
+    const values = await checkpoint.read(name);
+    tensors.set(llamaName(name), floatTensor(shape, shape.length === 1 ? values.map((w) => w + 1) : values));
+  }
+  await checkpoint.close();
+  edit(tensors);
+  const pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "\n\n", "▁", ...Array.from("abcdefghij"), "ab", "▁ab", "cd", "abcd", "▁abcd"];
+  while (pieces.length < config.vocabSize) pieces.push(`<unused${String(pieces.length)}>`);
+  const kind = (id: number, piece: string): number =>
+    piece === "\n\n" ? 4 : id < 4 || piece.startsWith("<un") ? 3 : 1;
+  return ggufBytes({ ...METADATA, ...vocabularyOf(pieces, kind) }, tensors);
+}
+
+const vocabularyOf = (pieces: string[], kind: (id: number, piece: string) => number): Record<string, Written> => ({
+  "tokenizer.ggml.model": "llama",
+  "tokenizer.ggml.tokens": pieces,
+  "tokenizer.ggml.scores": pieces.map((_, id) => ({ float: -id })),
+  "tokenizer.ggml.token_type": pieces.map((piece, id) => kind(id, piece)),
+  "tokenizer.ggml.bos_token_id": 2,
+  "tokenizer.ggml.eos_token_id": 1,
+});
+
+const METADATA: Record<string, Written> = {
+  "general.architecture": "gemma3",
+  "gemma3.context_length": 64,
+  "gemma3.embedding_length": 40,
+  "gemma3.block_count": 4,
+  "gemma3.feed_forward_length": 48,
+  "gemma3.attention.head_count": 4,
+  "gemma3.attention.head_count_kv": 1,
+  "gemma3.attention.key_length": 16,
+  "gemma3.attention.layer_norm_rms_epsilon": { float: 1e-6 },
+  "gemma3.attention.sliding_window": 4,
+  "gemma3.rope.freq_base": { float: 50_000 },
+  "gemma3.rope.scaling.type": "linear",
+  "gemma3.rope.scaling.factor": { float: 4 },
+};
+
+const LLAMA: Record<string, string> = {
+  "self_attn.q_proj": "attn_q",
+  "self_attn.k_proj": "attn_k",
+  "self_attn.v_proj": "attn_v",
+  "self_attn.o_proj": "attn_output",
+  "self_attn.q_norm": "attn_q_norm",
+  "self_attn.k_norm": "attn_k_norm",
+  input_layernorm: "attn_norm",
+  post_attention_layernorm: "post_attention_norm",
+  pre_feedforward_layernorm: "ffn_norm",
+  post_feedforward_layernorm: "post_ffw_norm",
+  "mlp.gate_proj": "ffn_gate",
+  "mlp.up_proj": "ffn_up",
+  "mlp.down_proj": "ffn_down",
+};
+
+function llamaName(name: string): string {
+  if (name === "model.embed_tokens.weight") return "token_embd.weight";
+  if (name === "model.norm.weight") return "output_norm.weight";
+  const [, layer, part] = must(/^model\.layers\.(\d+)\.(.*)\.weight$/.exec(name), name);
+  return `blk.${String(layer)}.${must(LLAMA[String(part)], name)}.weight`;
+}
+
+describe("conversion", () => {
+  test("gives a checkpoint with the same weights and options, and the tokenizer", async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "m.gguf"), await tinyGguf());
+    await convertGguf(join(folder, "m.gguf"), join(folder, "made"));
+    const [made, original] = [
+      await openCheckpoint(join(folder, "made")),
+      await openCheckpoint(`${FIXTURES}/tiny-gemma3`),
+    ];
+    const layerTypes = ["sliding", "sliding", "sliding", "sliding"];
+    const ropes = { ...original.config.ropes, sliding: { theta: 10_000, factor: 1 } };
+    expect(made.config).toEqual({ ...original.config, layerTypes, ropes, queryPreAttnScalar: 16 });
+    for (const [name, shape] of gemmaTensors(made.config)) {
+      const expected = await original.read(name);
+      const stored = shape.length === 1 ? expected.map((w) => Math.fround(w + 1) - 1) : expected;
+      expect(await made.read(name), name).toEqual(stored);
+    }
+    await Promise.all([made.close(), original.close()]);
+    expect(openTokenizer(join(folder, "made")).encode("ab abcd\n\nabc")).toEqual([2, 16, 20, 4, 16, 8]);
+    await convertGguf(join(folder, "absent.gguf"), join(folder, "made")); // A folder that is there is whole.
+  });
+
+  test.each([
+    [
+      "lacks a tensor",
+      (tensors: Map<string, WrittenTensor>) => tensors.delete("blk.3.ffn_up.weight"),
+      "blk.3.ffn_up.weight: expected shape [48, 40], got no such tensor",
+    ],
+    [
+      "holds a NaN",
+      (tensors: Map<string, WrittenTensor>) =>
+        tensors.set("blk.3.ffn_norm.weight", floatTensor([40], new Float32Array(40).fill(NaN))),
+      "blk.3.ffn_norm.weight: expected finite weights",
+    ],
+  ])("of a file that %s fails, and leaves nothing", async (_what, edit, message) => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, "m.gguf"), await tinyGguf(edit));
+    await expect(convertGguf(join(folder, "m.gguf"), join(folder, "made"))).rejects.toThrow(message);
+    expect(readdirSync(folder)).toEqual(["m.gguf"]);
+    expect(existsSync(join(folder, "made"))).toBe(false);
+  });
+
+  test("of another architecture is refused", async () => {
+    const path = join(temporaryFolder(), "m.gguf");
+    writeFileSync(path, ggufBytes({ "general.architecture": "llama" }, new Map()));
+    await expect(convertGguf(path, `${path}.made`)).rejects.toThrow('general.architecture: expected "gemma3"');
+  });
+});
