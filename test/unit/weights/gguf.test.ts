@@ -137,7 +137,20 @@ async function tinyGguf(edit: (tensors: Map<string, WrittenTensor>) => void = ()
   }
   await checkpoint.close();
   edit(tensors);
-  const pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "\n\n", "▁", ...Array.from("abcdefghij"), "ab", "▁ab", "cd", "abcd", "▁abcd"];
+  const pieces = [
+    "<pad>",
+    "<eos>",
+    "<bos>",
+    "<unk>",
+    "\n\n",
+    "▁",
+    ...Array.from("abcdefghij"),
+    "ab",
+    "▁ab",
+    "cd",
+    "abcd",
+    "▁abcd",
+  ];
   while (pieces.length < config.vocabSize) pieces.push(`<unused${String(pieces.length)}>`);
   const kind = (id: number, piece: string): number =>
     piece === "\n\n" ? 4 : id < 4 || piece.startsWith("<un") ? 3 : 1;
