@@ -112,6 +112,7 @@ function failures(spent: Readonly<Record<FailureClass, number>>): number {
 function waitingReason(state: CoordinatorState, run: RunProgress, stage: StageProgress): string {
   if (run.state === "queued") return `waiting: run ${activeRun(state)?.id ?? "another"} is before it`;
   if (run.state !== "running") return `not run: the run is ${run.state}`;
+  if (stage.state === "waiting") return stage.reason;
   if (stage.state !== "open") return `${stage.state}: ${stage.reason}`;
   if (state.draining) return "waiting: the coordinator is stopping";
   const workers = [...state.workers.values()];

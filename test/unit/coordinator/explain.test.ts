@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import { clusterStatus, explainShard } from "../../../src/coordinator/explain.js";
+import { codecs } from "../../../src/wire/codec.js";
+import { ENVIRONMENT, runOf, Scenario } from "./scenario.js";
+
+test("every shard that is not running has a reason a person can read", () => {
+  const s = new Scenario({ pipelineDepth: 1 });
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [2], second: [1, "first"] }) });
+  s.tell({ kind: "runAdded", run: runOf("q", { first: [1] }) });
+  const why = (shard: string, run = "r"): string | null => explainShard(s.state, run, shard);
+  expect(why("first.00000")).toBe("waiting: no worker is attached");
+  expect(why("second.00000")).toBe("waiting for first");
+  expect(why("first.00000", "q")).toBe("waiting: run r is before it");
+  s.attach("gpu", { environment: { ...ENVIRONMENT, device: "cuda" } });
+  s.attach("cpu");
+  expect(why("first.00000")).toBeNull();
+  expect(why("first.00001")).toBe("waiting for a free worker");
+  s.fail("gpu", "first.00000", "engine_died");
+  s.tell({ kind: "workerDetached", worker: "gpu", session: s.sessionOf("gpu") });
+  expect(why("first.00001")).toBe(
+    "waiting: 0 of 2 workers can serve the run (gpu: its stream ended; " +
+      "cpu: its environment differs from the run's: device: expected cuda, got cpu)",
+  );
+  s.tell({ kind: "cancel", run: "r" });
+  expect(why("first.00001")).toBe("not run: the run is cancelled");
+});
+
+test("a status adds up, and fits its message", () => {
+  const s = new Scenario();
+  s.attach("a");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [4], second: [2, "first"] }) });
+  s.now = 500;
+  s.complete("a", "first.00000");
+  const status = clusterStatus(s.state, new Map([["r", "/out"]]), 1000);
+  expect(codecs.clusterStatus.decode(codecs.clusterStatus.encode(status))).toEqual(status);
+  expect(status.runs[0]).toMatchObject({ run: "r", folder: "/out", state: "running", seconds: 1 });
+  expect(status.runs[0]?.stages[0]).toMatchObject({
+    ...{ shards: 4, done: 1, running: 2, waiting: 1, quarantined: 0 },
+    ...{ engineSeconds: 1, seconds: 1, units: { rows: 2 }, freshUnits: { rows: 2 } },
+    reasons: [{ reason: "waiting for a free worker", shards: 1 }],
+  });
+  expect(status.runs[0]?.stages[1]?.reasons).toEqual([{ reason: "waiting for first", shards: 2 }]);
+  expect(status.workers).toMatchObject([{ worker: "a", state: "attached", leases: 2, completed: 1 }]);
+});
+
+test("a long list of quarantined shards is cut in the status", () => {
+  const s = new Scenario({ pipelineDepth: 1, budgets: { lost: 0, memory: 0, application: 0 }, cordonAfter: 10_000 });
+  s.attach("a");
+  s.tell({
+    kind: "runAdded",
+    run: {
+      ...runOf("r", {}),
+      stages: [{ id: "first", dependsOn: [], shardIds: Array.from({ length: 300 }, (_, i) => `first.${String(i)}`) }],
+    },
+  });
+  for (let i = 0; i < 299; i++) s.fail("a", `first.${String(i)}`, "application");
+  const [run] = clusterStatus(s.state, new Map(), 0).runs;
+  expect(run?.quarantined).toHaveLength(200);
+  expect(run?.stages[0]?.quarantined).toBe(299);
+});

@@ -1,0 +1,39 @@
+import { status } from "@grpc/grpc-js";
+import { expect, test } from "vitest";
+import { ERROR_CODES, PatchbayError } from "../../../src/base/errors.js";
+import { fromFailure, fromServiceError, toFailure, toServiceError } from "../../../src/wire/failure.js";
+import { MAX_TEXT } from "../../../src/wire/limits.js";
+
+test.each(ERROR_CODES)("%s crosses a message and a call with its detail", (code) => {
+  const error = new PatchbayError(code, "what is wrong", { detail: { file: "a.jsonl", line: 3, field: "x.y" } });
+  for (const back of [
+    fromFailure(toFailure(error)),
+    fromServiceError(Object.assign(new Error(), toServiceError(error))),
+  ]) {
+    expect(back).toMatchObject({ code, message: error.message, detail: error.detail });
+  }
+});
+
+test("what is not ours becomes an application error, without its stack", () => {
+  expect(toFailure(new TypeError("x is undefined"))).toEqual({
+    code: "application",
+    message: "x is undefined",
+    file: "",
+    line: 0,
+    field: "",
+  });
+});
+
+test("long messages are cut", () => {
+  expect(toFailure(new Error("x".repeat(2 * MAX_TEXT))).message).toHaveLength(MAX_TEXT);
+});
+
+test("a call that fails without our trailer means that there is no coordinator", () => {
+  const error = Object.assign(new Error("14 UNAVAILABLE: no connection"), { code: status.UNAVAILABLE });
+  expect(fromServiceError(error)).toMatchObject({ code: "coordinator_unreachable", retryable: true });
+});
+
+test("bad input is an invalid argument to gRPC, a missing coordinator unavailable", () => {
+  expect(toServiceError(new PatchbayError("bad_input", "")).code).toBe(status.INVALID_ARGUMENT);
+  expect(toServiceError(new PatchbayError("coordinator_unreachable", "")).code).toBe(status.UNAVAILABLE);
+});
