@@ -86,7 +86,7 @@ export function doctorText({ code, node, machine, backends, auto }: DoctorReport
         ? `${name.padEnd(11)}present: ${String(gemm)} GFLOP/s (float32, ${String(GEMM_SIZE)} cubed), ${String(small)} us per small op; ${advice}`
         : `${name.padEnd(11)}absent: ${advice}`,
     ),
-    `--backend auto chooses ${auto}`,
+    `--backend auto chooses ${auto === "torch" ? "torch, and wasm for small models" : auto}`,
   ].join("\n");
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
+import { chooseBackend } from "../../src/cli/environment.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { artifactHashes, patchbay } from "../cluster/command.js";
@@ -70,12 +71,18 @@ describe("patchbay run on torch", () => {
     expect(artifactHashes(join(folder, "two"))).toEqual(artifactHashes(join(folder, "torch")));
   });
 
-  it("is what auto chooses, and run.json says so", async () => {
-    await run("auto");
-    expect(runJson("auto")).toMatchObject({
+  it("is named in run.json with its device, and why it was taken", () => {
+    expect(runJson("torch")).toMatchObject({
       fingerprints: { backend: "torch", device: expect.stringMatching(/^cpu \(libtorch \d/) as string, threads: 1 },
-      backend_reason: "--backend auto: torch loads here",
+      backend_reason: "--backend torch: torch loads here",
     });
     expect(runJson("wasm")).toMatchObject({ fingerprints: { backend: "wasm", device: "cpu" } });
+  });
+});
+
+describe("--backend auto", () => {
+  it("is torch for a model whose matrices are large, wasm for a small one", () => {
+    expect(chooseBackend("auto", 2304)).toMatchObject({ backend: "torch", reason: "--backend auto: torch loads here" });
+    expect(chooseBackend("auto", 48)).toMatchObject({ backend: "wasm", reason: "--backend auto: the model is small" });
   });
 });
