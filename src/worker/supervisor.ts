@@ -246,7 +246,7 @@ class Supervisor {
     const result = must(this.#results.get(lease.id), `result of ${lease.id}`);
     try {
       const run = await this.#open(lease.run);
-      await appendResult(run, lease, this.#options.name, result, this.#over.signal);
+      await appendResult(run, lease, this.#options.name, result);
       this.dispatch({ kind: "stored", lease: lease.id, sha256: result.sha256 });
     } catch (thrown) {
       this.#fail(lease, thrown);
