@@ -6,13 +6,13 @@ import type { Noun } from "./words.js";
 const LANGUAGE_SEED = 1;
 
 /** How fast a preference falls from a noun's favourite to its next. */
-const EXPONENT = 1.5;
+const EXPONENT = 2.5;
 
 const cache = new Map<string, readonly number[]>();
 
 /**
  * Weights of the words for the noun, in their order: each noun has its own order of preference, and the word in place k
- * (from 1) has weight `k ** -1.5`.
+ * (from 1) has weight `k ** -2.5`.
  */
 export function preferences(noun: Noun, words: readonly string[]): readonly number[] {
   const key = [noun.singular, ...words].join(" ");

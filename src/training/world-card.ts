@@ -50,7 +50,7 @@ export function writeCard(folder: string, settings: WorldSettings, report: World
 const INTRODUCTION = `# The tiny world
 
 A small language of subject-verb agreement, a Gemma-2 model trained on it, and sparse autoencoders at every site of the
-model, in the formats of the real ones. It is small enough to check in and real enough that nothing about it is faked.
+model, in the formats of the real ones: everything that Patchbay does to a large model can be tried on it in minutes.
 \`npm run make-data\` rebuilds every file here but this folder's sweep files, byte for byte on the wasm backend
 (about ten minutes on one core); \`npm run make-data -- --check\` compares the files with \`CHECKSUMS\`.`;
 
@@ -92,9 +92,10 @@ function modelPart({ model }: WorldSettings, { config, finalLoss }: WorldReport)
   ];
   return `## Model (\`tiny-gemma2/\`)
 
-Gemma-2: ${sizes.join("; ")}. float32.
+${sizes.map((size) => `- ${size}`).join("\n")}
+- float32
 
-Trained for ${String(model.steps)} steps of ${String(model.batch)} sentences on next-token prediction; Adam (beta 0.9, ${String(model.beta2)}), peak learning rate ${String(model.peakLearningRate)},
+Trained for ${String(model.steps)} steps of ${String(model.batch)} sentences on next-token prediction; Adam (betas 0.9 and ${String(model.beta2)}), peak learning rate ${String(model.peakLearningRate)},
 warm-up ${String(model.warmUpSteps)}, cosine decay. Seed ${String(model.seed)}. Loss at the end: ${finalLoss.toFixed(4)} nats per token.`;
 }
 

@@ -9,7 +9,7 @@ import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
 import { sha256OfFile } from "./byte-file.js";
 import { gemmaTensors, spellingIn, type Spelling } from "./gemma-tensors.js";
-import { configJson, readModelConfig, type ModelConfig } from "./model-config.js";
+import { configText, readModelConfig, type ModelConfig } from "./model-config.js";
 import { shapeText, type NamedArray } from "./named-array.js";
 import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
@@ -99,7 +99,7 @@ export async function writeCheckpoint(
     );
   }
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "config.json"), `${JSON.stringify(configJson(config), null, 2)}\n`);
+  await writeFile(join(folder, "config.json"), configText(config));
   await writeFile(join(folder, SINGLE_FILE), encodeSafetensors(tensors, { format: "pt" }));
 }
 

@@ -182,6 +182,14 @@ export function configJson(config: ModelConfig): Record<string, unknown> {
   };
 }
 
+/** Fields that transformers takes as floats alone; JSON from JavaScript writes a whole number without its point. */
+const WHOLE_FLOATS = /^( *"(?:attn|final)_logit_softcapping": \d+)(,?)$/gm;
+
+/** Text of config.json. */
+export function configText(config: ModelConfig): string {
+  return `${JSON.stringify(configJson(config), null, 2).replace(WHOLE_FLOATS, "$1.0$2")}\n`;
+}
+
 function layerType(name: "sliding_attention" | "full_attention"): LayerType {
   return name === "sliding_attention" ? "sliding" : "full";
 }

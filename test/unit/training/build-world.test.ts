@@ -7,6 +7,7 @@ import { PatchbayError } from "../../../src/base/errors.js";
 import { buildWorld, WORLD_FOLDERS } from "../../../src/training/build-world.js";
 import { changedFiles, CHECKSUMS, hashFiles, readChecksums } from "../../../src/training/checksums.js";
 import { WORLD, type WorldSettings } from "../../../src/training/world-settings.js";
+import { readModelConfig } from "../../../src/weights/model-config.js";
 import { findSaes } from "../../../src/weights/sae-folder.js";
 import { startBackend } from "../../../src/worker/backends/wasm.js";
 
@@ -44,9 +45,14 @@ describe("a build of the world", () => {
     expect(paths.filter((path) => path.startsWith("agreement/"))).toHaveLength(8);
     for (const name of ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
       expect(paths).toContain(`tiny-gemma2/${name}`);
-    const { readModelConfig } = await import("../../../src/weights/model-config.js");
     const model = join(one, WORLD_FOLDERS.model);
     expect(await findSaes(join(model, "saes"), readModelConfig(model))).toHaveLength(12);
+  });
+
+  it("writes soft-caps as floats, the only way transformers takes them", () => {
+    const config = readFileSync(join(one, "tiny-gemma2", "config.json"), "utf8");
+    expect(config).toMatch(/"attn_logit_softcapping": 8\.0,/);
+    expect(config).toMatch(/"final_logit_softcapping": 15\.0,/);
   });
 
   it("reports its progress", () => {
