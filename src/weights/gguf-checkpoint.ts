@@ -18,7 +18,7 @@ import { invalid } from "../base/read-file.js";
 import { gemmaTokenizerJson } from "../tokens/gemma-tokenizer-json.js";
 import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "./gemma-tensors.js";
 import { openGguf, type GgufFile } from "./gguf-file.js";
-import { configJson, type LayerType, type ModelConfig } from "./model-config.js";
+import { configText, type LayerType, type ModelConfig } from "./model-config.js";
 import { shapeText } from "./named-array.js";
 import { writeFloatStreams, type FloatStream } from "./safetensors.js";
 import { bpeOfSentencePieces } from "./sentencepiece-bpe.js";
@@ -85,7 +85,7 @@ export async function convertGguf(file: string, folder: string): Promise<void> {
   try {
     const metadata = checkedMetadata(gguf);
     const config = configOf(metadata, { file });
-    await writeFile(join(partial, "config.json"), `${JSON.stringify(configJson(config), null, 2)}\n`);
+    await writeFile(join(partial, "config.json"), configText(config));
     await writeFile(join(partial, "tokenizer.json"), JSON.stringify(tokenizerOf(metadata)));
     await writeFile(join(partial, "tokenizer_config.json"), `${JSON.stringify(TOKENIZER_CONFIG, null, 2)}\n`);
     await writeFloatStreams(join(partial, "model.safetensors"), streamsOf(gguf, config), { format: "pt" });
