@@ -11,6 +11,8 @@ export interface SaeFigures {
   readonly fvu: number;
   /** Mean number of firing features. */
   readonly l0: number;
+  /** Firing features of the row that has most. */
+  readonly largestL0: number;
   /** Features that fire on no row. */
   readonly dead: number;
 }
@@ -22,7 +24,7 @@ export function measureSae(weights: SaeWeights, { values, dIn }: ActivationRows)
   const count = values.length / dIn;
   const sae = loadSae(weights);
   const firing = new Float64Array(weights.dSae);
-  let squaredError = 0;
+  let [squaredError, largestL0] = [0, 0];
   for (let from = 0; from < count; from += ROWS_PER_BLOCK) {
     const block = values.subarray(from * dIn, Math.min(count, from + ROWS_PER_BLOCK) * dIn);
     const [features, decoded] = tf.tidy(() => {
@@ -31,16 +33,26 @@ export function measureSae(weights: SaeWeights, { values, dIn }: ActivationRows)
     });
     for (const [i, xhat] of decoded.dataSync<"float32">().entries())
       squaredError += (must(block[i], "value") - xhat) ** 2;
-    for (const [i, f] of features.dataSync<"float32">().entries())
-      if (f !== 0) firing[i % weights.dSae] = must(firing[i % weights.dSae], "count") + 1;
+    const fires = features.dataSync<"float32">().map((f) => (f === 0 ? 0 : 1));
+    for (const [i, fired] of fires.entries())
+      firing[i % weights.dSae] = must(firing[i % weights.dSae], "count") + fired;
+    for (let row = 0; row < fires.length; row += weights.dSae)
+      largestL0 = Math.max(largestL0, sum(fires.subarray(row, row + weights.dSae)));
     tf.dispose([features, decoded]);
   }
   sae.dispose();
   return {
     fvu: squaredError / totalVariance(values, dIn),
-    l0: firing.reduce((sum, n) => sum + n, 0) / count,
+    l0: sum(firing) / count,
+    largestL0,
     dead: firing.filter((n) => n === 0).length,
   };
+}
+
+function sum(values: Float32Array | Float64Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
 }
 
 function totalVariance(values: Float32Array, dIn: number): number {
@@ -51,5 +63,5 @@ function totalVariance(values: Float32Array, dIn: number): number {
     squares += value * value;
   }
   const count = values.length / dIn;
-  return squares - sums.reduce((sum, s) => sum + (s * s) / count, 0);
+  return squares - sum(sums.map((s) => (s * s) / count));
 }

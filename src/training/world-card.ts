@@ -124,6 +124,7 @@ function saesPart({ sae, saeSentences }: WorldSettings, { saes }: WorldReport): 
       siteHook(report),
       figures.fvu.toFixed(3),
       figures.l0.toFixed(2),
+      String(figures.largestL0),
       String(figures.dead),
       `\`${folder}\``,
     ];
@@ -134,10 +135,10 @@ function saesPart({ sae, saeSentences }: WorldSettings, { saes }: WorldReport): 
 JumpReLU, ${String(sae.dSae)} features each, in Gemma Scope's layout. Trained for ${String(sae.steps)} steps of ${String(sae.batch)} rows (peak learning rate
 ${String(sae.peakLearningRate)}, kernel width ${String(sae.bandwidth)}) on the activations of ${String(saeSentences.train)} sentences, BOS and EOS left out; the price of a firing feature is
 steered for a fraction of variance unexplained (FVU) of ${String(sae.targetFvu)}. Seed ${String(sae.seed)}. Figures are of ${String(saeSentences.figures)} other sentences;
-a dead feature fires nowhere in them.
+the largest L0 is that of a single row, and a dead feature fires nowhere in them.
 
-| site | FVU | L0 | dead | folder |
-| --- | --- | --- | --- | --- |
+| site | FVU | L0 | largest L0 | dead | folder |
+| --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}`;
 }
 

@@ -95,6 +95,7 @@ describe("SAE figures", () => {
     const figures = measureSae({ ...weights, threshold: Float32Array.from([1.5, 5]) }, rows);
     expect(figures.fvu).toBeCloseTo((1 + 4 + 16) / (2 + 18), 6); // Only the 3 is reconstructed.
     expect(figures.l0).toBe(0.5);
+    expect(figures.largestL0).toBe(1);
     expect(figures.dead).toBe(1);
   });
 });
