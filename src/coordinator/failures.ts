@@ -75,22 +75,14 @@ export function takeLease(turn: Turn, name: string, lease: string): HeldLease | 
   return held;
 }
 
-/** Ends a lease because its worker is lost or never answered: the shard is booked a loss, unless it is already elsewhere. */
+/** Ends a lease because its worker is lost or never answered: the shard is booked a loss. */
 export function loseLease(turn: Turn, name: string, lease: HeldLease, message: string): void {
   takeLease(turn, name, lease.id);
-  if (!isHeldUnder(turn, lease)) return;
   failShard(turn, { run: lease.run, place: lease, shardId: lease.shardId, worker: name, code: "worker_lost", message });
 }
 
 /** Ends a lease that was never begun, at no cost: the shard goes back to the queue, and the attempt does not count. */
 export function returnLease(turn: Turn, name: string, lease: HeldLease): void {
   takeLease(turn, name, lease.id);
-  if (!isHeldUnder(turn, lease)) return;
   patchShard(turn, lease.run, lease, { phase: "pending", holder: null, attempts: lease.attempt - 1 });
-}
-
-/** Whether the shard is still leased under this very lease. */
-export function isHeldUnder(turn: Turn, lease: HeldLease): boolean {
-  const run = turn.state.runs.get(lease.run);
-  return run !== undefined && shardAt(run, lease).holder?.lease === lease.id;
 }

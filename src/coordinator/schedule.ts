@@ -4,7 +4,7 @@
  * 1. Round by round, every eligible worker that holds fewer leases than the round's number gets the next shard, so that nobody
  *    has a second lease while somebody has none.
  * 2. A shard avoids the workers on which it failed, as long as another eligible worker exists.
- * 3. When nothing is left to lease and a worker is idle, a lease that waits in front of a busy engine is asked back.
+ * 3. For a worker that is idle after that, a lease that waits in front of a busy engine is asked back.
  */
 import { must } from "../base/assert.js";
 import { completeEnvironment } from "../wire/environment.js";
@@ -100,7 +100,6 @@ function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: Shar
 
 function recallForIdle(turn: Turn, runId: string, names: readonly string[]): void {
   const run = currentRun(turn, runId);
-  if (hasPending(run)) return;
   const workers = names.map((name) => must(turn.state.workers.get(name), `worker ${name}`));
   const asked = workers.flatMap(({ leases }) => leases.filter(({ recalled }) => recalled)).length;
   const idle = workers.filter(({ leases }) => leases.length === 0).slice(asked);

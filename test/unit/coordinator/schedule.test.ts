@@ -69,6 +69,19 @@ test("an idle worker gets the lease that waits in front of a busy engine", () =>
   expect(effects).toMatchObject([{ kind: "grant", session, lease: { shard: "first.00001", attempt: 1 } }]);
 });
 
+test("a waiting lease is not asked back for a worker that must not have it", () => {
+  const s = new Scenario();
+  s.attach("a");
+  s.attach("b");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }) });
+  s.fail("b", "first.00001", "non_finite");
+  expect(s.held("a")).toEqual(["first.00000", "first.00002"]);
+  s.complete("a", "first.00000");
+  expect(s.held("a")).toEqual(["first.00002", "first.00001"]);
+  expect(s.held("b")).toEqual([]);
+  expect(s.effects.filter(({ kind }) => kind === "recall")).toHaveLength(1);
+});
+
 test("the first worker decides a run's environment, and others of another kind are left out", () => {
   const s = new Scenario();
   s.tell({ kind: "runAdded", run: runOf("r", { first: [4] }, { environment: { backend: "wasm" } }) });

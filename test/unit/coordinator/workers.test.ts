@@ -42,6 +42,7 @@ test("a grant that never arrived goes back without cost", () => {
   s.attach("a", { holding: [must(first, "grant").lease] });
   expect(s.held("a")).toEqual(["first.00000", "first.00001"]);
   expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
+  expect(s.grants).toHaveLength(3);
   expect(s.leaseOf("a", "first.00001").attempt).toBe(1);
 });
 
