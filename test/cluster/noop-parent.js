@@ -4,6 +4,6 @@ import { fork } from "node:child_process";
 const child = fork(process.argv[2], process.argv.slice(3), { stdio: ["ignore", "ignore", "ignore", "ipc"] });
 const tell = (pid) => process.stdout.write(`${String(pid)}\n`);
 tell(child.pid);
-child.on("message", (message) => {
+child.on("message", (/** @type {{ kind: string, pid: number | null }} */ message) => {
   if (message.kind === "engine" && message.pid !== null) tell(message.pid);
 });
