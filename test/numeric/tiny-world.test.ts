@@ -99,7 +99,7 @@ describe("the checked-in files", () => {
 
 describe("the model", () => {
   it.each(FAMILIES)(
-    "gets at least 97 %% of %s right on held-out pairs, clean and corrupted, with a spread-out metric",
+    "%s: at least 97 in 100 held-out pairs are right, clean and corrupted, and the metric is spread out",
     async (family) => {
       const rows = readDataset(pairsFile(family, "test"));
       const { prompts, dropped } = toPrompts(rows, tokenizer);
@@ -131,12 +131,12 @@ describe("the SAEs", () => {
     expect(entries).toHaveLength(3 * model.config.nLayers);
     for (const entry of entries) {
       const rows = must(activations.get(siteHook(entry)), siteHook(entry));
-      const { fvu, l0, dead } = measureSae(await readSae(entry), rows);
+      const { fvu, l0, dead, largestL0 } = measureSae(await readSae(entry), rows);
       expect(fvu, siteHook(entry)).toBeGreaterThan(0.05);
       expect(fvu, siteHook(entry)).toBeLessThan(0.3);
-      // The folder's number is rounded and of training's sentences; these hold combinations that training leaves out.
-      expect(Math.abs(l0 - must(entry.l0, "L0")), siteHook(entry)).toBeLessThan(1.5);
-      expect(dead, siteHook(entry)).toBeLessThan(0.1 * entry.dSae);
+      expect(Math.abs(l0 - must(entry.l0, "L0")), siteHook(entry)).toBeLessThan(1);
+      expect(dead, siteHook(entry)).toBeLessThan(0.35 * entry.dSae);
+      expect(largestL0, siteHook(entry)).toBeLessThan(0.25 * entry.dSae); // No row on which everything fires.
     }
   });
 });
