@@ -1,8 +1,9 @@
 /**
- * @file What a shard costs besides its computation: a run of `noop` shards with real processes, gRPC, and a directory log with fsync.
+ * @file What a shard costs besides its computation: runs of `noop` shards with real processes, gRPC, and a directory log with fsync.
  *
- * Throughput is taken between the first lease and the last accepted record. Latency is one shard's whole way: from its lease, through
- * worker and engine, to the record checked by the coordinator.
+ * Throughput: shards per second between the first lease and the last accepted record, with the default number of leases per worker.
+ * Latency: one shard's whole way, from its lease, through worker and engine, to the record checked by the coordinator; with one lease
+ * per worker, so that no shard waits behind another.
  */
 import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -18,24 +19,32 @@ const COMMAND = fileURLToPath(new URL("../bin/patchbay.js", import.meta.url));
 /** Leases before this one warm the processes up and are not counted. */
 const WARM_UP = 200;
 
-/**
- * Runs the bench in a new folder of `scratch`.
- * @returns shards per second, and quantiles of the latency in milliseconds.
- */
+/** Runs both measurements in new folders of `scratch`. */
 export async function dispatchBench(scratch = tmpdir(), { shards = 4000, workers = 2, log = "dir" } = {}) {
+  const full = await measure(scratch, { shards, workers, log, settings: {} });
+  const single = await measure(scratch, {
+    shards: Math.ceil(shards / 4),
+    workers,
+    log,
+    settings: { pipelineDepth: 1 },
+  });
+  return { shards, workers, shards_per_second: full.shardsPerSecond, latency_ms: single.latency };
+}
+
+async function measure(scratch, { shards, workers, log, settings }) {
   const folder = mkdtempSync(join(scratch, "patchbay-dispatch-"));
   const children = [];
   try {
     prepare(folder, shards + WARM_UP);
-    const times = new Map();
+    const granted = new Map();
     const latencies = [];
     let first = 0;
     let last = 0;
     const observe = (happening) => {
       const now = performance.now();
-      if (happening.kind === "grant") times.set(happening.lease.id, now);
+      if (happening.kind === "grant") granted.set(happening.lease.id, now);
       if (happening.kind !== "recordVerified") return;
-      latencies.push(now - times.get(happening.report.lease));
+      latencies.push(now - granted.get(happening.report.lease));
       if (latencies.length === WARM_UP) first = now;
       last = now;
     };
@@ -45,22 +54,23 @@ export async function dispatchBench(scratch = tmpdir(), { shards = 4000, workers
         children.push(fork(COMMAND, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] }));
       }
     };
+    const run = { folder, log };
+    const reduceModules = [REDUCTIONS];
     const status = await runCoordinator({
       host: "127.0.0.1",
       port: 0,
-      run: { folder, log },
+      run,
+      settings,
       observe,
       onListening,
-      reduceModules: [REDUCTIONS],
+      reduceModules,
     });
     if (status.state !== "complete") throw new Error(`the bench run is ${status.state}: ${status.reason}`);
     const sorted = latencies.slice(WARM_UP).sort((a, b) => a - b);
-    const quantile = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+    const quantile = (q) => sorted[Math.floor(q * (sorted.length - 1))];
     return {
-      shards,
-      workers,
-      shards_per_second: (latencies.length - WARM_UP) / ((last - first) / 1000),
-      latency_ms: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99) },
+      shardsPerSecond: (latencies.length - WARM_UP) / ((last - first) / 1000),
+      latency: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99) },
     };
   } finally {
     await Promise.all(children.map(ended));

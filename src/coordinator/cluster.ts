@@ -15,6 +15,7 @@ import type { Reducer } from "./reducer.js";
 import { keepRunFile, type RunFileKeeper } from "./run-file.js";
 import { toRunToAdd, verifyReport, type Replay, type ServedRun } from "./served-run.js";
 import { Sessions } from "./sessions.js";
+import { Settlements } from "./settlements.js";
 import { initialState, type Settings } from "./state.js";
 
 /** What a cluster is made from. */
@@ -45,6 +46,7 @@ export class Cluster {
   readonly sessions: Sessions;
   readonly #options: ClusterOptions;
   readonly #served = new Map<string, Served>();
+  readonly #settlements: Settlements;
   #dismissal: string | null = null;
 
   constructor(options: ClusterOptions) {
@@ -59,6 +61,7 @@ export class Cluster {
         });
       },
     });
+    this.#settlements = new Settlements(this.sessions);
     const initial = initialState(options.settings, options.epoch, options.nonce);
     this.driver = startDriver(initial, (effect) => {
       this.#perform(effect);
@@ -155,8 +158,10 @@ export class Cluster {
         return;
       }
       case "recall":
+        this.sessions.send(effect.session, { kind: "recall", lease: effect.lease });
+        return;
       case "settled":
-        this.sessions.send(effect.session, { kind: effect.kind, lease: effect.lease });
+        this.#settlements.add(effect.session, effect.lease);
         return;
       case "leave":
         this.#letGo(effect.session, effect.reason);

@@ -87,7 +87,7 @@ export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("grant"), lease: leaseSchema }),
   z.object({ kind: z.literal("revoke"), lease: identifier, stop: z.boolean(), reason: text }),
   z.object({ kind: z.literal("recall"), lease: identifier }),
-  z.object({ kind: z.literal("settled"), lease: identifier }),
+  z.object({ kind: z.literal("settled"), leases: z.array(identifier).max(1000).readonly() }),
   z.object({ kind: z.literal("leave"), refused: z.boolean(), reason: text }),
 ]);
 export type FromCoordinator = Readonly<z.infer<typeof fromCoordinatorSchema>>;

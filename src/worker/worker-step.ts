@@ -91,7 +91,7 @@ function onMessage(turn: Turn, message: FromCoordinator): void {
       if (find(turn, message.lease)?.phase.kind === "queued") release(turn, message.lease);
       return;
     case "settled":
-      if (find(turn, message.lease)?.phase.kind === "reported") drop(turn, message.lease);
+      forget(turn, message.leases);
       return;
     case "leave":
       leave(turn, message.refused, message.reason);
@@ -193,6 +193,11 @@ function find(turn: Turn, id: string): Held | undefined {
 
 function drop(turn: Turn, id: string): void {
   patch(turn, { held: turn.state.held.filter(({ lease }) => lease.id !== id) });
+}
+
+function forget(turn: Turn, ids: readonly string[]): void {
+  const kept = turn.state.held.filter(({ lease, phase }) => phase.kind !== "reported" || !ids.includes(lease.id));
+  patch(turn, { held: kept });
 }
 
 function setPhase(turn: Turn, id: string, phase: HeldPhase): void {

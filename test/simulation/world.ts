@@ -217,7 +217,7 @@ export class World {
         this.toWorker(effect.session, { kind: "recall", lease: effect.lease });
         return;
       case "settled":
-        this.toWorker(effect.session, { kind: "settled", lease: effect.lease });
+        this.toWorker(effect.session, { kind: "settled", leases: [effect.lease] });
         return;
       case "leave":
         this.toWorker(effect.session, { kind: "leave", refused: false, reason: effect.reason });

@@ -26,7 +26,7 @@ const FROM_COORDINATOR: FromCoordinator[] = [
   { kind: "grant", lease },
   { kind: "revoke", lease: "x", stop: true, reason: "cancelled" },
   { kind: "recall", lease: "x" },
-  { kind: "settled", lease: "x" },
+  { kind: "settled", leases: ["x", "y"] },
   { kind: "leave", refused: false, reason: "" },
 ];
 

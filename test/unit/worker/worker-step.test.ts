@@ -66,7 +66,7 @@ test("the engine gets one lease at a time, the next as soon as it is free, while
   const effects = s.tell({ kind: "stored", lease: "1", sha256: "x" });
   expect(effects).toEqual([{ kind: "send", message: { kind: "completed", lease: lease("1"), sha256: "x" } }]);
   expect(s.held()).toEqual(["1 reported", "2 running"]);
-  s.hear({ kind: "settled", lease: "1" });
+  s.hear({ kind: "settled", leases: ["1"] });
   expect(s.held()).toEqual(["2 running"]);
 });
 
@@ -105,7 +105,7 @@ test("a report is repeated until it is settled", () => {
   expect(kinds(s.tell({ kind: "tick" }))).not.toContain("failed");
   s.now = REPEAT_MS;
   expect(kinds(s.tell({ kind: "tick" }))).toContain("failed");
-  s.hear({ kind: "settled", lease: "1" });
+  s.hear({ kind: "settled", leases: ["1"] });
   s.now = 2 * REPEAT_MS;
   expect(kinds(s.tell({ kind: "tick" }))).not.toContain("failed");
 });
