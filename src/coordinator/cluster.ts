@@ -79,6 +79,8 @@ export class Cluster {
     const ended = new Promise<RunStatus>((resolve) => (settle = resolve));
     this.#served.set(run.id, { run, keeper: keepRunFile(run, () => this.driver.state()), ended, settle });
     this.dispatch({ kind: "runAdded", run: toRunToAdd(run, replayed) });
+    for (const id of this.#served.keys())
+      if (id !== run.id && !this.driver.state().runs.has(id)) this.#served.delete(id);
     return ended;
   }
 
@@ -138,7 +140,7 @@ export class Cluster {
   }
 
   #letGo(session: string, reason: string): void {
-    this.sessions.send(session, { kind: "leave", refused: false, reason });
+    this.sessions.send(session, { kind: "leave", reason });
   }
 
   #perform(effect: CoordinatorEffect): void {

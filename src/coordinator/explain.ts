@@ -133,6 +133,7 @@ function workerStatus(state: CoordinatorState, worker: WorkerProgress): WorkerSt
     leases: worker.leases.length,
     engine: worker.engine,
     completed: worker.completed,
+    memoryMib: worker.memoryMib,
   };
 }
 

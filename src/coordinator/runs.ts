@@ -4,6 +4,8 @@ import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import type { ShardPlace, ShardState, StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
+const ENDED_RUNS_KEPT = 100;
+
 const FRESH: ShardState = {
   phase: "pending",
   attempts: 0,
@@ -19,6 +21,7 @@ export function addRun(turn: Turn, run: RunToAdd): void {
   const before = turn.state.runs.get(run.id)?.state;
   if (before === "queued" || before === "running" || before === "complete") return;
   removeRun(turn, run.id);
+  forgetOldRuns(turn);
   const completed = new Map(run.completed.map((record) => [record.shard, record]));
   putRun(turn, {
     id: run.id,
@@ -33,6 +36,12 @@ export function addRun(turn: Turn, run: RunToAdd): void {
     warnings: [],
     addedAt: turn.now,
   });
+}
+
+/** Ended runs are kept for a while, so that clients can ask about them. */
+function forgetOldRuns(turn: Turn): void {
+  const ended = [...turn.state.runs.values()].filter(({ state }) => state !== "queued" && state !== "running");
+  for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_RUNS_KEPT))) removeRun(turn, id);
 }
 
 function startStage(

@@ -132,6 +132,7 @@ export interface WorkerProgress {
   readonly leases: readonly HeldLease[];
   readonly engine: EngineProgress | null;
   readonly completed: number;
+  readonly memoryMib: number;
 }
 
 /** The whole state. Runs are in the order they were added, which is their priority. */

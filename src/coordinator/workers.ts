@@ -42,6 +42,7 @@ export function onAttached(turn: Turn, { worker: name, session, registration }: 
     leases: turn.state.workers.get(name)?.leases ?? [],
     engine: null,
     completed: before?.completed ?? 0,
+    memoryMib: registration.memoryMib,
   });
   turn.effects.push({ kind: "welcome", session });
   returnUndelivered(turn, name, registration.holding);

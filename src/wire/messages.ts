@@ -88,7 +88,7 @@ export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("revoke"), lease: identifier, stop: z.boolean(), reason: text }),
   z.object({ kind: z.literal("recall"), lease: identifier }),
   z.object({ kind: z.literal("settled"), leases: z.array(identifier).max(1000).readonly() }),
-  z.object({ kind: z.literal("leave"), refused: z.boolean(), reason: text }),
+  z.object({ kind: z.literal("leave"), reason: text }),
 ]);
 export type FromCoordinator = Readonly<z.infer<typeof fromCoordinatorSchema>>;
 
@@ -164,10 +164,11 @@ const workerStatusSchema = z
     leases: count,
     engine: engineProgressSchema.nullable(),
     completed: count,
+    memoryMib: count,
   })
   .readonly();
 
-/** What a worker is doing. */
+/** What a worker is doing. `memoryMib`: of its machine; 0: unknown. */
 export type WorkerStatus = z.infer<typeof workerStatusSchema>;
 
 export const clusterStatusSchema = z

@@ -40,6 +40,19 @@ export class ArtifactCache {
     return file;
   }
 
+  /** Removes a run's files, but those that another run uses too. */
+  forget(run: string): void {
+    const gone = [...this.#files].filter(([key]) => key.startsWith(`${run}/`));
+    for (const [key] of gone) this.#files.delete(key);
+    void Promise.allSettled([...this.#files.values()]).then(async (kept) => {
+      const used = new Set(kept.map((file) => (file.status === "fulfilled" ? file.value : "")));
+      for (const [, file] of gone) {
+        const path = await file.catch(() => "");
+        if (path !== "" && !used.has(path)) rmSync(path, { force: true });
+      }
+    });
+  }
+
   /** Removes the folder. */
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true });

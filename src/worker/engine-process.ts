@@ -10,11 +10,13 @@ import type { EngineResult, FromEngine, ToEngine } from "./engine-messages.js";
 const ENGINE = fileURLToPath(new URL("./engine-main.js", import.meta.url));
 const LAST_WORDS = 4096;
 const LOOK_MS = 500;
+/** Weights are read without a word, and a large model takes its time. */
+const LOADING_PATIENCE = 10;
 
 /** What an engine is started with. */
 export interface EngineOptions {
   readonly init: Extract<ToEngine, { kind: "init" }>;
-  /** An engine that is asked for something and says nothing for this long is killed. */
+  /** An engine that runs a shard and says nothing for this long is killed; loading may take ten times as long. */
   readonly stallMs: number;
   readonly onProgress: (done: number, total: number) => void;
 }
@@ -36,6 +38,7 @@ export class EngineProcess {
   #dead: PatchbayError | null = null;
   #lastWords = "";
   #heardAt = 0;
+  #patience = 1;
 
   /** Starts the process; `load` makes it useful. */
   constructor({ init, stallMs, onProgress }: EngineOptions) {
@@ -75,7 +78,9 @@ export class EngineProcess {
 
   /** Loads the run's inputs. @returns the seconds it took. @throws what loading threw, or why the process died. */
   async load(init: EngineOptions["init"]): Promise<number> {
+    this.#patience = LOADING_PATIENCE;
     const answer = await this.#ask(init);
+    this.#patience = 1;
     if (answer.kind === "ready") return answer.loadSeconds;
     throw unexpected(answer);
   }
@@ -116,8 +121,9 @@ export class EngineProcess {
   }
 
   #checkProgress(stallMs: number): void {
-    if (this.#pending === null || performance.now() - this.#heardAt < stallMs) return;
-    const silence = `${String(Math.round(stallMs / 1000))} s`;
+    const limitMs = stallMs * this.#patience;
+    if (this.#pending === null || performance.now() - this.#heardAt < limitMs) return;
+    const silence = `${String(Math.round(limitMs / 1000))} s`;
     void this.kill(new PatchbayError("engine_stalled", `the engine made no progress for ${silence} and was killed`));
   }
 

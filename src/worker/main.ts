@@ -1,6 +1,6 @@
 /** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
 import { Command, CommanderError } from "commander";
-import { hostname } from "node:os";
+import { hostname, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
@@ -65,6 +65,7 @@ async function main(): Promise<number> {
     model: model === undefined ? null : resolve(model),
     saes: saes === undefined ? null : resolve(saes),
     log: log.includes("://") ? log : null,
+    memoryMib: Math.round(totalmem() / 2 ** 20),
     engineStallMs: Number(engineStallSeconds) * 1000,
     drain: drain.signal,
     stop: stop.signal,

@@ -155,7 +155,7 @@ class Supervisor {
         void this.#host.kill(new PatchbayError("cancelled", effect.reason));
         return;
       case "leave":
-        this.leave(effect);
+        this.leave({ refused: false, reason: effect.reason });
         return;
     }
   }
@@ -203,6 +203,7 @@ class Supervisor {
   /** Loads a run's inputs as soon as the coordinator mentions it. */
   #noteRun(opened: RunOpened): void {
     if (this.#runs.get(opened.run)?.opened.planHash === opened.planHash) return;
+    this.#closeOtherRuns(opened.run);
     this.#runs.set(opened.run, { opened, run: null });
     this.#open(opened.run).then(
       (run) => {
@@ -210,6 +211,17 @@ class Supervisor {
       },
       () => undefined, // The first shard reports it.
     );
+  }
+
+  /** A run is over when another one begins; what is still being stored keeps its log. */
+  #closeOtherRuns(current: string): void {
+    const inUse = new Set([current, ...this.#machine.held.map(({ lease }) => lease.run)]);
+    for (const [id, { run }] of this.#runs) {
+      if (inUse.has(id)) continue;
+      this.#runs.delete(id);
+      this.#cache.forget(id);
+      void run?.then(({ log }) => log.close()).catch(() => undefined);
+    }
   }
 
   #open(id: string): Promise<OpenRun> {

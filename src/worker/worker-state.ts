@@ -60,7 +60,7 @@ export type WorkerEffect =
   | { readonly kind: "store"; readonly lease: Lease }
   /** Kill the engine: what it works on is not wanted. */
   | { readonly kind: "stop"; readonly lease: Lease; readonly reason: string }
-  | { readonly kind: "leave"; readonly refused: boolean; readonly reason: string };
+  | { readonly kind: "leave"; readonly reason: string };
 
 /** Reports that are not settled are repeated after this long: a message may have been lost with its stream. */
 export const REPEAT_MS = 5000;

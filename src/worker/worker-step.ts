@@ -94,7 +94,7 @@ function onMessage(turn: Turn, message: FromCoordinator): void {
       forget(turn, message.leases);
       return;
     case "leave":
-      leave(turn, message.refused, message.reason);
+      leave(turn, message.reason);
       return;
     case "runOpened":
       return;
@@ -178,13 +178,13 @@ function beat(turn: Turn): void {
  */
 function leaveIfDone(turn: Turn): void {
   const { draining, connected, held } = turn.state;
-  if (draining && !connected && held.every(({ phase }) => phase.kind === "reported")) leave(turn, false, "drained");
+  if (draining && !connected && held.every(({ phase }) => phase.kind === "reported")) leave(turn, "drained");
 }
 
-function leave(turn: Turn, refused: boolean, reason: string): void {
+function leave(turn: Turn, reason: string): void {
   if (turn.state.left) return;
   patch(turn, { left: true });
-  turn.effects.push({ kind: "leave", refused, reason });
+  turn.effects.push({ kind: "leave", reason });
 }
 
 function find(turn: Turn, id: string): Held | undefined {

@@ -220,7 +220,7 @@ export class World {
         this.toWorker(effect.session, { kind: "settled", leases: [effect.lease] });
         return;
       case "leave":
-        this.toWorker(effect.session, { kind: "leave", refused: false, reason: effect.reason });
+        this.toWorker(effect.session, { kind: "leave", reason: effect.reason });
         return;
       case "close":
         this.closeSession(effect.session);

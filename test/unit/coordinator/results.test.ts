@@ -112,6 +112,16 @@ test("a run that ended without being complete can be added again", () => {
   expect(s.held("a")).toEqual(["first.00000"]);
 });
 
+test("only so many ended runs are remembered", () => {
+  const s = new Scenario();
+  for (let i = 0; i < 150; i++) {
+    s.tell({ kind: "runAdded", run: runOf(`r${String(i)}`, { first: [1] }) });
+    s.tell({ kind: "cancel", run: `r${String(i)}` });
+  }
+  expect(s.state.runs.size).toBe(101);
+  expect(s.state.runs.has("r149")).toBe(true);
+});
+
 test("draining at once interrupts, draining softly waits for what is in flight", () => {
   const soft = started(["a"]);
   soft.tell({ kind: "drain", now: false });

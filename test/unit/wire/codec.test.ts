@@ -27,7 +27,7 @@ const FROM_COORDINATOR: FromCoordinator[] = [
   { kind: "revoke", lease: "x", stop: true, reason: "cancelled" },
   { kind: "recall", lease: "x" },
   { kind: "settled", leases: ["x", "y"] },
-  { kind: "leave", refused: false, reason: "" },
+  { kind: "leave", reason: "" },
 ];
 
 const status: ClusterStatus = {
@@ -61,7 +61,9 @@ const status: ClusterStatus = {
       seconds: 3.5,
     },
   ],
-  workers: [{ worker: "w", state: "cordoned", reason: "why", environment, leases: 1, engine, completed: 9 }],
+  workers: [
+    { worker: "w", state: "cordoned", reason: "why", environment, leases: 1, engine, completed: 9, memoryMib: 7 },
+  ],
 };
 
 test.each(FROM_WORKER)("a worker's $kind comes back as it was", (message) => {

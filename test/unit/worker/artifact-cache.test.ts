@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { sha256 } from "../../../src/base/hash.js";
 import type { ArtifactPart } from "../../../src/wire/messages.js";
@@ -37,6 +37,17 @@ test("a file is fetched once, however often and by whomever it is asked for", as
 test("equal bytes under two names are stored once", async () => {
   const cache = new ArtifactCache(() => parts("abc"), parent);
   expect(await cache.file("r", "a.bin")).toBe(await cache.file("q", "b.bin"));
+});
+
+test("a run's files go with it, but those that another run uses", async () => {
+  const cache = new ArtifactCache((_run, name) => parts(name), parent);
+  const [shared, own] = [await cache.file("r", "a.bin"), await cache.file("r", "b.bin")];
+  await cache.file("q", "a.bin");
+  cache.forget("r");
+  await vi.waitFor(() => {
+    expect(existsSync(own)).toBe(false);
+  });
+  expect(existsSync(shared)).toBe(true);
 });
 
 test("bytes that do not match their hash are refused, and fetched again the next time", async () => {

@@ -143,9 +143,7 @@ test("a leaving worker finishes its shard, gives back the rest and what still ar
   s.tell({ kind: "computed", lease: "1" });
   s.tell({ kind: "stored", lease: "1", sha256: "x" });
   expect(s.state.left).toBe(false);
-  expect(s.hear({ kind: "leave", refused: false, reason: "drained" })).toEqual([
-    { kind: "leave", refused: false, reason: "drained" },
-  ]);
+  expect(s.hear({ kind: "leave", reason: "drained" })).toEqual([{ kind: "leave", reason: "drained" }]);
   expect(s.grant("4")).toEqual([]);
 });
 
