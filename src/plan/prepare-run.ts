@@ -80,7 +80,8 @@ function continueRun(
       `${folder}: was begun on another environment (${parts.join("; ")}); bits could differ. Choose another --out, or continue it on the first one.`,
     );
   }
-  if (before.status === "complete") return { folder, start: "complete" };
+  // Without an end the report may be missing: the run is taken up again, and has only that to do.
+  if (before.status === "complete" && before.ended !== null) return { folder, start: "complete" };
   writeRunFile(folder, {
     ...before,
     status: "running",
