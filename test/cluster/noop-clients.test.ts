@@ -179,7 +179,7 @@ test("a role and its engine end when the process that started them is killed", a
 });
 
 test("a worker leaves no file behind", async () => {
-  const made = await start([noopStage("first", 4, { milliseconds: 200 }), noopStage("second", 4, {}, ["first"])]);
+  const made = await start([noopStage("first", 24, { milliseconds: 300 }), noopStage("second", 4, {}, ["first"])]);
   const worker = must(made.roles[1], "worker");
   await made.midShard("w0");
   expect(workerFolders(worker)).toHaveLength(1);
