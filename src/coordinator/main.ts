@@ -2,7 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
 import { toPatchbayError, type ErrorCode } from "../base/errors.js";
-import { onParentGone } from "../wire/parent-process.js";
+import { endSignals } from "../wire/parent-process.js";
 import type { RunState } from "../wire/messages.js";
 import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
@@ -70,17 +70,7 @@ function readFlags(): Flags {
 
 async function main(): Promise<number> {
   const { run, listen, log, runs, threads } = readFlags();
-  const [drain, stop] = [new AbortController(), new AbortController()];
-  const onSignal = (): void => {
-    if (drain.signal.aborted) stop.abort();
-    drain.abort();
-  };
-  process.on("SIGTERM", onSignal);
-  // A terminal's SIGINT reaches the parent too, which then decides.
-  process.on("SIGINT", process.send === undefined ? onSignal : () => undefined);
-  onParentGone(() => {
-    stop.abort();
-  });
+  const { drain, stop } = endSignals();
   const status = await runCoordinator({
     ...listen,
     ...(run === undefined
@@ -89,8 +79,8 @@ async function main(): Promise<number> {
             prepareSubmission(request, { runsFolder: resolve(runs), log, threads }, workers),
         }
       : { run: { folder: resolve(run), log } }),
-    drain: drain.signal,
-    stop: stop.signal,
+    drain,
+    stop,
     say: (text) => process.stderr.write(`coordinator: ${text}\n`),
     onListening: (port) => {
       if (process.send === undefined)

@@ -21,3 +21,22 @@ export function onParentGone(callback: () => void): () => void {
     process.off("disconnect", callback);
   };
 }
+
+/**
+ * When a role's process is to end: `drain` after the first SIGTERM, `stop` after a second one or when the parent is gone. Without a
+ * parent SIGINT counts as SIGTERM.
+ */
+export function endSignals(): { readonly drain: AbortSignal; readonly stop: AbortSignal } {
+  const [drain, stop] = [new AbortController(), new AbortController()];
+  const onSignal = (): void => {
+    if (drain.signal.aborted) stop.abort();
+    drain.abort();
+  };
+  process.on("SIGTERM", onSignal);
+  // A terminal's SIGINT reaches the parent too, which then decides.
+  process.on("SIGINT", process.send === undefined ? onSignal : () => undefined);
+  onParentGone(() => {
+    stop.abort();
+  });
+  return { drain: drain.signal, stop: stop.signal };
+}

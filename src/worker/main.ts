@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
 import { probeTorch } from "../base/torch-probe.js";
-import { onParentGone } from "../wire/parent-process.js";
+import { endSignals } from "../wire/parent-process.js";
 import { runWorker } from "./supervisor.js";
 
 /** Exit code after a bug, and of a worker that was refused. */
@@ -39,17 +39,7 @@ function readFlags(): Flags {
 
 async function main(): Promise<number> {
   const { coordinator, name, backend, log, model, saes, engineStallSeconds } = readFlags();
-  const [drain, stop] = [new AbortController(), new AbortController()];
-  const onSignal = (): void => {
-    if (drain.signal.aborted) stop.abort();
-    drain.abort();
-  };
-  process.on("SIGTERM", onSignal);
-  // A terminal's SIGINT reaches the parent too, which then decides.
-  process.on("SIGINT", process.send === undefined ? onSignal : () => undefined);
-  onParentGone(() => {
-    stop.abort();
-  });
+  const { drain, stop } = endSignals();
   const probe = backend === "torch" ? probeTorch() : null;
   if (probe?.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
   const end = await runWorker({
@@ -67,8 +57,8 @@ async function main(): Promise<number> {
     log: log.includes("://") ? log : null,
     memoryMib: Math.round(totalmem() / 2 ** 20),
     engineStallMs: Number(engineStallSeconds) * 1000,
-    drain: drain.signal,
-    stop: stop.signal,
+    drain,
+    stop,
     say: (text) => process.stderr.write(`${name}: ${text}\n`),
   });
   if (end.refused) process.stderr.write(`${name}: refused: ${end.reason}\n`);
