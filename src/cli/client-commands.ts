@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { badInput } from "../base/errors.js";
+import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
-import { EXIT } from "./exit-code.js";
 import { followRun } from "./follow-run.js";
 import { progressLine } from "./progress.js";
 
@@ -56,7 +56,7 @@ export async function watchCommand(run: string, { coordinator, json }: ClientOpt
   const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS });
   if (last === undefined) return EXIT.failed;
   if (!json) print(`${last.state}${last.reason === "" ? "" : `: ${last.reason}`}`);
-  return exitCodeOfState(last.state);
+  return exitCodeOfState(last.state, EXIT.failed);
 }
 
 /** Stops a run. What is computed stays in its folder. */
@@ -86,12 +86,6 @@ export function statusText({ runs, workers }: ClusterStatus): string {
   }
   if (workers.length === 0) lines.push("no workers");
   return lines.join("\n");
-}
-
-function exitCodeOfState(state: RunStatus["state"]): number {
-  if (state === "complete") return EXIT.complete;
-  if (state === "partial") return EXIT.partial;
-  return state === "interrupted" ? EXIT.interrupted : EXIT.failed;
 }
 
 async function withClient<T>({ coordinator }: ClientOptions, use: (client: ClusterClient) => Promise<T>): Promise<T> {

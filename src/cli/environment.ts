@@ -1,9 +1,9 @@
 /** @file The environment of runs started here, and the choice of a backend. */
 import { availableParallelism } from "node:os";
 import { codeVersion } from "../base/code-version.js";
+import type { Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { probeTorch } from "../base/torch-probe.js";
-import type { Environment } from "../plan/run-folder.js";
 
 /** Names that `--backend` takes. */
 export const BACKENDS = ["auto", "torch", "tensorflow", "wasm"] as const;

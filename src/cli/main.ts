@@ -2,10 +2,10 @@
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import { EXIT, exitCodeOfError } from "../base/exit-code.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
 import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
-import { EXIT, exitCodeOfError } from "./exit-code.js";
 import { runCommand, type RunOptions } from "./run-command.js";
 import { sweepJsonSchema } from "./schema-command.js";
 

@@ -1,12 +1,12 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
 import { badInput } from "../base/errors.js";
+import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { planSweepFile, readSweepModel } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import { checkPort } from "./check-port.js";
 import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
-import { EXIT, exitCodeOfRun } from "./exit-code.js";
 import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
 import type { RunStatus } from "../wire/messages.js";
 import { createProcessList } from "./process-list.js";
@@ -65,7 +65,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   }
   const run = readRunFile(prepared.folder);
   printOutcome(prepared.folder, run, options.json);
-  return exitCodeOfRun(run.status);
+  return exitCodeOfState(run.status, EXIT.interrupted);
 }
 
 function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {

@@ -6,7 +6,7 @@
  */
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
-import type { WorkerEnvironment } from "../wire/environment.js";
+import type { WorkerEnvironment } from "../base/environment.js";
 import type { RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";

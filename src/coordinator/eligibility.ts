@@ -1,5 +1,5 @@
 /** @file Which workers may take a lease of a run, and if not, why. */
-import { environmentDifferences } from "../wire/environment.js";
+import { environmentDifferences } from "../base/environment.js";
 import type { CoordinatorState, RunProgress, WorkerProgress } from "./state.js";
 
 /** Why this worker takes no lease of this run; null when it may. */

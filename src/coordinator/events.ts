@@ -1,6 +1,6 @@
 /** @file What happens to a coordinator (events), and what it wants done (effects). */
 import type { ErrorCode } from "../base/errors.js";
-import type { Environment } from "../wire/environment.js";
+import type { Environment } from "../base/environment.js";
 import type { FromWorker, Lease, RunState } from "../wire/messages.js";
 
 /** A stage as the coordinator needs it. */
@@ -117,3 +117,21 @@ export type CoordinatorEffect =
   | { readonly kind: "started"; readonly run: string }
   | { readonly kind: "finished"; readonly run: string; readonly state: RunState }
   | { readonly kind: "log"; readonly level: "note" | "warning"; readonly text: string };
+
+/** What a worker says on a stream, as an event. */
+export function toEvent(worker: string, session: string, message: FromWorker): CoordinatorEvent {
+  switch (message.kind) {
+    case "register":
+      return { kind: "workerAttached", worker, session, registration: message };
+    case "heartbeat":
+      return { ...message, worker, session };
+    case "completed":
+      return { kind: "shardCompleted", worker, session, lease: message.lease, sha256: message.sha256 };
+    case "failed":
+      return { kind: "shardFailed", worker, session, lease: message.lease, failure: message.failure };
+    case "released":
+      return { kind: "leaseReleased", worker, session, lease: message.lease };
+    case "draining":
+      return { kind: "workerDraining", worker, session };
+  }
+}

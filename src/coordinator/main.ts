@@ -1,33 +1,11 @@
 /** @file `patchbay coordinator`: the coordinator as a process. Serves one run folder, or sweeps that clients submit. */
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
-import { toPatchbayError, type ErrorCode } from "../base/errors.js";
+import { toPatchbayError } from "../base/errors.js";
+import { EXIT, exitCodeOfError, exitCodeOfState } from "../base/exit-code.js";
 import { endSignals } from "../wire/parent-process.js";
-import type { RunState } from "../wire/messages.js";
 import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
-
-/** Exit code after a bug: a parent starts the coordinator again. */
-const CRASHED = 70;
-
-const EXIT_OF_STATE: Readonly<Record<RunState, number>> = {
-  complete: 0,
-  failed: 1,
-  cancelled: 1,
-  partial: 3,
-  interrupted: 130,
-  queued: CRASHED,
-  running: CRASHED,
-};
-
-const MENDABLE: ReadonlySet<ErrorCode> = new Set([
-  "bad_input",
-  "not_built",
-  "different_plan",
-  "different_environment",
-  "port_in_use",
-  "nats_unreachable",
-]);
 
 interface Flags {
   readonly run?: string;
@@ -87,23 +65,23 @@ async function main(): Promise<number> {
         process.stderr.write(`coordinator: listening on ${listen.host}:${String(port)}\n`);
     },
   });
-  return status === null ? 0 : EXIT_OF_STATE[status.state];
+  return status === null ? EXIT.complete : exitCodeOfState(status.state, EXIT.crashed);
 }
 
 process.on("uncaughtException", (error) => {
   process.stderr.write(`coordinator: bug: ${error.stack ?? error.message}\n`);
-  process.exit(CRASHED);
+  process.exit(EXIT.crashed);
 });
 
 try {
   process.exitCode = await main();
 } catch (thrown) {
   if (thrown instanceof CommanderError) {
-    process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+    process.exitCode = thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
   } else {
-    const { code, message } = toPatchbayError(thrown);
-    process.stderr.write(`patchbay: ${message}\n`);
-    process.exitCode = MENDABLE.has(code) ? 2 : CRASHED;
+    const error = toPatchbayError(thrown);
+    process.stderr.write(`patchbay: ${error.message}\n`);
+    process.exitCode = exitCodeOfError(error, EXIT.crashed);
   }
 }
 if (process.connected) process.disconnect();

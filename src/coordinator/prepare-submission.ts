@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
 import { prepareRun } from "../plan/prepare-run.js";
-import type { WorkerEnvironment } from "../wire/environment.js";
+import type { WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
 import type { RunToServe } from "./served-run.js";
 

@@ -3,7 +3,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { badInput, PatchbayError } from "../base/errors.js";
-import type { WorkerEnvironment } from "../wire/environment.js";
+import type { WorkerEnvironment } from "../base/environment.js";
 import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
 import { tellParent } from "../wire/parent-process.js";
 import { CHANNEL_OPTIONS, clusterService } from "../wire/service.js";

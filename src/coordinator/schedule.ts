@@ -7,7 +7,7 @@
  * 3. For a worker that is idle after that, a lease that waits in front of a busy engine is asked back.
  */
 import { must } from "../base/assert.js";
-import { completeEnvironment } from "../wire/environment.js";
+import { completeEnvironment } from "../base/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { eligibleWorkers } from "./eligibility.js";
 import { activeRun, type RunProgress, type ShardPlace, type StageProgress, type WorkerProgress } from "./state.js";

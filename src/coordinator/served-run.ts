@@ -8,11 +8,11 @@ import { basename } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlan, readRunFile, runPaths, type Environment, type RunFile } from "../plan/run-folder.js";
+import { readPlan, readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
-import { environmentFingerprint } from "../wire/environment.js";
+import { environmentFingerprint, type Environment } from "../base/environment.js";
 import type { RecordFacts, Report, RunToAdd } from "./events.js";
 
 /** Records that are read at once. */

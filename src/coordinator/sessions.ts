@@ -5,7 +5,7 @@ import { codecs } from "../wire/codec.js";
 import { toServiceError } from "../wire/failure.js";
 import { PROTOCOL_VERSION } from "../wire/limits.js";
 import type { FromCoordinator, FromWorker } from "../wire/messages.js";
-import type { CoordinatorEvent } from "./events.js";
+import { toEvent, type CoordinatorEvent } from "./events.js";
 
 /** A stream that has not registered by then is closed. */
 const REGISTER_WITHIN_MS = 10_000;
@@ -137,22 +137,4 @@ function expectProtocol(version: number): void {
     "bad_message",
     `protocol: the coordinator speaks version ${String(PROTOCOL_VERSION)}, the worker ${String(version)}; install the same release on both`,
   );
-}
-
-/** What a worker says, as an event. */
-function toEvent(worker: string, session: string, message: FromWorker): CoordinatorEvent {
-  switch (message.kind) {
-    case "register":
-      return { kind: "workerAttached", worker, session, registration: message };
-    case "heartbeat":
-      return { ...message, worker, session };
-    case "completed":
-      return { kind: "shardCompleted", worker, session, lease: message.lease, sha256: message.sha256 };
-    case "failed":
-      return { kind: "shardFailed", worker, session, lease: message.lease, failure: message.failure };
-    case "released":
-      return { kind: "leaseReleased", worker, session, lease: message.lease };
-    case "draining":
-      return { kind: "workerDraining", worker, session };
-  }
 }

@@ -4,7 +4,7 @@
  * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
  */
 import type { ErrorCode } from "../base/errors.js";
-import type { Environment, WorkerEnvironment } from "../wire/environment.js";
+import type { Environment, WorkerEnvironment } from "../base/environment.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
 
 /** Everything about timing and patience. */

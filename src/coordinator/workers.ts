@@ -6,7 +6,7 @@
  * - A new coordinator adopts the leases workers bring along, as far as their shards are not taken.
  */
 import { must } from "../base/assert.js";
-import { completeEnvironment } from "../wire/environment.js";
+import { completeEnvironment } from "../base/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { obstacle } from "./eligibility.js";
 import type { CoordinatorEvent } from "./events.js";

@@ -1,13 +1,13 @@
 /** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Environment } from "../base/environment.js";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import type { PlannedRun } from "./make-plan.js";
 import type { Plan } from "./plan.js";
 import {
   createRunFolder,
-  type Environment,
   holdsRun,
   readPlan,
   readRunFile,

@@ -2,6 +2,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { environmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { SITES } from "../circuit/site.js";
@@ -24,18 +25,6 @@ export const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancel
 export type RunStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
-
-const environmentSchema = z.object({
-  /** Version and build hash of Patchbay. */
-  code: z.string(),
-  backend: z.string(),
-  device: z.string(),
-  threads: z.int(),
-  dtype: z.string(),
-});
-
-/** What must be equal for two runs of one plan to give equal bits. */
-export type Environment = z.infer<typeof environmentSchema>;
 
 /** The schema of run.json. */
 export const runFileSchema = z.object({

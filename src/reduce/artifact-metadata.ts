@@ -1,7 +1,7 @@
 /** @file What every artifact says about itself: what was measured, on which inputs, by which code. */
 import { canonicalJson, sha256 } from "../base/hash.js";
 import type { Plan } from "../plan/plan.js";
-import type { Environment } from "../plan/run-folder.js";
+import type { Environment } from "../base/environment.js";
 import type { Metadata } from "./parquet.js";
 
 /** Sign and direction of every effect and score. Source: REFERENCE 4. */

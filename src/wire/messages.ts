@@ -1,7 +1,7 @@
 /** @file Schemas of the messages between coordinator, workers and clients. The inferred types are the domain's own. */
 import { z } from "zod";
 import { ERROR_CODES } from "../base/errors.js";
-import { workerEnvironmentSchema } from "./environment.js";
+import { workerEnvironmentSchema } from "../base/environment.js";
 import { MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
 
 const text = z.string().max(MAX_TEXT);

@@ -7,7 +7,7 @@ import { SITES } from "../circuit/site.js";
 import type { InputPaths, Plan, Stage } from "../plan/plan.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
-import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../wire/environment.js";
+import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../base/environment.js";
 import type { RunOpened } from "../wire/messages.js";
 import type { ArtifactCache } from "./artifact-cache.js";
 

@@ -1,5 +1,5 @@
 /** @file A worker's own state machine: the leases it holds, and what has to be done about them. Values are immutable. */
-import type { WorkerEnvironment } from "../wire/environment.js";
+import type { WorkerEnvironment } from "../base/environment.js";
 import type { EngineProgress, Failure, FromCoordinator, FromWorker, Lease } from "../wire/messages.js";
 
 /** A lease's life on the worker. `reported` lasts until the coordinator has taken note. */

@@ -10,11 +10,10 @@ import type { Node } from "../../src/circuit/node.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import { allSites, siteHook } from "../../src/circuit/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
-import { loadModel } from "../../src/model/model.js";
 import { withScope } from "../../src/model/tensor-scope.js";
-import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
+import { openModel } from "./open-model.js";
 import { plainLogits, plainRelp, readPlainGemma } from "./plain-gemma.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
@@ -37,7 +36,7 @@ describe("a Gemma-3 text model", () => {
       correct: must(expected("answers")[2 * p], "correct"),
       incorrect: [must(expected("answers")[2 * p + 1], "incorrect")],
     }));
-    spliced = spliceModel(await loadModel(await openCheckpoint(FOLDER)), []);
+    spliced = spliceModel(await openModel(FOLDER), []);
   });
   afterAll(() => {
     spliced.dispose();

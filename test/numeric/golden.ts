@@ -4,12 +4,12 @@ import { fileURLToPath } from "node:url";
 import { must } from "../../src/base/assert.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
-import { loadModel, type Model } from "../../src/model/model.js";
+import type { Model } from "../../src/model/model.js";
 import { loadSae } from "../../src/sae/sae.js";
-import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes, readSae } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
+import { openModel } from "./open-model.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
 /** Folder of the fixture. */
@@ -54,7 +54,7 @@ export function goldenPrompts(set: "pairs" | "mixed"): Prompt[] {
 /** Starts the backend and loads a checkpoint of the fixture. */
 export async function goldenModel(folder: "model" | "model-sharded" | "model-bf16" = "model"): Promise<Model> {
   await startBackend(TEST_BACKEND);
-  return await loadModel(await openCheckpoint(`${TINY_A}/${folder}`));
+  return await openModel(`${TINY_A}/${folder}`);
 }
 
 /** The fixture's model with the canonical SAEs at all 12 sites. */

@@ -4,7 +4,8 @@ import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
 import type { RunToAdd } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
-import { NO_FAULTS, World, type Faults, type Outcome } from "./world.js";
+import { NO_FAULTS, type Faults } from "./faults.js";
+import { World, type Outcome } from "./world.js";
 
 const HOUR = 3600 * 1000;
 

@@ -4,44 +4,21 @@
  */
 import { must } from "../../src/base/assert.js";
 import { createRng, type Rng } from "../../src/base/rng.js";
-import type { CoordinatorEffect, CoordinatorEvent, RecordFacts, RunToAdd } from "../../src/coordinator/events.js";
+import {
+  toEvent,
+  type CoordinatorEffect,
+  type CoordinatorEvent,
+  type RecordFacts,
+  type RunToAdd,
+} from "../../src/coordinator/events.js";
 import { DEFAULT_SETTINGS, initialState, type CoordinatorState } from "../../src/coordinator/state.js";
 import { step } from "../../src/coordinator/step.js";
-import type { Environment } from "../../src/wire/environment.js";
+import type { Environment } from "../../src/base/environment.js";
 import type { FromCoordinator, FromWorker, Lease, RunState } from "../../src/wire/messages.js";
 import { newWorker, type WorkerEffect, type WorkerEvent, type WorkerMachine } from "../../src/worker/worker-state.js";
 import { stepWorker } from "../../src/worker/worker-step.js";
+import type { Faults } from "./faults.js";
 import { checkInvariants } from "./invariants.js";
-
-/** Chances (per opportunity) and counts of what goes wrong. */
-export interface Faults {
-  readonly drop: number;
-  readonly duplicate: number;
-  readonly longDelay: number;
-  readonly disconnect: number;
-  readonly workerCrash: number;
-  readonly engineDeath: number;
-  readonly damagedRecord: number;
-  /** Crashes of the coordinator in the whole simulation. */
-  readonly coordinatorCrashes: number;
-  /** Shards that fail on every worker. */
-  readonly poisoned: ReadonlySet<string>;
-  /** Attempts give other bytes each time. */
-  readonly unstableResults: boolean;
-}
-
-export const NO_FAULTS: Faults = {
-  drop: 0,
-  duplicate: 0,
-  longDelay: 0,
-  disconnect: 0,
-  workerCrash: 0,
-  engineDeath: 0,
-  damagedRecord: 0,
-  coordinatorCrashes: 0,
-  poisoned: new Set(),
-  unstableResults: false,
-};
 
 const ENVIRONMENT: Environment = { code: "1", backend: "none", device: "none", threads: 1, dtype: "float32" };
 
@@ -417,22 +394,5 @@ export class World {
     const sha256 = this.faults.unstableResults ? `${key}@${lease.id}` : key;
     if (!this.log.has(key)) this.log.set(key, sha256);
     return { kind: "stored", lease: lease.id, sha256 };
-  }
-}
-
-function toEvent(worker: string, session: string, message: FromWorker): CoordinatorEvent {
-  switch (message.kind) {
-    case "register":
-      return { kind: "workerAttached", worker, session, registration: message };
-    case "heartbeat":
-      return { ...message, worker, session };
-    case "completed":
-      return { kind: "shardCompleted", worker, session, lease: message.lease, sha256: message.sha256 };
-    case "failed":
-      return { kind: "shardFailed", worker, session, lease: message.lease, failure: message.failure };
-    case "released":
-      return { kind: "leaseReleased", worker, session, lease: message.lease };
-    case "draining":
-      return { kind: "workerDraining", worker, session };
   }
 }

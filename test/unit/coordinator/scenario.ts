@@ -10,7 +10,7 @@ import {
   type Settings,
 } from "../../../src/coordinator/state.js";
 import { step } from "../../../src/coordinator/step.js";
-import type { WorkerEnvironment } from "../../../src/wire/environment.js";
+import type { WorkerEnvironment } from "../../../src/base/environment.js";
 import type { Lease } from "../../../src/wire/messages.js";
 
 export const ENVIRONMENT: WorkerEnvironment = {

@@ -13,7 +13,7 @@ import {
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile } from "../../../src/plan/run-folder.js";
 import type { RecordEnvelope } from "../../../src/runlog/run-log.js";
-import { environmentFingerprint, type Environment } from "../../../src/wire/environment.js";
+import { environmentFingerprint, type Environment } from "../../../src/base/environment.js";
 
 const ENVIRONMENT: Environment = { code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
 const PLAN = {

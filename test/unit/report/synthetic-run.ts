@@ -3,9 +3,9 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
-import { createRng, type Rng } from "../../../src/base/rng.js";
+import { createRng } from "../../../src/base/rng.js";
 import { hookOf, type Node } from "../../../src/circuit/node.js";
-import { nodeHook, SITES, siteHook } from "../../../src/circuit/site.js";
+import { nodeHook, SITES } from "../../../src/circuit/site.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, runPaths, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
 import { sweepSchema } from "../../../src/plan/sweep.js";
@@ -14,8 +14,21 @@ import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
 import { validateGroup } from "../../../src/stats/validation.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
+import {
+  doubles,
+  FEATURES,
+  integers,
+  LAYERS,
+  positions,
+  POSITIONS,
+  PROMPTS,
+  sites,
+  strings,
+  writeCircuits,
+  writeComponents,
+  writeTruth,
+} from "./synthetic-tables.js";
 
-const [LAYERS, POSITIONS, FEATURES, PROMPTS] = [5, 6, 8, 18];
 const SCORES = ["atp", "zero"] as const;
 
 /** What to leave out or change. */
@@ -95,10 +108,6 @@ function makePlan(name: string): Plan {
   };
 }
 
-function sites(): { site: (typeof SITES)[number]; layer: number }[] {
-  return Array.from({ length: LAYERS }, (_, layer) => SITES.map((site) => ({ site, layer }))).flat();
-}
-
 /** Nodes with their effects and scores, `[P, N]`. */
 interface SyntheticTable {
   readonly nodes: readonly (Node & { readonly inclusion: number })[];
@@ -138,10 +147,6 @@ function makeTable(): SyntheticTable {
   };
 }
 
-function positions(): number[] {
-  return Array.from({ length: POSITIONS }, (_, t) => t);
-}
-
 /** Mean over prompts and its standard error, per node. */
 function overPrompts(values: Float64Array, nodes: number): { mean: Float64Array; sem: Float64Array } {
   const [mean, sem] = [new Float64Array(nodes), new Float64Array(nodes)];
@@ -153,18 +158,6 @@ function overPrompts(values: Float64Array, nodes: number): { mean: Float64Array;
   }
   return { mean, sem };
 }
-
-const strings = (name: string, values: string[]): Column => ({ name, type: "STRING", values });
-const integers = (name: string, values: readonly number[]): Column => ({
-  name,
-  type: "INT32",
-  values: Int32Array.from(values),
-});
-const doubles = (name: string, values: ArrayLike<number>): Column => ({
-  name,
-  type: "DOUBLE",
-  values: Float64Array.from(values),
-});
 
 function nodeColumns({ nodes, effect, scores }: SyntheticTable): Column[] {
   const { mean, sem } = overPrompts(effect, nodes.length);
@@ -293,141 +286,6 @@ function writeScores(path: string, { nodes, scores }: SyntheticTable, index: num
   for (const [hook, { shape, values }] of [...arrays])
     arrays.set(`${hook}.sem`, { shape, values: values.map((v) => Math.abs(v) / 5) });
   writeFileSync(path, encodeSafetensors(arrays));
-}
-
-function writeComponents(path: string): void {
-  const rng = createRng(2, "components");
-  const hooks = sites().flatMap((at) => [nodeHook(at, "error"), ...(at.site === "resid_post" ? [siteHook(at)] : [])]);
-  const rows = hooks.flatMap((hook) =>
-    positions().map((position) => ({
-      hook,
-      position,
-      delta: position < 2 ? 0 : Math.exp(rng.normal()),
-      grad: Math.exp(rng.normal()),
-      cosine: Math.tanh(rng.normal()),
-    })),
-  );
-  writeParquet(
-    path,
-    [
-      [
-        strings(
-          "hook",
-          rows.map(({ hook }) => hook),
-        ),
-        integers(
-          "position",
-          rows.map(({ position }) => position),
-        ),
-        doubles(
-          "delta_norm",
-          rows.map(({ delta }) => delta),
-        ),
-        doubles(
-          "grad_norm",
-          rows.map(({ grad }) => grad),
-        ),
-        doubles(
-          "cosine",
-          rows.map(({ cosine }) => cosine),
-        ),
-        doubles(
-          "dot",
-          rows.map(({ delta, grad, cosine }) => delta * grad * cosine),
-        ),
-      ],
-    ],
-    {},
-  );
-}
-
-function writeTruth(path: string): void {
-  const prompts = Array.from({ length: PROMPTS }, (_, p) => p);
-  writeParquet(
-    path,
-    [
-      [
-        integers("prompt", prompts),
-        doubles(
-          "metric_clean",
-          prompts.map((p) => -3 + p / 20),
-        ),
-        doubles(
-          "metric_corrupted",
-          prompts.map((p) => 2 + p / 20),
-        ),
-      ],
-    ],
-    {},
-  );
-}
-
-function writeCircuits(path: string): void {
-  const rng: Rng = createRng(3, "circuits");
-  const variants = ["all", "no_resid_errors", "no_mlp_attn_errors"];
-  const rows = variants.flatMap((variant, v) =>
-    Array.from({ length: 12 }, (_, i) => {
-      const size = Math.round(3 * 1.9 ** (11 - i));
-      const full = 1 / (1 + Math.exp(-(Math.log(size) - 4 - v)));
-      return {
-        variant,
-        i,
-        size: i === 11 ? 0 : size,
-        value: i === 11 ? 0 : full * (1 - 0.25 * v) + 0.02 * rng.normal(),
-      };
-    }),
-  );
-  const column = (name: string, value: (row: (typeof rows)[number]) => number): Column =>
-    doubles(name, rows.map(value));
-  writeParquet(
-    path,
-    [
-      [
-        strings(
-          "circuit",
-          rows.map(({ variant, i }) => `${variant}-${String(i).padStart(2, "0")}`),
-        ),
-        strings(
-          "variant",
-          rows.map(({ variant }) => variant),
-        ),
-        column("threshold", ({ i }) => 10 ** (-4 + i / 3)),
-        strings(
-          "ablation",
-          rows.map(() => "mean"),
-        ),
-        strings(
-          "keep",
-          rows.map(() => "absolute"),
-        ),
-        { name: "exempt_early_layers", type: "BOOLEAN", values: rows.map(() => false) },
-        integers(
-          "n_features",
-          rows.map(({ size }) => Math.round(size * 0.8)),
-        ),
-        integers(
-          "n_errors_resid",
-          rows.map(({ size }) => Math.round(size * 0.1)),
-        ),
-        integers(
-          "n_errors_other",
-          rows.map(({ size }) => Math.round(size * 0.1)),
-        ),
-        column("metric_circuit", ({ value }) => 2.5 * value),
-        column("metric_full", () => 2.5),
-        column("metric_empty", () => 0),
-        column("metric_complement", ({ value }) => 0.4 * (1 - value)),
-        column("faithfulness", ({ value }) => value),
-        column("faithfulness_low", ({ value }) => value - 0.06),
-        column("faithfulness_high", ({ value }) => value + 0.06),
-        column("faithfulness_mean", ({ value }) => value - 0.02),
-        column("completeness", ({ value }) => 0.16 * (1 - value)),
-        column("completeness_low", ({ value }) => 0.12 * (1 - value)),
-        column("completeness_high", ({ value }) => 0.2 * (1 - value)),
-      ],
-    ],
-    {},
-  );
 }
 
 function runFile(name: string, planHash: string): RunFile {

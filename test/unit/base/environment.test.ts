@@ -4,7 +4,7 @@ import {
   environmentDifferences,
   environmentFingerprint,
   type Environment,
-} from "../../../src/wire/environment.js";
+} from "../../../src/base/environment.js";
 
 const environment: Environment = { code: "1", backend: "wasm", device: "cpu", threads: 2, dtype: "float32" };
 

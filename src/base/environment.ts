@@ -1,6 +1,6 @@
 /** @file The environment fingerprint: what, besides the plan, decides the bits of a result. */
 import { z } from "zod";
-import { canonicalJson, sha256 } from "../base/hash.js";
+import { canonicalJson, sha256 } from "./hash.js";
 
 const part = z.string().min(1).max(200);
 
