@@ -25,9 +25,9 @@ export interface Running {
   readonly ended: Promise<Ended>;
 }
 
-/** Starts `patchbay <args>`. */
-export function start(args: readonly string[], cwd?: string): Running {
-  const child = spawn(process.execPath, [COMMAND, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts `patchbay <args>`, with the environment of this process unless another is given. */
+export function start(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Running {
+  const child = spawn(process.execPath, [COMMAND, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
   child.stdout.on("data", (bytes: Buffer) => (output.stdout += bytes.toString()));
   child.stderr.on("data", (bytes: Buffer) => (output.stderr += bytes.toString()));
@@ -40,8 +40,8 @@ export function start(args: readonly string[], cwd?: string): Running {
 }
 
 /** Runs `patchbay <args>` to its end. */
-export function patchbay(args: readonly string[], cwd?: string): Promise<Ended> {
-  return start(args, cwd).ended;
+export function patchbay(args: readonly string[]): Promise<Ended> {
+  return start(args).ended;
 }
 
 const processesSchema = z.array(
