@@ -186,7 +186,7 @@ export class Cluster {
         say(`nondeterminism: ${effect.message}`);
         return;
       case "log":
-        say(effect.text);
+        if (this.#dismissal === null) say(effect.text); // That workers leave when they were told to is no news.
         return;
       case "quarantined":
       case "started":
