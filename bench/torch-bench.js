@@ -1,25 +1,15 @@
 // Rates of the engine's programs on a random model of a named size, on one backend, in this process:
 // `node bench/torch-bench.js --backend torch --size medium --threads 2 [--folder FOLDER] [--name NAME] [--profile]`.
 // Every rate stands beside the matrix-product rate measured just before and after it: machines are shared and noisy.
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { computeCircuits } from "../dist/attribution/circuits.js";
-import { computeMeans } from "../dist/attribution/means.js";
-import { computeScores } from "../dist/attribution/scores.js";
-import { spliceModel } from "../dist/attribution/spliced-model.js";
-import { computeTruth } from "../dist/attribution/truth.js";
-import { siteHook } from "../dist/circuit/site.js";
-import { blocksFor } from "../dist/plan/blocks.js";
-import { loadModel } from "../dist/model/model.js";
-import { loadSae } from "../dist/sae/sae.js";
 import { startBackend } from "../dist/worker/backends/wasm.js";
-import { openCheckpoint } from "../dist/weights/checkpoint.js";
-import { findSaes, readSae } from "../dist/weights/sae-folder.js";
-import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
+import { BLOCK_MIB, ensureCheckpoint, openTasks, TOKENS } from "./engine-tasks.js";
+import { SIZES } from "./make-checkpoint.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -34,74 +24,16 @@ const { values: flags } = parseArgs({
   },
 });
 
-const TOKENS = 7;
-const BLOCK_MIB = 256;
-
 process.env["OMP_NUM_THREADS"] = flags.threads;
-const folder = flags.folder ?? mkdtempSync(join(tmpdir(), "patchbay-bench-"));
-if (!existsSync(join(folder, "saes"))) await makeCheckpoint(flags.size, folder);
+process.env["OMP_WAIT_POLICY"] = "passive";
+const folder = flags.folder ?? join(mkdtempSync(join(tmpdir(), "patchbay-bench-")), flags.size);
+await ensureCheckpoint(flags.size, folder);
 await startBackend(flags.backend);
 const times = flags.profile ? timeKernels() : null;
+const products = new Map();
 const loaded = performance.now();
-const checkpoint = await openCheckpoint(join(folder, "model"));
-const model = await loadModel(checkpoint);
-const placed = [];
-for (const entry of await findSaes(join(folder, "saes"), model.config))
-  placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
-const spliced = spliceModel(model, placed);
+const { blocks, tasks, close } = await openTasks(flags.size, folder);
 const loadSeconds = (performance.now() - loaded) / 1000;
-const blocks = blocksFor(model.config, TOKENS, SIZES[flags.size].features, BLOCK_MIB);
-const prompts = randomPrompts(blocks.prompts, SIZES[flags.size].vocabulary);
-
-const at = { head: -1, feature: -1 };
-const positions = Array.from({ length: TOKENS - 2 }, (_, i) => i + 2);
-const errorNodes = placed.flatMap(({ site, layer }) =>
-  positions.map((position) => ({ kind: "error", site, layer, position, ...at })),
-);
-
-const TASKS = {
-  means: ["prompt rows/s", async () => (await computeMeans(spliced, prompts, "max"), 2 * prompts.length)],
-  atp: [
-    "prompts/s",
-    async () => (await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" }), prompts.length),
-  ],
-  "truth, error nodes": ["node-prompts/s", async () => ranOf(await truth(errorNodes))],
-  "truth, feature nodes": ["node-prompts/s", async () => ranOf(await truth(await featureNodes()))],
-  circuits: ["circuit x prompt rows/s", async () => await circuits()],
-};
-
-const truth = (nodes) => computeTruth(spliced, prompts, "max", nodes, blocks.truthRows);
-const ranOf = ({ ran }) => ran.reduce((sum, one) => sum + one, 0);
-
-/** Features that change on some prompt: the ones with the largest scores at each site. */
-let chosen = null;
-async function featureNodes() {
-  if (chosen !== null) return chosen;
-  const scores = await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" });
-  chosen = placed.flatMap(({ site, layer, sae }) => {
-    const { pointer, index } = scores.features.get(siteHook({ site, layer }));
-    const mine = [...index.subarray(pointer[0], pointer[1])].filter((_, i) => i % 7 === 0).slice(0, 24);
-    return mine.map((flat) => {
-      const [position, feature] = [Math.floor(flat / sae.dSae), flat % sae.dSae];
-      return { kind: "feature", site, layer, position, head: -1, feature };
-    });
-  });
-  return chosen;
-}
-
-/** Circuits that keep 1, 2, 3 and more in a thousand features and some errors, the rest set to zero. */
-async function circuits() {
-  const interventions = [0.001, 0.003, 0.01, 0.03].map((kept, c) => {
-    const entries = placed.map(({ site, layer, sae }, s) => {
-      const ablated = (i) => (((i + 1) * 2654435761 + 97 * s + c) >>> 0) / 4294967296 >= kept;
-      const features = Uint8Array.from({ length: TOKENS * sae.dSae }, (_, i) => (ablated(i) ? 1 : 0));
-      return [siteHook({ site, layer }), { features, errors: new Uint8Array(TOKENS).fill(1) }];
-    });
-    return new Map(entries);
-  });
-  await computeCircuits(spliced, prompts, "max", interventions, { kind: "zero" }, blocks.circuitRows);
-  return interventions.length * 2 * prompts.length;
-}
 
 /** GFLOP/s of products of the shapes that the model's layers use. */
 function gemmRates() {
@@ -131,6 +63,7 @@ function timeKernels() {
     const spent = { calls: 0, ms: 0 };
     found.set(stock.kernelName, spent);
     const kernelFunc = (args) => {
+      if (stock.kernelName === tf.BatchMatMul) countProduct(args);
       const began = performance.now();
       try {
         return stock.kernelFunc(args);
@@ -142,6 +75,47 @@ function timeKernels() {
     tf.registerKernel({ ...stock, kernelFunc });
   }
   return found;
+}
+
+/** Counts a product by its shape. */
+function countProduct({ inputs: { a, b }, attrs }) {
+  const batch = a.shape.length > 2 ? a.shape[0] : 1;
+  const [m, k] = attrs.transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2);
+  const key = [batch, m, k, attrs.transposeB ? b.shape.at(-2) : b.shape.at(-1)].join(" ");
+  products.set(key, (products.get(key) ?? 0) + 1);
+}
+
+/** How much of the task's processor time its matrix products would take at the rate that each shape has by itself. */
+function roofline(cpuSeconds) {
+  let [gflop, ideal] = [0, 0];
+  for (const [key, count] of products) {
+    const [batch, m, k, n] = key.split(" ").map(Number);
+    const one = (2 * batch * m * k * n) / 1e9;
+    gflop += one * count;
+    ideal += count * cpuSecondsOfProduct([batch, m, k], [batch, k, n]);
+  }
+  products.clear();
+  return {
+    gflop: round(gflop),
+    gflops_per_processor: round(gflop / cpuSeconds),
+    share_of_product_rate: round(ideal / cpuSeconds),
+  };
+}
+
+/** Least of three measurements: what is asked for is the rate that the shape can reach. */
+function cpuSecondsOfProduct(left, right) {
+  const [a, b] = [tf.ones(left), tf.ones(right)].map((x) => (left[0] === 1 ? tf.squeeze(x, [0]) : x));
+  const repeats = Math.max(1, Math.min(50, Math.round(2e8 / (left[0] * left[1] * left[2] * right[2]))));
+  const once = () => {
+    const before = process.cpuUsage();
+    for (let i = 0; i < repeats; i++) tf.tidy(() => void tf.matMul(a, b));
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1e6 / repeats;
+  };
+  once();
+  const seconds = Math.min(once(), once(), once());
+  tf.dispose([a, b]);
+  return seconds;
 }
 
 /** Where the time of a task went: kernels by share, and what is left for JavaScript. */
@@ -157,26 +131,30 @@ function takeProfile(seconds) {
 }
 
 const rates = {};
-for (const [name, [unit, run]] of Object.entries(TASKS)) {
+for (const [name, [unit, run]] of Object.entries(tasks)) {
   if (flags.only !== undefined && flags.only !== name) continue;
   await run();
-  times?.forEach((one) => Object.assign(one, { calls: 0, ms: 0 }));
   const before = gemmRates();
   times?.forEach((one) => Object.assign(one, { calls: 0, ms: 0 }));
+  products.clear();
   const measured = [];
   let total = 0;
+  const cpuBefore = process.cpuUsage();
   for (let i = 0; i < Number(flags.repeats); i++) {
     const began = performance.now();
-    const units = await run();
+    const { units } = await run();
     const seconds = (performance.now() - began) / 1000;
     total += seconds;
     measured.push(units / seconds);
   }
-  const profile = times === null ? {} : { profile: takeProfile(total) };
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const cpuSeconds = (user + system) / 1e6;
+  const profile = times === null ? {} : { profile: takeProfile(total), roofline: roofline(cpuSeconds) };
   rates[name] = {
     rate: round(median(measured)),
     best: round(Math.max(...measured)),
     unit,
+    processor_seconds: round(cpuSeconds / Number(flags.repeats)),
     gemm_gflops: [before, gemmRates()],
     ...profile,
   };
@@ -201,8 +179,7 @@ if (flags.name !== undefined) {
   mkdirSync(target, { recursive: true });
   writeFileSync(join(target, `${flags.name}.json`), `${JSON.stringify(results, null, 1)}\n`);
 }
-spliced.dispose();
-await checkpoint.close();
+await close();
 
 function median(values) {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];

@@ -1,0 +1,142 @@
+// `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME]`
+//
+// Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
+// peer, and again. Both sides' values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by
+// processor time, and the product rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { CIRCUIT_PROMPTS, ensureCheckpoint } from "../engine-tasks.js";
+import { SIZES } from "../make-checkpoint.js";
+import { compare } from "./agreement.js";
+import { startLineProcess } from "./line-process.js";
+import { ensurePython } from "./setup.js";
+import { markdown, median, summary } from "./table.js";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const RESULTS = fileURLToPath(new URL("../results", import.meta.url));
+
+const { values: flags } = parseArgs({
+  options: {
+    size: { type: "string", multiple: true, default: Object.keys(SIZES) },
+    task: { type: "string", multiple: true },
+    repeats: { type: "string", default: "3" },
+    minutes: { type: "string", default: "7" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    backend: { type: "string", default: "torch" },
+    python: { type: "string" },
+    folder: { type: "string", default: join(ROOT, ".cache", "bench") },
+    name: { type: "string" },
+  },
+});
+
+/** How much of each task the peer does in a turn: its time does not depend on which prompts, nodes or circuits. */
+const PEER_SHARE = {
+  medium: { prompts: 32, nodes: 8, circuits: [0, 1, 2] },
+  "2b-slice": { prompts: 16, nodes: 3, circuits: [2] },
+};
+
+const python = flags.python ?? ensurePython(join(ROOT, ".cache", "peers", "venv"));
+const env = { OMP_NUM_THREADS: flags.threads, OMP_WAIT_POLICY: "passive" };
+for (const size of flags.size) await benchSize(size);
+
+async function benchSize(size) {
+  const folder = join(flags.folder, size);
+  mkdirSync(flags.folder, { recursive: true });
+  await ensureCheckpoint(size, folder);
+  const deadline = performance.now() + Number(flags.minutes) * 60_000;
+  const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+  const engine = await startLineProcess(process.execPath, [here("engine.js"), size, folder, flags.backend], env);
+  const share = PEER_SHARE[size];
+  const workFile = join(folder, "peer-work.json");
+  const { work, picked } = workOf(engine.ready.ready, share);
+  writeFileSync(workFile, JSON.stringify({ folder, threads: Number(flags.threads), ...work }));
+  const peer = await startLineProcess(python, [here("peers.py"), workFile], env);
+  const tasks = Object.keys(engine.ready.ready.units).filter((name) => flags.task?.includes(name) ?? true);
+  const gemms = { square: [2048, 2048, 2048], layer: [7 * share.prompts, SIZES[size].width, SIZES[size].mlp] };
+  const rates = {};
+  const gemm = await productRates(engine, peer, gemms);
+  for (const [i, task] of tasks.entries()) {
+    const until = performance.now() + (deadline - performance.now()) / (tasks.length - i);
+    rates[task] = await benchTask(engine, peer, task, picked[task], until, gemms.layer);
+    console.error(`${size}, ${task}: ${JSON.stringify(summary(rates[task]))}`);
+  }
+  const after = await productRates(engine, peer, gemms);
+  await Promise.all([engine.end(), peer.end()]);
+  const results = {
+    machine: { processor: cpus()[0]?.model, cores: availableParallelism(), load: loadavg(), node: process.version },
+    backend: flags.backend,
+    peer: peer.ready.ready,
+    size: { name: size, ...SIZES[size], blocks: engine.ready.ready.blocks, peer: share },
+    gemm_gflops: { shapes: gemms, before: gemm, after },
+    units: engine.ready.ready.units,
+    rates,
+  };
+  mkdirSync(RESULTS, { recursive: true });
+  const target = join(RESULTS, `${flags.name ?? "peers"}-${size}`);
+  const table = markdown(results);
+  writeFileSync(`${target}.json`, `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(`${target}.md`, table);
+  console.log(table);
+}
+
+/** What the peer is asked to do, and which of the engine's values answer to it. */
+function workOf({ prompts, nodes, parts }, share) {
+  const some = (list, count) => Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * list.length) / count));
+  const chosen = { error: some(nodes.error, share.nodes), feature: some(nodes.feature, share.nodes) };
+  const pick = (list, indexes) => indexes.map((i) => list[i]);
+  const all = prompts.length;
+  const columns = (slots, count) =>
+    slots.flatMap((slot) => Array.from({ length: share.prompts }, (_, p) => p * count + slot));
+  const circuitRows = (length) => share.circuits.flatMap((c) => Array.from({ length }, (_, r) => c * length + r));
+  const work = {
+    prompts: prompts.slice(0, share.prompts),
+    peerPrompts: share.prompts,
+    circuitPrompts: CIRCUIT_PROMPTS,
+    nodes: { error: pick(nodes.error, chosen.error), feature: pick(nodes.feature, chosen.feature) },
+    circuits: Object.fromEntries(Object.entries(parts).map(([name, list]) => [name, pick(list, share.circuits)])),
+  };
+  const picked = {
+    means: share.prompts === all ? (values) => values : null,
+    atp: (values) => values.filter((_, i) => Math.floor(i / 7) % all < share.prompts),
+    "truth, error nodes": (values) => pick(values, columns(chosen.error, nodes.error.length)),
+    "truth, feature nodes": (values) => pick(values, columns(chosen.feature, nodes.feature.length)),
+    circuits: (values) => pick(values, circuitRows(2 * CIRCUIT_PROMPTS)),
+    "circuits, errors kept": (values) => pick(values, circuitRows(2 * CIRCUIT_PROMPTS)),
+  };
+  return { work, picked };
+}
+
+/** Both sides in turns until the repeats or the time are used up; at least one turn. */
+async function benchTask(engine, peer, task, pick, until, shape) {
+  const first = { engine: await engine.ask({ task, values: true }), peer: await peer.ask({ task, values: true }) };
+  const agreement = compare(pick === null ? null : pick(first.engine.values), first.peer.values);
+  const turns = [];
+  let longest = 0;
+  while (turns.length < Number(flags.repeats) && (turns.length === 0 || performance.now() + longest < until)) {
+    const began = performance.now();
+    const product = (await engine.ask({ task: "gemm", shape })).seconds;
+    const turn = { engine: await engine.ask({ task }), peer: await peer.ask({ task }), product };
+    turns.push(turn);
+    longest = Math.max(longest, performance.now() - began);
+  }
+  return { agreement, turns };
+}
+
+async function productRates(engine, peer, shapes) {
+  const rates = {};
+  for (const [name, shape] of Object.entries(shapes)) {
+    const rate = async (side) => {
+      const found = [];
+      for (let i = 0; i < 3; i++) found.push(await side.ask({ task: "gemm", shape }));
+      return {
+        wall: median(found.map(({ units, seconds }) => units / seconds)),
+        cpu: median(found.map(({ units, cpu }) => units / cpu)),
+      };
+    };
+    rates[name] = { engine: await rate(engine), peer: await rate(peer) };
+  }
+  return rates;
+}
