@@ -12,6 +12,9 @@ const RETRYABLE = {
   different_environment: false,
   port_in_use: false,
   nats_unreachable: false,
+  /** The hub that weights come from cannot be reached, is overloaded, or sends damaged files. */
+  hub_unreachable: true,
+  disk_full: false,
   /** The coordinator cannot be reached, or closed the stream. */
   coordinator_unreachable: true,
   /** A weight, activation or result is NaN or infinite. */

@@ -23,6 +23,7 @@ const MENDABLE: ReadonlySet<ErrorCode> = new Set([
   "different_environment",
   "port_in_use",
   "nats_unreachable",
+  "hub_unreachable",
 ]);
 
 /** Exit code of a run in `state`; `unended` where it has not ended. */

@@ -1,11 +1,12 @@
 /** @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. */
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
-import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import { type PatchbayError, toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfError } from "../base/exit-code.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
 import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
+import type { FetchOptions } from "./fetch-command.js";
 import { runCommand, type RunOptions } from "./run-command.js";
 import { sweepJsonSchema } from "./schema-command.js";
 
@@ -34,15 +35,7 @@ function buildProgram(finish: (code: number) => void): Command {
     .action(() => {
       process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
     });
-  program
-    .command("fetch <name>")
-    .description("get weights by name (not built yet)")
-    .action((name: string) => {
-      throw new PatchbayError(
-        "not_built",
-        `fetch ${name}: fetching weights by name is not built yet; put the files in a folder and name it in the sweep`,
-      );
-    });
+  addFetch(program);
   // The three below are entries of their own (see bin/patchbay.js); they are listed here for --help.
   program.command("coordinator").description("serve: plan sweeps, lease shards, reduce results");
   program.command("worker").description("dial a coordinator and compute shards");
@@ -63,6 +56,24 @@ function addRun(program: Command, finish: (code: number) => void): void {
     .option("--json", "print the result as JSON", false)
     .action(async (sweep: string, options: RunOptions) => {
       finish(await runCommand(sweep, options));
+    });
+}
+
+function addFetch(program: Command): void {
+  program
+    .command("fetch <name>")
+    .description("get weights by name: google/gemma-2-2b, or SAEs: google/gemma-scope-2b-pt-res --width 16k")
+    .option("--revision <name>", "branch, tag or commit", "main")
+    .option("--canonical", "of several SAEs the one whose L0 is closest to 100 (the default)", false)
+    .option("--l0 <n>", "of several SAEs the one whose L0 is closest to this")
+    .option("--width <label>", "width of the SAEs: 16k, 65k, ...")
+    .option("--layers <list>", "layers of the SAEs: 0,4,12-15 (default: all)")
+    .option("--sites <list>", "sites of the SAEs, for names that mean several: attn_z,mlp_out,resid_post")
+    .option("--endpoint <address>", "another hub (default: HF_ENDPOINT, or the public one)")
+    .option("--json", "print the result as JSON", false)
+    .action(async (name: string, options: FetchOptions) => {
+      const { fetchCommand } = await import("./fetch-command.js"); // The hub's library is large.
+      await fetchCommand(name, options);
     });
 }
 

@@ -10,6 +10,8 @@ const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
   engine_stalled: "lost",
   coordinator_unreachable: "lost",
   nats_unreachable: "lost",
+  hub_unreachable: "lost",
+  disk_full: "lost",
   out_of_memory: "memory",
 };
 

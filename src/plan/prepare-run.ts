@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import type { PlannedRun } from "./make-plan.js";
 import type { Plan } from "./plan.js";
 import {
@@ -13,7 +14,6 @@ import {
   readRunFile,
   type RunFile,
   runPaths,
-  writeFileAtomically,
   writeRunFile,
 } from "./run-folder.js";
 

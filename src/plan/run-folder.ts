@@ -1,10 +1,11 @@
 /** @file A run's folder: its paths, and the schema of run.json. Volatile facts (times, paths, hosts) live in run.json only. */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { environmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import { SITES } from "../circuit/site.js";
 import type { Plan } from "./plan.js";
 
@@ -111,20 +112,6 @@ export function createRunFolder(folder: string, plan: Plan): void {
   const paths = runPaths(folder);
   for (const path of [folder, paths.log, paths.artifacts]) mkdirSync(path, { recursive: true });
   writeFileAtomically(paths.plan, `${canonicalJson(plan)}\n`);
-}
-
-/** Writes to a temporary name, syncs to disk, renames. Owner of the name: whoever calls. */
-export function writeFileAtomically(path: string, contents: string | Uint8Array): void {
-  const temporary = `${path}.${String(process.pid)}.tmp`;
-  const file = openSync(temporary, "w");
-  try {
-    const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
-    for (let done = 0; done < bytes.byteLength;) done += writeSync(file, bytes, done);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
 }
 
 function readJson(file: string): unknown {

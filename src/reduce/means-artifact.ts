@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import { nodeHook, siteHook } from "../circuit/site.js";
 import type { Means } from "../attribution/circuits.js";
-import { writeFileAtomically } from "../plan/run-folder.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";

@@ -4,7 +4,7 @@ import { type KeyValue, parquetMetadata, parquetReadObjects } from "hyparquet";
 import { type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
 import { ByteWriter } from "hyparquet-writer";
 import { must } from "../base/assert.js";
-import { writeFileAtomically } from "../plan/run-folder.js";
+import { writeFileAtomically } from "../base/write-file.js";
 
 /** Column types of our tables. */
 export type ColumnType = "STRING" | "INT32" | "DOUBLE" | "BOOLEAN";

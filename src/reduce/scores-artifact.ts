@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import type { Components, ScoresResult } from "../attribution/results.js";
 import { nodeHook, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
-import { writeFileAtomically } from "../plan/run-folder.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";

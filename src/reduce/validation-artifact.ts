@@ -1,7 +1,7 @@
 /** @file `validation.json`: how well each score predicts the true effects, per group, and the noise floor. */
 import { must } from "../base/assert.js";
 import { GLOBAL_POSITION } from "../circuit/node.js";
-import { writeFileAtomically } from "../plan/run-folder.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import type { PromptMatrix } from "../stats/bootstrap.js";
 import { numericFloor, type NumericFloor, splitHalfReliability } from "../stats/reliability.js";
 import { validateGroup } from "../stats/validation.js";

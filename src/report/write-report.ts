@@ -1,7 +1,8 @@
 /** @file Writes the report of a run folder: report.html, and each figure with its table under report/. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { runPaths, writeFileAtomically } from "../plan/run-folder.js";
+import { writeFileAtomically } from "../base/write-file.js";
+import { runPaths } from "../plan/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { answers, glance, question } from "./headline.js";

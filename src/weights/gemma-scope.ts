@@ -12,14 +12,32 @@ const SITE_OF_FOLDER = { resid: "resid_post", res: "resid_post", mlp: "mlp_out",
 /** A plain site folder, or a repository's: `gemma-scope-2b-pt-res`. */
 const SITE_FOLDER = /^(?:(resid|mlp|att)|.+-(res|mlp|att))$/;
 const WEIGHTS_FILE = "params.npz";
+const FILE = /^layer_(\d{1,4})\/width_([^/]+)\/average_l0_(\d{1,6})\/params\.npz$/;
 
 /** Every Gemma Scope SAE of a folder. */
 export function listGemmaScope(folder: string): SaeCandidate[] {
   return subfolders(folder).flatMap((name) => {
-    const [, plain, repository] = SITE_FOLDER.exec(name) ?? [];
-    const key = (plain ?? repository) as keyof typeof SITE_OF_FOLDER | undefined;
-    return key === undefined ? [] : listSite(join(folder, name), SITE_OF_FOLDER[key]);
+    const site = siteOfFolder(name);
+    return site === undefined ? [] : listSite(join(folder, name), site);
   });
+}
+
+/** Every Gemma Scope SAE among the files of a repository; their `path` is the one in the repository. */
+export function listGemmaScopeFiles(repository: string, paths: readonly string[]): SaeCandidate[] {
+  const site = siteOfFolder(repository);
+  if (site === undefined) return [];
+  return paths.flatMap((path) => {
+    const [, layer, label = "", l0] = FILE.exec(path) ?? [];
+    const width = parseWidth(label);
+    if (layer === undefined || width === undefined) return [];
+    return [{ site, layer: Number(layer), layout: "gemma-scope", path, width, l0: Number(l0) }];
+  });
+}
+
+function siteOfFolder(name: string): Site | undefined {
+  const [, plain, repository] = SITE_FOLDER.exec(name) ?? [];
+  const key = (plain ?? repository) as keyof typeof SITE_OF_FOLDER | undefined;
+  return key === undefined ? undefined : SITE_OF_FOLDER[key];
 }
 
 /**

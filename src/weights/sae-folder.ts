@@ -28,6 +28,8 @@ export interface SaeOptions {
   /** The L0 to be closest to; ties go to the smaller. `canonical` is 100. */
   readonly l0?: "canonical" | number | Readonly<Partial<Record<Site, number>>>;
   readonly sites?: readonly Site[];
+  /** All that have SAEs, where absent. */
+  readonly layers?: readonly number[];
 }
 
 /** An SAE that fits the model. */
@@ -66,22 +68,36 @@ interface ArrayFile {
  * @throws PatchbayError `bad_input` when there is none, when the choice is ambiguous, or when one does not fit the model.
  */
 export async function findSaes(folder: string, config: ModelConfig, options: SaeOptions = {}): Promise<SaeEntry[]> {
-  const wanted = options.sites ?? SITES;
-  const present = [...listGemmaScope(folder), ...listSaelens(folder)].filter(({ site }) => wanted.includes(site));
-  if (present.length === 0) {
+  const present = [...listGemmaScope(folder), ...listSaelens(folder)];
+  checkLayers(present, config);
+  const entries: SaeEntry[] = [];
+  for (const chosen of chooseSaes(folder, present, options)) entries.push(await checkShapes(chosen, config));
+  return entries;
+}
+
+/**
+ * Of the SAEs that are present, the one for each site and layer that the options mean, in forward order.
+ * @param where - folder or repository, for errors.
+ * @throws PatchbayError `bad_input` when there is none, or when the choice is ambiguous.
+ */
+export function chooseSaes(where: string, present: readonly SaeCandidate[], options: SaeOptions): SaeCandidate[] {
+  const { sites = SITES, layers } = options;
+  const asked = present.filter(({ site, layer }) => sites.includes(site) && (layers?.includes(layer) ?? true));
+  if (asked.length === 0) {
     throw badInput(
       "expected SAEs as <resid|mlp|att>/layer_<i>/width_<w>/average_l0_<n>/params.npz or in folders with cfg.json, got none" +
-        (options.sites === undefined ? "" : ` at ${wanted.join(", ")}`),
-      { file: folder },
+        (options.sites === undefined ? "" : ` at ${options.sites.join(", ")}`) +
+        (layers === undefined ? "" : ` in layers ${layers.join(", ")}`),
+      { file: where },
     );
   }
-  checkLayers(present, config);
-  const groups = groupBySite(ofWidth(folder, present, options.width));
+  const groups = groupBySite(ofWidth(where, asked, options.width));
   const missing = options.sites?.find((site) => !groups.some(([first]) => first?.site === site));
-  if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: folder, field: "sites" });
-  const entries: SaeEntry[] = [];
-  for (const group of groups) entries.push(await checkShapes(closest(group, targetL0(group, options.l0)), config));
-  return entries;
+  if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: where, field: "sites" });
+  const absent = layers?.find((layer) => !groups.some(([first]) => first?.layer === layer));
+  if (absent !== undefined)
+    throw badInput(`expected SAEs in layer ${String(absent)}, got none`, { file: where, field: "layers" });
+  return groups.map((group) => closest(group, targetL0(group, options.l0)));
 }
 
 /** The L0 that a site's SAE is to be closest to. */
@@ -146,7 +162,10 @@ function ofWidth(
   }
   const ambiguous = groupBySite(candidates).find((group) => new Set(group.map(({ width }) => width)).size > 1);
   if (ambiguous !== undefined) {
-    throw badInput(`expected a choice, because there are SAEs of several widths: ${widths}; set saes.width`, where);
+    throw badInput(
+      `expected a choice, because there are SAEs of several widths: ${widths}; set saes.width (fetch: --width)`,
+      where,
+    );
   }
   return [...candidates];
 }

@@ -15,6 +15,8 @@ const STATUS: Readonly<Record<ErrorCode, status>> = {
   different_environment: status.FAILED_PRECONDITION,
   port_in_use: status.ALREADY_EXISTS,
   nats_unreachable: status.UNAVAILABLE,
+  hub_unreachable: status.UNAVAILABLE,
+  disk_full: status.RESOURCE_EXHAUSTED,
   coordinator_unreachable: status.UNAVAILABLE,
   non_finite: status.INTERNAL,
   out_of_memory: status.RESOURCE_EXHAUSTED,

@@ -5,6 +5,7 @@ import { open, rename } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PatchbayError } from "../base/errors.js";
+import { isProcessAlive } from "../base/process-alive.js";
 import type { ArtifactPart } from "../wire/messages.js";
 
 const PREFIX = "patchbay-worker-";
@@ -89,15 +90,6 @@ export class ArtifactCache {
 function removeOrphans(parent: string): void {
   for (const name of readdirSync(parent)) {
     const pid = Number(new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1] ?? Number.NaN);
-    if (!Number.isNaN(pid) && !isAlive(pid)) rmSync(join(parent, name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
+    if (!Number.isNaN(pid) && !isProcessAlive(pid)) rmSync(join(parent, name), { recursive: true, force: true });
   }
 }

@@ -23,6 +23,8 @@ export interface Ended {
 export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
+  /** What it has written to standard error so far. */
+  readonly words: () => string;
 }
 
 /** Starts `patchbay <args>`, with the environment of this process unless another is given. */
@@ -36,7 +38,7 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = process.
       resolve({ code, signal, ...output });
     });
   });
-  return { child, ended };
+  return { child, ended, words: () => output.stderr };
 }
 
 /** Runs `patchbay <args>` to its end. */

@@ -205,7 +205,7 @@ describe("refusals", () => {
   test("several widths and no choice", async () => {
     const folder = await folderWith("resid/layer_0/width_4/average_l0_7", "resid/layer_0/width_16k/average_l0_7");
     await expect(findSaes(folder, SMALL)).rejects.toThrow(
-      `${folder}: width: expected a choice, because there are SAEs of several widths: 4, 16384; set saes.width`,
+      `${folder}: width: expected a choice, because there are SAEs of several widths: 4, 16384; set saes.width (fetch: --width)`,
     );
     await expect(findSaes(folder, SMALL, { width: "65k" })).rejects.toThrow("width: expected one of 4, 16384, got 65k");
   });
