@@ -30,15 +30,21 @@ const project = (name: string, options: ProjectOptions) => ({
 
 const matchers = existsSync(new URL(MATCHERS, import.meta.url)) ? [MATCHERS] : [];
 
-/** Built by `npm run build:native`; the same numeric suites run on it. CI must have it. */
-const torch =
-  process.env["CI"] !== undefined || existsSync(new URL("native/build/patchbay-torch.node", import.meta.url));
-const onTorch = project("numeric-torch", {
-  timeoutMs: 300_000,
-  setupFiles: matchers,
-  alsoIn: ["numeric"],
-  env: { PATCHBAY_TEST_BACKEND: "torch", OMP_NUM_THREADS: "1" },
-});
+const isThere = (file: string): boolean => existsSync(new URL(file, import.meta.url));
+
+/** The numeric suites again, on a native backend; tests of that backend alone are in a folder of the project's name. */
+const numericOn = (backend: string, env: Record<string, string>) =>
+  project(`numeric-${backend}`, {
+    timeoutMs: 300_000,
+    setupFiles: matchers,
+    alsoIn: ["numeric", "numeric-native"],
+    env: { PATCHBAY_TEST_BACKEND: backend, ...env },
+  });
+
+/** `npm run build:native` builds it. CI must have it. */
+const torch = process.env["CI"] !== undefined || isThere("native/build/patchbay-torch.node");
+/** `patchbay doctor --build tensorflow` builds it. */
+const tensorflow = isThere(".cache/tensorflow/build.json");
 
 export default defineConfig({
   test: {
@@ -47,7 +53,8 @@ export default defineConfig({
     projects: [
       project("unit", { timeoutMs: 60_000, setupFiles: matchers }),
       project("numeric", { timeoutMs: 300_000, setupFiles: matchers }),
-      ...(torch ? [onTorch] : []),
+      ...(torch ? [numericOn("torch", { OMP_NUM_THREADS: "1" })] : []),
+      ...(tensorflow ? [numericOn("tensorflow", { TF_NUM_INTRAOP_THREADS: "1", TF_NUM_INTEROP_THREADS: "1" })] : []),
       project("cluster", { timeoutMs: 300_000, globalSetup: ["test/cluster/obtain-nats-server.ts"] }),
       project("simulation", { timeoutMs: 300_000 }),
       project("browser", { timeoutMs: 300_000 }),

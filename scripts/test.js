@@ -1,6 +1,6 @@
 /**
  * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, builds the torch addon where that can
- * be built, finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
+ * be built (in CI the tensorflow backend too), finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
  * Further arguments go to vitest.
  */
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -30,6 +30,14 @@ async function buildTorchAddon() {
     if (problem !== undefined) console.log(problem);
     return problem === undefined || (missing === true && process.env["CI"] === undefined);
   });
+}
+
+/** Not counted: the suites run on tensorflow where it is built. CI builds it, and says why where it cannot. */
+async function buildTensorflow() {
+  if (process.env["CI"] === undefined) return;
+  const { buildTensorflow: build } = await import("./build-tensorflow.js");
+  const { path, problem } = await build();
+  console.log(`\n== tensorflow: ${path ?? `the numeric suites do not run on it: ${problem}`}`);
 }
 
 /** Not counted: the suites that need a server fail without one, and say why. */
@@ -74,6 +82,7 @@ async function main() {
     if (!(await step(name, () => runStep("npm", ["run", "--silent", name])))) return;
   }
   if (!(await buildTorchAddon())) return;
+  await buildTensorflow();
   await findNats();
   runSuites();
 }

@@ -1,16 +1,16 @@
 /** @file The environment of runs started here, and the choice of a backend. */
 import { availableParallelism } from "node:os";
+import { probeBackend } from "../base/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import type { Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
-import { probeTorch } from "../base/torch-probe.js";
 
 /** Names that `--backend` takes. */
 export const BACKENDS = ["auto", "torch", "tensorflow", "wasm"] as const;
 
 /** A backend, its device, and why it was taken. */
 export interface BackendChoice {
-  readonly backend: "wasm" | "torch";
+  readonly backend: "wasm" | "torch" | "tensorflow";
   readonly device: string;
   readonly reason: string;
 }
@@ -27,21 +27,20 @@ const SMALL_D_MODEL = 256;
 export function chooseBackend(name: string, dModel: number): BackendChoice {
   if (name === "wasm") return wasm("--backend wasm");
   if (name === "auto" && dModel < SMALL_D_MODEL) return wasm("--backend auto: the model is small");
-  if (name === "auto" || name === "torch") {
-    const { device, problem } = probeTorch();
-    if (device !== undefined) return { backend: "torch", device, reason: `--backend ${name}: torch loads here` };
-    if (name === "auto") return wasm(`--backend auto: ${problem}`);
-    throw new PatchbayError("not_built", `--backend torch: ${problem}; or use wasm, which runs everywhere`);
-  }
-  if (name === "tensorflow")
-    throw new PatchbayError("not_built", `--backend ${name}: is not built yet; use wasm, which runs everywhere`);
-  throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${name}`, { field: "--backend" });
+  const found = BACKENDS.find((known) => known === name);
+  if (found === undefined)
+    throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${name}`, { field: "--backend" });
+  const backend = found === "tensorflow" ? found : "torch";
+  const { device, problem } = probeBackend(backend);
+  if (device !== undefined) return { backend, device, reason: `--backend ${name}: ${backend} loads here` };
+  if (name === "auto") return wasm(`--backend auto: ${problem}`);
+  throw new PatchbayError("not_built", `--backend ${name}: ${problem}; or use wasm, which runs everywhere`);
 }
 
 const wasm = (reason: string): BackendChoice => ({ backend: "wasm", device: "cpu", reason });
 
 /** What `engine.threads: auto` becomes for `workers` engines on this machine. wasm computes on one thread in Node. */
-export function autoThreads(backend: "wasm" | "torch", workers: number): number {
+export function autoThreads(backend: BackendChoice["backend"], workers: number): number {
   return backend === "wasm" ? 1 : Math.max(1, Math.floor(availableParallelism() / workers));
 }
 

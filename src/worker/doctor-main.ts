@@ -1,27 +1,47 @@
 /** @file `patchbay doctor`. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Command, CommanderError, Option } from "commander";
 import { doctorText, examine } from "./doctor.js";
 
-const { values } = parseArgs({
-  args: process.argv.slice(3),
-  options: { json: { type: "boolean", default: false }, build: { type: "string" } },
-});
-
-/** Builds a backend, with PyPI's libtorch where this machine has none. @returns the exit code. */
-function build(name: string): number {
-  if (name !== "torch") {
-    process.stderr.write(`patchbay: --build ${name}: expected torch; no other backend is built here in this version\n`);
-    return 2;
-  }
-  const script = fileURLToPath(new URL("../../scripts/build-native.js", import.meta.url));
-  return spawnSync(process.execPath, [script, "--fetch"], { stdio: "inherit" }).status ?? 1;
+interface Flags {
+  readonly json: boolean;
+  readonly build?: "torch" | "tensorflow";
+  readonly from?: string;
+  readonly fetch?: true;
+  readonly force?: true;
 }
 
-if (values.build === undefined) {
-  const report = await examine();
-  process.stdout.write(`${values.json ? JSON.stringify(report) : doctorText(report)}\n`);
-} else {
-  process.exitCode = build(values.build);
+const BUILDERS = { torch: "build-native.js", tensorflow: "build-tensorflow.js" } as const;
+
+function readFlags(): Flags {
+  const program = new Command("patchbay doctor")
+    .description("Lists backends, measures them, says what is missing; or builds one.")
+    .option("--json", "print the report as JSON", false)
+    .addOption(new Option("--build <backend>", "build a native backend").choices(Object.keys(BUILDERS)))
+    .option("--from <folder>", "with --build: the folder of libtorch, or of the Python package tensorflow")
+    .option("--fetch", "with --build: take PyPI's wheel, whatever else is here")
+    .option("--force", "with --build: build again")
+    .exitOverride();
+  program.parse(process.argv.slice(3), { from: "user" }); // After the name of the command.
+  return program.opts();
+}
+
+/** Builds a backend. @returns the exit code. */
+function build(backend: keyof typeof BUILDERS, { from, fetch, force }: Flags): number {
+  const script = fileURLToPath(new URL(`../../scripts/${BUILDERS[backend]}`, import.meta.url));
+  const flags = [...(from === undefined ? [] : ["--from", from]), ...(fetch ? ["--fetch"] : []), ...(force ? ["--force"] : [])]; // prettier-ignore
+  return spawnSync(process.execPath, [script, ...flags], { stdio: "inherit" }).status ?? 1;
+}
+
+try {
+  const flags = readFlags();
+  if (flags.build !== undefined) process.exitCode = build(flags.build, flags);
+  else {
+    const report = examine();
+    process.stdout.write(`${flags.json ? JSON.stringify(report) : doctorText(report)}\n`);
+  }
+} catch (thrown) {
+  if (!(thrown instanceof CommanderError)) throw thrown;
+  process.exitCode = thrown.exitCode === 0 ? 0 : 2;
 }

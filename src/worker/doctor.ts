@@ -1,18 +1,18 @@
 /** @file What this machine can compute with, measured: behind `patchbay doctor`. */
-import * as tf from "@tensorflow/tfjs-core";
+import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { probeTorch } from "../base/torch-probe.js";
+import { fileURLToPath } from "node:url";
+import { probeBackend } from "../base/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
-import { startBackend } from "./backends/wasm.js";
+import { BACKENDS, type Backend } from "./backends/wasm.js";
+import { GEMM_SIZE, type BackendMeasures } from "./measure-backend.js";
 
 /** One backend: measured where it is present, with what to do where it is not. */
-export interface BackendReport {
-  readonly name: "wasm" | "torch" | "tensorflow";
+export interface BackendReport extends Readonly<Partial<BackendMeasures>> {
+  readonly name: Backend;
   readonly present: boolean;
-  /** float32 product of two 512 x 512 matrices, GFLOP/s; median of several. */
-  readonly gemm_gflops: number | null;
-  /** Microseconds for adding two tensors of 64 values. */
-  readonly microseconds_per_small_op: number | null;
+  /** Null where it is absent. */
+  readonly device: string | null;
   readonly advice: string;
 }
 
@@ -26,54 +26,50 @@ export interface DoctorReport {
   readonly auto: "wasm" | "torch";
 }
 
+const MEASURE = fileURLToPath(new URL("./measure-main.js", import.meta.url));
 /** A core without an optimised matrix library stays below this. */
 const SLOW_GFLOPS = 8;
-const GEMM_SIZE = 512;
-const SMALL_OPS = 2000;
+/** float32 stays well below; TF32 and bfloat16 are far above. */
+const FLOAT32_ERROR = 1e-5;
 
-/** Measures every backend that is present. */
-export async function examine(): Promise<DoctorReport> {
-  const wasm = await measure(
-    "wasm",
-    "one thread per engine: give `patchbay run` as many --workers as the machine has cores",
-  );
-  const probe = probeTorch();
-  const torch = probe.problem === undefined ? await measureTorch(probe.device) : absent("torch", probe.problem);
+/** Measures every backend that is present, each in a process of its own: two native libraries in one may disturb each other. */
+export function examine(): DoctorReport {
+  const backends = BACKENDS.map(reportOf);
   return {
     code: codeVersion(),
     node: process.version,
     machine: {
       processor: cpus()[0]?.model ?? "unknown",
       cores: availableParallelism(),
-      memory_gib: round(totalmem() / 2 ** 30),
+      memory_gib: Number((totalmem() / 2 ** 30).toPrecision(3)),
     },
-    backends: [wasm, torch, absent("tensorflow", "not built yet")],
-    auto: torch.present ? "torch" : "wasm",
+    backends,
+    auto: backends.some(({ name, present }) => name === "torch" && present) ? "torch" : "wasm",
   };
 }
 
-function absent(name: BackendReport["name"], advice: string): BackendReport {
-  return { name, present: false, gemm_gflops: null, microseconds_per_small_op: null, advice };
+function reportOf(name: Backend): BackendReport {
+  const { device, problem } = probeBackend(name);
+  if (problem !== undefined) return { name, present: false, device: null, advice: problem };
+  // All cores, which is what one worker's engine gets.
+  const cores = String(availableParallelism());
+  const env = { OMP_NUM_THREADS: cores, OMP_WAIT_POLICY: "passive", TF_NUM_INTRAOP_THREADS: cores, ...process.env };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MEASURE, name], { encoding: "utf8", env });
+  if (status !== 0)
+    return { name, present: false, device, advice: `it fails: ${/Error: (.*)/.exec(stderr)?.[1] ?? "see above"}` };
+  const measures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as BackendMeasures;
+  return { name, present: true, device, ...measures, advice: adviceFor(name, device, measures) };
 }
 
-async function measure(name: "wasm" | "torch", advice: string): Promise<BackendReport> {
-  await startBackend(name);
-  return {
-    name,
-    present: true,
-    gemm_gflops: round(gemmRate()),
-    microseconds_per_small_op: round(smallOpCost()),
-    advice,
-  };
-}
-
-/** torch with all cores, which is what one worker's engine gets. */
-async function measureTorch(device: string): Promise<BackendReport> {
-  process.env["OMP_NUM_THREADS"] ??= String(availableParallelism());
-  const report = await measure("torch", device);
-  const slow = (report.gemm_gflops ?? 0) < SLOW_GFLOPS * availableParallelism();
-  const advice = `${device}; its matrix library is slow: apt-get install libopenblas0-openmp, or build on PyPI's torch`;
-  return slow ? { ...report, advice } : report;
+/** What would make it faster, or what to beware of. */
+function adviceFor(name: Backend, device: string, { gemm_gflops, largest_relative_error }: BackendMeasures): string {
+  if (!(largest_relative_error < FLOAT32_ERROR))
+    return "its products are not float32: expect other scores than on the other backends";
+  if (name === "wasm") return "one thread per engine: give `patchbay run` as many --workers as the machine has cores";
+  const slow = device.startsWith("cpu") && gemm_gflops < SLOW_GFLOPS * availableParallelism();
+  if (slow && name === "torch")
+    return "its matrix library is slow: apt-get install libopenblas0-openmp, or patchbay doctor --build torch --fetch";
+  return "nothing to do";
 }
 
 /** The report as lines for people. */
@@ -81,43 +77,18 @@ export function doctorText({ code, node, machine, backends, auto }: DoctorReport
   return [
     `patchbay ${code}, node ${node}`,
     `${machine.processor}, ${String(machine.cores)} cores, ${String(machine.memory_gib)} GiB`,
-    ...backends.map(({ name, present, gemm_gflops: gemm, microseconds_per_small_op: small, advice }) =>
-      present
-        ? `${name.padEnd(11)}present: ${String(gemm)} GFLOP/s (float32, ${String(GEMM_SIZE)} cubed), ${String(small)} us per small op; ${advice}`
-        : `${name.padEnd(11)}absent: ${advice}`,
-    ),
+    ...backends.flatMap(backendLines),
     `--backend auto chooses ${auto === "torch" ? "torch, and wasm for small models" : auto}`,
   ].join("\n");
 }
 
-function gemmRate(): number {
-  const shape: [number, number] = [GEMM_SIZE, GEMM_SIZE];
-  const [a, b] = [tf.ones(shape), tf.ones(shape)];
-  const milliseconds = Array.from({ length: 9 }, () => {
-    const began = performance.now();
-    tf.tidy(() => {
-      tf.matMul(a, b).dataSync();
-    });
-    return performance.now() - began;
-  });
-  tf.dispose([a, b]);
-  return (2 * GEMM_SIZE ** 3) / (median(milliseconds) * 1e6);
-}
-
-function smallOpCost(): number {
-  const [a, b] = [tf.ones([64]), tf.ones([64])];
-  const began = performance.now();
-  tf.tidy(() => {
-    for (let i = 0; i < SMALL_OPS; i++) tf.dispose(tf.add(a, b));
-  });
-  tf.dispose([a, b]);
-  return ((performance.now() - began) * 1000) / SMALL_OPS;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((x, y) => x - y)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-function round(value: number): number {
-  return Number(value.toPrecision(3));
+function backendLines(report: BackendReport): string[] {
+  const name = report.name.padEnd(11);
+  if (!report.present) return [`${name}absent: ${report.advice}`];
+  const show = (value: number | undefined): string => String(value);
+  return [
+    `${name}present: ${String(report.device)}`,
+    `${" ".repeat(11)}${show(report.gemm_gflops)} GFLOP/s (float32, ${String(GEMM_SIZE)} cubed), ${show(report.microseconds_per_small_op)} us per small op, ` +
+      `${show(report.copy_gib_per_second)} GiB/s, error ${show(report.largest_relative_error)}; ${report.advice}`,
+  ];
 }

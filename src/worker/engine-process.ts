@@ -43,7 +43,7 @@ export class EngineProcess {
   /** Starts the process; `load` makes it useful. */
   constructor({ init, stallMs, onProgress }: EngineOptions) {
     this.#memoryKills = countMemoryKills();
-    const env = { ...process.env, OMP_NUM_THREADS: String(init.threads), OMP_WAIT_POLICY: "passive" };
+    const env = { ...process.env, ...threadSettings(init.threads) };
     this.#child = fork(ENGINE, [], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"], env });
     this.pid = this.#child.pid ?? null;
     this.#child.stderr?.on("data", (chunk: Buffer) => {
@@ -136,6 +136,17 @@ export class EngineProcess {
         : new PatchbayError("engine_died", `the engine process could not be started: ${cause.message}`, { cause }));
     this.#take()?.reject(this.#dead);
   }
+}
+
+/** What native libraries read when they load. */
+function threadSettings(threads: number): Record<string, string> {
+  const count = String(threads);
+  return {
+    OMP_NUM_THREADS: count,
+    OMP_WAIT_POLICY: "passive",
+    TF_NUM_INTRAOP_THREADS: count,
+    TF_NUM_INTEROP_THREADS: "1",
+  };
 }
 
 function unexpected(answer: FromEngine): PatchbayError {

@@ -4,7 +4,7 @@ import { hostname, totalmem } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
-import { probeTorch } from "../base/torch-probe.js";
+import { probeBackend } from "../base/backend-probe.js";
 import { endSignals } from "../wire/parent-process.js";
 import { runWorker } from "./supervisor.js";
 
@@ -40,15 +40,15 @@ function readFlags(): Flags {
 async function main(): Promise<number> {
   const { coordinator, name, backend, log, model, saes, engineStallSeconds } = readFlags();
   const { drain, stop } = endSignals();
-  const probe = backend === "torch" ? probeTorch() : null;
-  if (probe?.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
+  const probe = probeBackend(backend);
+  if (probe.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
   const end = await runWorker({
     coordinator,
     name,
     environment: {
       code: codeVersion(),
       backend: backend === "auto" ? "wasm" : backend,
-      device: probe?.device ?? "cpu",
+      device: probe.device ?? "cpu",
       threads: 0,
       dtype: "",
     },

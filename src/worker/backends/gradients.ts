@@ -196,12 +196,8 @@ function gradConfig(kernelName: string, rule: Rule): GradConfig {
   };
 }
 
-let registered = false;
-
-/** Registers every gradient; a second call changes nothing. */
+/** Registers every gradient, in place of any that a package of tfjs registered. */
 export function registerGradients(): void {
-  if (registered) return;
-  registered = true;
   for (const rules of [BINARY, UNARY, REDUCTION, SHAPE])
     for (const [kernel, rule] of Object.entries(rules)) tf.registerGradient(gradConfig(kernel, rule));
   for (const config of LISTS) tf.registerGradient(config);

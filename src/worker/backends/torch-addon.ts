@@ -84,12 +84,15 @@ export interface TorchAddon {
  */
 export function loadTorchAddon(file: string = TORCH_ADDON): TorchAddon {
   if (!existsSync(file))
-    throw new PatchbayError("not_built", 'backend "torch" is not built here: run npm run build:native, or use "wasm"');
+    throw new PatchbayError(
+      "not_built",
+      'backend "torch" is not built here: run patchbay doctor --build torch, or use "wasm"',
+    );
   try {
     return createRequire(import.meta.url)(file) as TorchAddon;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    const text = `backend "torch" does not load: ${why}. Build it again with npm run build:native, or use "wasm"`;
+    const text = `backend "torch" does not load: ${why}. Run patchbay doctor --build torch --force, or use "wasm"`;
     throw new PatchbayError("not_built", text, { cause });
   }
 }

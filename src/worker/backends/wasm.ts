@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { PatchbayError } from "../../base/errors.js";
 import { registerGradients } from "./gradients.js";
+import { startTensorflow } from "./tensorflow.js";
 import { startTorch } from "./torch.js";
 import { registerWasmKernels } from "./wasm-kernels.js";
 
@@ -14,12 +15,11 @@ const HOOKED = ["uncaughtException", "unhandledRejection"] as const;
 /**
  * Makes `name` the backend of every tfjs call in this process.
  *
- * @throws PatchbayError `not_built` for a backend that this version does not have; `application` where it does not start.
+ * @throws PatchbayError `not_built` for a backend that has not been built or does not load; `application` where it does not start.
  */
 export async function startBackend(name: Backend): Promise<void> {
-  if (name === "tensorflow")
-    throw new PatchbayError("not_built", `backend "${name}" is not built in this version; use "wasm"`);
-  if (name === "torch") await startTorch();
+  if (name === "tensorflow") await startTensorflow();
+  else if (name === "torch") await startTorch();
   else if (tf.getBackend() !== "wasm") await withoutNewListeners(startWasm);
   registerGradients();
 }

@@ -16,7 +16,7 @@ describe("the torch addon", () => {
   it("that was never built is refused with how to build it and what works without", () => {
     const action = (): unknown => loadTorchAddon(join(folder, "absent.node"));
     expect(action).toThrow(expect.objectContaining({ code: "not_built" }) as Error);
-    expect(action).toThrow(/npm run build:native.*"wasm"/);
+    expect(action).toThrow(/patchbay doctor --build torch.*"wasm"/);
   });
 
   it("that does not load is refused with the loader's own words", () => {

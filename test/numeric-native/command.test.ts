@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { chooseBackend } from "../../src/cli/environment.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { artifactHashes, patchbay } from "../cluster/command.js";
 import { TINY_A } from "../numeric/golden.js";
+import { TEST_BACKEND } from "../numeric/test-backend.js";
 
-const SWEEP = `name: on-torch
+const SWEEP = `name: on-native
 model: { path: ${TINY_A}/model }
 saes: { path: ${TINY_A}/saes }
 dataset: { path: ${TINY_A}/data/pairs-mixed-lengths.jsonl, limit: 4 }
@@ -20,7 +20,7 @@ truth: { positions: [all], errors: {} }
 circuits: { thresholds: { log10: [-3, -1], count: 3 } }
 `;
 
-const folder = mkdtempSync(join(tmpdir(), "patchbay-torch-"));
+const folder = mkdtempSync(join(tmpdir(), "patchbay-native-"));
 const artifact = (run: string, name: string): string => join(folder, run, "artifacts", name);
 
 /** Runs the sweep with the command as users have it. */
@@ -34,9 +34,9 @@ async function run(name: string, ...flags: readonly string[]): Promise<void> {
 const runJson = (name: string): Record<string, unknown> =>
   JSON.parse(readFileSync(join(folder, name, "run.json"), "utf8")) as Record<string, unknown>;
 
-describe("patchbay run on torch", () => {
+describe(`patchbay run on ${TEST_BACKEND}`, () => {
   beforeAll(async () => {
-    await run("torch", "--backend", "torch", "--workers", "1");
+    await run("native", "--backend", TEST_BACKEND, "--workers", "1");
     await run("wasm", "--backend", "wasm", "--workers", "1");
   });
   afterAll(() => {
@@ -45,17 +45,17 @@ describe("patchbay run on torch", () => {
 
   it("gives wasm's scores and effects up to rounding", async () => {
     const scores = (name: string) => readSafetensorsFile(artifact(name, "scores-atp.safetensors"));
-    const [torch, wasm] = [await scores("torch"), await scores("wasm")];
-    expect([...torch.arrays.keys()]).toEqual([...wasm.arrays.keys()]);
+    const [native, wasm] = [await scores("native"), await scores("wasm")];
+    expect([...native.arrays.keys()]).toEqual([...wasm.arrays.keys()]);
     const numbers = (arrays: typeof wasm.arrays, name: string): Float32Array =>
       Float32Array.from(must(arrays.get(name), name).values as Float32Array, (value) =>
         Number.isNaN(value) ? 0 : value,
       );
     for (const name of wasm.arrays.keys())
-      expect(numbers(torch.arrays, name), name).toBeAllclose(numbers(wasm.arrays, name), { atol: 1e-6 });
+      expect(numbers(native.arrays, name), name).toBeAllclose(numbers(wasm.arrays, name), { atol: 1e-6 });
     for (const table of ["truth.parquet", "circuits.parquet"]) {
       const [actual, expected] = [
-        await readParquet(artifact("torch", table)),
+        await readParquet(artifact("native", table)),
         await readParquet(artifact("wasm", table)),
       ];
       for (const [column, value] of Object.entries(must(expected.rows[0], "row"))) {
@@ -67,22 +67,16 @@ describe("patchbay run on torch", () => {
   });
 
   it("gives the same bytes with two workers, when the threads are fixed", async () => {
-    await run("two", "--backend", "torch", "--workers", "2");
-    expect(artifactHashes(join(folder, "two"))).toEqual(artifactHashes(join(folder, "torch")));
+    await run("two", "--backend", TEST_BACKEND, "--workers", "2");
+    expect(artifactHashes(join(folder, "two"))).toEqual(artifactHashes(join(folder, "native")));
   });
 
   it("is named in run.json with its device, and why it was taken", () => {
-    expect(runJson("torch")).toMatchObject({
-      fingerprints: { backend: "torch", device: expect.stringMatching(/^cpu \(libtorch \d/) as string, threads: 1 },
-      backend_reason: "--backend torch: torch loads here",
+    const device = expect.stringMatching(/^(cpu|cuda) \((libtorch|TensorFlow) \d/) as string;
+    expect(runJson("native")).toMatchObject({
+      fingerprints: { backend: TEST_BACKEND, device, threads: 1 },
+      backend_reason: `--backend ${TEST_BACKEND}: ${TEST_BACKEND} loads here`,
     });
     expect(runJson("wasm")).toMatchObject({ fingerprints: { backend: "wasm", device: "cpu" } });
-  });
-});
-
-describe("--backend auto", () => {
-  it("is torch for a model whose matrices are large, wasm for a small one", () => {
-    expect(chooseBackend("auto", 2304)).toMatchObject({ backend: "torch", reason: "--backend auto: torch loads here" });
-    expect(chooseBackend("auto", 48)).toMatchObject({ backend: "wasm", reason: "--backend auto: the model is small" });
   });
 });

@@ -1,0 +1,9 @@
+import { describe, expect, it } from "vitest";
+import { chooseBackend } from "../../src/cli/environment.js";
+
+describe("--backend auto", () => {
+  it("is torch for a model whose matrices are large, wasm for a small one", () => {
+    expect(chooseBackend("auto", 2304)).toMatchObject({ backend: "torch", reason: "--backend auto: torch loads here" });
+    expect(chooseBackend("auto", 48)).toMatchObject({ backend: "wasm", reason: "--backend auto: the model is small" });
+  });
+});

@@ -1,0 +1,94 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const SCRIPTS = ["native-toolchain.js", "build-native.js", "build-tensorflow.js"];
+
+/** A checkout without a cache, on a machine whose only programs are the ones written into `bin`. */
+let folder = "";
+const bin = (): string => join(folder, "bin");
+
+function program(name: string, text: string): string {
+  const file = join(bin(), name);
+  writeFileSync(file, `#!/bin/sh\n${text}\n`);
+  chmodSync(file, 0o755);
+  return file;
+}
+
+/** Builds the named backend there. @returns what it printed. */
+function build(script: string, flags: readonly string[], env: Record<string, string> = {}): string {
+  const args = [join(folder, "scripts", script), ...flags];
+  const CXX = join(bin(), "c++");
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    env: { PATH: bin(), CXX, ...env },
+  });
+  expect([status, stderr]).toEqual([1, ""]);
+  return stdout;
+}
+
+describe("building a native backend", () => {
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "patchbay-build-"));
+    for (const name of ["scripts", "bin", "native"]) mkdirSync(join(folder, name));
+    for (const name of SCRIPTS) cpSync(join(ROOT, "scripts", name), join(folder, "scripts", name));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+    program(
+      "c++",
+      'case "$1" in -dumpmachine) echo nowhere ;; --version) echo 1 ;; *) echo "no such header" >&2; exit 1 ;; esac',
+    );
+    program("python3", 'case "$*" in *download*) echo "ERROR: No matching distribution found" >&2; exit 1 ;; esac');
+    program("npm", 'echo "npm error network" >&2; exit 1');
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  it("names the compiler that is missing", () => {
+    expect(build("build-native.js", [], { CXX: "absent-compiler" })).toMatch(
+      /no C\+\+ compiler \(absent-compiler\).*CXX/,
+    );
+    expect(build("build-tensorflow.js", [], { CXX: "absent-compiler" })).toMatch(/no C\+\+ compiler/);
+  });
+
+  it("says what a folder that was named lacks", () => {
+    expect(build("build-native.js", ["--from", "/nowhere"])).toMatch(/\/nowhere: expected .*lib\/libtorch_cpu\.so/);
+    expect(build("build-native.js", [], { PATCHBAY_TORCH: "/nowhere" })).toMatch(/\/nowhere: expected/);
+    expect(build("build-tensorflow.js", ["--from", "/nowhere"])).toMatch(/\/nowhere: expected .*libtensorflow_cc/);
+  });
+
+  it("lists every way to a libtorch where there is none", () => {
+    expect(build("build-native.js", [])).toMatch(/no libtorch: .*libtorch-dev.*pip install torch.*--fetch/);
+  });
+
+  it("passes on why PyPI gave nothing", () => {
+    expect(build("build-native.js", ["--fetch"])).toMatch(/fetched from PyPI: ERROR: No matching distribution/);
+    expect(build("build-tensorflow.js", [])).toMatch(/fetched from PyPI: ERROR: No matching distribution/);
+  });
+
+  it("passes on npm's and the compiler's complaints", () => {
+    const tensorflow = join(folder, "tensorflow");
+    mkdirSync(join(tensorflow, "include", "tensorflow", "c"), { recursive: true });
+    for (const name of ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2", "include/tensorflow/c/c_api.h"])
+      writeFileSync(join(tensorflow, name), "");
+    expect(build("build-tensorflow.js", ["--from", tensorflow])).toMatch(/npm could not install .*: npm error network/);
+    program("npm", "exit 0");
+    mkdirSync(join(folder, ".cache", "tensorflow", "node_modules", "@tensorflow"), { recursive: true });
+    expect(build("build-tensorflow.js", ["--from", tensorflow])).toMatch(/the compiler failed:\nno such header/);
+  });
+});
+
+describe("the packages", () => {
+  it("leave TensorFlow's to be asked for: npm installs none of it", () => {
+    const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { peerDependenciesMeta?: unknown }>;
+    };
+    expect(packages[""]?.peerDependenciesMeta).toEqual({ "@tensorflow/tfjs-node-gpu": { optional: true } });
+    expect(Object.keys(packages).filter((name) => name.includes("tfjs-node"))).toEqual([]);
+  });
+});
