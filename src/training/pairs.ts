@@ -9,7 +9,7 @@
 import { must } from "../base/assert.js";
 import { createRng } from "../base/rng.js";
 import { otherNumber, prefixOf, type Family, type SentencePlan } from "./grammar.js";
-import { CLAUSE_VERBS, INNER_VERBS, NOUNS, NUMBERS, PREPOSITIONS, type Noun, type Verb } from "./words.js";
+import { NUMBERS, TINY_LEXICON, type Lexicon, type Noun, type Verb } from "./words.js";
 
 /** Splits share no combination of a noun and a verb. */
 export const SPLITS = ["train", "test"] as const;
@@ -32,10 +32,16 @@ export interface Pair {
 }
 
 /** Makes up to `count` pairs of a family (all of them where there are fewer). */
-export function makePairs(family: Family, split: Split, count: number, seed: number): Pair[] {
+export function makePairs(
+  family: Family,
+  split: Split,
+  count: number,
+  seed: number,
+  lexicon: Lexicon = TINY_LEXICON,
+): Pair[] {
   const rng = createRng(seed, "pairs", family, split);
   const byCase = new Map<string, SentencePlan[]>();
-  for (const plan of rng.shuffle(plansOf(family, split))) {
+  for (const plan of rng.shuffle(plansOf(lexicon, family, split))) {
     const name = caseOf(plan);
     const queue = byCase.get(name);
     if (queue === undefined) byCase.set(name, [plan]);
@@ -68,15 +74,15 @@ function caseOf({ first, second }: SentencePlan): string {
   return second === null ? first.number : `${first.number}_${second.number}`;
 }
 
-function plansOf(family: Family, split: Split): SentencePlan[] {
+function plansOf(lexicon: Lexicon, family: Family, split: Split): SentencePlan[] {
   const fits = (noun: Noun, verb: Verb): boolean => (noun.group === verb.group) === (split === "test");
-  return nounUses(family).flatMap(({ first, second }) => {
+  return nounUses(lexicon, family).flatMap(({ first, second }) => {
     const nouns = second === null ? [first.noun] : [first.noun, second.noun];
     const verbs = (list: readonly Verb[]): readonly Verb[] =>
       list.filter((verb) => nouns.every((noun) => fits(noun, verb)));
-    const inner = family === "rc" || family === "within_rc" ? verbs(INNER_VERBS) : [null];
-    const main = family === "within_rc" ? [null] : verbs(CLAUSE_VERBS);
-    const prepositions = family === "nounpp" ? PREPOSITIONS : [null];
+    const inner = family === "rc" || family === "within_rc" ? verbs(lexicon.innerVerbs) : [null];
+    const main = family === "within_rc" ? [null] : verbs(lexicon.clauseVerbs);
+    const prepositions = family === "nounpp" ? lexicon.prepositions : [null];
     return prepositions.flatMap((preposition) =>
       inner.flatMap((innerVerb) =>
         main.map((mainVerb) => ({ family, first, second, preposition, inner: innerVerb, main: mainVerb })),
@@ -85,8 +91,8 @@ function plansOf(family: Family, split: Split): SentencePlan[] {
   });
 }
 
-function nounUses(family: Family): Pick<SentencePlan, "first" | "second">[] {
-  const firsts = NOUNS.flatMap((noun) => NUMBERS.map((number) => ({ noun, number })));
+function nounUses({ nouns }: Lexicon, family: Family): Pick<SentencePlan, "first" | "second">[] {
+  const firsts = nouns.flatMap((noun) => NUMBERS.map((number) => ({ noun, number })));
   if (family === "simple") return firsts.map((first) => ({ first, second: null }));
   return firsts.flatMap((first) =>
     firsts.filter(({ noun }) => noun !== first.noun).map((second) => ({ first, second })),

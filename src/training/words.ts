@@ -33,7 +33,12 @@ export interface Verb {
 /** Nouns and verbs of one group never meet in a training sentence; all words of a test pair are of one group. */
 export const HELD_OUT_GROUPS = 5;
 
-const NOUN_FORMS: readonly (readonly [singular: string, plural: string, kind: NounClass])[] = [
+/** A noun's forms and class. */
+export type NounForms = readonly [singular: string, plural: string, kind: NounClass];
+/** A verb's forms, and the words that may follow it. */
+export type VerbForms = readonly [singular: string, plural: string, complements?: readonly string[]];
+
+const NOUN_FORMS: readonly NounForms[] = [
   ["man", "men", "irregular"],
   ["dog", "dogs", "regular"],
   ["team", "teams", "collective"],
@@ -71,7 +76,7 @@ export const ADJECTIVES: readonly string[] = ["old", "young", "happy", "tired", 
 const ADVERBS = ["here", "often", "well", "today"];
 
 /** Verbs that end a clause: the answers of the families simple, nounpp and rc. */
-const CLAUSE_VERB_FORMS: readonly (readonly [singular: string, plural: string, complements: readonly string[]])[] = [
+const CLAUSE_VERB_FORMS: readonly VerbForms[] = [
   ["is", "are", ADJECTIVES],
   ["has", "have", ["food", "money", "time"]],
   ["was", "were", ADJECTIVES],
@@ -85,7 +90,7 @@ const CLAUSE_VERB_FORMS: readonly (readonly [singular: string, plural: string, c
 ];
 
 /** Verbs inside a relative clause: the answers of the family within_rc. */
-const INNER_VERB_FORMS: readonly (readonly [singular: string, plural: string])[] = [
+const INNER_VERB_FORMS: readonly VerbForms[] = [
   ["likes", "like"],
   ["sees", "see"],
   ["knows", "know"],
@@ -103,32 +108,54 @@ export const PREPOSITIONS = ["with", "near", "behind", "beside", "by"] as const;
 
 const atMost = (index: number, count: number): number => index / (count - 1);
 
-/** All nouns, most frequent first; groups are dealt out within each class so that every group has all kinds. */
-export const NOUNS: readonly Noun[] = NOUN_FORMS.map(([singular, plural, kind], index) => ({
-  singular,
-  plural,
-  kind,
-  rarity: atMost(index, NOUN_FORMS.length),
-  group: groupWithinClass(index),
-}));
+/** Nouns from their forms, most frequent first; groups are dealt out within each class so that every group has all kinds. */
+export function nounsOf(forms: readonly NounForms[]): Noun[] {
+  return forms.map(([singular, plural, kind], index) => ({
+    singular,
+    plural,
+    kind,
+    rarity: atMost(index, forms.length),
+    group: groupWithinClass(forms, index),
+  }));
+}
+
+/** Verbs from their forms, the one whose agreement writers get right most often first. */
+export function verbsOf(forms: readonly VerbForms[]): Verb[] {
+  return forms.map(([singular, plural, complements = []], index) => ({
+    singular,
+    plural,
+    complements,
+    difficulty: 2 * atMost(index, forms.length) - 1,
+    group: index % HELD_OUT_GROUPS,
+  }));
+}
+
+/** All nouns. */
+export const NOUNS: readonly Noun[] = nounsOf(NOUN_FORMS);
 
 /** Verbs that end a clause. */
-export const CLAUSE_VERBS: readonly Verb[] = CLAUSE_VERB_FORMS.map(([singular, plural, complements], index) => ({
-  singular,
-  plural,
-  complements,
-  difficulty: 2 * atMost(index, CLAUSE_VERB_FORMS.length) - 1,
-  group: index % HELD_OUT_GROUPS,
-}));
+export const CLAUSE_VERBS: readonly Verb[] = verbsOf(CLAUSE_VERB_FORMS);
 
 /** Verbs inside a relative clause. */
-export const INNER_VERBS: readonly Verb[] = INNER_VERB_FORMS.map(([singular, plural], index) => ({
-  singular,
-  plural,
-  complements: [],
-  difficulty: 2 * atMost(index, INNER_VERB_FORMS.length) - 1,
-  group: index % HELD_OUT_GROUPS,
-}));
+export const INNER_VERBS: readonly Verb[] = verbsOf(INNER_VERB_FORMS);
+
+/** The words that pairs are made of. */
+export interface Lexicon {
+  readonly nouns: readonly Noun[];
+  /** The answers of the families simple, nounpp and rc. */
+  readonly clauseVerbs: readonly Verb[];
+  /** Verbs of relative clauses: the answers of within_rc. */
+  readonly innerVerbs: readonly Verb[];
+  readonly prepositions: readonly string[];
+}
+
+/** The tiny world's. */
+export const TINY_LEXICON: Lexicon = {
+  nouns: NOUNS,
+  clauseVerbs: CLAUSE_VERBS,
+  innerVerbs: INNER_VERBS,
+  prepositions: PREPOSITIONS,
+};
 
 /** Every word of the world as it stands inside a sentence (so with a space before it), then the sentence's first word. */
 export function vocabularyWords(): { readonly inner: string[]; readonly first: string[] } {
@@ -144,9 +171,9 @@ export function vocabularyWords(): { readonly inner: string[]; readonly first: s
 }
 
 /** The group of noun `index`: 0, 1, 2, ... among the nouns of its class, starting where the class before ended. */
-function groupWithinClass(index: number): number {
+function groupWithinClass(forms: readonly NounForms[], index: number): number {
   const order = (["regular", "irregular", "collective"] as const).flatMap((kind) =>
-    NOUN_FORMS.flatMap((form, at) => (form[2] === kind ? [at] : [])),
+    forms.flatMap((form, at) => (form[2] === kind ? [at] : [])),
   );
   const place = order.indexOf(index);
   must(order[place], `noun ${String(index)}`);

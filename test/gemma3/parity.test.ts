@@ -24,6 +24,7 @@ import { withScope } from "../../src/model/tensor-scope.js";
 import { lastRows, unembed } from "../../src/model/unembedding.js";
 import { toPrompts } from "../../src/tokens/prompts.js";
 import { openTokenizer } from "../../src/tokens/tokenizer.js";
+import { ENGLISH_LEXICON } from "../../src/training/english-words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
 import { EMBEDDING } from "../../src/weights/gemma-tensors.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
@@ -80,6 +81,19 @@ describe("Gemma 3 270M", () => {
     expect(prompts).toHaveLength(24);
     expect(prompts.flatMap(({ clean }) => clean)).toEqual([...expected("tokens_clean")]);
     expect(prompts.flatMap(({ corrupted }) => corrupted ?? [])).toEqual([...expected("tokens_corrupted")]);
+  });
+
+  it("has one token for each word of data/english-agreement, and 7 for each rc prompt", () => {
+    const { bosId, encode } = openTokenizer(MODEL);
+    const { nouns, clauseVerbs, innerVerbs, prepositions } = ENGLISH_LEXICON;
+    const forms = [...nouns, ...clauseVerbs, ...innerVerbs].flatMap(({ singular, plural }) => [singular, plural]);
+    for (const word of [...forms, ...prepositions]) expect(encode(` ${word}`), word).toHaveLength(2);
+    const path = fileURLToPath(new URL("../../data/english-agreement/rc.test.jsonl", import.meta.url));
+    const { prompts: pairs, dropped } = toPrompts(readDataset(path), openTokenizer(MODEL));
+    expect(dropped).toEqual([]);
+    for (const { clean, corrupted } of pairs) {
+      expect([clean[0], clean.length, corrupted?.length]).toEqual([bosId, T, T]);
+    }
   });
 
   it("has the activations, metrics and logits of transformers", async () => {
