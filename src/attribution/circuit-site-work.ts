@@ -19,6 +19,16 @@ export interface Span {
   readonly length: number;
 }
 
+/** Mean activations, keyed by site hook. Arrays may hold more positions than the prompts have. */
+export interface Means {
+  /** `[T, F]`. */
+  readonly features: ReadonlyMap<string, Float32Array>;
+  /** `[T, D]`. */
+  readonly errors: ReadonlyMap<string, Float32Array>;
+  /** `[T, D]` of each whole site, where there are no SAEs. */
+  readonly sites: ReadonlyMap<string, Float32Array>;
+}
+
 /** Mean activations at one site; arrays may hold more positions than are used. */
 export interface SiteMeans {
   /** `[T, F]`. */
@@ -83,7 +93,7 @@ const GATHER_BELOW = 0.5;
  * @param fromDonor ablated nodes take the donor's activations instead.
  */
 export function siteWork(
-  site: SiteIntervention,
+  site: Pick<SiteIntervention, "features" | "errors">,
   sae: SiteSae,
   span: Span,
   means: SiteMeans | null,

@@ -2,7 +2,8 @@
  * @file Circuit evaluation: the metric of every prompt under every intervention.
  *
  * 1. Rows are (evaluation, side, prompt); all clean prompts of an evaluation, then all corrupted ones.
- * 2. Every site where an evaluation changes something is spliced from the live (already changed) activation.
+ * 2. Every site where an evaluation changes something is changed from its live (already changed) activation: by the SAE's
+ *    splice, or slice by slice where circuits do without SAEs.
  * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows its clean run, corrupted rows its corrupted
  *    one); restored nodes take the same prompt's unablated run.
  *
@@ -12,7 +13,7 @@ import { assert, must } from "../base/assert.js";
 import { RESTORED, type Intervention } from "../circuit/intervention.js";
 import { countNodes } from "../circuit/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import { siteHook } from "../circuit/site.js";
 import { startBlock } from "../model/forward.js";
 import { loadAnswers, metricOf, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
@@ -20,20 +21,13 @@ import { read, readAndDispose } from "../model/read-tensor.js";
 import { withScope, type Own } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
 import { captureRun, idsOf, type Run } from "./capture.js";
-import { runCircuitBlock, type CircuitContext } from "./circuit-block.js";
+import { runCircuitBlock } from "./circuit-block.js";
 import { circuitBlocks } from "./circuit-rows.js";
-import type { SiteMeans } from "./circuit-site-work.js";
+import type { Means } from "./circuit-site-work.js";
+import type { CircuitContext } from "./circuit-splice.js";
 import { nonFinite } from "./non-finite.js";
 import type { CircuitsResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
-
-/** Mean activations of every SAE site, keyed by site hook. Arrays may hold more positions than the prompts have. */
-export interface Means {
-  /** `[T, F]`. */
-  readonly features: ReadonlyMap<string, Float32Array>;
-  /** `[T, D]`. */
-  readonly errors: ReadonlyMap<string, Float32Array>;
-}
 
 /** What ablated nodes are set to. Donors are aligned with the prompts and of their length. */
 export type AblationValues =
@@ -69,7 +63,7 @@ export async function computeCircuits(
     const context: CircuitContext = {
       spliced,
       interventions,
-      means: meansOf(ablation),
+      means: ablation.kind === "mean" ? ablation.means : null,
       donors: ablation.kind === "resample" ? await unablatedRuns(model, ablation.donors, sides, answers, own) : null,
       unablated: interventions.some((one) => countNodes(one, RESTORED) > 0)
         ? await unablatedRuns(model, prompts, sides, answers, own)
@@ -138,18 +132,6 @@ async function unablatedRuns(
   const runs: Run[] = [];
   for (const side of sides) runs.push(own(await captureRun(model, prompts, side, answers)));
   return runs;
-}
-
-function meansOf(ablation: AblationValues): (at: SiteAt) => SiteMeans | null {
-  if (ablation.kind !== "mean") return () => null;
-  const { features, errors } = ablation.means;
-  return (at) => {
-    const hook = siteHook(at);
-    return {
-      features: must(features.get(hook), `means of ${hook}`),
-      errors: must(errors.get(hook), `means of ${hook}`),
-    };
-  };
 }
 
 /** Feature thresholds of every SAE on the host. */

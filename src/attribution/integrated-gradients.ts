@@ -5,12 +5,13 @@
  * affine, so this is the plain gradient at `x = (1 - a) x_clean + a x_corrupted` for `a = 0, 1/n, ..., (n-1)/n`.
  *
  * Only what comes after the site is run again: its own layer from the site on, then the layers above, forward and backward.
+ * At `a = 0` that is the clean run, whose one backward pass serves every site.
  * Source: Sundararajan et al., arXiv 1703.01365; the grid of Marks et al., arXiv 2403.19647 (REFERENCE 4).
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { allSites, type SiteAt } from "../circuit/site.js";
+import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
 import { afterAttention, attend, attendOutput } from "../model/layer.js";
@@ -18,7 +19,7 @@ import type { Answers } from "../model/metric.js";
 import { layerContext, type Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
-import { layerGradients, metricGradient, type GradientVisitor } from "./backward.js";
+import { layerGradients, metricGradient, visitGradients, type GradientVisitor } from "./backward.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 
@@ -31,20 +32,40 @@ export async function visitMeanGradients(
   rules: BackwardRules,
   visit: GradientVisitor,
 ): Promise<void> {
-  for (const at of allSites(model.config.nLayers)) {
-    await withScope(async (own) => {
-      let sum_RD = own(tf.zerosLike(runs.clean.site(at)));
-      for (let step = 0; step < steps; step++) {
-        const x_RD = own(between(runs.clean.site(at), runs.corrupted.site(at), step / steps));
-        const gradient_RD = own(await gradientFrom(model, runs.clean, answers, at, x_RD, rules));
-        const next_RD = own(tf.add(sum_RD, gradient_RD));
-        tf.dispose([sum_RD, x_RD, gradient_RD]);
-        sum_RD = next_RD;
-        await breathe();
-      }
-      await visit(at, own(tf.mul(sum_RD, 1 / steps)));
+  await withScope(async (ownAll) => {
+    const atClean = new Map<string, Tensor>();
+    await visitGradients(model, runs.clean, answers, rules, (at, gradient_RD) => {
+      atClean.set(siteHook(at), ownAll(tf.clone(gradient_RD)));
+      return Promise.resolve();
     });
-  }
+    for (const at of allSites(model.config.nLayers))
+      await visitSite(model, runs, answers, steps, rules, at, must(atClean.get(siteHook(at)), "clean gradient"), visit);
+  });
+}
+
+/** Visits one site with its mean gradient. */
+async function visitSite(
+  model: Model,
+  runs: { readonly clean: Run; readonly corrupted: Run },
+  answers: Answers,
+  steps: number,
+  rules: BackwardRules,
+  at: SiteAt,
+  atClean_RD: Tensor,
+  visit: GradientVisitor,
+): Promise<void> {
+  await withScope(async (own) => {
+    let sum_RD = own(tf.clone(atClean_RD));
+    for (let step = 1; step < steps; step++) {
+      const x_RD = own(between(runs.clean.site(at), runs.corrupted.site(at), step / steps));
+      const gradient_RD = own(await gradientFrom(model, runs.clean, answers, at, x_RD, rules));
+      const next_RD = own(tf.add(sum_RD, gradient_RD));
+      tf.dispose([sum_RD, x_RD, gradient_RD]);
+      sum_RD = next_RD;
+      await breathe();
+    }
+    await visit(at, own(tf.mul(sum_RD, 1 / steps)));
+  });
 }
 
 function between(clean_RD: Tensor, corrupted_RD: Tensor, alpha: number): Tensor {
@@ -52,7 +73,7 @@ function between(clean_RD: Tensor, corrupted_RD: Tensor, alpha: number): Tensor 
 }
 
 /** Gradient of the summed metric at site `at` where its activation is `x_RD` and all before it is the run's. Owner: caller. */
-export async function gradientFrom(
+async function gradientFrom(
   model: Model,
   run: Run,
   answers: Answers,

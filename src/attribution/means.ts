@@ -1,11 +1,11 @@
-/** @file Sums of feature and error activations over the clean and corrupted runs of a block, for mean ablation. */
+/** @file Sums of activations over the clean and corrupted runs of a block, for mean ablation: of features and errors, or, without SAEs, of whole sites. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
 import { SITES, siteHook, type SiteAt } from "../circuit/site.js";
 import { loadAnswers, metricsOf } from "../model/metric.js";
-import { readAndDispose } from "../model/read-tensor.js";
+import { read, readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { shapeOf } from "../model/tensor-shape.js";
 import { encode, errorOf, type Sae } from "../sae/sae.js";
@@ -41,20 +41,18 @@ export async function computeMeans(
   const names: readonly Side[] = prompts.every(({ corrupted }) => corrupted !== null) ? SIDES : ["clean"];
   const features = new Map<string, FeatureSums>();
   const errors = new Map<string, Float64Array>();
+  const sites = new Map<string, Float64Array>();
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     const ids = names.map((side) => idsOf(prompts, side));
     const logits = await visitLayers(model, ids, answers, async (layer, activations) => {
       for (const site of SITES) {
         const at = { site, layer };
+        const sides = activations.map((side) => side[site]);
+        if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
         const sae = spliced.sae(at);
         if (sae === undefined) continue;
-        const sums = await sumSite(
-          sae,
-          activations.map((side) => side[site]),
-          at,
-          prompts,
-        );
+        const sums = await sumSite(sae, sides, at, prompts);
         features.set(siteHook(at), sparseSums(sums));
         errors.set(siteHook(at), sums.errors);
       }
@@ -62,7 +60,7 @@ export async function computeMeans(
     });
     const metrics = logits.map((values) => metricsOf(values, answers));
     for (const [i, metric] of metrics.entries()) checkMetrics(metric, prompts, must(names[i], "side"));
-    return { metricClean: must(metrics[0], "clean"), metricCorrupted: metrics[1] ?? null, features, errors };
+    return { metricClean: must(metrics[0], "clean"), metricCorrupted: metrics[1] ?? null, features, errors, sites };
   });
 }
 
@@ -80,9 +78,7 @@ async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Pro
     for (const [i, side] of sides.entries()) {
       const { f_RF, e_RD } = encodeRows(sae, side, start, count);
       const [f, e] = [await readAndDispose(f_RF), await readAndDispose(e_RD)];
-      const bad = firstNonFinite(e);
-      const promptAt = must(prompts[Math.floor((start + Math.max(bad, 0) / D) / T)], "prompt");
-      if (bad >= 0) throw nonFinite("activation", at, must(SIDES[i], "side"), promptAt, must(e[bad], "value"));
+      checkRows(e, { start, width: D, T }, at, i, prompts);
       addRows(sums.features, f, start, T, F);
       addRows(sums.errors, e, start, T, D);
       chunks.push(f);
@@ -91,6 +87,33 @@ async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Pro
     if (clean !== undefined && corrupted !== undefined) markDifferences(sums.differs, clean, corrupted, start, T, F);
   }
   return sums;
+}
+
+/** Sums of a site's own activations, `[T, D]`. */
+async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<Float64Array> {
+  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
+  const T = R / prompts.length;
+  const sums = new Float64Array(T * D);
+  for (const [i, side] of sides.entries()) {
+    const x = await read(side);
+    checkRows(x, { start: 0, width: D, T }, at, i, prompts);
+    addRows(sums, x, 0, T, D);
+  }
+  return sums;
+}
+
+/** @throws PatchbayError `non_finite` where a value of these rows is not finite. */
+function checkRows(
+  values: Float32Array,
+  { start, width, T }: { readonly start: number; readonly width: number; readonly T: number },
+  at: SiteAt,
+  side: number,
+  prompts: readonly Prompt[],
+): void {
+  const bad = firstNonFinite(values);
+  if (bad < 0) return;
+  const prompt = must(prompts[Math.floor((start + bad / width) / T)], "prompt");
+  throw nonFinite("activation", at, must(SIDES[side], "side"), prompt, must(values[bad], "value"));
 }
 
 function encodeRows(

@@ -14,6 +14,8 @@ export interface MeansResult {
   readonly features: ReadonlyMap<string, FeatureSums>;
   /** Sum of error activations, float64 `[T, D]`. */
   readonly errors: ReadonlyMap<string, Float64Array>;
+  /** Without SAEs, the sum of each site's activations, float64 `[T, D]`. */
+  readonly sites: ReadonlyMap<string, Float64Array>;
 }
 
 /** Sparse sums over the block at one site. An index is `position * F + feature`, ascending. */

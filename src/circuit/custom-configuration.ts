@@ -72,6 +72,7 @@ export function resolveConfiguration(
     return {
       features: a.features.map((one, i) => state(one, r.features[i] ?? 0)),
       errors: a.errors.map((one, t) => state(one, r.errors[t] ?? 0)),
+      slices: new Uint8Array(0),
     };
   });
   return { intervention, ...counts };
@@ -151,8 +152,8 @@ function ablateBelow(
   for (const at of sites) {
     const set = ablated.get(siteHook(at));
     if (set === undefined) continue;
-    markBelow(set.features, scoresAt(scores.features, at, set.features.length), threshold);
-    markBelow(set.errors, scoresAt(scores.errors, at, set.errors.length), threshold);
+    markBelow(set.features, scoresAt(scores.features, siteHook(at), set.features.length), threshold);
+    markBelow(set.errors, scoresAt(scores.errors, siteHook(at), set.errors.length), threshold);
   }
 }
 

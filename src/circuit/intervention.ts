@@ -7,12 +7,14 @@ export const ABLATED = 1;
 /** A restored node takes its activation from the same prompt's unablated run. */
 export const RESTORED = 2;
 
-/** What happens at one site. */
+/** What happens at one site: to its SAE's nodes, or, where circuits do without SAEs, to slices of the site itself. */
 export interface SiteIntervention {
   /** {@link LIVE}, {@link ABLATED} or {@link RESTORED} for each feature node, `[T, F]`. */
   readonly features: Uint8Array;
   /** The same for each error node, `[T]`. */
   readonly errors: Uint8Array;
+  /** The same for each slice, `[T, S]`: the whole site (S = 1) or its heads. Empty where an SAE sits, as the others are without. */
+  readonly slices: Uint8Array;
 }
 
 /** What happens everywhere, keyed by site hook. A site that is not listed is left alone. */

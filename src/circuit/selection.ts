@@ -9,17 +9,17 @@
  *
  * Source: REFERENCE 5; Marks et al. 2024 (arXiv 2403.19647), section 3.
  */
-import { ABLATED, LIVE, type Intervention } from "./intervention.js";
+import { ABLATED, LIVE, type Intervention, type SiteIntervention } from "./intervention.js";
 import {
-  countErrors,
+  addCounts,
   interventionOf,
   scoresAt,
   uniformSite,
   zeroCounts,
+  type CircuitSite,
   type NodeCounts,
-  type SaeNodes,
 } from "./node-states.js";
-import type { Site } from "./site.js";
+import { nodeHook, siteHook, type Site } from "./site.js";
 
 /** `signed` keeps scores >= threshold, `absolute` keeps |score| >= threshold. */
 export const KEEPS = ["signed", "absolute"] as const;
@@ -29,15 +29,19 @@ export type Keep = (typeof KEEPS)[number];
 export const VARIANTS = ["all", "no_resid_errors", "no_mlp_attn_errors"] as const;
 export type Variant = (typeof VARIANTS)[number];
 
-/** Mean scores of every node, keyed by site hook: features `[T, F]`, errors `[T]`. Arrays may hold more positions than are used. */
+/** Mean scores of every node. Arrays may hold more positions than are used. */
 export interface NodeScores {
+  /** `[T, F]`, by site hook. */
   readonly features: ReadonlyMap<string, ArrayLike<number>>;
+  /** `[T]`, by site hook. */
   readonly errors: ReadonlyMap<string, ArrayLike<number>>;
+  /** Whole sites `[T]` and heads `[T, H]`, by node hook. */
+  readonly slices: ReadonlyMap<string, ArrayLike<number>>;
 }
 
 /** What fixes a circuit. */
 export interface CircuitChoice {
-  readonly sites: readonly SaeNodes[];
+  readonly sites: readonly CircuitSite[];
   /** Positions of the prompts it is for. */
   readonly positions: number;
   readonly scores: NodeScores;
@@ -74,14 +78,9 @@ export function interventionFromScores(choice: CircuitChoice): ChosenCircuit {
   const counts = zeroCounts();
   const notAblated = zeroCounts();
   const kept = new Map(choice.sites.map((at) => [at, keptAt(choice, at)] as const));
-  for (const [at, { features, errors }] of kept) {
-    const exempt = at.layer < choice.exemptLayers;
-    const nFeatures = total(features);
-    const nErrors = total(errors);
-    counts.nFeatures += nFeatures;
-    countErrors(counts, at, nErrors);
-    notAblated.nFeatures += exempt ? features.length : nFeatures;
-    countErrors(notAblated, at, exempt ? errors.length : nErrors);
+  for (const [at, states] of kept) {
+    addCounts(counts, at, states, total);
+    addCounts(notAblated, at, states, at.layer < choice.exemptLayers ? ({ length }) => length : total);
   }
   const ablating = (value: 0 | 1): Intervention =>
     interventionOf(choice.sites, (at) => {
@@ -90,28 +89,27 @@ export function interventionFromScores(choice: CircuitChoice): ChosenCircuit {
       return {
         features: ablateWhere(here.features, value),
         errors: variantAblatesErrors(choice.variant, at.site)
-          ? new Uint8Array(choice.positions).fill(ABLATED)
+          ? new Uint8Array(here.errors.length).fill(ABLATED)
           : ablateWhere(here.errors, value),
+        slices: ablateWhere(here.slices, value),
       };
     });
   return { circuit: ablating(0), complement: ablating(1), counts, notAblated };
 }
 
 /** 1 for each node that score and variant keep. */
-function keptAt(
-  { positions, scores, threshold, keep, variant }: CircuitChoice,
-  at: SaeNodes,
-): ReturnType<typeof uniformSite> {
+function keptAt({ positions, scores, threshold, keep, variant }: CircuitChoice, at: CircuitSite): SiteIntervention {
   const kept = uniformSite(at, positions, 0);
-  const featureScores = scoresAt(scores.features, at, kept.features.length);
-  const errorScores = scoresAt(scores.errors, at, kept.errors.length);
-  for (let i = 0; i < kept.features.length; i++) {
-    if (keeps(featureScores[i] ?? Number.NaN, threshold, keep)) kept.features[i] = 1;
+  const mark = (flags: Uint8Array, all: ReadonlyMap<string, ArrayLike<number>>, hook: string): void => {
+    const of = scoresAt(all, hook, flags.length);
+    for (let i = 0; i < flags.length; i++) if (keeps(of[i] ?? Number.NaN, threshold, keep)) flags[i] = 1;
+  };
+  if ("slices" in at) {
+    mark(kept.slices, scores.slices, nodeHook(at, at.kind));
+    return kept;
   }
-  if (variantAblatesErrors(variant, at.site)) return kept;
-  for (let i = 0; i < kept.errors.length; i++) {
-    if (keeps(errorScores[i] ?? Number.NaN, threshold, keep)) kept.errors[i] = 1;
-  }
+  mark(kept.features, scores.features, siteHook(at));
+  if (!variantAblatesErrors(variant, at.site)) mark(kept.errors, scores.errors, siteHook(at));
   return kept;
 }
 

@@ -94,19 +94,23 @@ function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }:
 }
 
 function checkSaes(
-  { means, truth, circuits, experiments, saes }: CheckedSweep,
+  { truth, circuits, experiments, saes }: CheckedSweep,
   fault: Fault,
   context: SweepContext,
 ): void {
-  if (saes !== "none" && context.saes.length > 0) return;
+  if (saes !== "none" && context.saes.length > 0) {
+    if (circuits?.nodes !== undefined)
+      throw fault(["circuits", "nodes"], "is for sweeps without SAEs: with SAEs, circuits are made of features and errors");
+    return;
+  }
   const why = "needs SAEs, and the sweep has none; set `saes: { path: ... }`";
-  if (means) throw fault(["means"], `means ${why}`);
   if (truth?.errors !== undefined)
     throw fault(["truth", "errors"], `patching of error nodes ${why}, or patch \`whole_sites\``);
   if (truth?.features !== undefined)
     throw fault(["truth", "features"], `patching of feature nodes ${why}, or patch \`whole_sites\``);
-  if (circuits !== undefined)
-    throw fault(["circuits"], `circuit evaluation ${why} (circuits of whole sites are not built yet)`);
+  const variant = circuits?.variants.findIndex((one) => one !== "all") ?? -1;
+  if (variant >= 0)
+    throw fault(["circuits", "variants", variant], "ablates error nodes, and a sweep without SAEs has none; use `all`");
   if (experiments.length > 0) throw fault(["experiments", 0], `a custom configuration ${why}`);
 }
 

@@ -2,11 +2,28 @@
 import { must } from "../base/assert.js";
 import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../circuit/custom-configuration.js";
 import type { Intervention } from "../circuit/intervention.js";
-import { emptyIntervention } from "../circuit/node-states.js";
+import { type CircuitSite, emptyIntervention } from "../circuit/node-states.js";
 import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../circuit/selection.js";
+import { allSites } from "../circuit/site.js";
 import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
 import type { Plan } from "./plan.js";
 import type { ExperimentSpec } from "./sweep.js";
+
+/**
+ * The sites that circuits are made of: those of the SAEs, or, without SAEs, attn_z (whole or head by head) and mlp_out of every
+ * layer. A whole resid_post is no node of a circuit: it holds everything that was computed before it.
+ */
+export function circuitSites({ saes, shape, sweep }: Plan): readonly CircuitSite[] {
+  if (saes.length > 0) return saes;
+  const byHead = sweep.circuits?.nodes === "heads";
+  return allSites(shape.nLayers)
+    .filter(({ site }) => site !== "resid_post")
+    .map((at) =>
+      byHead && at.site === "attn_z"
+        ? { ...at, kind: "head", slices: shape.nHeads }
+        : { ...at, kind: "site", slices: 1 },
+    );
+}
 
 /** The nodes that a threshold circuit keeps, for prompts of `length` tokens. */
 export function chooseCircuit(
@@ -19,7 +36,7 @@ export function chooseCircuit(
   const { variant, threshold } = circuit;
   const exemptLayers = exempt ? earlyLayers(plan.shape.nLayers) : 0;
   return interventionFromScores({
-    sites: plan.saes,
+    sites: circuitSites(plan),
     positions: length,
     scores,
     threshold,
@@ -56,7 +73,11 @@ export function interventionOfEvaluation(
     case "full":
       return new Map();
     case "empty":
-      return emptyIntervention(plan.saes, length, evaluation.exemptEarlyLayers ? earlyLayers(plan.shape.nLayers) : 0);
+      return emptyIntervention(
+        circuitSites(plan),
+        length,
+        evaluation.exemptEarlyLayers ? earlyLayers(plan.shape.nLayers) : 0,
+      );
     case "circuit":
     case "complement":
       return chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), length)[evaluation.kind];

@@ -117,7 +117,7 @@ function assemble(
   };
   const blocks = blocksFor(config, longest, Math.max(0, ...saes.map(({ dSae }) => dSae)), engine.blockMib);
   const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
-  const stages = stagesOf({ sweep, prompts, blocks, slots, hasSaes: saes.length > 0 });
+  const stages = stagesOf({ sweep, prompts, blocks, slots });
   const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
   const donors = donorsOf(source, prompts);
   return {

@@ -23,18 +23,17 @@ export interface StageInputs {
   readonly prompts: readonly Prompt[];
   readonly blocks: Blocks;
   readonly slots: readonly SlotGroup[];
-  readonly hasSaes: boolean;
 }
 
 /** All stages, in an order in which each comes after those it depends on. */
 export function stagesOf(inputs: StageInputs): Stage[] {
-  const { sweep, hasSaes } = inputs;
+  const { sweep } = inputs;
   const blocks = promptBlocks(inputs.prompts, inputs.blocks.prompts);
   const stages: Stage[] = [];
   const truthFeatures = sweep.truth?.features;
   const needsFrame = truthFeatures !== undefined && !Array.isArray(truthFeatures);
   const hasCircuits = sweep.circuits !== undefined || sweep.experiments.length > 0;
-  if (hasSaes && (sweep.means || needsFrame || (hasCircuits && usesMeans(sweep)))) {
+  if (sweep.means || needsFrame || (hasCircuits && usesMeans(sweep))) {
     stages.push(
       stage(
         "means",

@@ -1,6 +1,7 @@
 /** @file The sweep file's schema: the single source of what a user may write. docs/formats.md describes it. */
 import { z } from "zod";
 import { ABLATIONS } from "../circuit/intervention.js";
+import { VARIANTS, type Variant } from "../circuit/selection.js";
 import { SITES } from "../circuit/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 
@@ -64,15 +65,15 @@ const circuits = z.strictObject({
   keep: z.enum(["signed", "absolute"]).default("absolute"),
   ablation: z.enum(ABLATIONS).default("mean"),
   exempt_early_layers: z.boolean().default(false),
-  variants: z
-    .array(z.enum(["all", "no_resid_errors", "no_mlp_attn_errors"]))
-    .min(1)
-    .default(["all", "no_resid_errors", "no_mlp_attn_errors"]),
+  /** Default: all of them with SAEs, `all` without. */
+  variants: z.array(z.enum(VARIANTS)).min(1).optional(),
+  /** Without SAEs: whether attn_z is one node or one for each head. */
+  nodes: z.enum(["sites", "heads"]).optional(),
   completeness: z.boolean().default(true),
 });
 
 /** A family of circuits: thresholds by variants. */
-export type CircuitsSpec = z.infer<typeof circuits>;
+export type CircuitsSpec = Omit<z.infer<typeof circuits>, "variants"> & { readonly variants: readonly Variant[] };
 
 const nodeChoice = z.strictObject({
   nodes: z.array(hook).default([]),
@@ -129,10 +130,19 @@ export const sweepSchema = z
     experiments: z.array(experiment).default([]),
     seed: z.int().min(0).max(0xffffffff).default(0),
   })
-  .transform(({ scores, ...rest }) => {
-    const needed = rest.truth !== undefined || rest.circuits !== undefined;
-    return { ...rest, scores: scores ?? (needed ? DEFAULT_SCORES : []) };
+  .transform(({ scores, circuits, ...rest }) => {
+    const needed = rest.truth !== undefined || circuits !== undefined;
+    return {
+      ...rest,
+      scores: scores ?? (needed ? DEFAULT_SCORES : []),
+      ...(circuits === undefined ? {} : { circuits: withVariants(circuits, rest.saes === "none") }),
+    };
   });
+
+/** Variants differ in the error nodes that they ablate: without SAEs there are none. */
+function withVariants(spec: z.infer<typeof circuits>, withoutSaes: boolean): CircuitsSpec {
+  return { ...spec, variants: spec.variants ?? (withoutSaes ? ["all"] : VARIANTS) };
+}
 
 /** A sweep with every default filled in. */
 export type Sweep = z.infer<typeof sweepSchema>;

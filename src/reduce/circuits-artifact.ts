@@ -1,11 +1,10 @@
 /** @file `circuits.parquet` (a row per circuit) and `circuits-prompts.parquet` (a row per circuit, prompt and side). */
 import { must } from "../base/assert.js";
-import { ABLATED } from "../circuit/intervention.js";
-import { countNodes, type NodeCounts } from "../circuit/node-states.js";
+import { ABLATED, type Intervention, LIVE } from "../circuit/intervention.js";
+import { addCounts, countNodes, type NodeCounts, uniformSite, zeroCounts } from "../circuit/node-states.js";
 import type { NodeScores } from "../circuit/selection.js";
-import type { Intervention } from "../circuit/intervention.js";
 import { siteHook } from "../circuit/site.js";
-import { chooseCircuit, chooseCustom } from "../plan/evaluation-interventions.js";
+import { chooseCircuit, chooseCustom, circuitSites } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import type { Plan } from "../plan/plan.js";
 import { type Interval, resamplePrompts, type Resamples } from "../stats/bootstrap.js";
@@ -170,23 +169,22 @@ function countsOf(
   };
 }
 
-function spread(prefix: string, { nFeatures, nErrorsResid, nErrorsOther }: NodeCounts): Record<string, number> {
+function spread(prefix: string, counts: NodeCounts): Record<string, number> {
   return {
-    [`${prefix}n_features`]: nFeatures,
-    [`${prefix}n_errors_resid`]: nErrorsResid,
-    [`${prefix}n_errors_other`]: nErrorsOther,
+    [`${prefix}n_features`]: counts.nFeatures,
+    [`${prefix}n_errors_resid`]: counts.nErrorsResid,
+    [`${prefix}n_errors_other`]: counts.nErrorsOther,
+    [`${prefix}n_sites`]: counts.nSites,
+    [`${prefix}n_heads`]: counts.nHeads,
   };
 }
 
 /** Nodes that an intervention does not ablate. */
 function countLive(plan: Plan, intervention: Intervention, positions: number): NodeCounts {
-  const counts = { nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0 };
-  for (const sae of plan.saes) {
-    const at = intervention.get(siteHook(sae));
-    const live = (states: Uint8Array | undefined, total: number): number =>
-      states === undefined ? total : states.filter((state) => state !== ABLATED).length;
-    counts.nFeatures += live(at?.features, positions * sae.dSae);
-    counts[sae.site === "resid_post" ? "nErrorsResid" : "nErrorsOther"] += live(at?.errors, positions);
+  const counts = zeroCounts();
+  for (const at of circuitSites(plan)) {
+    const states = intervention.get(siteHook(at)) ?? uniformSite(at, positions, LIVE);
+    addCounts(counts, at, states, (nodes) => nodes.filter((state) => state !== ABLATED).length);
   }
   return counts;
 }

@@ -1,13 +1,13 @@
 /** @file `means.safetensors`: mean activations per position over clean and corrupted prompts. Source: REFERENCE 5. */
 import { must } from "../base/assert.js";
-import { nodeHook, siteHook } from "../circuit/site.js";
-import type { Means } from "../attribution/circuits.js";
+import { nodeHook, type NodeKind, parseNodeHook, siteHook } from "../circuit/site.js";
+import type { Means } from "../attribution/circuit-site-work.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { decodeMeans } from "./payload.js";
-import { countPositions, longestLength } from "./position-counts.js";
+import { countPositions, lengthOf, longestLength } from "./position-counts.js";
 import { forEachRecord, type RecordSource } from "./stage-records.js";
 
 /** Sums the `means` stage in float64 and writes the means as float32. */
@@ -19,15 +19,22 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
     features: new Float64Array(longest * sae.dSae),
     errors: new Float64Array(longest * sae.dIn),
   }));
+  const siteSums = new Map<string, Float64Array>();
   const prompts: number[] = [];
   await forEachRecord(source, "means", (shard, payload) => {
-    const { features, errors } = decodeMeans(payload);
+    const { features, errors, sites } = decodeMeans(payload);
     prompts.push(...shard.prompts);
     for (const { sae, features: featureSums, errors: errorSums } of sums) {
       const { index, sum } = must(features.get(siteHook(sae)), "feature sums");
       index.forEach((at, i) => (featureSums[at] = must(featureSums[at], "sum") + must(sum[i], "sum")));
       const error = must(errors.get(siteHook(sae)), "error sums");
       error.forEach((value, i) => (errorSums[i] = must(errorSums[i], "sum") + value));
+    }
+    const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
+    for (const [hook, values] of sites) {
+      const total = siteSums.get(hook) ?? new Float64Array((values.length / length) * longest);
+      values.forEach((value, i) => (total[i] = must(total[i], "sum") + value));
+      siteSums.set(hook, total);
     }
   });
   const sides = plan.prompts.some(({ corrupted }) => corrupted !== null) ? 2 : 1;
@@ -40,6 +47,10 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
     });
     arrays.set(nodeHook(sae, "error"), { shape: [longest, sae.dIn], values: divide(errors, sae.dIn, counts, sides) });
   }
+  for (const [hook, sum] of siteSums) {
+    const width = sum.length / longest;
+    arrays.set(hook, { shape: [longest, width], values: divide(sum, width, counts, sides) });
+  }
   const metadata = artifactMetadata(
     provenance,
     "mean over clean and corrupted prompts that have the position, each weighted once",
@@ -51,13 +62,14 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
 /** Reads what {@link writeMeans} wrote, keyed by site hook. */
 export async function readMeans(path: string): Promise<Means> {
   const { arrays } = await readSafetensorsFile(path);
-  const pick = (tail: string): Map<string, Float32Array> =>
+  const pick = (kind: NodeKind): Map<string, Float32Array> =>
     new Map(
-      [...arrays]
-        .filter(([key]) => key.endsWith(tail))
-        .map(([key, { values }]) => [key.slice(0, -tail.length), values as Float32Array]),
+      [...arrays].flatMap(([key, { values }]) => {
+        const at = parseNodeHook(key);
+        return at?.kind === kind ? [[siteHook(at), values as Float32Array]] : [];
+      }),
     );
-  return { features: pick(".hook_sae_acts_post"), errors: pick(".hook_sae_error") };
+  return { features: pick("feature"), errors: pick("error"), sites: pick("site") };
 }
 
 function divide(sums: Float64Array, width: number, counts: Float64Array, sides: number): Float32Array {

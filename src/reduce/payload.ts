@@ -12,14 +12,15 @@ type Arrays = ReadonlyMap<string, NamedArray>;
 
 const flat = (values: NumericArray): NamedArray => ({ shape: [values.length], values });
 
-/** Encodes {@link MeansResult}. Keys: `metric_clean`, `<site hook>/index|sum|differs`, `<site hook>/error`. */
-export function encodeMeans({ metricClean, metricCorrupted, features, errors }: MeansResult): Uint8Array {
+/** Encodes {@link MeansResult}. Keys: `metric_clean`, `<site hook>/index|sum|differs`, `<site hook>/error`, `<site hook>/site`. */
+export function encodeMeans({ metricClean, metricCorrupted, features, errors, sites }: MeansResult): Uint8Array {
   const arrays = new Map([["metric_clean", flat(metricClean)]]);
   if (metricCorrupted !== null) arrays.set("metric_corrupted", flat(metricCorrupted));
   for (const [hook, { index, sum, differs }] of features) {
     arrays.set(`${hook}/index`, flat(index)).set(`${hook}/sum`, flat(sum)).set(`${hook}/differs`, flat(differs));
   }
   for (const [hook, sum] of errors) arrays.set(`${hook}/error`, flat(sum));
+  for (const [hook, sum] of sites) arrays.set(`${hook}/site`, flat(sum));
   return encodeSafetensors(arrays);
 }
 
@@ -36,6 +37,7 @@ export function decodeMeans(payload: Uint8Array): MeansResult {
       differs: int32(arrays, `${hook}/differs`),
     })),
     errors: collect(arrays, "/error", (hook) => float64(arrays, `${hook}/error`)),
+    sites: collect(arrays, "/site", (hook) => float64(arrays, `${hook}/site`)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** @file `scores-<name>.safetensors`: mean score per node over prompts, with its standard error; and `components.parquet`. */
 import { must } from "../base/assert.js";
 import type { Components, ScoresResult } from "../attribution/results.js";
+import type { NodeScores } from "../circuit/selection.js";
 import { nodeHook, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { writeFileAtomically } from "../base/write-file.js";
@@ -63,25 +64,22 @@ export async function writeScores(
     writeComponents(components, counts, provenance, artifact("components.parquet"));
 }
 
-/** Mean scores by site hook: what circuits and node selection rank by. Positions are those of the longest prompt. */
-export interface ScoreMeans {
-  /** `[T, F]`. */
-  readonly features: ReadonlyMap<string, Float32Array>;
-  /** `[T]`. */
-  readonly errors: ReadonlyMap<string, Float32Array>;
-}
+/** {@link NodeScores} as a scores artifact holds them; positions are those of the longest prompt. */
+export type ScoreMeans = { readonly [Kind in keyof NodeScores]: ReadonlyMap<string, Float32Array> };
 
-/** Reads the means of a scores artifact. */
+/** Reads the means of a scores artifact: what circuits and node selection rank by. */
 export async function readScoreMeans(path: string): Promise<ScoreMeans> {
   const { arrays } = await readSafetensorsFile(path);
   const features = new Map<string, Float32Array>();
   const errors = new Map<string, Float32Array>();
+  const slices = new Map<string, Float32Array>();
   for (const [key, { values }] of arrays) {
     const at = parseNodeHook(key);
     if (at?.kind === "feature") features.set(siteHook(at), values as Float32Array);
     if (at?.kind === "error") errors.set(siteHook(at), values as Float32Array);
+    if (at?.kind === "site" || at?.kind === "head") slices.set(key, values as Float32Array);
   }
-  return { features, errors };
+  return { features, errors, slices };
 }
 
 /** Source: unbiased variance from sums; a tiny negative rest of rounding counts as 0. NaN for a single prompt. */

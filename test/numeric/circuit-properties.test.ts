@@ -3,11 +3,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { createRng, type Rng } from "../../src/base/rng.js";
 import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "../../src/circuit/intervention.js";
-import { emptyIntervention } from "../../src/circuit/node-states.js";
+import { emptyIntervention, uniformSite } from "../../src/circuit/node-states.js";
 import { SIDES, type Prompt, type Side } from "../../src/circuit/prompt.js";
 import { siteHook, type SiteAt } from "../../src/circuit/site.js";
 import { captureRun } from "../../src/attribution/capture.js";
-import { computeCircuits, type AblationValues, type Means } from "../../src/attribution/circuits.js";
+import type { Means } from "../../src/attribution/circuit-site-work.js";
+import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, type Sae } from "../../src/sae/sae.js";
@@ -43,7 +44,7 @@ function randomIntervention(rng: Rng, weights: readonly [number, number, number]
     const untouched = rng.int(length);
     features.fill(LIVE, untouched * F, (untouched + 1) * F);
     errors[untouched] = LIVE;
-    intervention.set(siteHook(at), { features, errors });
+    intervention.set(siteHook(at), { features, errors, slices: new Uint8Array(0) });
   }
   return intervention;
 }
@@ -55,6 +56,7 @@ function someMeans(rng: Rng): Means {
   return {
     features: new Map(Array.from(widths.keys(), (hook) => [hook, array((T + 3) * F).map(Math.abs)])),
     errors: new Map(Array.from(widths, ([hook, D]) => [hook, array((T + 3) * D)])),
+    sites: new Map(),
   };
 }
 
@@ -163,7 +165,7 @@ describe("circuit evaluation", () => {
     ];
     const plain = runs.flatMap((one) => [...one.metric]);
     const live: Intervention = new Map(
-      GOLDEN_SITES.map((at) => [siteHook(at), { features: new Uint8Array(T * F), errors: new Uint8Array(T) }]),
+      GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, LIVE)]),
     );
     const other = emptyIntervention(GOLDEN_SITES, T);
     for (const rowsPerBlock of [3, 1000]) {
@@ -194,10 +196,7 @@ describe("circuit evaluation", () => {
 
   it("stays the full model where everything is restored, or resampled from itself", async () => {
     const restored: Intervention = new Map(
-      GOLDEN_SITES.map((at) => [
-        siteHook(at),
-        { features: new Uint8Array(T * F).fill(RESTORED), errors: new Uint8Array(T).fill(RESTORED) },
-      ]),
+      GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, RESTORED)]),
     );
     const full = await run([new Map()], ZERO);
     expect(await run([restored], ZERO)).toBeAllclose(full);
@@ -245,7 +244,7 @@ describe("circuit evaluation", () => {
     const intervention = randomIntervention(createRng(13), [1, 1, 1]);
     await expect(() => run([intervention, new Map()], { kind: "resample", donors }, 7)).toLeakNoTensors();
     const short: Intervention = new Map([
-      [siteHook({ site: "mlp_out", layer: 1 }), { features: new Uint8Array(F), errors: new Uint8Array(1) }],
+      [siteHook({ site: "mlp_out", layer: 1 }), uniformSite({ site: "mlp_out", layer: 1, dSae: F }, 1, LIVE)],
     ]);
     await expect(() => run([short], ZERO).catch(() => null)).toLeakNoTensors();
   });

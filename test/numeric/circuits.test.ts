@@ -33,6 +33,7 @@ async function goldenScores(): Promise<NodeScores> {
   return {
     features: new Map(GOLDEN_SITES.map((at) => [siteHook(at), scores.get(nodeHook(at, "feature"))])),
     errors: new Map(GOLDEN_SITES.map((at) => [siteHook(at), scores.get(nodeHook(at, "error"))])),
+    slices: new Map(),
   };
 }
 
@@ -45,6 +46,7 @@ async function goldenMeans(): Promise<AblationValues> {
         GOLDEN_SITES.map((at) => [siteHook(at), Float32Array.from(means.get(nodeHook(at, "feature")))]),
       ),
       errors: new Map(GOLDEN_SITES.map((at) => [siteHook(at), Float32Array.from(means.get(nodeHook(at, "error")))])),
+      sites: new Map(),
     },
   };
 }

@@ -19,6 +19,7 @@ const resolve = (change: Partial<CustomConfiguration>): ReturnType<typeof resolv
       ["blocks.0.hook_mlp_out", new Float32Array(12)],
       ["blocks.1.hook_resid_post", Float32Array.from([1, 0, 0, 0, 0, 0, 0, 0])],
     ]),
+    slices: new Map(),
     errors: new Map([
       ["blocks.0.hook_mlp_out", new Float32Array(4)],
       ["blocks.1.hook_resid_post", new Float32Array(4)],

@@ -29,7 +29,11 @@ const arrays = (size: (dSae: number) => number): fc.Arbitrary<Map<string, Float6
 const choices: fc.Arbitrary<CircuitChoice> = fc.record({
   sites: fc.constant(sites),
   positions: fc.constant(POSITIONS),
-  scores: fc.record({ features: arrays((dSae) => POSITIONS * dSae), errors: arrays(() => POSITIONS) }),
+  scores: fc.record({
+    features: arrays((dSae) => POSITIONS * dSae),
+    errors: arrays(() => POSITIONS),
+    slices: fc.constant(new Map()),
+  }),
   threshold: fc.oneof(fc.constantFrom(0, 0.5, -0.5), fc.double({ min: -1, max: 1, noNaN: true })),
   keep: fc.constantFrom(...KEEPS),
   variant: fc.constantFrom(...VARIANTS),
@@ -78,7 +82,7 @@ describe("a circuit chosen by scores", () => {
   it("keeps a score of exactly zero, of either sign, at threshold zero", () => {
     const features = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS * at.dSae).fill(-0)]));
     const errors = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS)]));
-    const base = { sites, positions: POSITIONS, scores: { features, errors }, threshold: 0, exemptLayers: 0 };
+    const base = { sites, positions: POSITIONS, scores: { features, errors, slices: new Map() }, threshold: 0, exemptLayers: 0 };
     for (const keep of KEEPS) {
       const { circuit, complement } = interventionFromScores({ ...base, keep, variant: "all" });
       expect(circuit.size).toBe(0);
@@ -89,7 +93,7 @@ describe("a circuit chosen by scores", () => {
   it("lets signed and absolute differ on strong negative scores only", () => {
     const features = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS * at.dSae).fill(-0.5)]));
     const errors = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS).fill(0.5)]));
-    const base = { sites, positions: POSITIONS, scores: { features, errors }, threshold: 0.25, exemptLayers: 0 };
+    const base = { sites, positions: POSITIONS, scores: { features, errors, slices: new Map() }, threshold: 0.25, exemptLayers: 0 };
     const kept = (keep: "signed" | "absolute"): number =>
       interventionFromScores({ ...base, keep, variant: "all" }).counts.nFeatures;
     expect([kept("signed"), kept("absolute")]).toEqual([0, POSITIONS * 11]);
@@ -98,15 +102,52 @@ describe("a circuit chosen by scores", () => {
   it("reads scores of longer prompts by position", () => {
     const features = new Map(sites.map((at) => [siteHook(at), new Float32Array(9 * at.dSae).fill(1, 0, at.dSae)]));
     const errors = new Map(sites.map((at) => [siteHook(at), new Float32Array(9)]));
-    const scores = { features, errors };
+    const scores = { features, errors, slices: new Map() };
     const base = { sites, positions: POSITIONS, scores, threshold: 0.5, keep: "signed", exemptLayers: 0 } as const;
     expect(interventionFromScores({ ...base, variant: "all" }).counts.nFeatures).toBe(11);
   });
 
   it("refuses scores that do not cover a site", () => {
-    const scores = { features: new Map(), errors: new Map() };
+    const scores = { features: new Map(), errors: new Map(), slices: new Map() };
     const base = { sites, positions: POSITIONS, scores, threshold: 0, keep: "signed", exemptLayers: 0 } as const;
     expect(() => interventionFromScores({ ...base, variant: "all" })).toThrow("blocks.0.attn.hook_z");
+  });
+});
+
+describe("a circuit without SAEs", () => {
+  const plain = [
+    { site: "attn_z", layer: 0, kind: "head", slices: 2 },
+    { site: "mlp_out", layer: 0, kind: "site", slices: 1 },
+    { site: "attn_z", layer: 1, kind: "site", slices: 1 },
+  ] as const;
+  const slices = new Map([
+    ["blocks.0.attn.hook_z.heads", Float32Array.of(0, 1, -1, 0, 0, 0, 9, 9)],
+    ["blocks.0.hook_mlp_out", Float32Array.of(0.6, 0.4, -0.5, 9)],
+    ["blocks.1.attn.hook_z", Float32Array.of(0, 0, 1, 9)],
+    // What it must not rank by: the whole site's score where heads are the nodes.
+    ["blocks.0.attn.hook_z", Float32Array.of(9, 9, 9, 9)],
+  ]);
+  const scores = { features: new Map(), errors: new Map(), slices };
+  const base = { sites: plain, positions: POSITIONS, scores, threshold: 0.5, variant: "all" } as const;
+
+  it("keeps sites and heads by their own scores, and ablates the rest", () => {
+    const { circuit, complement, counts, notAblated } = interventionFromScores({
+      ...base,
+      keep: "absolute",
+      exemptLayers: 0,
+    });
+    const kept = (intervention: Intervention, hook: string): number[] => [...(intervention.get(hook)?.slices ?? [])];
+    expect(kept(circuit, "blocks.0.attn.hook_z")).toEqual([ABLATED, LIVE, LIVE, ABLATED, ABLATED, ABLATED]);
+    expect(kept(complement, "blocks.0.attn.hook_z")).toEqual([LIVE, ABLATED, ABLATED, LIVE, LIVE, LIVE]);
+    expect(kept(circuit, "blocks.0.hook_mlp_out")).toEqual([LIVE, ABLATED, LIVE]);
+    expect(kept(circuit, "blocks.1.attn.hook_z")).toEqual([ABLATED, ABLATED, LIVE]);
+    expect(counts).toEqual({ nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0, nSites: 3, nHeads: 2 });
+    expect(notAblated).toEqual(counts);
+  });
+
+  it("counts the nodes of exempted layers as not ablated", () => {
+    const { notAblated } = interventionFromScores({ ...base, keep: "signed", exemptLayers: 1 });
+    expect(notAblated).toMatchObject({ nSites: 3 + 1, nHeads: 6 });
   });
 });
 

@@ -50,6 +50,13 @@ describe("planSweep", () => {
     }
   });
 
+  it("evaluates circuits without SAEs in the variant `all` alone, with means of the sites", async () => {
+    const text = FULL.replace("saes: { path: saes }\n", "").replace(/truth: .*\n/, "");
+    const { plan: planned } = await plan(text);
+    expect(planned.sweep.circuits?.variants).toEqual(["all"]);
+    expect(planned.stages.map(({ id }) => id)).toEqual(["means", "scores-atp", "scores-ig", "circuits"]);
+  });
+
   it("covers every prompt once in each stage, and every slot of every prompt in truth", async () => {
     const { plan: planned } = await plan(FULL);
     const slots = 12 * 3 + 12 * 2 * 7;
@@ -128,6 +135,18 @@ describe("planSweep", () => {
       "error nodes without SAEs",
       FULL.replace("saes: { path: saes }\n", "").replace("circuits: {}\n", ""),
       "sweep.yaml:5: truth.errors: patching of error nodes needs SAEs",
+    ],
+    [
+      "a variant that ablates error nodes without SAEs",
+      FULL.replace("saes: { path: saes }\n", "")
+        .replace(/truth: .*\n/, "")
+        .replace("circuits: {}", "circuits: { variants: [all, no_resid_errors] }"),
+      "sweep.yaml:5: circuits.variants[1]: ablates error nodes, and a sweep without SAEs has none",
+    ],
+    [
+      "circuits of heads with SAEs",
+      FULL.replace("circuits: {}", "circuits: { nodes: heads }"),
+      "sweep.yaml:7: circuits.nodes: is for sweeps without SAEs",
     ],
     ["a model folder that is not there", FULL.replace("path: model", "path: nowhere"), "nowhere"],
     ["a width that no SAE has", FULL.replace("path: saes", "path: saes, width: 16k"), "16k"],

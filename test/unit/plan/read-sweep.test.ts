@@ -36,10 +36,12 @@ describe("readSweep", () => {
         keep: "absolute",
         ablation: "mean",
         exempt_early_layers: false,
-        variants: ["all", "no_resid_errors", "no_mlp_attn_errors"],
+        variants: ["all"],
         completeness: true,
       },
     });
+    const withSaes = readSweep(`${MINIMAL}saes: { path: saes }\ncircuits: {}\n`, "sweep.yaml").sweep;
+    expect(withSaes.circuits?.variants).toEqual(["all", "no_resid_errors", "no_mlp_attn_errors"]);
   });
 
   it("reads JSON as well as YAML", () => {

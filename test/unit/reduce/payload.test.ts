@@ -21,6 +21,7 @@ describe("payloads", () => {
         [hook, { index: Int32Array.of(3, 9), sum: Float64Array.of(1e-300, 7), differs: Int32Array.of() }],
       ]),
       errors: new Map([[hook, Float64Array.of(1 / 3, 2)]]),
+      sites: new Map([["blocks.1.hook_mlp_out", Float64Array.of(2 / 3, -0)]]),
     };
     expect(decodeMeans(encodeMeans(means))).toEqual(means);
     const paired = { ...means, metricCorrupted: Float64Array.of(2, 3) };
@@ -64,7 +65,8 @@ describe("payloads", () => {
       new Map(
         order.map((name) => [name, { index: Int32Array.of(1), sum: Float64Array.of(1), differs: Int32Array.of() }]),
       );
-    const means = { metricClean: Float64Array.of(1), metricCorrupted: null, errors: new Map<string, Float64Array>() };
+    const none = new Map<string, Float64Array>();
+    const means = { metricClean: Float64Array.of(1), metricCorrupted: null, errors: none, sites: none };
     const one = encodeMeans({ ...means, features: features(["a", "b"]) });
     expect(encodeMeans({ ...means, features: features(["b", "a"]) })).toEqual(one);
   });
