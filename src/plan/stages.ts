@@ -16,6 +16,8 @@ const FLOOR_ROWS = 7;
 const FLOOR_STRETCHES = 12;
 /** each this long. */
 const FLOOR_SLOTS = 4;
+/** Its multiples' fractions are spread as evenly as those of any number. */
+const GOLDEN_RATIO = 0.618_033_988_749_895;
 
 /** What stage planning needs. */
 export interface StageInputs {
@@ -122,11 +124,16 @@ function usesMeans(sweep: Sweep): boolean {
   return evaluationsOf(sweep).some((one) => one.kind !== "full" && one.ablation === "mean");
 }
 
-/** Stretches spread evenly over a kind's slots, so that most sites are among them. */
+/**
+ * Stretches spread over a kind's slots, so that most sites are among them. Slots repeat with the sites of a layer: a fixed
+ * stride may fall on the same site each time, so each stretch starts at another fraction of its share.
+ */
 function floorRanges(start: number, end: number): (readonly [number, number])[] {
   const stretches = Math.min(FLOOR_STRETCHES, Math.ceil((end - start) / FLOOR_SLOTS));
   return Array.from({ length: stretches }, (_, i) => {
-    const first = start + Math.floor((i * (end - start)) / stretches);
+    const share = (end - start) / stretches;
+    const spare = Math.max(0, share - FLOOR_SLOTS);
+    const first = start + Math.floor(i * share + spare * ((i * GOLDEN_RATIO) % 1));
     return [first, Math.min(end, first + FLOOR_SLOTS)];
   });
 }

@@ -57,6 +57,18 @@ describe("planSweep", () => {
     expect(planned.stages.map(({ id }) => id)).toEqual(["means", "scores-atp", "scores-ig", "circuits"]);
   });
 
+  it("measures the numeric noise floor at every site, and at no slot twice", async () => {
+    const text = FULL.replace(/saes: .*\n/, "").replace(/truth: .*\n/, "truth: { whole_sites: {} }\n");
+    const { plan: planned } = await plan(text);
+    const floor = planned.stages.find(({ id }) => id === "floor-site")?.shards ?? [];
+    const slots = floor.flatMap(({ slots: [start, end] = [0, 0] }) =>
+      Array.from({ length: end - start }, (_, i) => start + i),
+    );
+    expect(new Set(slots).size).toBe(slots.length);
+    // Slots: layer, site, position; 7 positions, 3 sites.
+    expect(new Set(slots.map((slot) => Math.floor(slot / 7) % 3))).toEqual(new Set([0, 1, 2]));
+  });
+
   it("covers every prompt once in each stage, and every slot of every prompt in truth", async () => {
     const { plan: planned } = await plan(FULL);
     const slots = 12 * 3 + 12 * 2 * 7;
