@@ -84,15 +84,15 @@ describe("Gemma 3 270M", () => {
   });
 
   it("has one token for each word of data/english-agreement, and 7 for each rc prompt", () => {
-    const { bosId, encode } = openTokenizer(MODEL);
+    const tokenizer = openTokenizer(MODEL);
     const { nouns, clauseVerbs, innerVerbs, prepositions } = ENGLISH_LEXICON;
     const forms = [...nouns, ...clauseVerbs, ...innerVerbs].flatMap(({ singular, plural }) => [singular, plural]);
-    for (const word of [...forms, ...prepositions]) expect(encode(` ${word}`), word).toHaveLength(2);
+    for (const word of [...forms, ...prepositions]) expect(tokenizer.encode(` ${word}`), word).toHaveLength(2);
     const path = fileURLToPath(new URL("../../data/english-agreement/rc.test.jsonl", import.meta.url));
-    const { prompts: pairs, dropped } = toPrompts(readDataset(path), openTokenizer(MODEL));
+    const { prompts: pairs, dropped } = toPrompts(readDataset(path), tokenizer);
     expect(dropped).toEqual([]);
     for (const { clean, corrupted } of pairs) {
-      expect([clean[0], clean.length, corrupted?.length]).toEqual([bosId, T, T]);
+      expect([clean[0], clean.length, corrupted?.length]).toEqual([tokenizer.bosId, T, T]);
     }
   });
 
