@@ -74,4 +74,3 @@ function attendOver(
   const z_RZ = attentionCore(config, { q_RZ: lastRows(q_RZ, frame.batch), ...keys }, mask, rules);
   return { z_RZ, kept_RD: lastRows(resid_RD, frame.batch) };
 }
-

@@ -93,14 +93,13 @@ function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }:
   if (truth !== undefined) throw fault(["truth"], `${plain}, which true patching needs; use a dataset of pairs`);
 }
 
-function checkSaes(
-  { truth, circuits, experiments, saes }: CheckedSweep,
-  fault: Fault,
-  context: SweepContext,
-): void {
+function checkSaes({ truth, circuits, experiments, saes }: CheckedSweep, fault: Fault, context: SweepContext): void {
   if (saes !== "none" && context.saes.length > 0) {
     if (circuits?.nodes !== undefined)
-      throw fault(["circuits", "nodes"], "is for sweeps without SAEs: with SAEs, circuits are made of features and errors");
+      throw fault(
+        ["circuits", "nodes"],
+        "is for sweeps without SAEs: with SAEs, circuits are made of features and errors",
+      );
     return;
   }
   const why = "needs SAEs, and the sweep has none; set `saes: { path: ... }`";

@@ -164,9 +164,7 @@ describe("circuit evaluation", () => {
       await captureRun(spliced.model, prompts, "corrupted", answers),
     ];
     const plain = runs.flatMap((one) => [...one.metric]);
-    const live: Intervention = new Map(
-      GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, LIVE)]),
-    );
+    const live: Intervention = new Map(GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, LIVE)]));
     const other = emptyIntervention(GOLDEN_SITES, T);
     for (const rowsPerBlock of [3, 1000]) {
       const metric = await run([new Map(), other, live], ZERO, rowsPerBlock);
@@ -195,9 +193,7 @@ describe("circuit evaluation", () => {
   });
 
   it("stays the full model where everything is restored, or resampled from itself", async () => {
-    const restored: Intervention = new Map(
-      GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, RESTORED)]),
-    );
+    const restored: Intervention = new Map(GOLDEN_SITES.map((at) => [siteHook(at), uniformSite(at, T, RESTORED)]));
     const full = await run([new Map()], ZERO);
     expect(await run([restored], ZERO)).toBeAllclose(full);
     expect(await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "resample", donors: prompts })).toBeAllclose(full);

@@ -189,27 +189,30 @@ describe("a circuit sweep without SAEs", () => {
     ["sites", "atp", "mean"],
     ["heads", "relp", "zero"],
     ["heads", "ig", "resample"],
-  ])("over %s ranked by %s, %s ablation: from the empty to the full model as the threshold falls", async (...options) => {
-    const [nodes, scores, ablation] = options;
-    const { rows, artifact } = await sweepRows(
-      `{ nodes: ${nodes}, scores: ${scores}, ablation: ${ablation}, thresholds: [0, 1.0e-2, 1.0e9] }`,
-    );
-    expect(rows.map(({ variant }) => variant)).toEqual(["all", "all", "all"]);
-    const all = T * GOLDEN_LAYERS * (1 + (nodes === "heads" ? heads : 1));
-    const sizes = rows.map((row) => Number(row["n_sites"]) + Number(row["n_heads"]));
-    expect([sizes[0], sizes[2]]).toEqual([all, 0]);
-    const nodeScores = (await readScoreMeans(artifact(`scores-${scores}.safetensors`))).slices;
-    const tails = nodes === "heads" ? ["attn.hook_z.heads", "hook_mlp_out"] : ["attn.hook_z", "hook_mlp_out"];
-    const strong = [...nodeScores]
-      .filter(([hook]) => tails.some((tail) => hook.replace(/^blocks\.\d+\./, "") === tail))
-      .flatMap(([, values]) => [...values].filter((value) => Math.abs(value) >= 1e-2));
-    expect(sizes[1]).toBe(strong.length);
-    expect(strong.length).toBeGreaterThan(5);
-    expect(Number(rows[0]?.["faithfulness"])).toBeCloseTo(1, 5);
-    expect(Number(rows[2]?.["faithfulness"])).toBeCloseTo(0, 5);
-    expect(Number(rows[2]?.["completeness"])).toBeCloseTo(1, 5);
-    expect(rows.map((row) => Number(row["n_features"]) + Number(row["n_errors_other"]))).toEqual([0, 0, 0]);
-  });
+  ])(
+    "over %s ranked by %s, %s ablation: from the empty to the full model as the threshold falls",
+    async (...options) => {
+      const [nodes, scores, ablation] = options;
+      const { rows, artifact } = await sweepRows(
+        `{ nodes: ${nodes}, scores: ${scores}, ablation: ${ablation}, thresholds: [0, 1.0e-2, 1.0e9] }`,
+      );
+      expect(rows.map(({ variant }) => variant)).toEqual(["all", "all", "all"]);
+      const all = T * GOLDEN_LAYERS * (1 + (nodes === "heads" ? heads : 1));
+      const sizes = rows.map((row) => Number(row["n_sites"]) + Number(row["n_heads"]));
+      expect([sizes[0], sizes[2]]).toEqual([all, 0]);
+      const nodeScores = (await readScoreMeans(artifact(`scores-${scores}.safetensors`))).slices;
+      const tails = nodes === "heads" ? ["attn.hook_z.heads", "hook_mlp_out"] : ["attn.hook_z", "hook_mlp_out"];
+      const strong = [...nodeScores]
+        .filter(([hook]) => tails.some((tail) => hook.replace(/^blocks\.\d+\./, "") === tail))
+        .flatMap(([, values]) => [...values].filter((value) => Math.abs(value) >= 1e-2));
+      expect(sizes[1]).toBe(strong.length);
+      expect(strong.length).toBeGreaterThan(5);
+      expect(Number(rows[0]?.["faithfulness"])).toBeCloseTo(1, 5);
+      expect(Number(rows[2]?.["faithfulness"])).toBeCloseTo(0, 5);
+      expect(Number(rows[2]?.["completeness"])).toBeCloseTo(1, 5);
+      expect(rows.map((row) => Number(row["n_features"]) + Number(row["n_errors_other"]))).toEqual([0, 0, 0]);
+    },
+  );
 
   it("ablates to the mean activation over clean and corrupted runs", async () => {
     const { artifact } = await sweepRows("{ thresholds: [1.0e-2] }");

@@ -82,7 +82,13 @@ describe("a circuit chosen by scores", () => {
   it("keeps a score of exactly zero, of either sign, at threshold zero", () => {
     const features = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS * at.dSae).fill(-0)]));
     const errors = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS)]));
-    const base = { sites, positions: POSITIONS, scores: { features, errors, slices: new Map() }, threshold: 0, exemptLayers: 0 };
+    const base = {
+      sites,
+      positions: POSITIONS,
+      scores: { features, errors, slices: new Map() },
+      threshold: 0,
+      exemptLayers: 0,
+    };
     for (const keep of KEEPS) {
       const { circuit, complement } = interventionFromScores({ ...base, keep, variant: "all" });
       expect(circuit.size).toBe(0);
@@ -93,7 +99,13 @@ describe("a circuit chosen by scores", () => {
   it("lets signed and absolute differ on strong negative scores only", () => {
     const features = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS * at.dSae).fill(-0.5)]));
     const errors = new Map(sites.map((at) => [siteHook(at), new Float32Array(POSITIONS).fill(0.5)]));
-    const base = { sites, positions: POSITIONS, scores: { features, errors, slices: new Map() }, threshold: 0.25, exemptLayers: 0 };
+    const base = {
+      sites,
+      positions: POSITIONS,
+      scores: { features, errors, slices: new Map() },
+      threshold: 0.25,
+      exemptLayers: 0,
+    };
     const kept = (keep: "signed" | "absolute"): number =>
       interventionFromScores({ ...base, keep, variant: "all" }).counts.nFeatures;
     expect([kept("signed"), kept("absolute")]).toEqual([0, POSITIONS * 11]);
