@@ -1,12 +1,14 @@
 /**
- * @file `npm run demo:real`: from a bare clone to the report of data/demo-real.yaml on the pretrained Gemma 3 270M. It fetches
- * the weights and builds the libtorch backend where that can be built; wasm does the same work without it, several times
- * slower. Further arguments go to `patchbay run`.
+ * @file `npm run demo:real`: from a bare clone to the reports of data/demo-real.yaml and data/demo-real-ig.yaml on the pretrained
+ * Gemma 3 270M. It fetches the weights and builds the libtorch backend where that can be built; wasm does the same work without
+ * it, several times slower. Further arguments go to `patchbay run`; `--out DIR` to the first sweep, DIR-ig to the second.
  */
+import { availableParallelism, freemem } from "node:os";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
 
-/** Each engine holds the model's float32 weights, 1.1 GB. A libtorch engine takes every core; a wasm engine one. */
-const WORKERS = { torch: "1", wasm: "2" };
+/** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
+const ENGINE_MEMORY = 3e9;
+const SWEEPS = { "data/demo-real.yaml": "", "data/demo-real-ig.yaml": "-ig" };
 
 async function buildTorch() {
   const { buildNative } = await import("./build-native.js");
@@ -16,12 +18,26 @@ async function buildTorch() {
   return "wasm";
 }
 
+/** The arguments with another name for the folder after `--out`. */
+function withSuffix(args, suffix) {
+  return args.map((arg, i) => (args[i - 1] === "--out" ? arg + suffix : arg));
+}
+
 async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) return false;
   if (!runStep(process.execPath, [`${ROOT}scripts/fetch-gemma3-270m.js`])) return false;
   const backend = await buildTorch();
-  const options = ["--backend", backend, "--workers", WORKERS[backend], ...process.argv.slice(2)];
-  return runStep(process.execPath, [`${ROOT}bin/patchbay.js`, "run", "data/demo-real.yaml", ...options]);
+  const engines = Math.max(1, Math.min(4, availableParallelism(), Math.floor(freemem() / ENGINE_MEMORY)));
+  const options = ["--backend", backend, "--workers", String(engines)];
+  return Object.entries(SWEEPS).every(([sweep, suffix]) =>
+    runStep(process.execPath, [
+      `${ROOT}bin/patchbay.js`,
+      "run",
+      sweep,
+      ...options,
+      ...withSuffix(process.argv.slice(2), suffix),
+    ]),
+  );
 }
 
 process.exitCode = (await main()) ? 0 : 1;
