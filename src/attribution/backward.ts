@@ -16,8 +16,9 @@ import type { SiteAt } from "../circuit/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
 import { afterAttention, attend, type Frame, type LayerContext } from "../model/layer.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";
-import { layerContext, type Model } from "../model/model.js";
+import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
+import type { Pooled } from "../model/weight-pool.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 
@@ -57,17 +58,21 @@ export function layerGradients(
 /** Given each site's gradient, from the last layer to the first. The tensor is disposed afterwards. */
 export type GradientVisitor = (at: SiteAt, gradient_RD: Tensor) => Promise<void>;
 
-/** Gradients of the summed metric at every site of a run. */
+/**
+ * Gradients of the summed metric at every site of a run.
+ * @param also what the visitor needs of the pool for a layer.
+ */
 export async function visitGradients(
   model: Model,
   run: Run,
   answers: Answers,
   rules: BackwardRules,
   visit: GradientVisitor,
+  also?: (layer: number) => readonly Pooled<unknown>[],
 ): Promise<void> {
   let gradient_RD = metricGradient(model, run.input(model.config.nLayers), run.logits, answers, rules);
   try {
-    for (let layer = model.config.nLayers - 1; layer >= 0; layer--) {
+    const through = async (layer: number): Promise<void> => {
       await visit({ site: "resid_post", layer }, gradient_RD);
       await visit({ site: "mlp_out", layer }, gradient_RD);
       const context = layerContext(model, layer, rules);
@@ -81,7 +86,8 @@ export async function visitGradients(
         attn_z.dispose();
       }
       await breathe();
-    }
+    };
+    await walkLayers(model, upwards(0, model.config.nLayers - 1).reverse(), through, also);
   } finally {
     gradient_RD.dispose();
   }

@@ -12,9 +12,10 @@ import type { SiteAt } from "../circuit/site.js";
 import { answerLogits, runLayer, startBlock, type LayerActivations } from "../model/forward.js";
 import type { Frame } from "../model/layer.js";
 import { metricsOf, type Answers } from "../model/metric.js";
-import type { Model } from "../model/model.js";
+import { upwards, walkLayers, type Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
+import type { Pooled } from "../model/weight-pool.js";
 import { breathe } from "./breathe.js";
 
 /** Token ids of one side of the prompts. A plain prompt has no corrupted side; asking for it is refused. */
@@ -35,6 +36,7 @@ export type LayerVisitor = (layer: number, sides: readonly LayerActivations[]) =
  * sides pass through operations of equal shape, at equal rows, and give equal bits.
  *
  * @param sides token ids of each side's prompts; all prompts have one length.
+ * @param also what the visitor needs of the pool for a layer.
  * @returns answer logits of each side, `[P, A]`.
  */
 export async function visitLayers(
@@ -42,6 +44,7 @@ export async function visitLayers(
   sides: readonly (readonly (readonly number[])[])[],
   answers: Answers,
   visit: LayerVisitor,
+  also?: (layer: number) => readonly Pooled<unknown>[],
 ): Promise<Float32Array[]> {
   return await withScope(async (own) => {
     const blocks: { readonly resid_RD: Tensor; readonly frame: Frame }[] = [];
@@ -50,14 +53,15 @@ export async function visitLayers(
       blocks.push({ resid_RD: own(block.resid_RD), frame: own(block.frame) });
     }
     let current = blocks.map(({ resid_RD }) => resid_RD);
-    for (let layer = 0; layer < model.config.nLayers; layer++) {
+    const through = async (layer: number): Promise<void> => {
       const activations = blocks.map(({ frame }, side) => runLayer(model, layer, must(current[side], "side"), frame));
       for (const { attn_z, mlp_out, resid_post } of activations) [attn_z, mlp_out, resid_post].forEach(own);
       await visit(layer, activations);
       tf.dispose([...current, ...activations.flatMap(({ attn_z, mlp_out }) => [attn_z, mlp_out])]);
       current = activations.map(({ resid_post }) => resid_post);
       await breathe();
-    }
+    };
+    await walkLayers(model, upwards(0, model.config.nLayers - 1), through, also);
     const logits = blocks.map(({ frame }, side) =>
       readAndDispose(answerLogits(model, must(current[side], "side"), frame.batch, answers)),
     );
@@ -91,10 +95,10 @@ export async function captureRun(model: Model, prompts: readonly Prompt[], side:
   };
   try {
     const input = (layer: number): Tensor => (layer === 0 ? resid_RD : must(layers[layer - 1], "layer").resid_post);
-    for (let layer = 0; layer < model.config.nLayers; layer++) {
+    await walkLayers(model, upwards(0, model.config.nLayers - 1), async (layer) => {
       layers.push(runLayer(model, layer, input(layer), frame));
       await breathe();
-    }
+    });
     const logits = await readAndDispose(answerLogits(model, input(layers.length), ids.length, answers));
     const site = ({ site, layer }: SiteAt): Tensor => must(layers[layer], "layer")[site];
     return { side, frame, input, site, logits, metric: metricsOf(logits, answers), dispose };

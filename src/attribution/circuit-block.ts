@@ -10,14 +10,14 @@ import type { Site } from "../circuit/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
 import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../model/layer.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
-import { layerContext, type Model } from "../model/model.js";
+import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
 import { segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
 
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
-export function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Tensor {
+export async function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Promise<Tensor> {
   const { spliced, positions, answers } = context;
   const { model } = spliced;
   const rows = segments.reduce((total, { count }) => total + count, 0);
@@ -28,12 +28,13 @@ export function runCircuitBlock(context: CircuitContext, segments: readonly Segm
     tf.concat(segments.map((segment) => segmentRows(context.embedded_RD, segment, positions))),
   );
   try {
-    for (let layer = 0; layer < model.layers.length; layer++) {
-      const out = layer === model.layers.length - 1 ? answer : whole;
+    const through = (layer: number): void => {
+      const out = layer === model.config.nLayers - 1 ? answer : whole;
       const next_RD = tf.tidy(() => circuitLayer(context, segments, layer, resid_RD, frame, out));
       resid_RD.dispose();
       resid_RD = next_RD;
-    }
+    };
+    await walkLayers(model, upwards(0, model.config.nLayers - 1), through, spliced.saesOf);
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
     resid_RD.dispose();

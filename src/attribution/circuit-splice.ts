@@ -27,8 +27,6 @@ export interface CircuitContext {
   readonly donors: readonly Run[] | null;
   /** The prompts' own unablated runs; null where nothing is restored. */
   readonly unablated: readonly Run[] | null;
-  /** Thresholds by site hook. */
-  readonly gates: ReadonlyMap<string, Float32Array>;
   /** Embedded tokens of all rows of an evaluation, whole prompts, `[rows x T, D]`. */
   readonly embedded_RD: Tensor;
   readonly answers: Answers;
@@ -133,9 +131,8 @@ function workOf(context: CircuitContext, evaluation: number, at: SiteAt, sae: Sa
   const hook = siteHook(at);
   const site = must(context.interventions[evaluation], "evaluation").get(hook);
   if (site === undefined) return undefined;
-  const gate = must(context.gates.get(hook), "thresholds");
   const means = context.means === null ? null : saeMeans(context.means, hook);
-  return siteWork(site, { dIn: sae.dIn, dSae: sae.dSae, gate }, span, means, context.donors !== null);
+  return siteWork(site, sae, span, means, context.donors !== null);
 }
 
 function saeMeans({ features, errors }: Means, hook: string): SiteMeans {

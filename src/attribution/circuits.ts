@@ -13,11 +13,10 @@ import { assert, must } from "../base/assert.js";
 import { RESTORED, type Intervention } from "../circuit/intervention.js";
 import { countNodes } from "../circuit/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
-import { siteHook } from "../circuit/site.js";
 import { startBlock } from "../model/forward.js";
 import { loadAnswers, metricOf, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
-import { read, readAndDispose } from "../model/read-tensor.js";
+import { readAndDispose } from "../model/read-tensor.js";
 import { withScope, type Own } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
 import { captureRun, idsOf, type Run } from "./capture.js";
@@ -68,7 +67,6 @@ export async function computeCircuits(
       unablated: interventions.some((one) => countNodes(one, RESTORED) > 0)
         ? await unablatedRuns(model, prompts, sides, answers, own)
         : null,
-      gates: await gatesOf(spliced),
       embedded_RD: own(resid_RD),
       answers,
       positions: must(ids[0], "prompt").length,
@@ -90,7 +88,7 @@ async function runBlocks(
   for (const segments of circuitBlocks(context.interventions.length, rows, rowsPerBlock)) {
     onProgress?.(done, total);
     await breathe();
-    const logits = await readAndDispose(runCircuitBlock(context, segments));
+    const logits = await readAndDispose(await runCircuitBlock(context, segments));
     let row = 0;
     for (const { evaluation, start, count } of segments)
       for (let r = start; r < start + count; r++, row++) {
@@ -132,11 +130,4 @@ async function unablatedRuns(
   const runs: Run[] = [];
   for (const side of sides) runs.push(own(await captureRun(model, prompts, side, answers)));
   return runs;
-}
-
-/** Feature thresholds of every SAE on the host. */
-async function gatesOf(spliced: SplicedModel): Promise<Map<string, Float32Array>> {
-  const gates = new Map<string, Float32Array>();
-  for (const placed of spliced.saes) gates.set(siteHook(placed), await read(placed.sae.gate_F));
-  return gates;
 }

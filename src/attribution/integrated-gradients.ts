@@ -16,7 +16,7 @@ import type { BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
 import { afterAttention, attend, attendOutput } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
-import { layerContext, type Model } from "../model/model.js";
+import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { layerGradients, metricGradient, visitGradients, type GradientVisitor } from "./backward.js";
@@ -82,19 +82,28 @@ async function gradientFrom(
   rules: BackwardRules,
 ): Promise<Tensor> {
   return await withScope(async (own) => {
-    const inputs = [own(outputWith(model, run, at, x_RD))];
+    const inputs: Tensor[] = [];
     const zs: Tensor[] = [];
-    for (let layer = at.layer + 1; layer < model.config.nLayers; layer++) {
+    const last = model.config.nLayers - 1;
+    await walkLayers(model, upwards(at.layer, last), (layer) => {
+      if (layer === at.layer) {
+        inputs.push(own(outputWith(model, run, at, x_RD)));
+        return;
+      }
       const context = layerContext(model, layer);
       const input_RD = must(inputs.at(-1), "input");
       const z_RZ = own(attend(context, input_RD, run.frame));
       zs.push(z_RZ);
       inputs.push(own(afterAttention(context, input_RD, z_RZ)));
-    }
+    });
     const last_RD = must(inputs.at(-1), "output");
     const logits = await readAndDispose(answerLogits(model, last_RD, run.frame.batch, answers));
     let gradient_RD = own(metricGradient(model, last_RD, logits, answers, rules));
-    for (let layer = model.config.nLayers - 1; layer > at.layer; layer--) {
+    await walkLayers(model, upwards(at.layer, last).reverse(), (layer) => {
+      if (layer === at.layer) {
+        gradient_RD = own(siteGradient(model, run, at, x_RD, gradient_RD, rules));
+        return;
+      }
       const i = layer - at.layer - 1;
       const context = layerContext(model, layer, rules);
       const { attn_z, input } = layerGradients(
@@ -106,8 +115,8 @@ async function gradientFrom(
       );
       own(attn_z);
       gradient_RD = own(input);
-    }
-    return siteGradient(model, run, at, x_RD, gradient_RD, rules);
+    });
+    return tf.clone(gradient_RD);
   });
 }
 

@@ -45,19 +45,25 @@ export async function computeMeans(
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     const ids = names.map((side) => idsOf(prompts, side));
-    const logits = await visitLayers(model, ids, answers, async (layer, activations) => {
-      for (const site of SITES) {
-        const at = { site, layer };
-        const sides = activations.map((side) => side[site]);
-        if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
-        const sae = spliced.sae(at);
-        if (sae === undefined) continue;
-        const sums = await sumSite(sae, sides, at, prompts);
-        features.set(siteHook(at), sparseSums(sums));
-        errors.set(siteHook(at), sums.errors);
-      }
-      onProgress?.(layer + 1, model.config.nLayers);
-    });
+    const logits = await visitLayers(
+      model,
+      ids,
+      answers,
+      async (layer, activations) => {
+        for (const site of SITES) {
+          const at = { site, layer };
+          const sides = activations.map((side) => side[site]);
+          if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
+          const sae = spliced.sae(at);
+          if (sae === undefined) continue;
+          const sums = await sumSite(sae, sides, at, prompts);
+          features.set(siteHook(at), sparseSums(sums));
+          errors.set(siteHook(at), sums.errors);
+        }
+        onProgress?.(layer + 1, model.config.nLayers);
+      },
+      spliced.saesOf,
+    );
     const metrics = logits.map((values) => metricsOf(values, answers));
     for (const [i, metric] of metrics.entries()) checkMetrics(metric, prompts, must(names[i], "side"));
     return { metricClean: must(metrics[0], "clean"), metricCorrupted: metrics[1] ?? null, features, errors, sites };

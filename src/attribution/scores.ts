@@ -88,7 +88,7 @@ export async function computeScores(
 }
 
 async function visitSiteGradients(
-  { model }: SplicedModel,
+  { model, saesOf }: SplicedModel,
   { clean, corrupted }: Runs,
   answers: Answers,
   score: ScoreSpec,
@@ -96,7 +96,7 @@ async function visitSiteGradients(
 ): Promise<void> {
   if (score.method !== "ig") {
     const rules = score.method === "relp" ? RELP_RULES : AUTODIFF_RULES;
-    await visitGradients(model, clean, answers, rules, visit);
+    await visitGradients(model, clean, answers, rules, visit, saesOf);
     return;
   }
   const runs = { clean, corrupted: must(corrupted, "corrupted run") };
@@ -116,8 +116,9 @@ async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise
       collected.heads.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
     if (withComponents && at.site === "resid_post")
       collected.components.set(hook, componentsOf(await rowProducts(gradient_RD, delta_RD)));
-    const sae = spliced.sae(at);
-    if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD);
+    await spliced.withSae(at, async (sae) => {
+      if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD);
+    });
   });
 }
 

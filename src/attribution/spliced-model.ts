@@ -1,11 +1,12 @@
-/** @file A model together with the SAEs that sit at its sites. */
+/** @file A model together with the SAEs that sit at its sites. All of them are in the model's pool. */
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import type { Model } from "../model/model.js";
+import type { Pooled } from "../model/weight-pool.js";
 import type { Sae } from "../sae/sae.js";
 
 /** An SAE and where it sits. */
 export interface PlacedSae extends SiteAt {
-  readonly sae: Sae;
+  readonly sae: Pooled<Sae>;
 }
 
 /** What every program runs on. */
@@ -13,18 +14,27 @@ export interface SplicedModel {
   readonly model: Model;
   /** In forward order. */
   readonly saes: readonly PlacedSae[];
-  /** The SAE at a site; undefined where there is none. */
+  /** The SAE at a site, which is on the device; undefined where there is none. */
   sae(at: SiteAt): Sae | undefined;
+  /** The SAEs of a layer, for a walk. */
+  readonly saesOf: (layer: number) => readonly Pooled<Sae>[];
+  /** Runs `work` with a site's SAE on the device; undefined where there is none. */
+  withSae<Result>(at: SiteAt, work: (sae: Sae | undefined) => Promise<Result>): Promise<Result>;
   /** Releases the model's and the SAEs' tensors. */
   dispose(): void;
 }
 
-/** Joins a loaded model and loaded SAEs; takes over their tensors. */
+/** Joins a model and SAEs of its pool. */
 export function spliceModel(model: Model, saes: readonly PlacedSae[]): SplicedModel {
   const byHook = new Map(saes.map((placed) => [siteHook(placed), placed.sae]));
+  const saesOf = (layer: number): Pooled<Sae>[] => saes.filter((one) => one.layer === layer).map(({ sae }) => sae);
+  const withSae = async <Result>(at: SiteAt, work: (sae: Sae | undefined) => Promise<Result>): Promise<Result> => {
+    const pooled = byHook.get(siteHook(at));
+    if (pooled === undefined) return await work(undefined);
+    return await model.pool.using([pooled], () => work(pooled.now()));
+  };
   const dispose = (): void => {
     model.dispose();
-    for (const { sae } of saes) sae.dispose();
   };
-  return { model, saes, sae: (at) => byHook.get(siteHook(at)), dispose };
+  return { model, saes, sae: (at) => byHook.get(siteHook(at))?.now(), saesOf, withSae, dispose };
 }

@@ -17,7 +17,7 @@ import { attentionCore, attentionMask, projectQkv } from "../model/attention.js"
 import { afterAttention } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
-import { layerContext, type Model } from "../model/model.js";
+import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
 import { ropeTables, type Rope } from "../model/rope.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { LayerType } from "../weights/model-config.js";
@@ -50,11 +50,11 @@ interface Climbing {
 }
 
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
-export function runTruthBlock(context: TruthContext, block: TruthBlock): Tensor {
+export async function runTruthBlock(context: TruthContext, block: TruthBlock): Promise<Tensor> {
   const { model, positions, answers } = context;
   const span = { start: block.start, length: positions - block.start };
   const answer = { start: positions - 1, length: 1 };
-  const last = model.layers.length - 1;
+  const last = model.config.nLayers - 1;
   let climbing: Climbing = { rows: [], resid_RD: null };
   let cursor = 0;
   const taking = (join: number): TruthRow[] => {
@@ -63,12 +63,12 @@ export function runTruthBlock(context: TruthContext, block: TruthBlock): Tensor 
     return block.rows.slice(from, cursor);
   };
   try {
-    for (let layer = must(block.rows[0], "row").node.layer; layer <= last; layer++) {
+    await walkLayers(model, upwards(must(block.rows[0], "row").node.layer, last), (layer) => {
       const joining = { afterAttention: taking(2 * layer), atEnd: taking(2 * layer + 1) };
       const resid_RD = climbLayer(context, layer, climbing, joining, span, layer === last ? answer : span);
       climbing.resid_RD?.dispose();
       climbing = { rows: [...climbing.rows, ...joining.afterAttention, ...joining.atEnd], resid_RD };
-    }
+    });
     const resid_RD = must(climbing.resid_RD, "residual stream");
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
@@ -174,12 +174,9 @@ function familyDelta(context: TruthContext, rows: readonly TruthRow[], span: Spa
     const weight = patchWeights(rows, span, ({ slot, prompt }, position) =>
       deltas.change(slot, prompt * positions + position),
     );
-    const decoder_ND = tf.gather(
-      deltas.sae(node).W_dec_FD,
-      tf.tensor1d(
-        rows.map((row) => row.node.feature),
-        "int32",
-      ),
+    const decoder_ND = deltas.directions(
+      node,
+      rows.map((row) => row.node.feature),
     );
     const D = must(decoder_ND.shape[1], "width");
     const spread_NTD = tf.mul(tf.reshape(weight, [n, span.length, 1]), tf.reshape(decoder_ND, [n, 1, D]));

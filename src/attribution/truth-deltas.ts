@@ -12,9 +12,8 @@ import { must } from "../base/assert.js";
 import type { Node } from "../circuit/node.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { readAndDispose } from "../model/read-tensor.js";
-import type { Sae } from "../sae/sae.js";
 import type { Run } from "./capture.js";
-import { nodeChanges, siteDelta, type FeatureChanges } from "./site-scores.js";
+import { nodeChanges, siteDelta, type FeatureChanges, type NodeChanges } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
 /** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
@@ -26,7 +25,8 @@ export interface Deltas {
   readonly change: (slot: number, row: number) => number;
   /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object. */
   rows(at: SiteAt, kind: "site" | "error"): Tensor;
-  sae(at: SiteAt): Sae;
+  /** Decoder rows of features, `[features.length, d]`. Owner: caller. */
+  directions(at: SiteAt, features: readonly number[]): Tensor;
   dispose(): void;
 }
 
@@ -34,6 +34,14 @@ export interface Deltas {
 interface SiteDeltas {
   readonly site: Tensor | undefined;
   readonly error: Tensor | undefined;
+  readonly directions: Directions | undefined;
+}
+
+/** Decoder rows of the features that slots name: the SAE itself need not stay on the device. */
+interface Directions {
+  readonly decoder_ND: Tensor;
+  /** Row of each feature. */
+  readonly rowOf: ReadonlyMap<number, number>;
 }
 
 /** Computes the deltas of every site that a node names. Owner: caller. */
@@ -46,7 +54,8 @@ export async function computeDeltas(
   const sites = new Map<string, SiteDeltas>();
   const changes = new Map<number, Float32Array>();
   const dispose = (): void => {
-    for (const { site, error } of sites.values()) tf.dispose([site, error].filter((one) => one !== undefined));
+    for (const { site, error, directions } of sites.values())
+      tf.dispose([site, error, directions?.decoder_ND].filter((one) => one !== undefined));
   };
   try {
     for (const [hook, slots] of slotsBySite(nodes))
@@ -58,7 +67,11 @@ export async function computeDeltas(
   return {
     change: (slot, row) => must(must(changes.get(slot), "slot")[row], "change"),
     rows: (at, kind) => must(sites.get(siteHook(at))?.[kind], `deltas of ${siteHook(at)}`),
-    sae: (at) => must(spliced.sae(at), `the SAE of ${siteHook(at)}`),
+    directions: (at, features) => {
+      const { decoder_ND, rowOf } = must(sites.get(siteHook(at))?.directions, `directions of ${siteHook(at)}`);
+      const rows = features.map((feature) => must(rowOf.get(feature), `feature ${String(feature)}`));
+      return tf.gather(decoder_ND, tf.tensor1d(rows, "int32"));
+    },
     dispose,
   };
 }
@@ -86,9 +99,7 @@ async function siteDeltas(
   const [x_RD, y_RD] = [clean.site(at), corrupted.site(at)];
   const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const coded =
-    kinds.has("feature") || kinds.has("error")
-      ? await nodeChanges(must(spliced.sae(at), `the SAE of ${siteHook(at)}`), x_RD, y_RD)
-      : undefined;
+    kinds.has("feature") || kinds.has("error") ? await codedChanges(spliced, at, x_RD, y_RD, slots) : undefined;
   const rows = must(x_RD.shape[0], "rows");
   const heads = spliced.model.config.nHeads;
   const byFeature = coded === undefined ? new Map<number, Float32Array>() : featureRows(coded.features, slots, rows);
@@ -99,7 +110,26 @@ async function siteDeltas(
     const of = { feature: byFeature.get(feature), error: byError[0], site: bySite[0], head: byHead[head] }[kind];
     changes.set(slot, must(of, "changes of the node"));
   }
-  return { site: whole, error: coded?.error_RD };
+  return { site: whole, error: coded?.error_RD, directions: coded?.directions };
+}
+
+/** What the SAE makes of the difference, and where the slots' features point. Owner of the tensors: caller. */
+async function codedChanges(
+  spliced: SplicedModel,
+  at: SiteAt,
+  x_RD: Tensor,
+  y_RD: Tensor,
+  slots: ReadonlyMap<number, Node>,
+): Promise<NodeChanges & { readonly directions: Directions | undefined }> {
+  return await spliced.withSae(at, async (given) => {
+    const sae = must(given, `the SAE of ${siteHook(at)}`);
+    const changes = await nodeChanges(sae, x_RD, y_RD);
+    const named = [...slots.values()].filter(({ kind }) => kind === "feature").map(({ feature }) => feature);
+    const features = [...new Set(named)];
+    if (features.length === 0) return { ...changes, directions: undefined };
+    const decoder_ND = tf.tidy(() => tf.gather(sae.W_dec_FD, tf.tensor1d(features, "int32")));
+    return { ...changes, directions: { decoder_ND, rowOf: new Map(features.map((feature, row) => [feature, row])) } };
+  });
 }
 
 /** Changes by row of the features that slots name. */

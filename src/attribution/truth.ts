@@ -56,7 +56,7 @@ export async function computeTruth(
     for (const block of truthBlocks(rows, rowsPerBlock)) {
       onProgress?.(done, rows.length);
       await breathe();
-      const logits = await readAndDispose(runTruthBlock(context, block));
+      const logits = await readAndDispose(await runTruthBlock(context, block));
       for (const [r, row] of block.rows.entries()) {
         const metric = metricOf(logits, r, answers, row.prompt);
         if (!Number.isFinite(metric)) throw nonFinitePatch(row, must(prompts[row.prompt], "prompt"), metric);

@@ -51,6 +51,7 @@ function addRun(program: Command, finish: (code: number) => void): void {
     .option("--workers <n>", "worker processes", "1")
     .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
     .option("--log <where>", "run log: dir, or nats://HOST:PORT", "dir")
+    .option("--memory-mib <n>", "memory for each worker; weights that do not fit are read as needed", "auto")
     .option("--port <n>", "port of the coordinator on 127.0.0.1 (0: any free one)", "0")
     .option("--allow-partial", "go on past quarantined shards; every artifact names the missing prompts", false)
     .option("--json", "print the result as JSON", false)

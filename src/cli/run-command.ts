@@ -1,6 +1,7 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
 import { badInput } from "../base/errors.js";
+import { memoryMib } from "../base/memory.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { planSweepFile, readSweepModel } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly workers: string;
   readonly backend: string;
   readonly log: string;
+  /** MiB for each worker, or `auto`: an equal share of the machine's. */
+  readonly memoryMib: string;
   readonly port: string;
   readonly allowPartial: boolean;
   readonly json: boolean;
@@ -28,6 +31,7 @@ export interface RunOptions {
 /** How long a role may take to end when asked to. */
 const GRACE_MS = 20_000;
 const MAX_WORKERS = 256;
+const MAX_MEMORY_MIB = 2 ** 26;
 const PROGRESS_MS = 3000;
 
 /**
@@ -37,6 +41,10 @@ const PROGRESS_MS = 3000;
 export async function runCommand(sweepFile: string, options: RunOptions): Promise<number> {
   const workers = wholeNumber(options.workers, "--workers", 1, MAX_WORKERS);
   const port = wholeNumber(options.port, "--port", 0, 65_535);
+  const memory =
+    options.memoryMib === "auto"
+      ? Math.floor(memoryMib() / workers)
+      : wholeNumber(options.memoryMib, "--memory-mib", 1, MAX_MEMORY_MIB);
   const choice = chooseBackend(options.backend, readSweepModel(sweepFile).dModel);
   const { backend } = choice;
   const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
@@ -57,7 +65,13 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
     `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
   );
   if (prepared.start !== "complete") {
-    const interrupted = await runEmbedded(prepared.folder, workers, port, { ...options, backend }, say);
+    const interrupted = await runEmbedded(
+      prepared.folder,
+      workers,
+      port,
+      { ...options, memoryMib: String(memory), backend },
+      say,
+    );
     if (interrupted) {
       say("interrupted; the same command continues this run");
       return EXIT.interrupted;
@@ -79,7 +93,7 @@ async function runEmbedded(
   folder: string,
   workers: number,
   port: number,
-  { log, json, backend }: RunOptions,
+  { log, json, backend, memoryMib: memory }: RunOptions,
   say: (text: string) => void,
 ): Promise<boolean> {
   const processes = createProcessList(folder);
@@ -112,7 +126,9 @@ async function runEmbedded(
   const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
   if (started !== undefined) {
     for (let i = 0; i < workers; i++)
-      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, { backend, log }, processes, warn));
+      roles.push(
+        startWorker(`worker-${String(i)}`, () => address ?? started, { backend, log, memory }, processes, warn),
+      );
     const follow = new AbortController();
     const following = json ? undefined : showProgress(started, say, follow.signal);
     await coordinator.ended;
@@ -144,12 +160,24 @@ async function showProgress(address: string, say: (text: string) => void, signal
 function startWorker(
   name: string,
   address: () => string,
-  { backend, log }: { readonly backend: string; readonly log: string },
+  { backend, log, memory }: { readonly backend: string; readonly log: string; readonly memory: string },
   processes: ReturnType<typeof createProcessList>,
   warn: (role: string) => (exit: RoleExit, restarts: number) => void,
 ): RoleProcess {
   return startRole({
-    args: () => ["worker", "--coordinator", address(), "--name", name, "--backend", backend, "--log", log],
+    args: () => [
+      "worker",
+      "--coordinator",
+      address(),
+      "--name",
+      name,
+      "--backend",
+      backend,
+      "--log",
+      log,
+      "--memory-mib",
+      memory,
+    ],
     onMessage: (message) => {
       if (message.kind === "engine") processes.set("engine", name, message.pid);
     },

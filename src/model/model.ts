@@ -1,28 +1,57 @@
-/** @file A loaded Gemma: layer weights on the device, the embedding matrix on the host. */
+/** @file A Gemma whose layers come to the device through a pool; the embedding matrix stays on the host. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
+import { gemmaTensors } from "../weights/gemma-tensors.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
 import type { LayerContext, LayerWeights } from "./layer.js";
+import type { Disposable } from "./tensor-scope.js";
+import { WeightPool, type Pooled } from "./weight-pool.js";
+
+/** One layer on the device. */
+export interface LoadedLayer extends Disposable {
+  readonly weights: LayerWeights;
+}
 
 /** Weights and sizes. Owner of the tensors: whoever loaded it, through `dispose`. */
 export interface Model {
   readonly config: ModelConfig;
-  readonly layers: readonly LayerWeights[];
+  readonly layers: readonly Pooled<LoadedLayer>[];
+  /** Where the layers are kept, and what else is loaded with them. Owner: the model. */
+  readonly pool: WeightPool;
   /** `1 + w` of the final norm. */
   readonly finalGain_D: Tensor;
   readonly embedding: EmbeddingTable;
   dispose(): void;
 }
 
-/** Layer `index` with its backward rules, ready for the layer functions. */
+/**
+ * Calls `visit` for each layer in order, with the layer's weights on the device.
+ * @param also what else a layer needs.
+ */
+export async function walkLayers(
+  { layers, pool }: Model,
+  order: readonly number[],
+  visit: (layer: number) => Promise<void> | void,
+  also: (layer: number) => readonly Pooled<unknown>[] = () => [],
+): Promise<void> {
+  const steps = order.map((layer) => [must(layers[layer], "layer"), ...also(layer)]);
+  await pool.walk(steps, (step) => visit(must(order[step], "layer")));
+}
+
+/** Layers `first` to `last`, upwards. */
+export function upwards(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+/** Layer `index`, which is on the device, with its backward rules, ready for the layer functions. */
 export function layerContext(model: Model, index: number, rules: BackwardRules = AUTODIFF_RULES): LayerContext {
   return {
     config: model.config,
-    weights: must(model.layers[index], "layer"),
+    weights: must(model.layers[index], "layer").now().weights,
     kind: must(model.config.layerTypes[index], "layer type"),
     rules,
   };
@@ -40,34 +69,62 @@ async function gain(checkpoint: Checkpoint, name: string): Promise<Tensor> {
   return tf.tensor1d((await checkpoint.read(name)).map((w) => 1 + w));
 }
 
-async function loadLayer(checkpoint: Checkpoint, index: number): Promise<LayerWeights> {
-  const at = (name: string): string => `model.layers.${String(index)}.${name}.weight`;
-  return {
-    inputGain_D: await gain(checkpoint, at("input_layernorm")),
-    query_DZ: await matrix(checkpoint, at("self_attn.q_proj")),
-    key_DJ: await matrix(checkpoint, at("self_attn.k_proj")),
-    value_DJ: await matrix(checkpoint, at("self_attn.v_proj")),
-    output_ZD: await matrix(checkpoint, at("self_attn.o_proj")),
+async function loadLayer(checkpoint: Checkpoint, index: number): Promise<LoadedLayer> {
+  const weights: LayerWeights = {
+    inputGain_D: await gain(checkpoint, nameOf(index, "input_layernorm")),
+    query_DZ: await matrix(checkpoint, nameOf(index, "self_attn.q_proj")),
+    key_DJ: await matrix(checkpoint, nameOf(index, "self_attn.k_proj")),
+    value_DJ: await matrix(checkpoint, nameOf(index, "self_attn.v_proj")),
+    output_ZD: await matrix(checkpoint, nameOf(index, "self_attn.o_proj")),
     ...(checkpoint.config.queryKeyNorm && {
-      queryGain_H: await gain(checkpoint, at("self_attn.q_norm")),
-      keyGain_H: await gain(checkpoint, at("self_attn.k_norm")),
+      queryGain_H: await gain(checkpoint, nameOf(index, "self_attn.q_norm")),
+      keyGain_H: await gain(checkpoint, nameOf(index, "self_attn.k_norm")),
     }),
-    postAttentionGain_D: await gain(checkpoint, at("post_attention_layernorm")),
-    preMlpGain_D: await gain(checkpoint, at("pre_feedforward_layernorm")),
-    gate_DM: await matrix(checkpoint, at("mlp.gate_proj")),
-    up_DM: await matrix(checkpoint, at("mlp.up_proj")),
-    down_MD: await matrix(checkpoint, at("mlp.down_proj")),
-    postMlpGain_D: await gain(checkpoint, at("post_feedforward_layernorm")),
+    postAttentionGain_D: await gain(checkpoint, nameOf(index, "post_attention_layernorm")),
+    preMlpGain_D: await gain(checkpoint, nameOf(index, "pre_feedforward_layernorm")),
+    gate_DM: await matrix(checkpoint, nameOf(index, "mlp.gate_proj")),
+    up_DM: await matrix(checkpoint, nameOf(index, "mlp.up_proj")),
+    down_MD: await matrix(checkpoint, nameOf(index, "mlp.down_proj")),
+    postMlpGain_D: await gain(checkpoint, nameOf(index, "post_feedforward_layernorm")),
   };
+  const dispose = (): void => {
+    tf.dispose(Object.values(weights) as Tensor[]);
+  };
+  return { weights, dispose };
 }
 
-/** Reads every layer to the device. The checkpoint stays open: embedding rows are read from it as prompts need them. */
-export async function loadModel(checkpoint: Checkpoint): Promise<Model> {
-  const layers: LayerWeights[] = [];
-  for (let i = 0; i < checkpoint.config.nLayers; i++) layers.push(await loadLayer(checkpoint, i));
+function nameOf(index: number, name: string): string {
+  return `model.layers.${String(index)}.${name}.weight`;
+}
+
+/** Bytes of a layer on the device. */
+function layerBytes(checkpoint: Checkpoint, index: number): number {
+  const prefix = `model.layers.${String(index)}.`;
+  const shapes = [...gemmaTensors(checkpoint.config)].filter(([name]) => name.startsWith(prefix));
+  const values = shapes.reduce((total, [, shape]) => total + shape.reduce((size, extent) => size * extent, 1), 0);
+  return values * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/**
+ * Opens a model. Its layers join the pool and are read when the pool is filled, or when a walk needs them; the checkpoint stays open for
+ * them and for embedding rows.
+ */
+export async function openModel(checkpoint: Checkpoint, pool = new WeightPool()): Promise<Model> {
+  const { config } = checkpoint;
+  const layers = upwards(0, config.nLayers - 1).map((index) =>
+    pool.add({ bytes: layerBytes(checkpoint, index), load: () => loadLayer(checkpoint, index) }),
+  );
   const finalGain_D = await gain(checkpoint, "model.norm.weight");
   const dispose = (): void => {
-    tf.dispose([finalGain_D, ...layers.flatMap((layer) => Object.values(layer) as Tensor[])]);
+    finalGain_D.dispose();
+    pool.dispose();
   };
-  return { config: checkpoint.config, layers, finalGain_D, embedding: checkpointEmbedding(checkpoint), dispose };
+  return { config, layers, pool, finalGain_D, embedding: checkpointEmbedding(checkpoint), dispose };
+}
+
+/** Opens a model and reads all of it. */
+export async function loadModel(checkpoint: Checkpoint): Promise<Model> {
+  const model = await openModel(checkpoint);
+  await model.pool.fill();
+  return model;
 }

@@ -15,7 +15,14 @@ export interface Sae {
   readonly b_dec_D: Tensor;
   /** `max(threshold, 0)`: a feature fires where its pre-activation is above. */
   readonly gate_F: Tensor;
+  /** The same on the host. */
+  readonly gate: Float32Array;
   dispose(): void;
+}
+
+/** Bytes of an SAE on the device. */
+export function saeBytes({ dIn, dSae }: { readonly dIn: number; readonly dSae: number }): number {
+  return (2 * dIn * dSae + dIn + 2 * dSae) * Float32Array.BYTES_PER_ELEMENT;
 }
 
 /** Moves an SAE to the device. */
@@ -25,11 +32,12 @@ export function loadSae(weights: SaeWeights): Sae {
   const W_dec_FD = tf.tensor2d(weights.W_dec, [dSae, dIn]);
   const b_enc_F = tf.tensor1d(weights.b_enc);
   const b_dec_D = tf.tensor1d(weights.b_dec);
-  const gate_F = tf.tensor1d(weights.threshold.map((threshold) => Math.max(threshold, 0)));
+  const gate = weights.threshold.map((threshold) => Math.max(threshold, 0));
+  const gate_F = tf.tensor1d(gate);
   const dispose = (): void => {
     tf.dispose([W_enc_DF, W_dec_FD, b_enc_F, b_dec_D, gate_F]);
   };
-  return { dIn, dSae, W_enc_DF, W_dec_FD, b_enc_F, b_dec_D, gate_F, dispose };
+  return { dIn, dSae, W_enc_DF, W_dec_FD, b_enc_F, b_dec_D, gate_F, gate, dispose };
 }
 
 /**

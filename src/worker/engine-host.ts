@@ -13,6 +13,8 @@ const MAX_BACKOFF_MS = 10_000;
 /** What an engine host needs. */
 export interface EngineHostOptions {
   readonly stallMs: number;
+  /** Memory for the engine. */
+  readonly memoryMib: number;
   readonly onProgress: (progress: EngineProgress) => void;
 }
 
@@ -95,7 +97,7 @@ export class EngineHost {
     if (this.#deaths > 0) await wait(Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (this.#deaths - 1)));
     if (this.#slot !== slot) throw NOT_STARTED;
     this.#show({ phase: "loading", shard: "", done: 0, total: 0 });
-    const init = initOf(run);
+    const init = initOf(run, this.#options.memoryMib);
     const engine = new EngineProcess({ init, stallMs: this.#options.stallMs, onProgress: this.#onProgress });
     slot.process = engine;
     tellParent({ kind: "engine", pid: engine.pid });
@@ -123,6 +125,9 @@ export class EngineHost {
   }
 }
 
-function initOf({ planFile, inputs, environment }: OpenRun): Extract<ToEngine, { kind: "init" }> {
-  return { kind: "init", plan: planFile, inputs, backend: environment.backend, threads: environment.threads };
+function initOf(
+  { planFile, inputs, environment: { backend, threads } }: OpenRun,
+  memoryMib: number,
+): Extract<ToEngine, { kind: "init" }> {
+  return { kind: "init", plan: planFile, inputs, backend, threads, memoryMib };
 }

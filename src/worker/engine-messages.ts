@@ -11,6 +11,8 @@ export type ToEngine =
       readonly inputs: InputPaths;
       readonly backend: string;
       readonly threads: number;
+      /** Memory for this engine. */
+      readonly memoryMib: number;
     }
   | {
       readonly kind: "run";

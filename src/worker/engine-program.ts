@@ -10,6 +10,8 @@ export interface EngineInit {
   readonly inputs: InputPaths;
   readonly backend: string;
   readonly threads: number;
+  /** Memory for this engine. */
+  readonly memoryMib: number;
   readonly progress: ReportProgress;
 }
 

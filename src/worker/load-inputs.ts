@@ -1,9 +1,10 @@
 /** @file Loads a run's model and SAEs on this machine, and proves that they are the ones the plan was made from. */
 import { PatchbayError } from "../base/errors.js";
 import { type PlacedSae, spliceModel, type SplicedModel } from "../attribution/spliced-model.js";
-import { loadModel } from "../model/model.js";
+import { openModel } from "../model/model.js";
+import { WeightPool } from "../model/weight-pool.js";
 import type { InputPaths, Plan } from "../plan/plan.js";
-import { loadSae } from "../sae/sae.js";
+import { loadSae, saeBytes } from "../sae/sae.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
 import { findSaes, fingerprintSaes, readSae } from "../weights/sae-folder.js";
 
@@ -16,9 +17,14 @@ export interface LoadedInputs {
 
 /**
  * Loads the model and SAEs of a run.
+ * @param budgetBytes what their weights may take on the device; when they need more, they are read again as they are needed.
  * @throws bad_input when the folders here hold other weights than the plan names; non_finite for a broken weight.
  */
-export async function loadInputs(paths: InputPaths, { fingerprints }: Plan): Promise<LoadedInputs> {
+export async function loadInputs(
+  paths: InputPaths,
+  { fingerprints }: Pick<Plan, "fingerprints">,
+  budgetBytes = Infinity,
+): Promise<LoadedInputs> {
   const checkpoint = await openCheckpoint(paths.model);
   try {
     expectFingerprint("model", paths.model, fingerprints.model, await checkpoint.fingerprint());
@@ -26,9 +32,12 @@ export async function loadInputs(paths: InputPaths, { fingerprints }: Plan): Pro
     const entries = paths.saes === null ? [] : await findSaes(paths.saes, checkpoint.config, paths.saeOptions);
     if (entries.length > 0)
       expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
-    const model = await loadModel(checkpoint);
-    for (const entry of entries)
-      placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
+    const model = await openModel(checkpoint, new WeightPool(budgetBytes));
+    for (const entry of entries) {
+      const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
+      placed.push({ site: entry.site, layer: entry.layer, sae });
+    }
+    await model.pool.fill();
     const spliced = spliceModel(model, placed);
     const close = async (): Promise<void> => {
       spliced.dispose();

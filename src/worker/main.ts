@@ -1,10 +1,11 @@
 /** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
-import { Command, CommanderError } from "commander";
-import { hostname, totalmem } from "node:os";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
 import { probeBackend } from "../base/backend-probe.js";
+import { memoryMib } from "../base/memory.js";
 import { endSignals } from "../wire/parent-process.js";
 import { runWorker } from "./supervisor.js";
 
@@ -19,6 +20,7 @@ interface Flags {
   readonly log: string;
   readonly model?: string;
   readonly saes?: string;
+  readonly memoryMib: number;
   readonly engineStallSeconds: string;
 }
 
@@ -31,14 +33,21 @@ function readFlags(): Flags {
     .option("--log <where>", "address of the run log as seen from here: auto, dir, or nats://HOST:PORT", "auto")
     .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
     .option("--saes <folder>", "the SAEs' folder on this machine (default: the sweep's)")
+    .option("--memory-mib <n>", "memory for this worker; weights that do not fit are read as needed", mib, memoryMib())
     .option("--engine-stall-seconds <n>", "an engine without progress for this long is killed", "120")
     .exitOverride();
   program.parse(process.argv.slice(3), { from: "user" }); // After the name of the role.
   return program.opts();
 }
 
+function mib(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError(`expected a whole number of MiB, got ${text}`);
+}
+
 async function main(): Promise<number> {
-  const { coordinator, name, backend, log, model, saes, engineStallSeconds } = readFlags();
+  const { coordinator, name, backend, log, model, saes, memoryMib: memory, engineStallSeconds } = readFlags();
   const { drain, stop } = endSignals();
   const probe = probeBackend(backend);
   if (probe.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
@@ -55,7 +64,7 @@ async function main(): Promise<number> {
     model: model === undefined ? null : resolve(model),
     saes: saes === undefined ? null : resolve(saes),
     log: log.includes("://") ? log : null,
-    memoryMib: Math.round(totalmem() / 2 ** 20),
+    memoryMib: memory,
     engineStallMs: Number(engineStallSeconds) * 1000,
     drain,
     stop,

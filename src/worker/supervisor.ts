@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import { memoryMib as machineMemoryMib } from "../base/memory.js";
 import { connectCluster, type AttachStream, type ClusterClient } from "../wire/cluster-client.js";
 import { toFailure } from "../wire/failure.js";
 import type { FromCoordinator, Lease, RunOpened } from "../wire/messages.js";
@@ -31,7 +32,7 @@ export interface WorkerOptions extends Partial<Omit<LocalChoices, "environment">
   readonly coordinator: string;
   /** Unique among the coordinator's workers. */
   readonly name: string;
-  /** Memory the engine may use, for the coordinator's status; 0: unknown. */
+  /** Memory the engine may use; the machine's by default. */
   readonly memoryMib?: number;
   /** An engine that makes no progress for this long is killed. */
   readonly engineStallMs?: number;
@@ -92,14 +93,15 @@ class Supervisor {
   };
 
   constructor(options: WorkerOptions) {
-    const { name, environment, memoryMib, coordinator, engineStallMs } = options;
+    const { name, environment, coordinator, engineStallMs, memoryMib = machineMemoryMib() } = options;
     this.#options = options;
-    this.#machine = newWorker({ worker: name, instance: randomUUID(), environment, memoryMib: memoryMib ?? 0 });
+    this.#machine = newWorker({ worker: name, instance: randomUUID(), environment, memoryMib });
     this.#client = connectCluster(coordinator);
     this.#cache = new ArtifactCache((run, file) => this.#client.fetchArtifact(run, file));
     process.once("exit", this.#removeCache);
     this.#host = new EngineHost({
       stallMs: engineStallMs ?? DEFAULT_STALL_MS,
+      memoryMib,
       onProgress: (engine) => {
         this.dispatch({ kind: "engine", engine });
       },

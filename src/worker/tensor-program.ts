@@ -7,16 +7,19 @@ import type { EngineContext, EngineInit, EngineOutcome, EngineProgram } from "./
 import { loadInputs } from "./load-inputs.js";
 import { runShard, unitOf } from "./programs.js";
 
+/** Part of the engine's memory that weights may take; the rest is for activations, and for weights on their way. */
+const WEIGHTS_SHARE = 0.6;
+
 /**
  * Starts the backend and loads the run's inputs.
  * @throws bad_input when other weights lie here than the plan names; not_built for a backend; non_finite for a broken weight.
  */
-export async function openTensorProgram({ plan, inputs, backend }: EngineInit): Promise<EngineProgram> {
+export async function openTensorProgram({ plan, inputs, backend, memoryMib }: EngineInit): Promise<EngineProgram> {
   const name = BACKENDS.find((known) => known === backend);
   if (name === undefined)
     throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${backend}`, { field: "--backend" });
   await startBackend(name);
-  const { model } = await loadInputs(inputs, plan);
+  const { model } = await loadInputs(inputs, plan, WEIGHTS_SHARE * memoryMib * 2 ** 20);
   const runs = createRunCache();
   return {
     run: async (shard: Shard, stage: Stage, { artifact, progress }: EngineContext): Promise<EngineOutcome> => {

@@ -6,10 +6,11 @@ import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } fro
 import { emptyIntervention, uniformSite } from "../../src/circuit/node-states.js";
 import { SIDES, type Prompt, type Side } from "../../src/circuit/prompt.js";
 import { siteHook, type SiteAt } from "../../src/circuit/site.js";
+import { changedModel } from "./changed-model.js";
 import { captureRun } from "../../src/attribution/capture.js";
 import type { Means } from "../../src/attribution/circuit-site-work.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
-import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, type Sae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
@@ -52,7 +53,7 @@ function randomIntervention(rng: Rng, weights: readonly [number, number, number]
 /** Arrays as means are: of the right size for every site, and longer than the prompts. */
 function someMeans(rng: Rng): Means {
   const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.3 * rng.normal());
-  const widths = new Map(spliced.saes.map(({ site, layer, sae }) => [siteHook({ site, layer }), sae.dIn]));
+  const widths = new Map(spliced.saes.map(({ site, layer, sae }) => [siteHook({ site, layer }), sae.now().dIn]));
   return {
     features: new Map(Array.from(widths.keys(), (hook) => [hook, array((T + 3) * F).map(Math.abs)])),
     errors: new Map(Array.from(widths, ([hook, D]) => [hook, array((T + 3) * D)])),
@@ -219,11 +220,10 @@ describe("circuit evaluation", () => {
 
   it("names the evaluation, the side and the prompt where a metric is not finite", async () => {
     const hurt = must(spliced.saes[3], "SAE");
-    const b_dec_D = tf.fill([hurt.sae.dIn], Number.NaN);
-    const broken = spliceModel(
-      spliced.model,
-      spliced.saes.map((one) => (one === hurt ? { ...one, sae: { ...one.sae, b_dec_D } } : one)),
-    );
+    const b_dec_D = tf.fill([hurt.sae.now().dIn], Number.NaN);
+    const broken = await changedModel(spliced, {
+      sae: (sae, { site, layer }) => (site === hurt.site && layer === hurt.layer ? { ...sae, b_dec_D } : sae),
+    });
     const action = computeCircuits(
       broken,
       prompts,

@@ -5,7 +5,7 @@ import { must } from "../../src/base/assert.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import type { Model } from "../../src/model/model.js";
-import { loadSae } from "../../src/sae/sae.js";
+import { loadSae, saeBytes } from "../../src/sae/sae.js";
 import { findSaes, readSae } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
@@ -61,8 +61,10 @@ export async function goldenModel(folder: "model" | "model-sharded" | "model-bf1
 export async function goldenSpliced(saes = "saes"): Promise<SplicedModel> {
   const model = await goldenModel();
   const entries = await findSaes(`${TINY_A}/${saes}`, model.config);
-  const placed = [];
-  for (const entry of entries)
-    placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
+  const placed = entries.map((entry) => {
+    const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
+    return { site: entry.site, layer: entry.layer, sae };
+  });
+  await model.pool.fill();
   return spliceModel(model, placed);
 }

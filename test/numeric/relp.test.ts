@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as tf from "@tensorflow/tfjs-core";
 import { must } from "../../src/base/assert.js";
+import { changedModel } from "./changed-model.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import { nodeHook, parseNodeHook } from "../../src/circuit/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
-import { mlpOut, type MlpWeights } from "../../src/model/mlp.js";
+import { mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { softCap } from "../../src/model/soft-cap.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";
@@ -84,20 +85,24 @@ describe("RelP", () => {
   });
 
   it("is AtP on a linear model", async () => {
-    const { layers, config } = spliced.model;
+    const { config } = spliced.model;
     // Gains of 0 silence attention and MLP, a far-away cap is the identity, and a huge eps makes the norm's scale constant.
-    const silent = layers.map((layer) => ({
-      ...layer,
-      postAttentionGain_D: tf.zerosLike(layer.postAttentionGain_D),
-      postMlpGain_D: tf.zerosLike(layer.postMlpGain_D),
-    }));
-    const model = { ...spliced.model, layers: silent, config: { ...config, finalSoftcap: 1e9, rmsEps: 1e12 } };
-    const plain = spliceModel(model, []);
+    const silent = await changedModel(spliced, {
+      layer: (weights) => ({
+        ...weights,
+        postAttentionGain_D: tf.zerosLike(weights.postAttentionGain_D),
+        postMlpGain_D: tf.zerosLike(weights.postMlpGain_D),
+      }),
+    });
+    const plain = spliceModel({ ...silent.model, config: { ...config, finalSoftcap: 1e9, rmsEps: 1e12 } }, []);
     const scores = await Promise.all([RELP, ATP].map((spec) => computeScores(plain, pairs.slice(0, 2), "max", spec)));
     const [a, b] = [must(scores[0], "relp"), must(scores[1], "atp")];
     for (const [hook, site] of a.sites)
       expect(site, hook).toBeAllclose(must(b.sites.get(hook), hook), { rtol: 1e-5, atol: 0 });
-    for (const layer of silent) tf.dispose([layer.postAttentionGain_D, layer.postMlpGain_D]);
+    for (const layer of silent.model.layers) {
+      const { postAttentionGain_D, postMlpGain_D } = layer.now().weights;
+      tf.dispose([postAttentionGain_D, postMlpGain_D]);
+    }
   });
 });
 
@@ -106,7 +111,7 @@ describe("RelP's rules", () => {
 
   it("never change a forward value", async () => {
     const spliced = await goldenSpliced();
-    const weights = must(spliced.model.layers[1], "layer") as MlpWeights;
+    const weights = must(spliced.model.layers[1], "layer").now().weights;
     const rows = tf.randomNormal([5, spliced.model.config.dModel], 0, 1, "float32", 3);
     const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) =>
       mlpOut(spliced.model.config, weights, rows, rules),

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { PatchbayError } from "../../src/base/errors.js";
+import { changedModel } from "./changed-model.js";
 import { captureRun } from "../../src/attribution/capture.js";
 import { computeMeans } from "../../src/attribution/means.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
@@ -237,17 +238,17 @@ describe("a value that is not finite", () => {
   });
 
   /** The model with layer 2's MLP scaled until it overflows. */
-  function overflowing(): SplicedModel {
-    const layers = spliced.model.layers.map((layer, i) =>
-      i === 2 ? { ...layer, postMlpGain_D: tf.fill(layer.postMlpGain_D.shape, 3e38) } : layer,
-    );
-    return spliceModel({ ...spliced.model, layers }, spliced.saes);
+  async function overflowing(): Promise<SplicedModel> {
+    return await changedModel(spliced, {
+      layer: (weights, i) =>
+        i === 2 ? { ...weights, postMlpGain_D: tf.fill(weights.postMlpGain_D.shape, 3e38) } : weights,
+    });
   }
 
   it.each([...METHODS.map((m) => m.method), "means"])(
     "in a run is reported with layer, site and line, and leaks nothing (%s)",
     async (method) => {
-      const broken = overflowing();
+      const broken = await overflowing();
       const program = async (): Promise<unknown> => {
         const score = METHODS.find((m) => m.method === method);
         return score === undefined ? computeMeans(broken, pairs, "max") : computeScores(broken, pairs, "max", score);
@@ -258,7 +259,7 @@ describe("a value that is not finite", () => {
         expect(thrown).toMatchObject({ code: "non_finite", detail: { line: 1, field: "blocks.2.hook_mlp_out" } });
         expect((thrown as Error).message).toMatch(/layer 2.*mlp_out.*line 1/);
       }).toLeakNoTensors();
-      must(broken.model.layers[2], "layer").postMlpGain_D.dispose();
+      must(broken.model.layers[2], "layer").now().weights.postMlpGain_D.dispose();
     },
   );
 
@@ -266,7 +267,9 @@ describe("a value that is not finite", () => {
     const at = { site: must(SITES[0], "site"), layer: 1 };
     const sae = must(spliced.sae(at), "SAE");
     const b_dec_D = tf.fill([sae.dIn], Number.POSITIVE_INFINITY);
-    const broken = spliceModel(spliced.model, [{ ...at, sae: { ...sae, b_dec_D } }]);
+    const broken = await changedModel(spliced, {
+      sae: (one) => (one.b_dec_D === sae.b_dec_D ? { ...one, b_dec_D } : one),
+    });
     await expect(computeScores(broken, pairs, "max", { name: "zero", method: "zero" })).rejects.toMatchObject({
       code: "non_finite",
       detail: { field: "blocks.1.attn.hook_z", line: 1 },

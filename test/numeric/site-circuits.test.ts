@@ -15,7 +15,7 @@ import { runPaths } from "../../src/plan/run-folder.js";
 import { readMeans } from "../../src/reduce/means-artifact.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { readScoreMeans } from "../../src/reduce/scores-artifact.js";
-import { goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
+import { goldenPrompts, goldenModel, TINY_A } from "./golden.js";
 import { GOLDEN_LAYERS, GOLDEN_LENGTH as T } from "./golden-sites.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
 import { runPipeline } from "./pipeline.js";
@@ -30,8 +30,7 @@ let spliced: SplicedModel;
 let sites: readonly CircuitSite[];
 let heads: number;
 beforeAll(async () => {
-  const { model, saes } = await goldenSpliced();
-  for (const { sae } of saes) sae.dispose();
+  const model = await goldenModel();
   spliced = spliceModel(model, []);
   heads = model.config.nHeads;
   sites = allSites(GOLDEN_LAYERS)

@@ -5,10 +5,11 @@ import { createRng } from "../../src/base/rng.js";
 import { GLOBAL_POSITION, type Node } from "../../src/circuit/node.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import { siteHook, type NodeKind, type Site } from "../../src/circuit/site.js";
+import { changedModel } from "./changed-model.js";
 import { captureRun } from "../../src/attribution/capture.js";
 import { cleanKeys } from "../../src/attribution/clean-keys.js";
 import { computeScores } from "../../src/attribution/scores.js";
-import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import { runTruthBlock, type TruthContext } from "../../src/attribution/truth-block.js";
 import { computeDeltas, type Deltas } from "../../src/attribution/truth-deltas.js";
@@ -84,7 +85,7 @@ async function forcedTruth(
     const metric = new Float64Array(prompts.length * nodes.length).fill(NaN);
     const rows = truthRows(nodes, { prompts: prompts.length, positions: T, nLayers: LAST + 1 }, () => true);
     for (const block of truthBlocks(rows, rowsPerBlock)) {
-      const logits = await readAndDispose(runTruthBlock(context, block));
+      const logits = await readAndDispose(await runTruthBlock(context, block));
       for (const [r, { prompt, slot }] of block.rows.entries())
         metric[prompt * nodes.length + slot] = metricOf(logits, r, answers, prompt);
     }
@@ -248,13 +249,12 @@ describe("true patching", () => {
 
   it("names the node, its position and the prompt where a metric is not finite", async () => {
     const hurt = must(spliced.saes[4], "SAE");
-    const decoder = (await hurt.sae.W_dec_FD.array()) as number[][];
+    const decoder = (await hurt.sae.now().W_dec_FD.array()) as number[][];
     must(decoder[9], "row")[0] = Number.NaN;
     const W_dec_FD = tf.tensor2d(decoder);
-    const broken = spliceModel(
-      spliced.model,
-      spliced.saes.map((one) => (one === hurt ? { ...one, sae: { ...one.sae, W_dec_FD } } : one)),
-    );
+    const broken = await changedModel(spliced, {
+      sae: (sae, { site, layer }) => (site === hurt.site && layer === hurt.layer ? { ...sae, W_dec_FD } : sae),
+    });
     const nodes = [8, 9].flatMap((feature) =>
       Array.from({ length: T }, (_, position): Node => ({
         kind: "feature",

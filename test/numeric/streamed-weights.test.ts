@@ -1,0 +1,97 @@
+/** @file Programs on a model whose weights do not fit at once: the same bits, with weights really read again. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { computeCircuits } from "../../src/attribution/circuits.js";
+import { computeMeans } from "../../src/attribution/means.js";
+import { computeScores } from "../../src/attribution/scores.js";
+import { computeTruth } from "../../src/attribution/truth.js";
+import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { must } from "../../src/base/assert.js";
+import { ABLATED, type Intervention } from "../../src/circuit/intervention.js";
+import { uniformSite } from "../../src/circuit/node-states.js";
+import type { Node } from "../../src/circuit/node.js";
+import { allSites, siteHook } from "../../src/circuit/site.js";
+import type { ScoreSpec } from "../../src/plan/sweep.js";
+import { loadInputs, type LoadedInputs } from "../../src/worker/load-inputs.js";
+import { startBackend } from "../../src/worker/backends/wasm.js";
+import { fingerprintSaes, findSaes } from "../../src/weights/sae-folder.js";
+import { openCheckpoint } from "../../src/weights/checkpoint.js";
+import { goldenPrompts, TINY_A } from "./golden.js";
+import { TEST_BACKEND } from "./test-backend.js";
+
+const PATHS = { model: `${TINY_A}/model`, saes: `${TINY_A}/saes`, dataset: "", saeOptions: {} };
+const prompts = goldenPrompts("pairs").slice(0, 3);
+const T = must(prompts[0], "prompt").clean.length;
+
+const METHODS: readonly ScoreSpec[] = [
+  { name: "atp", method: "atp" },
+  { name: "zero", method: "zero" },
+  { name: "ig", method: "ig", steps: 2 },
+  { name: "relp", method: "relp" },
+];
+
+describe("a model that does not fit into its budget", () => {
+  let whole: LoadedInputs;
+  let streamed: LoadedInputs;
+
+  beforeAll(async () => {
+    await startBackend(TEST_BACKEND);
+    const checkpoint = await openCheckpoint(PATHS.model);
+    const entries = await findSaes(PATHS.saes, checkpoint.config, {});
+    const fingerprints = { model: await checkpoint.fingerprint(), saes: await fingerprintSaes(entries), dataset: "" };
+    await checkpoint.close();
+    whole = await loadInputs(PATHS, { fingerprints });
+    const { peakBytes } = whole.model.model.pool.facts();
+    streamed = await loadInputs(PATHS, { fingerprints }, peakBytes / 3);
+  });
+
+  afterAll(async () => {
+    await whole.close();
+    await streamed.close();
+  });
+
+  /** The same program on both, with proof that weights were read for it. */
+  async function expectSame<Result>(program: (model: SplicedModel) => Promise<Result>): Promise<void> {
+    const { pool } = streamed.model.model;
+    const before = pool.facts().loads;
+    const expected = await program(whole.model);
+    expect(await program(streamed.model)).toEqual(expected);
+    expect(pool.facts().loads).toBeGreaterThan(before);
+    expect(pool.facts().peakBytes).toBeLessThan(whole.model.model.pool.facts().peakBytes / 2);
+  }
+
+  it("has nothing loaded before it is needed", () => {
+    expect(streamed.model.model.pool.facts().loads).toBe(0);
+  });
+
+  it.each(METHODS)("scores by $method are the same bits", async (score) => {
+    await expectSame((model) => computeScores(model, prompts, "max", score));
+  });
+
+  it("means are the same bits", async () => {
+    await expectSame((model) => computeMeans(model, prompts, "max"));
+  });
+
+  it("true effects of error, feature and whole-site nodes are the same bits", async () => {
+    const nodes = allSites(whole.model.model.config.nLayers).flatMap(({ site, layer }) =>
+      (["error", "feature", "site"] as const).map((kind): Node => ({
+        kind,
+        site,
+        layer,
+        position: T - 2,
+        feature: kind === "feature" ? 3 : -1,
+        head: -1,
+      })),
+    );
+    await expectSame((model) => computeTruth(model, prompts, "max", nodes, 7));
+  });
+
+  it("circuits are the same bits", async () => {
+    const ablated: Intervention = new Map(
+      whole.model.saes.map(({ site, layer, sae }) => [
+        siteHook({ site, layer }),
+        uniformSite({ site, layer, dSae: sae.now().dSae }, T, ABLATED),
+      ]),
+    );
+    await expectSame((model) => computeCircuits(model, prompts, "max", [new Map(), ablated], { kind: "zero" }, 4));
+  });
+});
