@@ -4,14 +4,12 @@ import { join } from "node:path";
 import { computeCircuits } from "../dist/attribution/circuits.js";
 import { computeMeans } from "../dist/attribution/means.js";
 import { computeScores } from "../dist/attribution/scores.js";
-import { spliceModel } from "../dist/attribution/spliced-model.js";
+import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { computeTruth } from "../dist/attribution/truth.js";
 import { siteHook } from "../dist/circuit/site.js";
-import { loadModel } from "../dist/model/model.js";
 import { blocksFor } from "../dist/plan/blocks.js";
-import { loadSae } from "../dist/sae/sae.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
-import { findSaes, readSae } from "../dist/weights/sae-folder.js";
+import { findSaes } from "../dist/weights/sae-folder.js";
 import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
 
 export const TOKENS = 7;
@@ -35,11 +33,9 @@ export function blocksOf(size, config) {
 /** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units and values. */
 export async function openTasks(size, folder) {
   const checkpoint = await openCheckpoint(join(folder, "model"));
-  const model = await loadModel(checkpoint);
-  const placed = [];
-  for (const entry of await findSaes(join(folder, "saes"), model.config))
-    placed.push({ site: entry.site, layer: entry.layer, sae: loadSae(await readSae(entry)) });
-  const spliced = spliceModel(model, placed);
+  const spliced = await openSpliced(checkpoint, await findSaes(join(folder, "saes"), checkpoint.config));
+  const { model } = spliced;
+  const placed = spliced.saes.map(({ site, layer, sae }) => ({ site, layer, sae: sae.now() }));
   const blocks = blocksOf(size, model.config);
   const prompts = randomPrompts(blocks.prompts, SIZES[size].vocabulary);
   const nodes = { error: errorNodes(placed), feature: await featureNodes(spliced, prompts) };
@@ -108,7 +104,7 @@ async function featureNodes(spliced, prompts) {
     const step = Math.max(1, Math.floor(index.length / 24));
     const mine = [...index].filter((_, i) => i % step === 0).slice(0, 24);
     return mine.map((flat) => {
-      const [position, feature] = [Math.floor(flat / sae.dSae), flat % sae.dSae];
+      const [position, feature] = [Math.floor(flat / sae.now().dSae), flat % sae.now().dSae];
       return { kind: "feature", site, layer, position, head: -1, feature };
     });
   });

@@ -1,8 +1,10 @@
 /** @file A model together with the SAEs that sit at its sites. All of them are in the model's pool. */
 import { siteHook, type SiteAt } from "../circuit/site.js";
-import type { Model } from "../model/model.js";
-import type { Pooled } from "../model/weight-pool.js";
-import type { Sae } from "../sae/sae.js";
+import { openModel, type Model } from "../model/model.js";
+import { WeightPool, type Pooled } from "../model/weight-pool.js";
+import { loadSae, saeBytes, type Sae } from "../sae/sae.js";
+import type { Checkpoint } from "../weights/checkpoint.js";
+import { readSae, type SaeEntry } from "../weights/sae-folder.js";
 
 /** An SAE and where it sits. */
 export interface PlacedSae extends SiteAt {
@@ -37,4 +39,23 @@ export function spliceModel(model: Model, saes: readonly PlacedSae[]): SplicedMo
     model.dispose();
   };
   return { model, saes, sae: (at) => byHook.get(siteHook(at))?.now(), saesOf, withSae, dispose };
+}
+
+/**
+ * Opens a model with SAEs, and loads all of it if the budget holds it.
+ * @param checkpoint stays open as long as the model is used.
+ * @param budgetBytes what the weights may take on the device; when they need more, they are read again as they are needed.
+ */
+export async function openSpliced(
+  checkpoint: Checkpoint,
+  entries: readonly SaeEntry[],
+  budgetBytes = Infinity,
+): Promise<SplicedModel> {
+  const model = await openModel(checkpoint, new WeightPool(budgetBytes));
+  const placed = entries.map((entry): PlacedSae => {
+    const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
+    return { site: entry.site, layer: entry.layer, sae };
+  });
+  await model.pool.fill();
+  return spliceModel(model, placed);
 }

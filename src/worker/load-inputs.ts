@@ -1,12 +1,9 @@
 /** @file Loads a run's model and SAEs on this machine, and proves that they are the ones the plan was made from. */
 import { PatchbayError } from "../base/errors.js";
-import { type PlacedSae, spliceModel, type SplicedModel } from "../attribution/spliced-model.js";
-import { openModel } from "../model/model.js";
-import { WeightPool } from "../model/weight-pool.js";
+import { openSpliced, type SplicedModel } from "../attribution/spliced-model.js";
 import type { InputPaths, Plan } from "../plan/plan.js";
-import { loadSae, saeBytes } from "../sae/sae.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
-import { findSaes, fingerprintSaes, readSae } from "../weights/sae-folder.js";
+import { findSaes, fingerprintSaes } from "../weights/sae-folder.js";
 
 /** A loaded model with its SAEs. Owner: the caller, through `close`. */
 export interface LoadedInputs {
@@ -28,22 +25,15 @@ export async function loadInputs(
   const checkpoint = await openCheckpoint(paths.model);
   try {
     expectFingerprint("model", paths.model, fingerprints.model, await checkpoint.fingerprint());
-    const placed: PlacedSae[] = [];
     const entries = paths.saes === null ? [] : await findSaes(paths.saes, checkpoint.config, paths.saeOptions);
     if (entries.length > 0)
       expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
-    const model = await openModel(checkpoint, new WeightPool(budgetBytes));
-    for (const entry of entries) {
-      const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
-      placed.push({ site: entry.site, layer: entry.layer, sae });
-    }
-    await model.pool.fill();
-    const spliced = spliceModel(model, placed);
+    const model = await openSpliced(checkpoint, entries, budgetBytes);
     const close = async (): Promise<void> => {
-      spliced.dispose();
+      model.dispose();
       await checkpoint.close();
     };
-    return { model: spliced, close };
+    return { model, close };
   } catch (error) {
     await checkpoint.close();
     throw error;

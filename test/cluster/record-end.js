@@ -6,7 +6,7 @@
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const folder = process.env.PATCHBAY_TEST_ENDS;
+const folder = process.env["PATCHBAY_TEST_ENDS"];
 if (folder !== undefined) {
   let natural = false;
   let held = [];

@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { must } from "../../src/base/assert.js";
-import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import { openSpliced, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import type { Model } from "../../src/model/model.js";
-import { loadSae, saeBytes } from "../../src/sae/sae.js";
-import { findSaes, readSae } from "../../src/weights/sae-folder.js";
+import { openCheckpoint } from "../../src/weights/checkpoint.js";
+import { findSaes } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 import { openModel } from "./open-model.js";
@@ -59,12 +59,12 @@ export async function goldenModel(folder: "model" | "model-sharded" | "model-bf1
 
 /** The fixture's model with the canonical SAEs at all 12 sites. */
 export async function goldenSpliced(saes = "saes"): Promise<SplicedModel> {
-  const model = await goldenModel();
-  const entries = await findSaes(`${TINY_A}/${saes}`, model.config);
-  const placed = entries.map((entry) => {
-    const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
-    return { site: entry.site, layer: entry.layer, sae };
-  });
-  await model.pool.fill();
-  return spliceModel(model, placed);
+  await startBackend(TEST_BACKEND);
+  const checkpoint = await openCheckpoint(`${TINY_A}/model`);
+  const spliced = await openSpliced(checkpoint, await findSaes(`${TINY_A}/${saes}`, checkpoint.config));
+  const dispose = (): void => {
+    spliced.dispose();
+    void checkpoint.close();
+  };
+  return { ...spliced, dispose };
 }
