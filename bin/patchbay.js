@@ -2,7 +2,12 @@
 // Starts the role that the first argument names. The roles never import one another, so the choice is made here.
 import { existsSync } from "node:fs";
 
-const ROLES = { coordinator: "coordinator/main.js", worker: "worker/main.js", doctor: "worker/doctor-main.js" };
+const ROLES = {
+  coordinator: "coordinator/main.js",
+  worker: "worker/main.js",
+  doctor: "worker/doctor-main.js",
+  "train-saes": "training/train-saes-main.js",
+};
 
 const [, , command] = process.argv;
 const entry = new URL(`../dist/${ROLES[command] ?? "cli/main.js"}`, import.meta.url);

@@ -36,10 +36,11 @@ function buildProgram(finish: (code: number) => void): Command {
       process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
     });
   addFetch(program);
-  // The three below are entries of their own (see bin/patchbay.js); they are listed here for --help.
+  // Those below are entries of their own (see bin/patchbay.js); they are listed here for --help.
   program.command("coordinator").description("serve: plan sweeps, lease shards, reduce results");
   program.command("worker").description("dial a coordinator and compute shards");
   program.command("doctor").description("list backends, measure them, say what is missing");
+  program.command("train-saes").description("train SAEs for a model's sites on text");
   return program;
 }
 

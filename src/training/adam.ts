@@ -11,20 +11,31 @@ export interface AdamOptions {
   readonly epsilon: number;
 }
 
+/** How far an optimiser is: steps taken, and both moments by variable. */
+export interface AdamState {
+  readonly steps: number;
+  readonly first: ReadonlyMap<string, Tensor>;
+  readonly second: ReadonlyMap<string, Tensor>;
+}
+
 /** Adam's state over a fixed set of variables. Owner: whoever made it. */
 export interface Adam {
   /** One step. Gradients are keyed as the variables are; they stay the caller's. */
   apply(gradients: ReadonlyMap<string, Tensor>, learningRate: number): void;
+  /** What a later optimiser goes on from. The tensors stay this one's. */
+  state(): AdamState;
   dispose(): void;
 }
 
-/** Makes an optimiser for the variables. */
-export function createAdam(variables: ReadonlyMap<string, Variable>, options: AdamOptions): Adam {
+/** Makes an optimiser for the variables; with `from`, whose tensors it takes over, one that goes on where another was. */
+export function createAdam(variables: ReadonlyMap<string, Variable>, options: AdamOptions, from?: AdamState): Adam {
   const { beta1, beta2, epsilon } = options;
-  const zeros = (): Map<string, Variable> =>
-    new Map([...variables].map(([name, { shape }]) => [name, variableFrom(tf.zeros(shape), false)]));
-  const [first, second] = [zeros(), zeros()];
-  let steps = 0;
+  const moments = (values: ReadonlyMap<string, Tensor> | undefined): Map<string, Variable> =>
+    new Map(
+      [...variables].map(([name, { shape }]) => [name, variableFrom(values?.get(name) ?? tf.zeros(shape), false)]),
+    );
+  const [first, second] = [moments(from?.first), moments(from?.second)];
+  let steps = from?.steps ?? 0;
   const apply = (gradients: ReadonlyMap<string, Tensor>, learningRate: number): void => {
     steps++;
     const rate = (learningRate * Math.sqrt(1 - beta2 ** steps)) / (1 - beta1 ** steps);
@@ -41,6 +52,7 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
   };
   return {
     apply,
+    state: () => ({ steps, first, second }),
     dispose: () => {
       for (const moment of [...first.values(), ...second.values()]) moment.dispose();
     },

@@ -10,12 +10,10 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../base/assert.js";
 import { createRng } from "../base/rng.js";
-import { allSites, siteHook, type Site, type SiteAt } from "../circuit/site.js";
+import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
 import { loadModel, type Model } from "../model/model.js";
 import { openCheckpoint, writeCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../weights/model-config.js";
-import { writeNpz } from "../weights/npz.js";
-import type { SaeWeights } from "../weights/sae-folder.js";
 import { siteActivations } from "./activations.js";
 import { measureAgreement, type AgreementFigures } from "./agreement-figures.js";
 import { hashFiles, writeChecksums } from "./checksums.js";
@@ -23,12 +21,13 @@ import { sentenceIds } from "./corpus.js";
 import { FAMILIES } from "./grammar.js";
 import { makePairs, SPLITS, type Pair } from "./pairs.js";
 import { checkpointTensors, disposeParameters } from "./parameters.js";
-import { measureSae, type SaeFigures } from "./sae-figures.js";
+import { measureSae } from "./sae-figures.js";
 import { drawSentence } from "./sentences.js";
 import { trainSae, type ActivationRows } from "./sae-trainer.js";
 import { tinyConfig } from "./tiny-config.js";
 import { buildBpe, TOKEN_IDS, tokenizerFiles, type Bpe } from "./tokenizer-files.js";
 import { trainModel } from "./train-model.js";
+import { writeSae } from "./write-sae.js";
 import type { WorldSettings } from "./world-settings.js";
 import { pairsName, writeCard, type SaeReport, type WorldReport } from "./world-card.js";
 
@@ -113,8 +112,8 @@ async function makeSaes(
     const hook = siteHook(at);
     const weights = trainSae(rowsAt(rows, at), hook, settings.sae);
     const figures = measureSae(weights, rowsAt(otherRows, at));
-    const sae = await writeSae(folder, at, weights, figures);
-    reports.push(sae);
+    const place = await writeSae(join(folder, "saes"), at, weights, figures.l0);
+    reports.push({ ...at, figures, folder: `saes/${place}` });
     log(`sae ${hook}: FVU ${figures.fvu.toFixed(3)}, L0 ${figures.l0.toFixed(1)}, ${String(figures.dead)} dead`);
   }
   return reports;
@@ -129,20 +128,3 @@ function drawSequences(bpe: Bpe, count: number, seed: number, label: string): nu
 
 const rowsAt = (rows: ReadonlyMap<string, ActivationRows>, at: SiteAt): ActivationRows =>
   must(rows.get(siteHook(at)), siteHook(at));
-
-const SITE_FOLDERS: Readonly<Record<Site, string>> = { attn_z: "att", mlp_out: "mlp", resid_post: "resid" };
-
-async function writeSae(folder: string, at: SiteAt, weights: SaeWeights, figures: SaeFigures): Promise<SaeReport> {
-  const { dIn, dSae } = weights;
-  const l0 = Math.round(figures.l0);
-  const place = `saes/${SITE_FOLDERS[at.site]}/layer_${String(at.layer)}/width_${String(dSae)}/average_l0_${String(l0)}`;
-  const arrays = new Map([
-    ["W_enc", { shape: [dIn, dSae], values: weights.W_enc }],
-    ["W_dec", { shape: [dSae, dIn], values: weights.W_dec }],
-    ["b_enc", { shape: [dSae], values: weights.b_enc }],
-    ["b_dec", { shape: [dIn], values: weights.b_dec }],
-    ["threshold", { shape: [dSae], values: weights.threshold }],
-  ]);
-  await writeNpz(join(folder, place, "params.npz"), arrays);
-  return { ...at, figures, folder: place };
-}
