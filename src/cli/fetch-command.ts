@@ -2,10 +2,10 @@
 import { badInput } from "../base/errors.js";
 import { SITES, type Site } from "../circuit/site.js";
 import { fetchByName } from "../hub/fetch-weights.js";
+import { showFetch } from "../hub/fetch-display.js";
 import { openHub } from "../hub/hub-connection.js";
 import { readHubSettings } from "../hub/hub-settings.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
-import { showFetch } from "./fetch-progress.js";
 
 /** Options of the command, as text. */
 export interface FetchOptions {

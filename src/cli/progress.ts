@@ -1,4 +1,5 @@
 /** @file Progress lines: shards done, the open stage's rate, and the time left, from a run's status. */
+import { formatSeconds } from "../base/format-seconds.js";
 import type { RunStatus, StageStatus } from "../wire/messages.js";
 
 /** One line on how far a run is: `means 13/13 · truth-feature 12/40 shards, 5,210 node-prompts/s, about 40 s left`. */
@@ -22,12 +23,4 @@ function stagePart({ stage, state, done, shards, freshUnits, seconds }: StageSta
 
 function formatRate(rate: number): string {
   return rate >= 100 ? Math.round(rate).toLocaleString("en") : rate.toPrecision(2);
-}
-
-/** `45 s`, `12 min`, `3 h 20 min`. */
-export function formatSeconds(seconds: number): string {
-  if (seconds < 90) return `${String(Math.ceil(seconds))} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${String(minutes)} min`;
-  return `${String(Math.floor(minutes / 60))} h ${String(minutes % 60)} min`;
 }

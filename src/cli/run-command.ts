@@ -1,13 +1,14 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
+import { must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { memoryMib } from "../base/memory.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
-import { planSweepFile, readSweepModel } from "../plan/make-plan.js";
+import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import { checkPort } from "./check-port.js";
-import { autoThreads, chooseBackend, environmentOf } from "./environment.js";
+import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "./environment.js";
 import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
 import type { RunStatus } from "../wire/messages.js";
 import { createProcessList } from "./process-list.js";
@@ -45,9 +46,8 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
     options.memoryMib === "auto"
       ? Math.floor(memoryMib() / workers)
       : wholeNumber(options.memoryMib, "--memory-mib", 1, MAX_MEMORY_MIB);
-  const choice = chooseBackend(options.backend, readSweepModel(sweepFile).dModel);
+  const { planned, choice } = await planForBackend(sweepFile, options.backend, workers);
   const { backend } = choice;
-  const planned = await planSweepFile(sweepFile, { backend, autoThreads: autoThreads(backend, workers) });
   const environment = environmentOf(choice, planned.plan.engine.threads, planned.plan.sweep.dtype);
   if (options.log !== "dir") await checkRunLog(options.log);
   await checkPort(port);
@@ -80,6 +80,22 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const run = readRunFile(prepared.folder);
   printOutcome(prepared.folder, run, options.json);
   return exitCodeOfState(run.status, EXIT.interrupted);
+}
+
+/** Plans for the backend that suits the sweep's model. */
+async function planForBackend(
+  sweepFile: string,
+  name: string,
+  workers: number,
+): Promise<{ planned: PlannedRun; choice: BackendChoice }> {
+  const chosen: BackendChoice[] = [];
+  const choose = ({ dModel }: { readonly dModel: number }): PlanOptions => {
+    const choice = chooseBackend(name, dModel);
+    chosen.push(choice);
+    return { backend: choice.backend, autoThreads: autoThreads(choice.backend, workers) };
+  };
+  const planned = await planSweepFile(sweepFile, choose, process.stderr);
+  return { planned, choice: must(chosen[0], "backend") };
 }
 
 function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {

@@ -226,7 +226,7 @@ function grant(
   run: ServedRun,
   { session, lease }: Extract<CoordinatorEffect, { kind: "grant" }>,
 ): void {
-  const { model, saes, saeOptions } = run.file.inputs;
+  const { model, saes, saeOptions, hub } = run.file.inputs;
   sessions.once(session, run.id, () => {
     sessions.send(session, {
       kind: "runOpened",
@@ -236,6 +236,7 @@ function grant(
       model,
       saes: saes ?? "",
       saeOptions: JSON.stringify(saeOptions),
+      hub: hub === undefined ? "" : JSON.stringify(hub),
     });
   });
   sessions.send(session, { kind: "grant", lease });

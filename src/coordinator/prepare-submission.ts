@@ -32,7 +32,7 @@ export async function prepareSubmission(
   }
   const { code, backend, device } = worker;
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
-  const planned = await planSweep(sweep, "sweep", baseFolder, { backend, autoThreads });
+  const planned = await planSweep(sweep, "sweep", baseFolder, { backend, autoThreads }, process.stderr);
   const { plan, planHash } = planned;
   const { folder } = prepareRun(planned, {
     out: join(runsFolder, `${plan.sweep.name}-${planHash.slice(0, 8)}`),

@@ -10,7 +10,8 @@ import { type FileHandle, open, rename } from "node:fs/promises";
 import { PatchbayError } from "../base/errors.js";
 import { brokenConnection, HubFailure, unreachable } from "./hub-errors.js";
 import { type HubConnection, request, retrying, watchSilence } from "./hub-connection.js";
-import { type HubFile, type HubSnapshot, repoPaths } from "./snapshot.js";
+import { repoPaths } from "./cache-paths.js";
+import type { HubFile, HubSnapshot } from "./snapshot.js";
 
 /** A try that brings less than this, and does not end the file, counts as one that brings nothing. */
 const FRUITFUL_BYTES = 2 ** 20;

@@ -5,7 +5,8 @@ import { canonicalJson, sha256 } from "../base/hash.js";
 import { withMachineLock } from "../base/machine-lock.js";
 import { diskFull, downloadFile } from "./download-file.js";
 import type { HubConnection } from "./hub-connection.js";
-import { type HubFile, type HubSnapshot, repoPaths } from "./snapshot.js";
+import { repoPaths } from "./cache-paths.js";
+import type { HubFile, HubSnapshot } from "./snapshot.js";
 
 /** How far a fetch is, in bytes of all files that were lacking. */
 export interface FetchProgress {

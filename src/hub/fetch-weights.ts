@@ -73,6 +73,7 @@ function saeRepos(name: string, options: SaeOptions): (readonly [repo: string, o
   return sites.map((site) => [repo + SUFFIXES[site], { ...options, sites: [site] }]);
 }
 
-function withOwner(name: string): string {
+/** The full name of a repository. */
+export function withOwner(name: string): string {
   return name.includes("/") ? name : `${DEFAULT_OWNER}/${name}`;
 }

@@ -8,7 +8,8 @@ import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import { unreachable } from "./hub-errors.js";
 import { fromLibrary, type HubConnection, politeFetch } from "./hub-connection.js";
-import { commitSchema, type HubFile, hubFileSchema, type HubSnapshot, repoPaths, repoSchema } from "./snapshot.js";
+import { repoPaths } from "./cache-paths.js";
+import { commitSchema, type HubFile, hubFileSchema, type HubSnapshot, repoSchema } from "./snapshot.js";
 
 /** More files than any repository of weights has. */
 const MAX_FILES = 100_000;

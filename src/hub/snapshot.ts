@@ -1,7 +1,8 @@
-/** @file Files of a repository at one commit, and where the cache keeps them. */
-import { getRepoFolderName } from "@huggingface/hub";
-import { join } from "node:path";
+/** @file Files of a repository at one commit: what is recorded, and what workers are told to fetch. */
 import { z } from "zod";
+
+/** Repositories that one name may stand for. */
+const SITES_AT_MOST = 16;
 
 /** Part of a path inside a repository: nothing that could lead out of a folder. */
 const pathPattern = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[^/\\\0]+(?:\/[^/\\\0]+)*$/;
@@ -33,24 +34,11 @@ export const hubSnapshotSchema = z.object({
 /** Chosen files of a repository at a commit, with all that is needed to fetch and check them. */
 export type HubSnapshot = Readonly<z.infer<typeof hubSnapshotSchema>>;
 
-/** The cache's paths for a repository: the layout of Python's huggingface_hub. */
-export function repoPaths(cacheFolder: string, repo: string) {
-  const name = getRepoFolderName({ type: "model", name: repo });
-  const storage = join(cacheFolder, name);
-  return {
-    storage,
-    /** Holds the commit that a branch or tag pointed to. */
-    ref: (revision: string) => join(storage, "refs", revision),
-    /** Contents, named by hash. */
-    blob: (oid: string) => join(storage, "blobs", oid),
-    /** What of a blob has arrived. Only ever this process's own, or one's that died: the lock says so. */
-    partial: (oid: string) => join(storage, "blobs", `${oid}.patchbay.incomplete`),
-    lock: (oid: string) => join(cacheFolder, ".locks", name, `${oid}.patchbay.lock`),
-    /** Links to blobs, under the names they have in the repository. */
-    snapshot: (commit: string) => join(storage, "snapshots", commit),
-    /** The list of all files of a commit, as the hub gave it. */
-    tree: (commit: string) => join(storage, "patchbay", `tree-${commit}.json`),
-    /** A folder of links to some files only. */
-    view: (hash: string) => join(storage, "patchbay", `files-${hash}`),
-  };
-}
+/** The schema of {@link HubInputs}. */
+export const hubInputsSchema = z.object({
+  model: hubSnapshotSchema.nullable(),
+  saes: z.array(hubSnapshotSchema).max(SITES_AT_MOST).readonly().nullable(),
+});
+
+/** Inputs of a run that come from a hub; null: from a folder, or there are none. */
+export type HubInputs = Readonly<z.infer<typeof hubInputsSchema>>;

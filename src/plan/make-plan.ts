@@ -1,19 +1,21 @@
 /** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
 import { readFileSync } from "node:fs";
-import { isAbsolute, resolve } from "node:path";
+import { resolve } from "node:path";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import type { Prompt } from "../circuit/prompt.js";
+import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
 import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
-import { type ModelConfig, readModelConfig } from "../weights/model-config.js";
-import { findSaes, fingerprintSaes, type SaeEntry, type SaeOptions } from "../weights/sae-folder.js";
+import type { ModelConfig } from "../weights/model-config.js";
+import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
 import { checkSweep } from "./check-sweep.js";
 import { resampleDonors } from "./donors.js";
 import { slotCount, slotGroups } from "./node-slots.js";
+import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
 import type { InputPaths, ModelShape, Plan, SaeSite } from "./plan.js";
 import { readSweep, type SweepSource } from "./read-sweep.js";
 import { stagesOf } from "./stages.js";
@@ -27,6 +29,12 @@ export interface PlanOptions {
   readonly autoThreads: number;
 }
 
+/** Facts that may depend on the model. */
+export type PlanOptionsFor = PlanOptions | ((model: ModelConfig) => PlanOptions);
+
+/** For whoever does not want to see what is fetched. */
+const NO_SCREEN: Screen = { write: () => undefined };
+
 /** A plan with what is kept beside it. */
 export interface PlannedRun {
   readonly plan: Plan;
@@ -36,15 +44,9 @@ export interface PlannedRun {
   readonly dropped: readonly DroppedRow[];
 }
 
-/** Configuration of the model that a sweep file names: what the choice of a backend depends on. @throws bad_input, not_built. */
-export function readSweepModel(path: string): ModelConfig {
-  const { sweep } = readSweep(readText(path), path);
-  return readModelConfig(inputPaths(sweep, resolve(path, "..")).model);
-}
-
 /** Reads and plans the sweep file at `path`. @throws bad_input, not_built. */
-export async function planSweepFile(path: string, options: PlanOptions): Promise<PlannedRun> {
-  return planSweep(readText(path), path, resolve(path, ".."), options);
+export async function planSweepFile(path: string, options: PlanOptionsFor, screen: Screen): Promise<PlannedRun> {
+  return planSweep(readText(path), path, resolve(path, ".."), options, screen);
 }
 
 /**
@@ -52,19 +54,22 @@ export async function planSweepFile(path: string, options: PlanOptions): Promise
  * @param text - the sweep file's text.
  * @param file - its name, for errors.
  * @param baseFolder - relative paths in the sweep start here.
+ * @param screen - shows what is fetched from a hub.
  * @throws bad_input for every fault of the sweep and its inputs; not_built for an option this version lacks.
  */
 export async function planSweep(
   text: string,
   file: string,
   baseFolder: string,
-  options: PlanOptions,
+  options: PlanOptionsFor,
+  screen: Screen = NO_SCREEN,
 ): Promise<PlannedRun> {
   const source = readSweep(text, file);
   const { sweep } = source;
-  const inputs = inputPaths(sweep, baseFolder);
+  const inputs = await obtainInputs(source, baseFolder, screen);
   const checkpoint = await openCheckpoint(inputs.model);
   try {
+    const chosen = typeof options === "function" ? options(checkpoint.config) : options;
     const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
     const { prompts, dropped } = toPrompts(
       readDataset(inputs.dataset),
@@ -76,7 +81,7 @@ export async function planSweep(
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
       dataset: await fingerprintDataset(inputs.dataset),
     };
-    const plan = assemble(source, checkpoint, saes, prompts, fingerprints, options);
+    const plan = assemble(source, checkpoint, saes, prompts, fingerprints, chosen);
     return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
   } finally {
     await checkpoint.close();
@@ -154,25 +159,6 @@ function resolvedSweep(sweep: Sweep): ResolvedSweep {
     saes: saes === "none" ? "none" : saeOptionsOf(saes),
     dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
   };
-}
-
-function inputPaths({ model, saes, dataset }: Sweep, baseFolder: string): InputPaths {
-  const paths = { model: absolute(model.path, baseFolder), dataset: absolute(dataset.path, baseFolder) };
-  if (saes === "none") return { ...paths, saes: null, saeOptions: {} };
-  return { ...paths, saes: absolute(saes.path, baseFolder), saeOptions: saeOptionsOf(saes) };
-}
-
-/** The options that were given: absent ones stay absent, so that they do not enter the plan hash. */
-function saeOptionsOf({ width, l0, sites }: Exclude<Sweep["saes"], "none">): SaeOptions {
-  return {
-    ...(width === undefined ? {} : { width }),
-    ...(l0 === undefined ? {} : { l0 }),
-    ...(sites === undefined ? {} : { sites }),
-  };
-}
-
-function absolute(path: string, baseFolder: string): string {
-  return isAbsolute(path) ? path : resolve(baseFolder, path);
 }
 
 function readText(path: string): string {

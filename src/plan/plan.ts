@@ -1,6 +1,7 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
 import type { Prompt } from "../circuit/prompt.js";
 import type { NodeKind, SiteAt } from "../circuit/site.js";
+import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { ResolvedSweep, ScoreSpec } from "./sweep.js";
 
@@ -111,4 +112,6 @@ export interface InputPaths {
   readonly saes: string | null;
   readonly dataset: string;
   readonly saeOptions: SaeOptions;
+  /** What of it a hub gave, at which commit; workers fetch the same files. */
+  readonly hub?: HubInputs;
 }

@@ -71,12 +71,13 @@ function firstFault(error: z.ZodError, fault: SweepSource["fault"]): PatchbayErr
 
 type Issue = z.ZodError["issues"][number];
 
-/** Of a union's failed branches, the one that got furthest says best what is wrong. */
+/** Of a union's failed branches, the one that got furthest, with the fewest faults, says best what is wrong. */
 function deepest(issues: readonly Issue[]): Issue {
   const [issue] = issues;
   if (issue === undefined) throw new Error("bug: a failed parse has no issue");
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
-  const branches = issue.errors.filter((branch) => branch.length > 0).map((branch) => deepest(branch));
+  const failed = issue.errors.filter((branch) => branch.length > 0).sort((a, b) => a.length - b.length);
+  const branches = failed.map((branch) => deepest(branch));
   const furthest = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
   if (furthest.path.length === 0 && furthest.code === "invalid_type") {
     return { ...issue, message: branches.map((branch) => branch.message).join("; or ") };
@@ -105,14 +106,6 @@ interface NotBuilt {
 /** Options of the public contract that this version refuses, each with a sentence that says so. */
 function findNotBuilt(raw: unknown): NotBuilt | undefined {
   const sweep = record(raw);
-  for (const key of ["model", "saes"]) {
-    if ("hub" in record(sweep[key])) {
-      return {
-        path: [key, "hub"],
-        message: "fetching weights by name is not built yet; give `path`, a folder on this machine",
-      };
-    }
-  }
   if (sweep["dtype"] === "bfloat16") {
     return { path: ["dtype"], message: "bfloat16 is not built yet: the wasm backend computes in float32" };
   }

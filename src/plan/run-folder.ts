@@ -7,6 +7,7 @@ import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import { SITES } from "../circuit/site.js";
+import { hubInputsSchema } from "../hub/snapshot.js";
 import type { Plan } from "./plan.js";
 
 /** Paths inside a run folder. */
@@ -45,7 +46,9 @@ export const runFileSchema = z.object({
       width: z.union([z.number(), z.string()]).exactOptional(),
       l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
       sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+      layers: z.array(z.number()).readonly().exactOptional(),
     }),
+    hub: hubInputsSchema.exactOptional(),
   }),
   fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),
   /** Why the backend was taken, in words. */

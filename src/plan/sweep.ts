@@ -98,22 +98,21 @@ export type ExperimentSpec = z.infer<typeof experiment>;
 /** AtP under its own name: the scores of a sweep that needs some and names none. */
 const DEFAULT_SCORES: ScoreSpec[] = [{ name: "atp", method: "atp" }];
 
+const inFolder = z.strictObject({ path: z.string().min(1) });
+const onHub = z.strictObject({ hub: z.string().min(1).max(200), revision: z.string().min(1).max(200).default("main") });
+const saeChoice = {
+  width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
+  l0: z.union([z.literal("canonical"), z.int().min(0), z.partialRecord(site, z.int().min(0))]).optional(),
+  sites: z.array(site).min(1).optional(),
+  layers: z.array(z.int().min(0)).min(1).optional(),
+};
+
 /** The schema of a sweep file. */
 export const sweepSchema = z
   .strictObject({
     name,
-    model: z.strictObject({ path: z.string().min(1) }),
-    saes: z
-      .union([
-        z.literal("none"),
-        z.strictObject({
-          path: z.string().min(1),
-          width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
-          l0: z.union([z.literal("canonical"), z.int().min(0), z.partialRecord(site, z.int().min(0))]).optional(),
-          sites: z.array(site).min(1).optional(),
-        }),
-      ])
-      .default("none"),
+    model: z.union([inFolder, onHub]),
+    saes: z.union([z.literal("none"), inFolder.extend(saeChoice), onHub.extend(saeChoice)]).default("none"),
     dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
     metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
     dtype: z.enum(["float32", "bfloat16"]).default("float32"),

@@ -27,7 +27,7 @@ export function question(contents: RunContents): string {
         ]),
     ...(plan.sweep.circuits === undefined ? [] : ["Which circuit is faithful?"]),
   ];
-  const where = `Measured on ${basename(run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts of ${basename(run.inputs.dataset)}.`;
+  const where = `Measured on ${basename(run.inputs.hub?.model?.repo ?? run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts of ${basename(run.inputs.dataset)}.`;
   return [...(asked.length === 0 ? ["Scores and mean activations."] : asked), where].join(" ");
 }
 

@@ -1,4 +1,5 @@
 /** @file Where the numbers come from: inputs, environment, definitions, timings, warnings, dropped rows. */
+import type { HubSnapshot } from "../hub/snapshot.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 import { htmlTable, type Table } from "./table.js";
@@ -89,6 +90,12 @@ export function definitionList(): Markup {
   return markup`<dl class="definitions">${DEFINITIONS.map(([term, meaning]) => markup`<dt>${term}</dt><dd>${meaning}</dd>`)}</dl>`;
 }
 
+/** Where an input came from: its folder; of a hub, the repositories with their commits too. */
+function sourceLines(folder: string, snapshots: readonly HubSnapshot[] | null): string[] {
+  const named = (snapshots ?? []).map(({ repo, revision, commit }) => `${repo} at ${revision}, commit ${commit}`);
+  return [...named, folder];
+}
+
 /** Inputs, environment and hashes. */
 export function provenanceList({ run, plan }: RunContents): Markup {
   const { fingerprints, counts } = run;
@@ -98,7 +105,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "model",
       [
-        run.inputs.model,
+        ...sourceLines(run.inputs.model, run.inputs.hub?.model == null ? null : [run.inputs.hub.model]),
         `${String(shape.nLayers)} layers, width ${String(shape.dModel)}, ${String(shape.nHeads)} heads`,
         hash(fingerprints.model),
       ].map(line),
@@ -108,7 +115,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
       plan.saes.length === 0
         ? "none"
         : [
-            run.inputs.saes,
+            ...sourceLines(run.inputs.saes ?? "", run.inputs.hub?.saes ?? null),
             `${String(plan.saes.length)} sites, ${saeWidths(plan)} features each`,
             hash(fingerprints.saes),
           ].map(line),

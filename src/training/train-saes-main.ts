@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfError } from "../base/exit-code.js";
 import { autoThreads, chooseBackend, environmentOf } from "../cli/environment.js";
-import { formatSeconds } from "../cli/progress.js";
+import { formatSeconds } from "../base/format-seconds.js";
 import { loadModel } from "../model/model.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { openCheckpoint } from "../weights/checkpoint.js";

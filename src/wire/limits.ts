@@ -15,6 +15,9 @@ export const MAX_TEXT = 4000;
 /** Longest sweep that can be submitted, in characters. */
 export const MAX_SWEEP = 1024 * 1024;
 
+/** Longest list of files of a hub that a run names, as JSON, in characters. */
+export const MAX_HUB = 2 * 1024 * 1024;
+
 /** Most quarantined shards, warnings or reasons that one status lists. */
 export const MAX_LISTED = 200;
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ERROR_CODES } from "../base/errors.js";
 import { workerEnvironmentSchema } from "../base/environment.js";
-import { MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
+import { MAX_HUB, MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
 
 const text = z.string().max(MAX_TEXT);
 const identifier = z.string().min(1).max(200);
@@ -83,6 +83,7 @@ export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
     model: text,
     saes: text,
     saeOptions: text,
+    hub: z.string().max(MAX_HUB),
   }),
   z.object({ kind: z.literal("grant"), lease: leaseSchema }),
   z.object({ kind: z.literal("revoke"), lease: identifier, stop: z.boolean(), reason: text }),

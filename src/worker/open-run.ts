@@ -4,6 +4,8 @@ import { z } from "zod";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { SITES } from "../circuit/site.js";
+import type { Screen } from "../hub/fetch-display.js";
+import { type HubInputs, hubInputsSchema } from "../hub/snapshot.js";
 import type { InputPaths, Plan, Stage } from "../plan/plan.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
@@ -33,11 +35,14 @@ export interface LocalChoices {
   readonly saes: string | null;
   /** Another address of the same run log; null: the coordinator's. */
   readonly log: string | null;
+  /** Shows what is fetched from a hub. */
+  readonly screen: Screen;
 }
 
 /**
- * Fetches the plan and opens the log of a run.
- * @throws bad_message for a plan with another hash; nats_unreachable; coordinator_unreachable.
+ * Fetches the plan, what this machine lacks of the inputs that come from a hub, and opens the log of a run.
+ * @throws bad_message for a plan with another hash; nats_unreachable; coordinator_unreachable; hub_unreachable; disk_full;
+ *   bad_input for what the hub refuses.
  */
 export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: LocalChoices): Promise<OpenRun> {
   const planFile = await cache.file(opened.run, "plan.json");
@@ -57,7 +62,7 @@ export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: 
     planFile,
     plan,
     stageOf: new Map(plan.stages.flatMap((stage) => stage.shards.map(({ id }) => [id, stage] as const))),
-    inputs: inputsOf(opened, choices),
+    inputs: await obtainInputs(opened, choices),
     environment,
     fingerprint: environmentFingerprint(environment),
     log: await openRunLog(choices.log ?? opened.log, opened.run),
@@ -68,14 +73,33 @@ const saeOptionsSchema = z.object({
   width: z.union([z.number(), z.string()]).exactOptional(),
   l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
   sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+  layers: z.array(z.number()).readonly().exactOptional(),
 });
 
-function inputsOf(opened: RunOpened, { model, saes }: LocalChoices): InputPaths {
+/** The user's own folders, else what a hub gives, else the coordinator's folders. */
+async function obtainInputs(opened: RunOpened, { model, saes, screen }: LocalChoices): Promise<InputPaths> {
+  const hub = opened.hub === "" ? NOTHING : hubInputsSchema.parse(JSON.parse(opened.hub));
   const theirs = opened.saes === "" ? null : opened.saes;
   return {
-    model: model ?? opened.model,
-    saes: theirs === null ? null : (saes ?? theirs),
+    model: model ?? (await fetchModel(hub, screen)) ?? opened.model,
+    saes: theirs === null ? null : (saes ?? (await fetchSaes(hub, screen)) ?? theirs),
     dataset: "",
     saeOptions: saeOptionsSchema.parse(JSON.parse(opened.saeOptions)),
   };
+}
+
+const NOTHING: HubInputs = { model: null, saes: null };
+
+// The hub's library is large: it is loaded when it is needed.
+
+async function fetchModel({ model }: HubInputs, screen: Screen): Promise<string | null> {
+  if (model === null) return null;
+  const { fetchPlannedModel } = await import("../hub/fetch-inputs.js");
+  return fetchPlannedModel(model, screen);
+}
+
+async function fetchSaes({ saes }: HubInputs, screen: Screen): Promise<string | null> {
+  if (saes === null) return null;
+  const { fetchPlannedSaes } = await import("../hub/fetch-inputs.js");
+  return fetchPlannedSaes(saes, screen);
 }

@@ -239,7 +239,12 @@ class Supervisor {
 
   #choices(): LocalChoices {
     const { environment, model, saes, log } = this.#options;
-    return { environment, model: model ?? null, saes: saes ?? null, log: log ?? null };
+    const screen = {
+      write: (text: string) => {
+        this.#say(text.trimEnd());
+      },
+    };
+    return { environment, model: model ?? null, saes: saes ?? null, log: log ?? null, screen };
   }
 
   async #compute(lease: Lease): Promise<void> {

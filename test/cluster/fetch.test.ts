@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { repoPaths } from "../../src/hub/snapshot.js";
+import { repoPaths } from "../../src/hub/cache-paths.js";
 import { FakeHub, refuse, sha256 } from "../unit/hub/fake-hub.js";
 import { type Running, start, until } from "./command.js";
 

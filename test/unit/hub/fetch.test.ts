@@ -16,7 +16,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { fetchByName, type FetchedWeights } from "../../../src/hub/fetch-weights.js";
 import { type HubConnection, openHub } from "../../../src/hub/hub-connection.js";
-import { repoPaths } from "../../../src/hub/snapshot.js";
+import { repoPaths } from "../../../src/hub/cache-paths.js";
 import { temporaryFolder } from "../weights/temporary-folder.js";
 import { breakOff, FakeHub, gitOid, refuse, sha256 } from "./fake-hub.js";
 

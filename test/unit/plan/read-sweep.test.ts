@@ -54,7 +54,27 @@ describe("readSweep", () => {
     expect(sweep.truth?.positions).toEqual([-1]);
   });
 
+  it("takes a model and SAEs by name, at a revision or at main", () => {
+    const hub = "saes: { hub: gemma-scope-2b-pt, width: 16k, l0: canonical, layers: [4, 12], revision: v2 }\n";
+    const { sweep } = readSweep(MINIMAL.replace("path: model", "hub: google/gemma-2-2b") + hub, "sweep.yaml");
+    expect(sweep.model).toEqual({ hub: "google/gemma-2-2b", revision: "main" });
+    expect(sweep.saes).toEqual({
+      hub: "gemma-scope-2b-pt",
+      revision: "v2",
+      width: "16k",
+      l0: "canonical",
+      layers: [4, 12],
+    });
+  });
+
   it.each([
+    [
+      "a model both in a folder and by name",
+      MINIMAL.replace("path: model", "path: m, hub: a/b"),
+      "sweep.yaml:2: model.",
+    ],
+    ["a name that is no text", MINIMAL.replace("path: model", "hub: 3"), "sweep.yaml:2: model.hub"],
+    ["a misspelt revision", MINIMAL.replace("path: model", "hub: a/b, revison: c"), "sweep.yaml:2: model.revison"],
     ["an unknown field", `${MINIMAL}treshold: 3\n`, "sweep.yaml:5: treshold: unknown field"],
     ["an unknown nested field", `${MINIMAL}circuits:\n  kep: signed\n`, "sweep.yaml:6: circuits.kep: unknown field"],
     ["a wrong type", `${MINIMAL}seed: many\n`, "sweep.yaml:5: seed: Invalid input: expected"],
@@ -77,7 +97,6 @@ describe("readSweep", () => {
   it.each([
     ["dtype: bfloat16", "sweep.yaml:5: dtype: bfloat16 is not built yet"],
     ["experiments: [{ preset: heatmap }]", "sweep.yaml:5: experiments[0]: presets are not built yet"],
-    ["saes: { hub: gemma-scope-2b-pt }", "sweep.yaml:5: saes.hub: fetching weights by name is not built yet"],
   ])("refuses %s with a sentence that says it is not built", (line, message) => {
     const error = fault(`${MINIMAL}${line}\n`);
     expect(error.code).toBe("not_built");

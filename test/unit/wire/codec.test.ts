@@ -22,7 +22,7 @@ const FROM_WORKER: FromWorker[] = [
 
 const FROM_COORDINATOR: FromCoordinator[] = [
   { kind: "welcome", epoch: 3, heartbeatMs: 1000 },
-  { kind: "runOpened", run: "r", planHash: "h", log: "dir:/x", model: "/m", saes: "", saeOptions: "{}" },
+  { kind: "runOpened", run: "r", planHash: "h", log: "dir:/x", model: "/m", saes: "", saeOptions: "{}", hub: "" },
   { kind: "grant", lease },
   { kind: "revoke", lease: "x", stop: true, reason: "cancelled" },
   { kind: "recall", lease: "x" },

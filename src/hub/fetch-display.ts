@@ -1,14 +1,14 @@
 /** @file How far a fetch is: a line that is written over on a terminal, else one line now and then. */
 import { performance } from "node:perf_hooks";
-import type { OnFetchProgress } from "../hub/fetch-files.js";
-import { formatSeconds } from "./progress.js";
+import { formatSeconds } from "../base/format-seconds.js";
+import type { OnFetchProgress } from "./fetch-files.js";
 
 const BAR = 24;
 const ON_TERMINAL_MS = 200;
 const ELSEWHERE_MS = 10_000;
 
-/** A stream for people: standard error. */
-interface Screen {
+/** A stream for people, such as standard error. */
+export interface Screen {
   readonly isTTY?: boolean;
   write(text: string): unknown;
 }
