@@ -129,6 +129,14 @@ napi_value Call::give(at::Tensor tensor) const {
   return value;
 }
 
+napi_value Call::giveAll(const std::vector<at::Tensor>& tensors) const {
+  napi_value handles = nullptr;
+  check(napi_create_array_with_length(env_, tensors.size(), &handles), "room for an array");
+  for (size_t i = 0; i < tensors.size(); i++)
+    check(napi_set_element(env_, handles, static_cast<uint32_t>(i), give(tensors[i])), "room for a number");
+  return handles;
+}
+
 napi_value Call::giveNumber(double number) const {
   napi_value value = nullptr;
   check(napi_create_double(env_, number, &value), "room for a number");

@@ -42,6 +42,8 @@ class Call {
 
   /// Puts a tensor into the table. @returns its handle.
   napi_value give(at::Tensor tensor) const;
+  /// Gives several tensors. @returns an array of their handles.
+  napi_value giveAll(const std::vector<at::Tensor>& tensors) const;
   napi_value giveNumber(double value) const;
   napi_value giveText(const std::string& text) const;
   napi_value nothing() const { return nullptr; }
@@ -70,5 +72,6 @@ void define(napi_env env, napi_value exports, const Entry* entries, size_t count
 
 void defineTensorFunctions(napi_env env, napi_value exports);
 void defineKernels(napi_env env, napi_value exports);
+void defineSparse(napi_env env, napi_value exports);
 
 }  // namespace patchbay

@@ -16,6 +16,7 @@ napi_value start(napi_env env, napi_value exports) {
   (void)first;
   patchbay::defineTensorFunctions(env, exports);
   patchbay::defineKernels(env, exports);
+  patchbay::defineSparse(env, exports);
   return exports;
 }
 

@@ -74,6 +74,7 @@ const Entry kEntries[] = {
     {"drop", drop},
     {"cast", cast},
     {"fill", fill},
+    {"sizeOf", [](Call& call) { return call.giveNumber(static_cast<double>(call.tensor(0).numel())); }},
     {"setThreads", setThreads},
     {"threads", [](Call& call) { return call.giveNumber(at::get_num_threads()); }},
     {"version", [](Call& call) { return call.giveText(TORCH_VERSION); }},

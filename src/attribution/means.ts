@@ -8,7 +8,8 @@ import { loadAnswers, metricsOf } from "../model/metric.js";
 import { read, readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { shapeOf } from "../model/tensor-shape.js";
-import { encode, errorOf, type Sae } from "../sae/sae.js";
+import { decodeActive, differences, eachEntry, encodeActive, type ActiveFeatures } from "../sae/active-features.js";
+import type { Sae } from "../sae/sae.js";
 import type { OnProgress } from "./breathe.js";
 import { idsOf, visitLayers } from "./capture.js";
 import { checkMetrics, firstNonFinite, nonFinite } from "./non-finite.js";
@@ -80,17 +81,18 @@ async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Pro
     errors: new Float64Array(T * D),
   };
   for (const { start, count } of rowChunks(R, F)) {
-    const chunks: Float32Array[] = [];
+    const lists: ActiveFeatures[] = [];
     for (const [i, side] of sides.entries()) {
-      const { f_RF, e_RD } = encodeRows(sae, side, start, count);
-      const [f, e] = [await readAndDispose(f_RF), await readAndDispose(e_RD)];
+      const { active, e_RD } = encodeRows(sae, side, start, count);
+      const e = await readAndDispose(e_RD);
       checkRows(e, { start, width: D, T }, at, i, prompts);
-      addRows(sums.features, f, start, T, F);
+      addEntries(sums.features, active, start, T, F);
       addRows(sums.errors, e, start, T, D);
-      chunks.push(f);
+      lists.push(active);
     }
-    const [clean, corrupted] = chunks;
-    if (clean !== undefined && corrupted !== undefined) markDifferences(sums.differs, clean, corrupted, start, T, F);
+    const [clean, corrupted] = lists;
+    if (clean !== undefined && corrupted !== undefined)
+      markEntries(sums.differs, differences(clean, corrupted), start, T, F);
   }
   return sums;
 }
@@ -127,12 +129,12 @@ function encodeRows(
   x_RD: Tensor,
   start: number,
   count: number,
-): { readonly f_RF: Tensor; readonly e_RD: Tensor } {
-  return tf.tidy(() => {
-    const rows_RD = tf.slice(x_RD, [start, 0], [count, sae.dIn]);
-    const f_RF = encode(sae, rows_RD);
-    return { f_RF, e_RD: errorOf(sae, rows_RD, f_RF) };
-  });
+): { readonly active: ActiveFeatures; readonly e_RD: Tensor } {
+  const rows_RD = tf.slice(x_RD, [start, 0], [count, sae.dIn]);
+  const active = encodeActive(sae, rows_RD);
+  const e_RD = tf.tidy(() => tf.sub(rows_RD, tf.add(decodeActive(sae, active), sae.b_dec_D)));
+  rows_RD.dispose();
+  return { active, e_RD };
 }
 
 /** Adds rows of `width` numbers, the first of which is flat row `start`, to the sums of their positions. */
@@ -144,19 +146,23 @@ function addRows(sums: Float64Array, values: Float32Array, start: number, T: num
   }
 }
 
-function markDifferences(
+/** The same for lists of features. */
+function addEntries(sums: Float64Array, active: ActiveFeatures, start: number, T: number, F: number): void {
+  const { pointer, feature, value } = active;
+  eachEntry(pointer, (row, entry) => {
+    const at = ((start + row) % T) * F + (feature[entry] as number);
+    sums[at] = (sums[at] as number) + (value[entry] as number);
+  });
+}
+
+function markEntries(
   differs: Uint8Array,
-  clean: Float32Array,
-  corrupted: Float32Array,
+  { pointer, feature }: ActiveFeatures,
   start: number,
   T: number,
   F: number,
 ): void {
-  let i = 0;
-  for (let row = start; i < clean.length; row++) {
-    const offset = (row % T) * F;
-    for (let at = offset; at < offset + F; at++, i++) if (clean[i] !== corrupted[i]) differs[at] = 1;
-  }
+  eachEntry(pointer, (row, entry) => (differs[((start + row) % T) * F + (feature[entry] as number)] = 1));
 }
 
 function sparseSums({ features, differs }: SiteSums): FeatureSums {

@@ -23,7 +23,7 @@ import { visitMeanGradients } from "./integrated-gradients.js";
 import { firstDifference, laterRows, padRows, wholeRow } from "./later-positions.js";
 import { checkRun, firstNonFinite, locateInRun, nonFinite } from "./non-finite.js";
 import type { Components, ScoresResult, SparseRows } from "./results.js";
-import { dotScores, nodeScores, rowProducts, siteDelta, type FeatureScores } from "./site-scores.js";
+import { dotScores, nodeScores, rowProducts, siteDelta, type FeatureEntries } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
 /** The runs that scores compare; zero ablation has no corrupted one. */
@@ -132,7 +132,7 @@ async function scoreNodes(block: Block, at: SiteAt, sae: Sae, gradient_RD: Tenso
     const nodes = await nodeScores(sae, later(gradient_RD), later(runs.clean.site(at)), donor_RD);
     const error_RD = own(padRows(own(nodes.error_RD), batch, first));
     const rows = nodes.features.row.map((row) => wholeRow(row, T, first));
-    await checkScores(block, at, nodes.features.score, rows);
+    await checkScores(block, at, nodes.features.value, rows);
     collected.features.set(siteHook(at), sparseRows({ ...nodes.features, row: rows }, sae.dSae, prompts.length, T));
     const errors = await dotScores(gradient_RD, error_RD);
     await checkScores(block, at, errors);
@@ -143,12 +143,12 @@ async function scoreNodes(block: Block, at: SiteAt, sae: Sae, gradient_RD: Tenso
 }
 
 /** Entries by flat row as a sparse row for each prompt. */
-function sparseRows({ row, feature, score }: FeatureScores, F: number, prompts: number, T: number): SparseRows {
+function sparseRows({ row, feature, value }: FeatureEntries, F: number, prompts: number, T: number): SparseRows {
   const pointer = new Int32Array(prompts + 1);
   const index = feature.map((of, i) => (must(row[i], "row") % T) * F + of);
   for (let i = 0; i < row.length; i++) pointer[Math.floor(must(row[i], "row") / T) + 1] = i + 1;
   for (let p = 1; p <= prompts; p++) pointer[p] = Math.max(must(pointer[p], "end"), must(pointer[p - 1], "start"));
-  return { pointer, index, value: score };
+  return { pointer, index, value };
 }
 
 /**

@@ -2,45 +2,40 @@
  * @file How the SAE nodes of one site change from a base run to a donor run, and what a gradient makes of it:
  * `score = gradient . (activation after - activation before)`.
  *
- * 1. Both runs are encoded in chunks of rows: `df = f_donor - f_base` (zero ablation: `-f_base`).
- * 2. A feature's score is `df_i (W_dec[i] . g)`: one product for all features of a chunk, of which the host keeps what is
- *    not 0. (Gathering the decoder rows of the features that changed takes longer, except for very wide SAEs on a CPU.)
+ * 1. Both runs are encoded in chunks of rows, as lists of what fires: `df = f_donor - f_base` (zero ablation: `-f_base`).
+ * 2. A feature's score is `df_i (W_dec[i] . g)`, for the listed features only.
  * 3. `delta_error = delta - df W_dec` (zero ablation: `+ b_dec`), and the error's score is `g . delta_error`.
  *
  * Source: REFERENCE 3 and 4.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { shapeOf } from "../model/tensor-shape.js";
-import { encode, type Sae } from "../sae/sae.js";
+import {
+  decodeActive,
+  decoderDots,
+  differences,
+  eachEntry,
+  encodeActive,
+  type ActiveFeatures,
+} from "../sae/active-features.js";
+import type { Sae } from "../sae/sae.js";
+import { breathe } from "./breathe.js";
 import { rowChunks } from "./row-chunks.js";
 
-/** Entries where a feature's activation changes, rows ascending, features ascending within a row. */
-export interface FeatureChanges {
+/** A number for each feature whose activation changes, rows ascending, features ascending within a row. */
+export interface FeatureEntries {
   readonly row: Int32Array;
   readonly feature: Int32Array;
-  /** Change of the activation. */
-  readonly change: Float32Array;
+  readonly value: Float32Array;
 }
 
-/** What happens to the site's SAE nodes between the base and the donor. Owner of the tensor: caller. */
-export interface NodeChanges {
-  readonly features: FeatureChanges;
-  /** Change of the error node, `[R, D]`. */
-  readonly error_RD: Tensor;
-}
-
-/** Scores that are not 0, rows ascending, features ascending within a row. */
-export interface FeatureScores {
-  readonly row: Int32Array;
-  readonly feature: Int32Array;
-  readonly score: Float32Array;
-}
-
-/** Scores of a site's features, and the change of its error node. Owner of the tensor: caller. */
-export interface NodeScores {
-  readonly features: FeatureScores;
+/** What becomes of a site's SAE nodes between the base and the donor. Owner of the tensor: caller. */
+export interface SiteNodes {
+  /** Changes of activations, or scores; what is 0 is not listed. */
+  readonly features: FeatureEntries;
   /** Change of the error node, `[R, D]`. */
   readonly error_RD: Tensor;
 }
@@ -58,9 +53,8 @@ export function siteDelta(clean_RD: Tensor, donor_RD: Tensor | null): Tensor {
 }
 
 /** How the SAE's nodes change from the clean run to the donor (zero where there is none). */
-export async function nodeChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): Promise<NodeChanges> {
-  const { entries, error_RD } = await inChunks(sae, clean_RD, donor_RD, (change_RF) => change_RF);
-  return { features: { row: entries.row, feature: entries.feature, change: entries.value }, error_RD };
+export async function nodeChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): Promise<SiteNodes> {
+  return await inChunks(sae, clean_RD, donor_RD, ({ value }) => value);
 }
 
 /** Scores of the SAE's features for the gradient at the site, and how its error node changes. */
@@ -69,78 +63,76 @@ export async function nodeScores(
   gradient_RD: Tensor,
   clean_RD: Tensor,
   donor_RD: Tensor | null,
-): Promise<NodeScores> {
-  const W_dec_DF = tf.transpose(sae.W_dec_FD);
-  try {
-    const { entries, error_RD } = await inChunks(sae, clean_RD, donor_RD, (change_RF, rows) =>
-      tf.mul(change_RF, tf.matMul(rows(gradient_RD), W_dec_DF)),
-    );
-    return { features: { row: entries.row, feature: entries.feature, score: entries.value }, error_RD };
-  } finally {
-    W_dec_DF.dispose();
-  }
+): Promise<SiteNodes> {
+  return await inChunks(sae, clean_RD, donor_RD, (changes, rows) => {
+    const dots = decoderDots(sae, changes, rows(gradient_RD));
+    return dots.map((dot, entry) => dot * (changes.value[entry] ?? NaN));
+  });
 }
 
 /** Takes a chunk's rows of a `[R, D]` tensor. */
 type Rows = (x_RD: Tensor) => Tensor;
 
-/** Entries of an `[R, F]` array that are not 0. */
-interface Entries {
-  readonly row: Int32Array;
-  readonly feature: Int32Array;
-  readonly value: Float32Array;
-}
-
-/** Encodes and compares chunk by chunk; `valueOf` turns changes of activations into the values to list, `[r, F]`. */
+/** Encodes and compares chunk by chunk; `valuesOf` turns a chunk's changes of activations into the values to list. */
 async function inChunks(
   sae: Sae,
   clean_RD: Tensor,
   donor_RD: Tensor | null,
-  valueOf: (change_RF: Tensor, rows: Rows) => Tensor,
-): Promise<{ readonly entries: Entries; readonly error_RD: Tensor }> {
+  valuesOf: (changes: ActiveFeatures, rows: Rows) => Float32Array,
+): Promise<SiteNodes> {
   const [R, D] = shapeOf(clean_RD, "RD");
-  const found = { row: [] as number[], feature: [] as number[], value: [] as number[] };
+  const parts: FeatureEntries[] = [];
   const errors: Tensor[] = [];
   try {
     for (const { start, count } of rowChunks(R, sae.dSae)) {
       const rows = (x: Tensor): Tensor => (count === R ? x : tf.slice(x, [start, 0], [count, D]));
-      const { value_RF, error_RD } = tf.tidy(() => {
+      const error_RD = tf.tidy(() => {
         const [clean, donor] = [rows(clean_RD), donor_RD === null ? null : rows(donor_RD)];
-        const f_clean = encode(sae, clean);
-        const change_RF = donor === null ? tf.neg(f_clean) : tf.sub(encode(sae, donor), f_clean);
-        const kept = tf.sub(siteDelta(clean, donor), tf.matMul(change_RF, sae.W_dec_FD));
-        return { value_RF: valueOf(change_RF, rows), error_RD: donor === null ? tf.add(kept, sae.b_dec_D) : kept };
+        const changes = featureChanges(sae, clean, donor);
+        parts.push(entriesOf(changes, valuesOf(changes, rows), start));
+        const kept = tf.sub(siteDelta(clean, donor), decodeActive(sae, changes));
+        return donor === null ? tf.add(kept, sae.b_dec_D) : kept;
       });
       errors.push(error_RD);
-      collect(await readAndDispose(value_RF), sae.dSae, start, found);
+      await breathe();
     }
-    const entries = {
-      row: Int32Array.from(found.row),
-      feature: Int32Array.from(found.feature),
-      value: Float32Array.from(found.value),
+    return {
+      features: joined(parts),
+      error_RD: errors.length === 1 ? tf.clone(must(errors[0], "errors")) : tf.concat(errors, 0),
     };
-    return { entries, error_RD: tf.concat(errors, 0) };
   } finally {
     tf.dispose(errors);
   }
 }
 
-/** Adds the entries of `[r, F]` values that are not 0; the first row is flat row `firstRow`. */
-function collect(
-  values: Float32Array,
-  F: number,
-  firstRow: number,
-  found: { readonly row: number[]; readonly feature: number[]; readonly value: number[] },
-): void {
-  let i = 0;
-  for (let row = firstRow; i < values.length; row++)
-    for (let feature = 0; feature < F; feature++, i++) {
-      const value = values[i] as number;
-      if (value === 0) continue;
-      found.row.push(row);
-      found.feature.push(feature);
-      found.value.push(value);
-    }
+/** `f_donor - f_clean`, or `-f_clean` where there is no donor. */
+function featureChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): ActiveFeatures {
+  const clean = encodeActive(sae, clean_RD);
+  if (donor_RD === null) return { ...clean, value: clean.value.map((value) => -value) };
+  return differences(clean, encodeActive(sae, donor_RD));
+}
+
+/** Entries with a value that is not 0, by flat row. */
+function entriesOf({ pointer, feature }: ActiveFeatures, values: Float32Array, firstRow: number): FeatureEntries {
+  const row = new Int32Array(feature.length);
+  eachEntry(pointer, (of, entry) => (row[entry] = firstRow + of));
+  if (!values.includes(0)) return { row, feature, value: values };
+  const counts = (_: number, entry: number): boolean => values[entry] !== 0;
+  return { row: row.filter(counts), feature: feature.filter(counts), value: values.filter(counts) };
+}
+
+function joined(parts: readonly FeatureEntries[]): FeatureEntries {
+  if (parts.length === 1) return must(parts[0], "entries");
+  const size = parts.reduce((total, { row }) => total + row.length, 0);
+  const all = { row: new Int32Array(size), feature: new Int32Array(size), value: new Float32Array(size) };
+  let offset = 0;
+  for (const { row, feature, value } of parts) {
+    all.row.set(row, offset);
+    all.feature.set(feature, offset);
+    all.value.set(value, offset);
+    offset += row.length;
+  }
+  return all;
 }
 
 /** `g . delta` for each row, `[R]`; with `heads`, for each row and head, `[R, heads]`. */

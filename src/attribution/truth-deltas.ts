@@ -13,7 +13,7 @@ import type { Node } from "../circuit/node.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import type { Run } from "./capture.js";
-import { nodeChanges, siteDelta, type FeatureChanges, type NodeChanges } from "./site-scores.js";
+import { nodeChanges, siteDelta, type FeatureEntries, type SiteNodes } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
 /** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
@@ -120,7 +120,7 @@ async function codedChanges(
   x_RD: Tensor,
   y_RD: Tensor,
   slots: ReadonlyMap<number, Node>,
-): Promise<NodeChanges & { readonly directions: Directions | undefined }> {
+): Promise<SiteNodes & { readonly directions: Directions | undefined }> {
   return await spliced.withSae(at, async (given) => {
     const sae = must(given, `the SAE of ${siteHook(at)}`);
     const changes = await nodeChanges(sae, x_RD, y_RD);
@@ -134,7 +134,7 @@ async function codedChanges(
 
 /** Changes by row of the features that slots name. */
 function featureRows(
-  { row, feature, change }: FeatureChanges,
+  { row, feature, value }: FeatureEntries,
   slots: ReadonlyMap<number, Node>,
   rows: number,
 ): Map<number, Float32Array> {
@@ -143,7 +143,7 @@ function featureRows(
     if (kind === "feature" && !byFeature.has(named)) byFeature.set(named, new Float32Array(rows));
   for (let i = 0; i < row.length; i++) {
     const values = byFeature.get(feature[i] ?? -1);
-    if (values !== undefined) values[row[i] ?? -1] = change[i] ?? NaN;
+    if (values !== undefined) values[row[i] ?? -1] = value[i] ?? NaN;
   }
   return byFeature;
 }

@@ -74,27 +74,36 @@ export function truthRows(
   return rows;
 }
 
-/** A block that is this full may end where the next row starts later, so that no row carries positions it does not need. */
+/** Rows of one start that fill less of a block than this share it with the next start, and carry its rows from theirs on. */
 const FULL_ENOUGH = 0.25;
 
-/** Cuts rows into blocks of at most `rowsPerBlock`. The same rows always give the same blocks. */
+/**
+ * Cuts rows into blocks of at most `rowsPerBlock`, so that few rows carry positions that they do not need: rows of one start
+ * stay by themselves, in blocks of about the same size. The same rows always give the same blocks.
+ */
 export function truthBlocks(rows: readonly TruthRow[], rowsPerBlock: number): TruthBlock[] {
   assert(rowsPerBlock >= 1, `a block of ${String(rowsPerBlock)} rows`);
   const sorted = [...rows].sort((a, b) => a.start - b.start || compareJoins(a, b));
   const blocks: TruthBlock[] = [];
   let members: TruthRow[] = [];
-  const close = (): void => {
-    if (members.length === 0) return;
-    blocks.push({ start: must(members[0], "row").start, rows: members.sort(compareJoins) });
-    members = [];
-  };
-  for (const row of sorted) {
-    const moved = members.length > 0 && row.start > must(members[members.length - 1], "row").start;
-    if (members.length >= rowsPerBlock || (moved && members.length >= rowsPerBlock * FULL_ENOUGH)) close();
+  for (const [i, row] of sorted.entries()) {
     members.push(row);
+    const next = sorted[i + 1];
+    if (next === undefined || (next.start > row.start && members.length >= rowsPerBlock * FULL_ENOUGH)) {
+      blocks.push(...evenBlocks(members, rowsPerBlock));
+      members = [];
+    }
   }
-  close();
   return blocks;
+}
+
+/** As few blocks as hold the rows, sizes at most one apart. */
+function evenBlocks(rows: readonly TruthRow[], rowsPerBlock: number): TruthBlock[] {
+  const count = Math.ceil(rows.length / rowsPerBlock);
+  return Array.from({ length: count }, (_, i) => {
+    const part = rows.slice(Math.floor((i * rows.length) / count), Math.floor(((i + 1) * rows.length) / count));
+    return { start: must(part[0], "row").start, rows: part.sort(compareJoins) };
+  });
 }
 
 function compareJoins(a: TruthRow, b: TruthRow): number {

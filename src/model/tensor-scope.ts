@@ -1,5 +1,19 @@
 /** @file Ownership of tensors in asynchronous code, where `tf.tidy` cannot be used. */
 
+import * as tf from "@tensorflow/tfjs-core";
+
+/**
+ * Gives the host values that `work` computes; every tensor that it made is disposed. (`tf.tidy` would search the values for
+ * tensors, number by number.)
+ */
+export function hostValues<Values>(work: () => Values): Values {
+  let values: Values | undefined;
+  tf.tidy(() => {
+    values = work();
+  });
+  return values as Values;
+}
+
 /** Anything that holds tensors. Disposing it twice is harmless. */
 export interface Disposable {
   dispose(): void;

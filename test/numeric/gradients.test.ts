@@ -130,7 +130,7 @@ describe("gradients", () => {
       const entry = Math.floor(changes.features.row.length / 2);
       const one = new Float32Array(R * sae.dSae);
       one[must(changes.features.row[entry], "row") * sae.dSae + must(changes.features.feature[entry], "feature")] =
-        must(changes.features.change[entry], "change");
+        must(changes.features.value[entry], "change");
       const feature_RD = tf.tidy(() => tf.matMul(tf.tensor2d(one, [R, sae.dSae]), sae.W_dec_FD));
       for (const delta_RD of [changes.error_RD, feature_RD]) {
         const product = await tf.mul(must(kept.get(siteHook(at)), "gradient"), delta_RD).data();

@@ -73,6 +73,12 @@ export interface TorchAddon {
   slice(x: Handle, ...beginsThenSizes: number[]): Handle;
   pad(x: Handle, value: number, ...beforeAndAfterOfEachAxis: number[]): Handle;
   gather(x: Handle, indices: Handle, axis: number): Handle;
+  /** Numbers in a tensor. */
+  sizeOf(x: Handle): number;
+  /** Pointer, feature and value of what fires. */
+  encodeActive(x: Handle, encoder: Handle, bias: Handle, gate: Handle): readonly [Handle, Handle, Handle];
+  decodeActive(pointer: Handle, feature: Handle, value: Handle, decoder: Handle): Handle;
+  decoderDots(pointer: Handle, feature: Handle, decoder: Handle, gradient: Handle): Handle;
   oneHot(indices: Handle, depth: number, on: number, off: number): Handle;
 }
 

@@ -4,6 +4,7 @@ import { PatchbayError } from "../../base/errors.js";
 import { loadTorchAddon } from "./torch-addon.js";
 import { TorchBackend } from "./torch-backend.js";
 import { registerTorchKernels } from "./torch-kernels.js";
+import { registerSaeKernels } from "./torch-sae-kernels.js";
 
 const NAME = "torch";
 
@@ -21,6 +22,7 @@ export async function startTorch(): Promise<void> {
     const addon = loadTorchAddon();
     tf.registerBackend(NAME, () => new TorchBackend(addon));
     registerTorchKernels(NAME);
+    registerSaeKernels(NAME);
     registered = true;
   }
   if (!(await tf.setBackend(NAME))) throw new PatchbayError("application", "the torch backend did not start");
