@@ -22,7 +22,8 @@ export interface SaeStart {
 
 /**
  * Decoder rows at random directions and the encoder at the decoder's transpose, scaled so that the half of the features that
- * then fire reconstruct about once; biases make all of it relative to `centre`, the scaled rows' mean.
+ * then fire reconstruct about once (or less, where features are few); biases make all of it relative to `centre`, the scaled
+ * rows' mean.
  */
 export function initialVariables(
   { dIn, dSae, initialThreshold }: SaeStart,
@@ -40,7 +41,7 @@ export function initialVariables(
   }
   return tf.tidy(() => {
     const W_dec = tf.tensor2d(decoder, [dSae, dIn]);
-    const W_enc = tf.mul(tf.transpose(W_dec), (2 * dIn) / dSae);
+    const W_enc = tf.mul(tf.transpose(W_dec), Math.min(1, (2 * dIn) / dSae));
     const b_enc = tf.neg(tf.reshape(tf.matMul(tf.tensor2d(centre, [1, dIn]), W_enc), [dSae]));
     const variable = (tensor: Tensor): Variable => tf.variable(tensor, true);
     return {
