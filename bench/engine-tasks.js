@@ -7,13 +7,13 @@ import { computeScores } from "../dist/attribution/scores.js";
 import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { computeTruth } from "../dist/attribution/truth.js";
 import { siteHook } from "../dist/circuit/site.js";
-import { blocksFor } from "../dist/plan/blocks.js";
+import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
 import { findSaes } from "../dist/weights/sae-folder.js";
 import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
 
 export const TOKENS = 7;
-export const BLOCK_MIB = 256;
+export const BLOCK_MIB = DEFAULT_BLOCK_MIB;
 /** Node counts of the circuits that are evaluated together, nested. */
 const CIRCUIT_NODES = [10, 100, 1000, 10_000];
 export const CIRCUIT_PROMPTS = 16;
@@ -27,7 +27,7 @@ export async function ensureCheckpoint(size, folder) {
 
 /** Block shapes of the plan for this size. */
 export function blocksOf(size, config) {
-  return blocksFor(config, TOKENS, SIZES[size].features, BLOCK_MIB);
+  return blocksFor({ config, dSae: SIZES[size].features, positions: TOKENS }, BLOCK_MIB);
 }
 
 /** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units and values. */

@@ -7,6 +7,7 @@ const ROLES = {
   worker: "worker/main.js",
   doctor: "worker/doctor-main.js",
   "train-saes": "training/train-saes-main.js",
+  calibrate: "worker/calibrate-main.js",
 };
 
 const [, , command] = process.argv;

@@ -1,7 +1,5 @@
 /** @file Splits rows into chunks, so that no tensor grows with both the block and the SAE. */
-
-/** Numbers in the largest tensor that a chunk makes. Fixed, so that shapes, and with them bits, depend on the plan alone. */
-const CHUNK_SIZE = 4 * 1024 * 1024;
+import { CHUNK_SIZE } from "../plan/memory.js";
 
 /** Chunks of `rows` rows of `width` numbers. */
 export function rowChunks(rows: number, width: number): { readonly start: number; readonly count: number }[] {

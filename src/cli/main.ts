@@ -55,6 +55,7 @@ function addRun(program: Command, finish: (code: number) => void): void {
     .option("--memory-mib <n>", "memory for each worker; weights that do not fit are read as needed", "auto")
     .option("--port <n>", "port of the coordinator on 127.0.0.1 (0: any free one)", "0")
     .option("--allow-partial", "go on past quarantined shards; every artifact names the missing prompts", false)
+    .option("--estimate", "print work, memory and time of every stage, and run nothing", false)
     .option("--json", "print the result as JSON", false)
     .action(async (sweep: string, options: RunOptions) => {
       finish(await runCommand(sweep, options));

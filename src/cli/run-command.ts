@@ -5,12 +5,14 @@ import { badInput } from "../base/errors.js";
 import { memoryMib } from "../base/memory.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
-import { readRunFile, type RunFile, runPaths } from "../plan/run-folder.js";
+import { readRunFile, type RunFile, runPaths, writeRunFile } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
+import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
 import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "./environment.js";
 import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
 import type { RunStatus } from "../wire/messages.js";
+import { CALIBRATION_MS, estimateRun, estimateText, SHORT_CALIBRATION_MS } from "./estimate.js";
 import { createProcessList } from "./process-list.js";
 import { followRun, onlyRun } from "./follow-run.js";
 import { progressLine } from "./progress.js";
@@ -27,6 +29,7 @@ export interface RunOptions {
   readonly port: string;
   readonly allowPartial: boolean;
   readonly json: boolean;
+  readonly estimate: boolean;
 }
 
 /** How long a role may take to end when asked to. */
@@ -49,6 +52,12 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const { planned, choice } = await planForBackend(sweepFile, options.backend, workers);
   const { backend } = choice;
   const environment = environmentOf(choice, planned.plan.engine.threads, planned.plan.sweep.dtype);
+  const place = { backend, threads: environment.threads, workers };
+  if (options.estimate) {
+    const prediction = await estimateRun(planned, place, CALIBRATION_MS);
+    process.stdout.write(`${options.json ? JSON.stringify(prediction) : estimateText(prediction)}\n`);
+    return EXIT.complete;
+  }
   if (options.log !== "dir") await checkRunLog(options.log);
   await checkPort(port);
   const prepared = prepareRun(planned, {
@@ -64,6 +73,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   say(
     `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
   );
+  if (prepared.start === "new") await notePrediction(prepared.folder, planned, place);
   if (prepared.start !== "complete") {
     const interrupted = await runEmbedded(
       prepared.folder,
@@ -96,6 +106,12 @@ async function planForBackend(
   };
   const planned = await planSweepFile(sweepFile, choose, process.stderr);
   return { planned, choice: must(chosen[0], "backend") };
+}
+
+/** Writes what the run is expected to take into run.json. A run does not need it: where measuring fails there is none. */
+async function notePrediction(folder: string, planned: PlannedRun, place: CalibrationPlace): Promise<void> {
+  const prediction = await estimateRun(planned, place, SHORT_CALIBRATION_MS).catch(() => undefined);
+  if (prediction !== undefined) writeRunFile(folder, { ...readRunFile(folder), prediction });
 }
 
 function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {

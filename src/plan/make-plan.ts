@@ -120,7 +120,8 @@ function assemble(
     threads: threads === "auto" ? autoThreads : threads,
     blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
   };
-  const blocks = blocksFor(config, longest, Math.max(0, ...saes.map(({ dSae }) => dSae)), engine.blockMib);
+  const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
+  const blocks = blocksFor({ config, dSae, positions: longest }, engine.blockMib);
   const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
   const stages = stagesOf({ sweep, prompts, blocks, slots });
   const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);

@@ -28,6 +28,44 @@ export type RunStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
 
+const stagePrediction = z.object({
+  shards: z.int(),
+  /** In the unit of the stage's timing. */
+  units: z.number(),
+  /** Engine seconds, added up over the engines. */
+  seconds: z.number(),
+  /** Seconds on the clock. */
+  elapsed_seconds: z.number(),
+  seconds_by_part: z.object({ products: z.number(), traffic: z.number(), calls: z.number() }),
+  /** Floating point operations in matrix products, by what they are part of. */
+  flops: z.object({
+    layers: z.number(),
+    attention: z.number(),
+    encode: z.number(),
+    decode: z.number(),
+    unembed: z.number(),
+  }),
+  /** Bytes read and written outside products. */
+  bytes: z.number(),
+  kernel_calls: z.number(),
+  /** Resident memory of an engine. */
+  peak_mib: z.number(),
+});
+
+const prediction = z.object({
+  workers: z.int(),
+  threads: z.int(),
+  weights_mib: z.number(),
+  peak_mib: z.number(),
+  /** Rate of the product that most of the work is in, measured when the estimate was made. */
+  gemm_gflops: z.number(),
+  /** By stage id. */
+  stages: z.record(z.string(), stagePrediction),
+});
+
+/** What a run was expected to take, before it started. */
+export type Prediction = z.infer<typeof prediction>;
+
 /** The schema of run.json. */
 export const runFileSchema = z.object({
   version: z.literal(1),
@@ -67,6 +105,8 @@ export const runFileSchema = z.object({
     z.object({ shard: z.string(), code: z.string(), message: z.string(), prompts: z.array(z.int()) }),
   ),
   timings: z.record(z.string(), rate.extend({ by_kind: z.record(z.string(), rate).optional() })),
+  /** What `timings` were expected to be; absent where nothing was measured before the run. */
+  prediction: prediction.exactOptional(),
   /** Engine seconds spent on loading weights, over all engines. */
   weight_loading_seconds: z.number(),
   warnings: z.array(z.string()),

@@ -23,7 +23,7 @@ writeFileSync(
 model: { path: ${TINY_A}/model }
 saes: { path: ${TINY_A}/saes }
 dataset: { path: ${TINY_A}/data/pairs-mixed-lengths.jsonl }
-engine: { block_mib: 2, threads: 1 }
+engine: { block_mib: 6, threads: 1 }
 scores: [{ name: atp, method: atp }, { name: ig, method: ig }]
 means: true
 truth: { positions: [all, global], errors: {}, features: { top: 12, random: 12 } }

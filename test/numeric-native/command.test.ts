@@ -13,7 +13,7 @@ const SWEEP = `name: on-native
 model: { path: ${TINY_A}/model }
 saes: { path: ${TINY_A}/saes }
 dataset: { path: ${TINY_A}/data/pairs-mixed-lengths.jsonl, limit: 4 }
-engine: { block_mib: 4, threads: 1 }
+engine: { block_mib: 12, threads: 1 }
 scores: [{ name: atp, method: atp }]
 means: true
 truth: { positions: [all], errors: {} }

@@ -1,0 +1,65 @@
+/** @file Measures engine speeds in processes of their own, as many at once as there will be workers. */
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { must } from "../base/assert.js";
+import { PatchbayError } from "../base/errors.js";
+import { type CalibrationRequest, type Rates, ratesSchema } from "../cost/rates.js";
+import { TRAFFIC_KINDS } from "../cost/work.js";
+
+const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
+
+/** Where to measure. */
+export interface CalibrationPlace {
+  readonly backend: string;
+  readonly threads: number;
+  readonly workers: number;
+}
+
+/**
+ * Speeds of one engine while `workers` of them compute at once.
+ * @throws application where a measuring process fails.
+ */
+export async function calibrate(request: CalibrationRequest, place: CalibrationPlace): Promise<Rates> {
+  return meanOf(await Promise.all(Array.from({ length: place.workers }, () => calibrateOne(request, place))));
+}
+
+async function calibrateOne(request: CalibrationRequest, { backend, threads }: CalibrationPlace): Promise<Rates> {
+  const env = {
+    ...process.env,
+    OMP_NUM_THREADS: String(threads),
+    OMP_WAIT_POLICY: "passive",
+    TF_NUM_INTRAOP_THREADS: String(threads),
+  };
+  const child = spawn(process.execPath, [COMMAND, "calibrate", backend], { env, stdio: ["pipe", "pipe", "pipe"] });
+  const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
+  child.stdin.on("error", () => undefined).end(JSON.stringify(request)); // A process that dies early is reported below.
+  const [code, printed, said] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  if (code === 0) return ratesSchema.parse(JSON.parse(printed));
+  const why = said.trim().split("\n").at(-1) ?? "";
+  throw new PatchbayError(
+    "application",
+    `measuring the ${backend} backend failed with exit code ${String(code)}: ${why}`,
+  );
+}
+
+/** Rates that give the mean time of each operation. */
+function meanOf(all: readonly Rates[]): Rates {
+  const first = must(all[0], "rates");
+  const mean = (of: (rates: Rates) => number): number => all.reduce((sum, rates) => sum + of(rates), 0) / all.length;
+  const rate = (of: (rates: Rates) => number): number => 1 / mean((rates) => 1 / of(rates));
+  return {
+    products: first.products.map((shape, i) => ({
+      ...shape,
+      gflops: rate(({ products }) => must(products[i], "product").gflops),
+    })),
+    traffic: Object.fromEntries(
+      TRAFFIC_KINDS.map((kind) => [
+        kind,
+        first.traffic[kind].map((_, place) => rate(({ traffic }) => must(traffic[kind][place], "rate"))),
+      ]),
+    ) as Rates["traffic"],
+    secondsPerCall: mean((rates) => rates.secondsPerCall),
+    baseBytes: Math.max(...all.map(({ baseBytes }) => baseBytes)),
+  };
+}

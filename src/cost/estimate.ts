@@ -1,0 +1,73 @@
+/** @file The estimate of a run before it starts: work, memory and time of every stage. */
+import type { ModelConfig } from "../weights/model-config.js";
+import { gemmaTensors, EMBEDDING } from "../weights/gemma-tensors.js";
+import type { Plan } from "../plan/plan.js";
+import type { Prediction } from "../plan/run-folder.js";
+import { type Rates, secondsOf, type Shape, shapesToMeasure } from "./rates.js";
+import type { CostModel } from "./run-work.js";
+import { type StageWork, stageWorks } from "./stage-work.js";
+
+/** Work of a whole run. */
+export interface RunWork {
+  readonly stages: readonly StageWork[];
+  /** Bytes of weights that an engine holds. */
+  readonly weightBytes: number;
+  readonly valueBytes: number;
+  /** Shapes at which rates are needed. */
+  readonly shapes: readonly Shape[];
+}
+
+/** Counts what `workers` engines will be asked for. */
+export function countWork(plan: Plan, config: ModelConfig, workers: number): RunWork {
+  const valueBytes = plan.sweep.dtype === "bfloat16" ? 2 : 4;
+  const model: CostModel = { config, saes: plan.saes, valueBytes };
+  const stages = stageWorks(plan, model, workers);
+  const shapes = shapesToMeasure(stages.map(({ work }) => work));
+  return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, shapes };
+}
+
+/** Numbers in the layers and the SAEs; embedding rows are read one by one. */
+function weightCount({ saes }: Plan, config: ModelConfig): number {
+  let count = 0;
+  for (const [name, shape] of gemmaTensors(config))
+    if (name !== EMBEDDING) count += shape.reduce((product, length) => product * length, 1);
+  return saes.reduce((sum, { dIn, dSae }) => sum + 2 * dIn * dSae + 2 * dSae + dIn, count);
+}
+
+/** Memory that allocators hold beyond what is alive. */
+const ALLOCATOR_SHARE = 1.1;
+const MIB = 2 ** 20;
+
+/** The estimate at measured rates. */
+export function predict(run: RunWork, rates: Rates, workers: number, threads: number): Prediction {
+  const base = rates.baseBytes + run.weightBytes;
+  const stages = Object.fromEntries(
+    run.stages.map(({ id, shards, units, work, alive }) => {
+      const parts = secondsOf(work, rates);
+      const seconds = parts.products + parts.traffic + parts.calls;
+      return [
+        id,
+        {
+          shards,
+          units,
+          seconds,
+          elapsed_seconds: seconds / Math.min(workers, shards),
+          seconds_by_part: parts,
+          flops: work.flops(),
+          bytes: work.bytes(),
+          kernel_calls: Math.round(work.calls),
+          peak_mib: (base + alive * run.valueBytes * ALLOCATOR_SHARE) / MIB,
+        },
+      ];
+    }),
+  );
+  const peaks = Object.values(stages).map(({ peak_mib: peak }) => peak);
+  return {
+    workers,
+    threads,
+    weights_mib: run.weightBytes / MIB,
+    peak_mib: Math.max(base / MIB, ...peaks),
+    gemm_gflops: rates.products[0]?.gflops ?? 0,
+    stages,
+  };
+}

@@ -1,0 +1,78 @@
+/** @file Work of a Gemma's parts, one function for each of src/model's, in the same order of operations. */
+import type { ModelConfig } from "../weights/model-config.js";
+import type { Work } from "./work.js";
+
+/** RMS norm of `[rows, width]`. */
+export function normWork(work: Work, rows: number, width: number): void {
+  work.move("arithmetic", rows * width, 7, 6);
+}
+
+/** Rotary embedding of `rows` of `heads`. */
+function ropeWork(work: Work, { headDim: H }: ModelConfig, rows: number, heads: number): void {
+  work.product("layers", rows * heads, H, H);
+  work.move("arithmetic", rows * heads * H, 7, 7);
+}
+
+/** Queries, keys and values of `rows`. */
+export function qkvWork(work: Work, config: ModelConfig, rows: number): void {
+  const { dModel: D, nHeads: N, nKvHeads: K, headDim: H } = config;
+  normWork(work, rows, D);
+  for (const heads of [N, K, K]) work.product("layers", rows, D, heads * H);
+  for (const heads of [N, K]) {
+    if (config.queryKeyNorm) normWork(work, rows * heads, H);
+    ropeWork(work, config, rows, heads);
+  }
+}
+
+/** Attention of `batch` prompts, each with `queries` query rows and `keys` keys. */
+export function attentionWork(work: Work, config: ModelConfig, batch: number, queries: number, keys: number): void {
+  const { nHeads: N, nKvHeads: K, headDim: H } = config;
+  const grouped = (N / K) * queries;
+  const scores = batch * N * queries * keys;
+  work.move("copy", batch * queries * N * H, 4, 6);
+  work.move("copy", batch * keys * K * H, 4, 6);
+  work.product("attention", grouped, H, keys, batch * K);
+  work.move("arithmetic", scores, config.attnSoftcap === null ? 4 : 8, config.attnSoftcap === null ? 2 : 4);
+  work.move("special", scores, config.attnSoftcap === null ? 2 : 4, config.attnSoftcap === null ? 1 : 2);
+  work.product("attention", grouped, keys, H, batch * K);
+}
+
+/** From `z` to the residual stream between attention and MLP. */
+export function attendOutputWork(work: Work, { dModel: D, nHeads, headDim }: ModelConfig, rows: number): void {
+  work.product("layers", rows, nHeads * headDim, D);
+  normWork(work, rows, D);
+  work.move("arithmetic", rows * D, 3, 1);
+}
+
+/** What the MLP adds. */
+export function mlpWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: number): void {
+  normWork(work, rows, D);
+  work.product("layers", rows, D, M);
+  work.product("layers", rows, D, M);
+  work.move("arithmetic", rows * M, 15, 6);
+  work.move("special", rows * M, 2, 1);
+  work.product("layers", rows, M, D);
+  normWork(work, rows, D);
+}
+
+/** From `z` to the layer's output. */
+export function afterAttentionWork(work: Work, config: ModelConfig, rows: number): void {
+  attendOutputWork(work, config, rows);
+  mlpWork(work, config, rows);
+  work.move("arithmetic", rows * config.dModel, 3, 1);
+}
+
+/** One layer of `batch` whole prompts. */
+export function layerWork(work: Work, config: ModelConfig, batch: number, positions: number): void {
+  const rows = batch * positions;
+  qkvWork(work, config, rows);
+  attentionWork(work, config, batch, positions, positions);
+  afterAttentionWork(work, config, rows);
+}
+
+/** Final norm and the logits of `answers` tokens at one position of `batch` prompts. */
+export function unembedWork(work: Work, { dModel: D }: ModelConfig, batch: number, answers: number): void {
+  normWork(work, batch, D);
+  work.product("unembed", batch, D, answers);
+  work.move("special", batch * answers, 2, 6);
+}

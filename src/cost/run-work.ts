@@ -1,0 +1,114 @@
+/** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
+import type { SiteAt } from "../circuit/site.js";
+import type { ModelConfig } from "../weights/model-config.js";
+import { afterAttentionWork, attentionWork, layerWork, qkvWork, unembedWork } from "./layer-work.js";
+import { changeWork, sumWork, type SaeSize } from "./sae-work.js";
+import { Work } from "./work.js";
+
+/** A block of prompts of one length. */
+export interface PromptBlock {
+  readonly prompts: number;
+  /** Tokens of each. */
+  readonly positions: number;
+  /** First position at which a clean prompt differs from its corrupted twin. */
+  readonly first: number;
+  /** Different answer tokens. */
+  readonly answers: number;
+  readonly paired: boolean;
+}
+
+/** What all programs run on. */
+export interface CostModel {
+  readonly config: ModelConfig;
+  readonly saes: readonly (SaeSize & SiteAt)[];
+  /** Bytes of a number on the device. */
+  readonly valueBytes: number;
+}
+
+/** One side of a block, all sites kept. */
+export function captureWork(work: Work, { config }: CostModel, { prompts, positions, answers }: PromptBlock): void {
+  for (let layer = 0; layer < config.nLayers; layer++) layerWork(work, config, prompts, positions);
+  unembedWork(work, config, prompts, answers);
+}
+
+/** Means of a block. */
+export function meansWork(model: CostModel, block: PromptBlock): Work {
+  const work = new Work(model.valueBytes);
+  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
+    captureWork(work, model, block);
+    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
+  }
+  return work;
+}
+
+/** Kernel calls and traffic of a backward pass, relative to its forward pass. */
+const BACKWARD_CALLS = 3.5;
+const BACKWARD_TRAFFIC = 2;
+
+/** The gradient of what `forward` computes: a product passes back one gradient where its second factor is a weight, else two. */
+function backwardWork(work: Work, forward: Work): void {
+  for (const { product, times } of forward.products.values())
+    for (let time = 0; time < times; time++) {
+      const { of, m, k, n, batch } = product;
+      work.product(of, m, n, k, batch);
+      if (of === "attention") work.product(of, k, m, n, batch);
+    }
+  const rest = new Work(forward.valueBytes);
+  rest.add(forward);
+  rest.products.clear();
+  rest.calls -= [...forward.products.values()].reduce((sum, { times }) => sum + times, 0);
+  work.add(rest, BACKWARD_TRAFFIC);
+  work.calls += (BACKWARD_CALLS - BACKWARD_TRAFFIC) * rest.calls;
+}
+
+/** Gradients at every site of a layer: both halves run again, then backward. */
+function gradientWork(work: Work, { config, valueBytes }: CostModel, { prompts, positions }: PromptBlock): void {
+  const forward = new Work(valueBytes);
+  afterAttentionWork(forward, config, prompts * positions);
+  qkvWork(forward, config, prompts * positions);
+  attentionWork(forward, config, prompts, positions, positions);
+  work.add(forward);
+  backwardWork(work, forward);
+  work.move("arithmetic", prompts * positions * config.dModel, 3, 1);
+}
+
+/** How scores are computed. */
+export type ScoreMethod =
+  { readonly method: "atp" | "zero" | "relp" } | { readonly method: "ig"; readonly steps: number };
+
+/** Scores of a block. */
+export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMethod): Work {
+  const work = new Work(model.valueBytes);
+  const donors = score.method === "zero" ? 0 : 1;
+  for (let side = 0; side <= donors; side++) captureWork(work, model, block);
+  for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block);
+  if (score.method === "ig") lineWork(work, model, block, score.steps - 1);
+  const { config } = model;
+  const rows = block.prompts * block.positions;
+  const later = block.prompts * (block.positions - (donors === 0 ? 0 : Math.min(block.first, block.positions - 1)));
+  for (let site = 0; site < 3 * config.nLayers; site++) {
+    const width = site % 3 === 0 ? config.nHeads * config.headDim : config.dModel;
+    work.move("arithmetic", rows * width, 10, 8);
+  }
+  for (const sae of model.saes) {
+    work.move("copy", later * sae.dIn, 8, 12);
+    changeWork(work, sae, later, donors, true);
+    work.move("arithmetic", rows * sae.dIn, score.method === "atp" ? 16 : 5, score.method === "atp" ? 10 : 3);
+  }
+  return work;
+}
+
+/** Integrated gradients: for each site and each step away from the clean run the layers above run forward and backward. */
+function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: number): void {
+  const { config } = model;
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const step = new Work(model.valueBytes);
+    for (let above = layer + 1; above < config.nLayers; above++) {
+      layerWork(step, config, block.prompts, block.positions);
+      gradientWork(step, model, block);
+    }
+    unembedWork(step, config, block.prompts, block.answers);
+    afterAttentionWork(step, config, block.prompts * block.positions);
+    work.add(step, 3 * steps);
+  }
+}

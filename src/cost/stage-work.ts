@@ -1,0 +1,212 @@
+/**
+ * @file What each stage of a plan asks of its engines, from the plan alone.
+ *
+ * Every shard is cut into the blocks that its program will make, by the program's own rules. Of a stage with very many shards
+ * an even sample is counted. What only results can tell (which features differ, how many a circuit keeps) is assumed.
+ */
+import { circuitBlocks } from "../attribution/circuit-rows.js";
+import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
+import { must } from "../base/assert.js";
+import { createRng } from "../base/rng.js";
+import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
+import {
+  circuitBlockSize,
+  encoderSize,
+  type MemoryShape,
+  promptBlockSize,
+  truthBlockSize,
+  unpatchedSize,
+} from "../plan/memory.js";
+import type { Plan, Shard, Stage } from "../plan/plan.js";
+import { circuitBlockWork, type EvaluationCost } from "./circuit-work.js";
+import { expectedNodes, type ExpectedNode } from "./expected-nodes.js";
+import { type CostModel, meansWork, type PromptBlock, scoresWork } from "./run-work.js";
+import { deltasWork, truthBlockWork, unpatchedWork } from "./truth-work.js";
+import { Work } from "./work.js";
+
+/** Shards of a stage that are counted one by one. */
+const COUNTED_SHARDS = 40;
+/** Share of an SAE's features that a threshold circuit or its complement encodes at a site. */
+const KEPT_COLUMNS = 0.1;
+
+/** What a stage asks for. */
+export interface StageWork {
+  readonly id: string;
+  readonly shards: number;
+  /** In the unit of its timings. */
+  readonly units: number;
+  readonly work: Work;
+  /** Numbers alive at once, without weights. */
+  readonly alive: number;
+}
+
+/** A shard's part. */
+interface ShardWork {
+  readonly units: number;
+  readonly work: Work;
+}
+
+/** Work of every stage that has shards. @param workers - engines, each of which needs a block's unpatched runs for itself. */
+export function stageWorks(plan: Plan, model: CostModel, workers: number): StageWork[] {
+  const nodes = expectedNodes(plan);
+  let lastBlock = "";
+  return plan.stages.flatMap((stage) => {
+    const { task, shards } = stage;
+    if (shards.length === 0 || task.kind === "noop" || task.kind === "nodes" || task.kind === "validation") return [];
+    const work = new Work(model.valueBytes);
+    const every = Math.max(1, shards.length / COUNTED_SHARDS);
+    const counted = Array.from({ length: Math.ceil(shards.length / every) }, (_, i) =>
+      must(shards[Math.floor(i * every)], "shard"),
+    );
+    const scale = shards.length / counted.length;
+    let units = 0;
+    for (const shard of counted) {
+      const part = shardWork(plan, model, stage, shard, nodes);
+      work.add(part.work, scale);
+      units += part.units * scale;
+    }
+    if (task.kind === "truth") lastBlock = addUnpatched(work, plan, model, shards, workers, lastBlock);
+    else lastBlock = "";
+    return [
+      { id: stage.id, shards: shards.length, units: Math.round(units), work, alive: aliveIn(plan, model, stage) },
+    ];
+  });
+}
+
+function shardWork(
+  plan: Plan,
+  model: CostModel,
+  { task }: Stage,
+  shard: Shard,
+  nodes: readonly ExpectedNode[],
+): ShardWork {
+  const block = promptBlockOf(plan, shard);
+  switch (task.kind) {
+    case "means":
+      return { units: block.prompts * (block.paired ? 2 : 1), work: meansWork(model, block) };
+    case "scores": {
+      const score = task.score.method === "ig" ? task.score : { method: task.score.method };
+      return { units: block.prompts, work: scoresWork(model, block, score) };
+    }
+    case "truth":
+      return truthShard(plan, model, shard, block, nodes, task.rowsPerBlock);
+    default:
+      return circuitShard(plan, model, shard, block);
+  }
+}
+
+function truthShard(
+  plan: Plan,
+  model: CostModel,
+  shard: Shard,
+  block: PromptBlock,
+  nodes: readonly ExpectedNode[],
+  rowsPerBlock: number,
+): ShardWork {
+  const [start, end] = must(shard.slots, "slots");
+  const slots = nodes.slice(start, end);
+  const firsts = shard.prompts.map((index) => firstDifferenceOf(plan, index));
+  const size = { prompts: block.prompts, positions: block.positions, nLayers: model.config.nLayers };
+  const rng = createRng(plan.sweep.seed, "expected rows", shard.id);
+  const rows = truthRows(
+    slots.map(({ node }) => node),
+    size,
+    (slot, row) => {
+      const prompt = Math.floor(row / size.positions);
+      if (row % size.positions < must(firsts[prompt], "prompt")) return false;
+      return rng.uniform() < must(slots[slot], "slot").differs;
+    },
+  );
+  const work = deltasWork(
+    model,
+    block,
+    slots.map(({ node }) => node),
+  );
+  for (const one of truthBlocks(rows, rowsPerBlock)) work.add(truthBlockWork(model, block, one));
+  return { units: rows.length, work };
+}
+
+/** Adds the unpatched runs: every engine that works on a block of prompts needs them once. @returns the last block's key. */
+function addUnpatched(
+  work: Work,
+  plan: Plan,
+  model: CostModel,
+  shards: readonly Shard[],
+  workers: number,
+  lastBlock: string,
+): string {
+  let key = lastBlock;
+  const counts = new Map<string, { shard: Shard; count: number }>();
+  for (const shard of shards) {
+    const own = shard.prompts.join();
+    counts.set(own, { shard, count: (counts.get(own)?.count ?? 0) + 1 });
+  }
+  for (const [own, { shard, count }] of counts) {
+    if (own !== key) work.add(unpatchedWork(model, promptBlockOf(plan, shard)), Math.min(workers, count));
+    key = own;
+  }
+  return key;
+}
+
+function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptBlock): ShardWork {
+  const [start, end] = must(shard.slots, "slots");
+  const evaluations = evaluationsOf(plan.sweep).slice(start, end);
+  const rows = block.prompts * (block.paired ? 2 : 1);
+  const work = new Work(model.valueBytes);
+  for (const segments of circuitBlocks(evaluations.length, rows, plan.blocks.circuitRows))
+    work.add(
+      circuitBlockWork(
+        model,
+        block,
+        segments.map(({ evaluation, count }) => ({
+          rows: count,
+          evaluation: costOf(must(evaluations[evaluation], "evaluation")),
+        })),
+      ),
+    );
+  return { units: evaluations.length * rows, work };
+}
+
+function costOf(evaluation: Evaluation): EvaluationCost {
+  if (evaluation.kind === "full") return { untouched: true, columns: 0, constants: false };
+  const columns = evaluation.kind === "empty" ? 0 : KEPT_COLUMNS;
+  return { untouched: false, columns, constants: evaluation.ablation === "mean" };
+}
+
+function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
+  const prompts = shard.prompts.map((index) => must(plan.prompts[index], "prompt"));
+  const positions = must(prompts[0], "prompt").clean.length;
+  return {
+    prompts: prompts.length,
+    positions,
+    first: Math.min(...shard.prompts.map((index) => firstDifferenceOf(plan, index))),
+    answers: new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size,
+    paired: prompts.every(({ corrupted }) => corrupted !== null),
+  };
+}
+
+/** First position at which a prompt differs from its corrupted twin; its length where none does. */
+function firstDifferenceOf(plan: Plan, index: number): number {
+  const { clean, corrupted } = must(plan.prompts[index], "prompt");
+  const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
+  return at < 0 ? clean.length : at;
+}
+
+/** Numbers alive at once while the stage's largest block is computed. */
+function aliveIn(plan: Plan, model: CostModel, { task, shards }: Stage): number {
+  const positions = Math.max(...plan.prompts.map(({ clean }) => clean.length));
+  const dSae = Math.max(0, ...model.saes.map((sae) => sae.dSae));
+  const shape: MemoryShape = { config: model.config, dSae, positions };
+  const prompts = Math.max(...shards.map((shard) => shard.prompts.length));
+  if (task.kind === "truth") {
+    const rows = Math.min(
+      task.rowsPerBlock,
+      Math.max(...shards.map(({ slots: [start, end] = [0, 0], prompts: members }) => (end - start) * members.length)),
+    );
+    return (
+      unpatchedSize(shape, prompts) + Math.max(truthBlockSize(shape, rows), encoderSize(dSae, prompts * positions))
+    );
+  }
+  if (task.kind === "circuits") return circuitBlockSize(shape, plan.blocks.circuitRows);
+  return promptBlockSize(shape, prompts);
+}

@@ -1,0 +1,76 @@
+/**
+ * @file How many numbers are alive at once in each program: what blocks are sized by, and what an estimate says of memory.
+ *
+ * A layer's widest moment is its MLP: gate, GELU and up projection of every row. A patched or spliced row also keeps what its
+ * attention made, and a gradient keeps both passes. test/numeric/cost.test.ts holds these formulas to what tensors really take.
+ */
+import type { ModelConfig } from "../weights/model-config.js";
+
+/** Numbers in the largest tensor that a chunk of an SAE's rows makes. Fixed, so that shapes, and with them bits, depend on the plan alone. */
+export const CHUNK_SIZE = 4 * 1024 * 1024;
+
+/** Sizes that decide how much is alive. */
+export interface MemoryShape {
+  readonly config: ModelConfig;
+  /** Largest SAE width, 0 without SAEs. */
+  readonly dSae: number;
+  /** Tokens of the longest prompt. */
+  readonly positions: number;
+}
+
+/** Arrays of a row's width that are alive in an encoder. */
+const ENCODER_ARRAYS = 6;
+
+/** Sites of one run and one row, all layers: what attribution keeps. */
+function keptPerRow({ nLayers, dModel: D, nHeads, headDim }: ModelConfig): number {
+  return D + nLayers * (2 * D + nHeads * headDim);
+}
+
+/** A forward pass, per row. */
+function forwardPerRow({ dModel: D, dMlp: M }: ModelConfig): number {
+  return 9 * M + 7 * D;
+}
+
+/** A layer forward and backward, per row. */
+function backwardPerRow({ dModel: D, dMlp: M }: ModelConfig): number {
+  return 26 * M + 14 * D;
+}
+
+/** A layer of rows that are patched or spliced, per row. */
+function patchedPerRow({ config, positions }: MemoryShape): number {
+  const { dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H } = config;
+  return 9 * M + 27 * D + 9 * N * H + 12 * K * H + 7 * N * positions;
+}
+
+/** Numbers alive while a block of prompts is run, scored or averaged, transposed weights left out. */
+export function promptBlockSize(shape: MemoryShape, prompts: number): number {
+  const { config, dSae, positions } = shape;
+  const rows = prompts * positions;
+  const layer = Math.max(forwardPerRow(config), backwardPerRow(config)) * rows;
+  return 2 * keptPerRow(config) * rows + Math.max(layer, encoderSize(dSae, rows));
+}
+
+/** Numbers alive while a block of patched rows climbs the layers, beside the unpatched runs. */
+export function truthBlockSize(shape: MemoryShape, rows: number): number {
+  return patchedPerRow(shape) * rows * shape.positions;
+}
+
+/** Numbers alive while a block of circuit rows climbs the layers. */
+export function circuitBlockSize(shape: MemoryShape, rows: number): number {
+  return (patchedPerRow(shape) + ENCODER_ARRAYS * shape.dSae * LIVE_COLUMNS) * rows * shape.positions;
+}
+
+/** Share of an SAE's features that circuits keep at a site: most keep few. */
+const LIVE_COLUMNS = 0.1;
+
+/** Numbers of the unpatched runs of a block: both sides' sites, the clean keys and values, deltas of every site. */
+export function unpatchedSize({ config, positions }: MemoryShape, prompts: number): number {
+  const { nLayers, nKvHeads, headDim, dModel } = config;
+  const perRow = 2 * keptPerRow(config) + nLayers * (2 * nKvHeads * headDim + 3 * dModel);
+  return perRow * prompts * positions;
+}
+
+/** Numbers alive while rows of an SAE's site are encoded. */
+export function encoderSize(dSae: number, rows: number): number {
+  return ENCODER_ARRAYS * Math.min(rows * dSae, Math.max(CHUNK_SIZE, dSae));
+}

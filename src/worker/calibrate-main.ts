@@ -1,0 +1,12 @@
+/** @file `patchbay calibrate BACKEND`: measures an engine's speeds for an estimate. Reads what to measure from standard input, prints JSON. */
+import { text } from "node:stream/consumers";
+import { badInput } from "../base/errors.js";
+import { calibrationRequestSchema } from "../cost/rates.js";
+import { BACKENDS, startBackend } from "./backends/wasm.js";
+import { calibrate } from "./calibrate.js";
+
+const name = BACKENDS.find((known) => known === process.argv[3]);
+if (name === undefined) throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${String(process.argv[3])}`);
+const request = calibrationRequestSchema.parse(JSON.parse(await text(process.stdin)));
+await startBackend(name);
+process.stdout.write(JSON.stringify(calibrate(request, process.memoryUsage().rss)));

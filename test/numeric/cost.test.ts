@@ -1,0 +1,121 @@
+/** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { must } from "../../src/base/assert.js";
+import { computeCircuits } from "../../src/attribution/circuits.js";
+import { firstDifference } from "../../src/attribution/later-positions.js";
+import { computeMeans } from "../../src/attribution/means.js";
+import { computeScores } from "../../src/attribution/scores.js";
+import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeTruth } from "../../src/attribution/truth.js";
+import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
+import type { Node } from "../../src/circuit/node.js";
+import { emptyIntervention } from "../../src/circuit/node-states.js";
+import { allSites } from "../../src/circuit/site.js";
+import { circuitBlockWork } from "../../src/cost/circuit-work.js";
+import { meansWork, scoresWork, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
+import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/cost/truth-work.js";
+import { Work } from "../../src/cost/work.js";
+import { circuitBlockSize, promptBlockSize, truthBlockSize, unpatchedSize } from "../../src/plan/memory.js";
+import type { ScoreSpec } from "../../src/plan/sweep.js";
+import { goldenPrompts, goldenSpliced } from "./golden.js";
+import { countKernels, type KernelCounts } from "./kernel-counts.js";
+
+const T = 7;
+const ROWS = 64;
+const SCORES: ScoreSpec[] = [
+  { name: "atp", method: "atp" },
+  { name: "zero", method: "zero" },
+  { name: "ig", method: "ig", steps: 2 },
+];
+
+describe("the cost model", () => {
+  const prompts = goldenPrompts("pairs").slice(0, 8);
+  const shape = (): Parameters<typeof promptBlockSize>[0] => ({ config: model.config, dSae: 128, positions: T });
+  let spliced: SplicedModel;
+  let model: CostModel;
+  let block: PromptBlock;
+  beforeAll(async () => {
+    spliced = await goldenSpliced();
+    const saes = spliced.saes.map(({ site, layer, sae }) => ({
+      site,
+      layer,
+      dIn: sae.now().dIn,
+      dSae: sae.now().dSae,
+    }));
+    model = { config: spliced.model.config, saes, valueBytes: 4 };
+    const answers = new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size;
+    block = { prompts: prompts.length, positions: T, first: firstDifference(prompts), answers, paired: true };
+  });
+  afterAll(() => {
+    spliced.dispose();
+  });
+
+  /** Products are counted to a few per cent; bytes and calls of other kernels nearly so. */
+  function expectCounted(work: Work, counted: KernelCounts): void {
+    const flops = Object.values(work.flops()).reduce((a, b) => a + b, 0);
+    const host = work.traffic.host.reduce((a, b) => a + b, 0);
+    expect(flops / counted.flops, "operations in products").toBeCloseTo(1, 1);
+    expect((work.bytes() - host) / counted.bytes, "bytes").toBeGreaterThan(0.8);
+    expect((work.bytes() - host) / counted.bytes, "bytes").toBeLessThan(1.25);
+    expect(work.calls / counted.calls, "calls").toBeGreaterThan(0.7);
+    expect(work.calls / counted.calls, "calls").toBeLessThan(1.4);
+  }
+
+  /** Hardly more than predicted, nor much less: the formulas are made for wide models, where attention is a small part. */
+  function expectAlive(counted: KernelCounts, predicted: number): void {
+    expect(counted.peakBytes / 4 / predicted).toBeLessThan(1.25);
+    expect(counted.peakBytes / 4 / predicted).toBeGreaterThan(0.4);
+  }
+
+  it("counts what means take", async () => {
+    const counted = await countKernels(() => computeMeans(spliced, prompts, "max"));
+    expectCounted(meansWork(model, block), counted);
+  });
+
+  it.each(SCORES)("counts what $method scores take", async (score) => {
+    const counted = await countKernels(() => computeScores(spliced, prompts, "max", score));
+    expectCounted(scoresWork(model, block, score.method === "ig" ? score : { method: score.method }), counted);
+    if (score.method !== "atp") return;
+    const { dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H } = model.config;
+    const transposed = 3 * D * M + 2 * D * H * (N + K); // A layer's weights, which block sizes leave out.
+    expectAlive(counted, promptBlockSize(shape(), prompts.length) + transposed);
+  });
+
+  it("counts what true patching takes, from the tokens that differ", async () => {
+    const nodes: Node[] = allSites(4).flatMap((at) =>
+      Array.from({ length: T }, (_, position) => ({ ...at, kind: "error" as const, position, feature: -1, head: -1 })),
+    );
+    let ran = 0;
+    const counted = await countKernels(async () => {
+      const result = await computeTruth(spliced, prompts, "max", nodes, ROWS);
+      ran = result.ran.reduce((sum, one) => sum + one, 0);
+    });
+    const differs = (_: number, row: number): boolean => {
+      const { clean, corrupted } = must(prompts[Math.floor(row / T)], "prompt");
+      return row % T >= clean.findIndex((id, t) => id !== corrupted?.[t]);
+    };
+    const rows = truthRows(nodes, { prompts: prompts.length, positions: T, nLayers: 4 }, differs);
+    expect(rows).toHaveLength(ran);
+    const work = unpatchedWork(model, block);
+    work.add(deltasWork(model, block, nodes));
+    for (const one of truthBlocks(rows, ROWS)) work.add(truthBlockWork(model, block, one));
+    expectCounted(work, counted);
+    expectAlive(counted, unpatchedSize(shape(), prompts.length) + truthBlockSize(shape(), ROWS));
+  });
+
+  it("counts what circuits take", async () => {
+    const empty = emptyIntervention(
+      spliced.saes.map((at) => ({ ...at, dSae: 128 })),
+      T,
+      0,
+    );
+    const interventions = [new Map(), empty];
+    const counted = await countKernels(() =>
+      computeCircuits(spliced, prompts, "max", interventions, { kind: "zero" }, ROWS),
+    );
+    const ablated = { untouched: false, columns: 0, constants: false };
+    const segments = [{ ...ablated, untouched: true }, ablated].map((evaluation) => ({ rows: 16, evaluation }));
+    expectCounted(circuitBlockWork(model, block, segments), counted);
+    expectAlive(counted, circuitBlockSize(shape(), 32));
+  });
+});

@@ -1,0 +1,62 @@
+/** @file Counts what programs really ask of the test backend, kernel by kernel. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
+import { must } from "../../src/base/assert.js";
+import { TEST_BACKEND } from "./test-backend.js";
+
+/** What was counted. */
+export interface KernelCounts {
+  readonly calls: number;
+  readonly flops: number;
+  /** Bytes of the inputs and outputs of kernels that are neither products nor views. */
+  readonly bytes: number;
+  /** Largest sum of bytes of all tensors, over what was there before. */
+  readonly peakBytes: number;
+}
+
+const VIEWS = new Set(["Reshape", "Identity", "ExpandDims", "Cast"]);
+
+/** Runs `program` with every kernel counted. */
+export async function countKernels(program: () => Promise<unknown>): Promise<KernelCounts> {
+  const stock = tf.getKernelsForBackend(TEST_BACKEND);
+  const before = tf.memory().numBytes;
+  const counts = { calls: 0, flops: 0, bytes: 0, peakBytes: 0 };
+  const counted = (kernel: KernelConfig): KernelConfig => ({
+    ...kernel,
+    kernelFunc: (args) => {
+      const result = kernel.kernelFunc(args);
+      const outputs = Array.isArray(result) ? result : [result];
+      count(kernel.kernelName, Object.values(args.inputs) as TensorInfo[], outputs, args.attrs);
+      return result;
+    },
+  });
+  const count = (
+    name: string,
+    inputs: readonly TensorInfo[],
+    outputs: readonly TensorInfo[],
+    attrs: object | undefined,
+  ): void => {
+    counts.calls += 1;
+    const made = outputs.reduce((sum, { shape }) => sum + 4 * tf.util.sizeFromShape(shape), 0);
+    counts.peakBytes = Math.max(counts.peakBytes, tf.memory().numBytes + made - before);
+    if (name === "BatchMatMul") {
+      const a = must(inputs[0], "a");
+      const inner = must(a.shape.at((attrs as { transposeA: boolean }).transposeA ? -2 : -1), "inner");
+      counts.flops += 2 * inner * outputs.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
+    } else if (!VIEWS.has(name))
+      counts.bytes += 4 * [...inputs, ...outputs].reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
+  };
+  const swap = (kernels: readonly KernelConfig[]): void => {
+    for (const kernel of kernels) {
+      tf.unregisterKernel(kernel.kernelName, TEST_BACKEND);
+      tf.registerKernel(kernel);
+    }
+  };
+  swap(stock.map(counted));
+  try {
+    await program();
+  } finally {
+    swap(stock);
+  }
+  return counts;
+}
