@@ -23,7 +23,7 @@ import { layerGradients, metricGradient, visitGradients, type GradientVisitor } 
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 
-/** Mean gradients along the line at every site, in forward order. */
+/** Mean gradients along the line at every site, in forward order. @param onStep told each gradient that was computed. */
 export async function visitMeanGradients(
   model: Model,
   runs: { readonly clean: Run; readonly corrupted: Run },
@@ -31,6 +31,7 @@ export async function visitMeanGradients(
   steps: number,
   rules: BackwardRules,
   visit: GradientVisitor,
+  onStep: () => void,
 ): Promise<void> {
   await withScope(async (ownAll) => {
     const atClean = new Map<string, Tensor>();
@@ -39,17 +40,28 @@ export async function visitMeanGradients(
       return Promise.resolve();
     });
     for (const at of allSites(model.config.nLayers))
-      await visitSite(model, runs, answers, steps, rules, at, must(atClean.get(siteHook(at)), "clean gradient"), visit);
+      await visitSite(
+        { model, runs, answers, steps, rules, onStep },
+        at,
+        must(atClean.get(siteHook(at)), "gradient"),
+        visit,
+      );
   });
+}
+
+/** What the sites of a call share. */
+interface Line {
+  readonly model: Model;
+  readonly runs: { readonly clean: Run; readonly corrupted: Run };
+  readonly answers: Answers;
+  readonly steps: number;
+  readonly rules: BackwardRules;
+  readonly onStep: () => void;
 }
 
 /** Visits one site with its mean gradient. */
 async function visitSite(
-  model: Model,
-  runs: { readonly clean: Run; readonly corrupted: Run },
-  answers: Answers,
-  steps: number,
-  rules: BackwardRules,
+  { model, runs, answers, steps, rules, onStep }: Line,
   at: SiteAt,
   atClean_RD: Tensor,
   visit: GradientVisitor,
@@ -62,6 +74,7 @@ async function visitSite(
       const next_RD = own(tf.add(sum_RD, gradient_RD));
       tf.dispose([sum_RD, x_RD, gradient_RD]);
       sum_RD = next_RD;
+      onStep();
       await breathe();
     }
     await visit(at, own(tf.mul(sum_RD, 1 / steps)));

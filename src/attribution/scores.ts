@@ -77,12 +77,15 @@ export async function computeScores(
     const runs = { clean, corrupted };
     const first = corrupted === null ? 0 : Math.min(firstDifference(prompts), clean.frame.T - 1);
     const block = { spliced, prompts, runs, first, withComponents: score.method === "atp", collected };
-    const total = 3 * model.config.nLayers;
+    // One for each site, and with integrated gradients for each gradient beyond the shared first one.
+    const total = 3 * model.config.nLayers * (score.method === "ig" ? score.steps : 1);
     let done = 0;
-    await visitSiteGradients(spliced, runs, answers, score, async (at, gradient_RD) => {
+    const onStep = (): void => onProgress?.(++done, total);
+    const visit: GradientVisitor = async (at, gradient_RD) => {
       await scoreSite(block, at, gradient_RD);
-      onProgress?.(++done, total);
-    });
+      onStep();
+    };
+    await visitSiteGradients(spliced, runs, answers, score, visit, onStep);
     return collected;
   });
 }
@@ -93,6 +96,7 @@ async function visitSiteGradients(
   answers: Answers,
   score: ScoreSpec,
   visit: GradientVisitor,
+  onStep: () => void,
 ): Promise<void> {
   if (score.method !== "ig") {
     const rules = score.method === "relp" ? RELP_RULES : AUTODIFF_RULES;
@@ -100,7 +104,7 @@ async function visitSiteGradients(
     return;
   }
   const runs = { clean, corrupted: must(corrupted, "corrupted run") };
-  await visitMeanGradients(model, runs, answers, score.steps, AUTODIFF_RULES, visit);
+  await visitMeanGradients(model, runs, answers, score.steps, AUTODIFF_RULES, visit, onStep);
 }
 
 /** Scores one site's nodes into `block.collected`. */

@@ -8,20 +8,35 @@ import { stacked } from "./validation-tables.js";
 
 const number = (label: Content): HtmlColumn => ({ label, align: "number" });
 
+/** What a circuit's nodes are, and what they are called. */
+const SAE_KINDS = [
+  ["features", "features"],
+  ["errorsResid", "resid errors"],
+  ["errorsOther", "other errors"],
+] as const;
+const PLAIN_KINDS = [
+  ["sites", "whole sites"],
+  ["heads", "heads"],
+] as const;
+
+/** The kinds that the circuits of a run are made of: its SAEs' nodes, or sites and heads. */
+function kindsOf(rows: readonly CircuitRow[]): readonly (typeof SAE_KINDS | typeof PLAIN_KINDS)[number][] {
+  return rows.some(({ sites, heads }) => sites + heads > 0) ? PLAIN_KINDS : SAE_KINDS;
+}
+
 /** One row for each threshold, with the faithfulness of every variant; null where the run holds no circuits. */
 export function compositionTable({ circuits }: RunContents): Markup | null {
   const rows = thresholdCircuits(circuits);
   if (rows.length === 0) return null;
   const variants = Object.keys(VARIANT_NAMES).filter((variant) => rows.some((row) => row.variant === variant));
+  const kinds = kindsOf(rows);
   const base = rows.filter(({ variant }) => variant === variants[0]);
   return htmlTable(
     `Nodes kept at each threshold (${VARIANT_NAMES[variants[0] ?? ""] ?? ""}) and faithfulness [95 %]`,
     [
       number("threshold"),
       number("nodes"),
-      number("features"),
-      number("resid errors"),
-      number("other errors"),
+      ...kinds.map(([, label]) => number(label)),
       ...variants.map((variant) => number(markup`faithful, ${VARIANT_NAMES[variant] ?? variant}`)),
       number("mean of ratios"),
       number("complement"),
@@ -29,9 +44,9 @@ export function compositionTable({ circuits }: RunContents): Markup | null {
     base.map((row) => [
       formatNumber(row.threshold),
       formatCount(sizeOf(row)),
-      ...[row.features, row.errorsResid, row.errorsOther].map(
-        (count) =>
-          markup`${formatCount(count)}<span class="sub">${formatPercent(sizeOf(row) === 0 ? null : count / sizeOf(row))}</span>`,
+      ...kinds.map(
+        ([key]) =>
+          markup`${formatCount(row[key])}<span class="sub">${formatPercent(sizeOf(row) === 0 ? null : row[key] / sizeOf(row))}</span>`,
       ),
       ...variants.map((variant) => {
         const found = rows.find((one) => one.variant === variant && one.threshold === row.threshold);
@@ -85,9 +100,13 @@ export function compositionCsv({ circuits }: RunContents): Table {
       "n_features",
       "n_errors_resid",
       "n_errors_other",
+      "n_sites",
+      "n_heads",
       "share_features",
       "share_errors_resid",
       "share_errors_other",
+      "share_sites",
+      "share_heads",
       "faithfulness",
       "faithfulness_low",
       "faithfulness_high",
@@ -103,9 +122,13 @@ export function compositionCsv({ circuits }: RunContents): Table {
       row.features,
       row.errorsResid,
       row.errorsOther,
+      row.sites,
+      row.heads,
       share(row.features, row),
       share(row.errorsResid, row),
       share(row.errorsOther, row),
+      share(row.sites, row),
+      share(row.heads, row),
       row.faithfulness,
       row.faithfulnessLow,
       row.faithfulnessHigh,

@@ -1,4 +1,4 @@
-/** @file The correlation of score and true effect at each position. */
+/** @file The correlation of each score with the true effects, position by position. */
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation } from "./format-number.js";
@@ -6,65 +6,81 @@ import { familiesOf, KIND_NAMES, sitesOf } from "./labels.js";
 import { SERIES } from "./palette.js";
 import { capitalised, scoreLabel, type Group, type RunContents } from "./run-contents.js";
 
-/** Correlation at each position, with its interval; a figure for each score. */
+/** Room between the marks of different scores at one position, as a share of a position. */
+const SPREAD = 0.5;
+
+/** Correlations at each position with their intervals, a colour for each score; none where nothing was compared. */
 export function positionFigures({ plan, groups }: RunContents): Figure[] {
   const placed = (groups ?? []).filter(({ position, pearson }) => position !== null && pearson.value !== null);
-  return plan.sweep.scores.flatMap(({ name }) => {
-    const mine = placed.filter(({ score }) => score === name);
-    return mine.length === 0 ? [] : [positionFigure(scoreLabel(plan, name), name, mine)];
-  });
-}
-
-function positionFigure(label: string, name: string, groups: readonly Group[]): Figure {
-  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
-  const panels = familiesOf(groups).flatMap(({ kind }) =>
-    sitesOf(groups.filter((group) => group.kind === kind)).map((site) =>
+  if (placed.length === 0) return [];
+  const names = plan.sweep.scores.map(({ name }) => name).filter((name) => placed.some(({ score }) => score === name));
+  const lowest = Math.min(...placed.map(({ pearson }) => Math.min(pearson.low ?? 0, pearson.value ?? 0)));
+  const panels = familiesOf(placed).flatMap(({ kind, global }) =>
+    sitesOf(placed.filter((group) => group.kind === kind && group.global === global)).map((site) =>
       positionPanel(
         `${capitalised(KIND_NAMES[kind])}, ${site}`,
-        groups.filter((group) => group.kind === kind && group.site === site),
-        positions,
+        placed.filter((group) => group.kind === kind && group.site === site && group.global === global),
+        names,
+        lowest < 0 ? -1 : 0,
       ),
     ),
   );
-  return {
-    id: `positions-${name}`,
-    title: `${capitalised(label)}: correlation with true effects at each position`,
-    caption:
-      "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
-      "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
-    panels,
-    columns: 3,
-    legend: null,
-    table: {
-      columns: ["kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
-      rows: groups.map(({ kind, site, position, n, pearson, spearman }) => [
-        kind,
-        site,
-        position,
-        n,
-        pearson.value,
-        pearson.low,
-        pearson.high,
-        spearman.value,
-      ]),
+  return [
+    {
+      id: "positions",
+      title: "Correlation with true effects at each position",
+      caption:
+        "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
+        "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
+      panels,
+      columns: 3,
+      legend: {
+        kind: "series",
+        entries: names.map((name, i) => ({ label: capitalised(scoreLabel(plan, name)), ...styleOf(i), dash: "none" })),
+      },
+      table: {
+        columns: ["score", "kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
+        rows: placed.map(({ score, kind, site, position, n, pearson, spearman }) => [
+          score,
+          kind,
+          site,
+          position,
+          n,
+          pearson.value,
+          pearson.low,
+          pearson.high,
+          spearman.value,
+        ]),
+      },
     },
-  };
+  ];
 }
 
-function positionPanel(title: string, groups: readonly Group[], positions: readonly number[]): Panel {
-  const color = SERIES[0].color;
-  const low = groups.some(({ pearson }) => Math.min(pearson.low ?? 0, pearson.value ?? 0) < 0) ? -1 : 0;
+function positionPanel(title: string, groups: readonly Group[], names: readonly string[], lowest: -1 | 0): Panel {
+  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
+  const [first, last] = [positions[0] ?? 0, positions.at(-1) ?? 0];
+  const placeOf = ({ position, score }: Group): number =>
+    (position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
+  const colorOf = ({ score }: Group): string => styleOf(names.indexOf(score)).color;
   return drawPanel(title, [], {
     width: 290,
-    height: 178,
+    height: 190,
     marginLeft: 36,
     marginBottom: 34,
     marginTop: 24,
     marginRight: 10,
-    x: { type: "point", domain: positions, label: "position →", labelAnchor: "right", tickSize: 3, padding: 0.6 },
+    x: {
+      domain: [first - 0.6, last + 0.6],
+      ticks: positions,
+      tickFormat: String,
+      label: "position →",
+      labelAnchor: "right",
+      tickSize: 3,
+    },
     y: {
-      domain: [low, 1],
-      ticks: low < 0 ? [-1, -0.5, 0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1],
+      domain: [lowest, 1],
+      ticks: lowest < 0 ? [-1, -0.5, 0, 0.5, 1] : [0, 0.5, 1],
+      tickFormat: (value: number) => String(value).replace("-", "−"),
       label: "↑ r",
       tickSize: 3,
       grid: true,
@@ -74,26 +90,30 @@ function positionPanel(title: string, groups: readonly Group[], positions: reado
       Plot.ruleX(
         groups.filter(({ pearson }) => pearson.low !== null),
         {
-          x: "position",
+          x: placeOf,
           y1: ({ pearson }: Group) => pearson.low,
           y2: ({ pearson }: Group) => pearson.high,
-          stroke: color,
+          stroke: colorOf,
           strokeWidth: 2,
           strokeOpacity: 0.5,
           clip: true,
         },
       ),
       Plot.dot([...groups], {
-        x: "position",
+        x: placeOf,
         y: ({ pearson }: Group) => pearson.value,
-        r: 3.4,
-        stroke: color,
+        r: 3.2,
+        stroke: colorOf,
         strokeWidth: 1.5,
-        fill: color,
+        fill: colorOf,
         fillOpacity: ({ n }: Group) => (n < 10 ? 0 : 1),
-        title: ({ position, pearson, n }: Group) =>
-          `position ${String(position)}\nr = ${formatCorrelation(pearson)}\nn = ${String(n)} nodes`,
+        title: ({ score, position, pearson, n }: Group) =>
+          `${score}, position ${String(position)}\nr = ${formatCorrelation(pearson)}\nn = ${String(n)} nodes`,
       }),
     ],
   });
+}
+
+function styleOf(index: number): { color: string; dash: string } {
+  return SERIES[index % SERIES.length] ?? SERIES[0];
 }

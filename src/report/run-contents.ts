@@ -104,6 +104,8 @@ export interface CircuitRow {
   readonly features: number;
   readonly errorsResid: number;
   readonly errorsOther: number;
+  readonly sites: number;
+  readonly heads: number;
   readonly metricCircuit: number;
   readonly metricFull: number;
   readonly faithfulness: number;
@@ -280,6 +282,8 @@ function toCircuitRow(row: Row): CircuitRow {
     features: Number(row["n_features"]),
     errorsResid: Number(row["n_errors_resid"]),
     errorsOther: Number(row["n_errors_other"]),
+    sites: Number(row["n_sites"]),
+    heads: Number(row["n_heads"]),
     metricCircuit: Number(row["metric_circuit"]),
     metricFull: Number(row["metric_full"]),
     faithfulness: optional("faithfulness"),
@@ -293,8 +297,8 @@ function toCircuitRow(row: Row): CircuitRow {
 }
 
 /** Nodes that a circuit keeps. */
-export function sizeOf({ features, errorsResid, errorsOther }: CircuitRow): number {
-  return features + errorsResid + errorsOther;
+export function sizeOf({ features, errorsResid, errorsOther, sites, heads }: CircuitRow): number {
+  return features + errorsResid + errorsOther + sites + heads;
 }
 
 /** With a capital first letter, for titles and the start of sentences. */

@@ -3,6 +3,7 @@ import { circuitFigures } from "./circuit-figure.js";
 import { compositionCsv, compositionTable, experimentTable } from "./circuit-tables.js";
 import { componentFigures } from "./component-figure.js";
 import type { Figure } from "./figure.js";
+import { layerFigures } from "./layer-figure.js";
 import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
@@ -68,7 +69,10 @@ function resultParts(contents: RunContents): ResultPart[] {
   const footnote = statistics.length === 0 ? null : footnotes(contents);
   return [
     part("truth", "Score against truth", asksTruth && scores.length > 0, truthFigures(contents)),
-    part("positions", "Where the score holds", asksTruth && scores.length > 0, positionFigures(contents)),
+    part("positions", "Where the score holds", asksTruth && scores.length > 0, [
+      ...positionFigures(contents),
+      ...layerFigures(contents),
+    ]),
     part("statistics", "Statistics", asksTruth && scores.length > 0, [], [...statistics, footnote]),
     part("reliability", "Noise floor", asksTruth, [], reliabilityTables(contents)),
     part("strongest", "Strongest nodes", asksTruth, [], nodeTables(contents)),

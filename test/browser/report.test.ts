@@ -12,8 +12,8 @@ import { writeSyntheticRun } from "../unit/report/synthetic-run.js";
 const FIGURES = [
   "truth-atp",
   "truth-zero",
-  "positions-atp",
-  "positions-zero",
+  "positions",
+  "layers-error",
   "scores-atp",
   "scores-zero",
   "components",

@@ -41,6 +41,8 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   features: 8,
   errorsResid: 1,
   errorsOther: 1,
+  sites: 0,
+  heads: 0,
   metricCircuit: 1,
   metricFull: 2,
   faithfulness: 0.5,

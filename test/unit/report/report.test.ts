@@ -75,8 +75,8 @@ describe("a complete run", () => {
     expect(ids).toEqual([
       "truth-atp",
       "truth-zero",
-      "positions-atp",
-      "positions-zero",
+      "positions",
+      "layers-error",
       "scores-atp",
       "scores-zero",
       "components",

@@ -149,6 +149,14 @@ export function writeCircuits(path: string): void {
           "n_errors_other",
           rows.map(({ size }) => Math.round(size * 0.1)),
         ),
+        integers(
+          "n_sites",
+          rows.map(() => 0),
+        ),
+        integers(
+          "n_heads",
+          rows.map(() => 0),
+        ),
         column("metric_circuit", ({ value }) => 2.5 * value),
         column("metric_full", () => 2.5),
         column("metric_empty", () => 0),

@@ -1,0 +1,128 @@
+/** @file True effects and the scores that estimate them, layer by layer, where the effects are largest. */
+import * as Plot from "@observablehq/plot";
+import type { NodeKind, Site } from "../circuit/site.js";
+import { drawPanel, type Figure, type Panel } from "./figure.js";
+import { formatNumber } from "./format-number.js";
+import { KIND_NAMES, sitesOf } from "./labels.js";
+import { SERIES } from "./palette.js";
+import { capitalised, scoreLabel, type NodeRow, type RunContents } from "./run-contents.js";
+
+/** Positions that are drawn. */
+const POSITIONS = 2;
+/** Kinds with one node for each layer, site and position. */
+const KINDS = ["error", "site"] as const satisfies readonly NodeKind[];
+
+/** A figure for each kind, or none where no such node was measured. */
+export function layerFigures({ plan, nodes }: RunContents): Figure[] {
+  // Zero ablation is another effect than the one measured.
+  const scores = plan.sweep.scores.filter(({ method }) => method !== "zero").map(({ name }) => name);
+  const placed = (nodes ?? []).filter((node) => !node.global && Number.isFinite(node.effect));
+  return KINDS.flatMap((kind) => {
+    const mine = placed.filter((node) => node.kind === kind);
+    const positions = strongestPositions(mine);
+    const shown = mine.filter(({ position }) => positions.includes(position));
+    if (shown.length === 0 || plan.shape.nLayers < 2) return [];
+    const legend = scores.map((name, i) => ({ label: capitalised(scoreLabel(plan, name)), ...styleOf(i) }));
+    return [
+      {
+        id: `layers-${kind}`,
+        title: `${capitalised(KIND_NAMES[kind])}: effect and scores by layer`,
+        caption:
+          `Mean over prompts, at the ${positions.length === 1 ? "position" : "positions"} with the largest effects. ` +
+          "The band is ± 1.96 standard errors of the true effect. Where a score's line leaves it, the estimate is off by what lies between.",
+        panels: positions.flatMap((position) =>
+          sitesOf(shown).map((site) => layerPanel(shown, site, position, scores, plan.shape.nLayers)),
+        ),
+        columns: sitesOf(shown).length,
+        legend: { kind: "series", entries: [{ label: "true effect", color: "currentColor", dash: "none" }, ...legend] },
+        table: {
+          columns: ["site", "position", "layer", "effect", "effect_sem", ...scores],
+          rows: shown.map(({ site, position, layer, effect, effectSem, scores: means }) => [
+            site,
+            position,
+            layer,
+            effect,
+            effectSem,
+            ...scores.map((name) => means.get(name)?.mean ?? null),
+          ]),
+        },
+      },
+    ];
+  });
+}
+
+/** The positions whose nodes have the largest effects in sum, ascending. */
+function strongestPositions(nodes: readonly NodeRow[]): number[] {
+  const sums = new Map<number, number>();
+  for (const { position, effect } of nodes) sums.set(position, (sums.get(position) ?? 0) + Math.abs(effect));
+  return [...sums]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, POSITIONS)
+    .map(([position]) => position)
+    .sort((a, b) => a - b);
+}
+
+/** One estimate at one layer. */
+interface Point {
+  readonly layer: number;
+  readonly value: number;
+}
+
+function layerPanel(
+  nodes: readonly NodeRow[],
+  site: Site,
+  position: number,
+  scores: readonly string[],
+  nLayers: number,
+): Panel {
+  const mine = nodes
+    .filter((node) => node.site === site && node.position === position)
+    .sort((a, b) => a.layer - b.layer);
+  const points = scores.map((name) =>
+    mine.flatMap(({ layer, scores: means }): Point[] => {
+      const value = means.get(name)?.mean;
+      return value === undefined ? [] : [{ layer, value }];
+    }),
+  );
+  const text = ({ layer, effect, scores: means }: NodeRow): string =>
+    [
+      `layer ${String(layer)}`,
+      `true effect ${formatNumber(effect)}`,
+      ...scores.map((name) => `${name} ${formatNumber(means.get(name)?.mean ?? null)}`),
+    ].join("\n");
+  return drawPanel(`${site}, position ${String(position)}`, [], {
+    width: 290,
+    height: 200,
+    marginLeft: 40,
+    marginBottom: 34,
+    marginTop: 24,
+    marginRight: 10,
+    x: { domain: [0, nLayers - 1], ticks: 6, tickFormat: "d", label: "layer →", labelAnchor: "right", tickSize: 3 },
+    y: { label: "↑ change of m", ticks: 5, tickSize: 3, grid: true, nice: true },
+    marks: [
+      Plot.ruleY([0], { strokeOpacity: 0.35 }),
+      Plot.areaY(mine, {
+        x: "layer",
+        y1: ({ effect, effectSem }: NodeRow) => effect - 1.96 * effectSem,
+        y2: ({ effect, effectSem }: NodeRow) => effect + 1.96 * effectSem,
+        fill: "currentColor",
+        fillOpacity: 0.15,
+      }),
+      ...points.map((line, i) =>
+        Plot.line(line, {
+          x: "layer",
+          y: "value",
+          stroke: styleOf(i).color,
+          strokeWidth: 1.6,
+          strokeDasharray: styleOf(i).dash,
+        }),
+      ),
+      Plot.line(mine, { x: "layer", y: "effect", stroke: "currentColor", strokeWidth: 1.8 }),
+      Plot.dot(mine, { x: "layer", y: "effect", r: 2.2, fill: "currentColor", title: text }),
+    ],
+  });
+}
+
+function styleOf(index: number): { color: string; dash: string } {
+  return SERIES[index % SERIES.length] ?? SERIES[0];
+}
