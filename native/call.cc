@@ -76,6 +76,14 @@ bool Call::truth(size_t index) const {
   return value;
 }
 
+std::string Call::text(size_t index) const {
+  size_t length = 0;
+  check(napi_get_value_string_utf8(env_, arguments_[index], nullptr, 0, &length), "a string");
+  std::string value(length, '\0');
+  check(napi_get_value_string_utf8(env_, arguments_[index], &value[0], length + 1, &length), "a string");
+  return value;
+}
+
 namespace {
 
 const at::Tensor& tensorOf(int64_t handle) {

@@ -27,6 +27,7 @@ class Call {
   int64_t integer(size_t index) const;
   double number(size_t index) const;
   bool truth(size_t index) const;
+  std::string text(size_t index) const;
   const at::Tensor& tensor(size_t index) const;
   /// Integers from argument `first` to the last: a shape, axes or paddings.
   std::vector<int64_t> integersFrom(size_t first) const;
@@ -73,5 +74,7 @@ void define(napi_env env, napi_value exports, const Entry* entries, size_t count
 void defineTensorFunctions(napi_env env, napi_value exports);
 void defineKernels(napi_env env, napi_value exports);
 void defineSparse(napi_env env, napi_value exports);
+void defineDevice(napi_env env, napi_value exports);
+void defineWeights(napi_env env, napi_value exports);
 
 }  // namespace patchbay

@@ -1,6 +1,7 @@
 // TensorFlow.js kernels as libtorch calls. Every tensor has the shape that TensorFlow.js knows it by; views share memory and
 // nothing is written in place, so a view is as good as a copy.
 #include "call.h"
+#include "product.h"
 
 namespace patchbay {
 namespace {
@@ -11,7 +12,7 @@ using at::Tensor;
 napi_value matMul(Call& call) {
   const Tensor& a = call.tensor(0);
   const Tensor& b = call.tensor(1);
-  return call.give(at::matmul(call.truth(2) ? a.transpose(-1, -2) : a, call.truth(3) ? b.transpose(-1, -2) : b));
+  return call.give(product(call.truth(2) ? a.transpose(-1, -2) : a, call.truth(3) ? b.transpose(-1, -2) : b));
 }
 
 /// slice(x, ...begin, ...size)
@@ -57,7 +58,7 @@ napi_value oneHot(Call& call) {
 
 /// sum(x, keepAxes, ...axes), in x's dtype
 napi_value sum(Call& call) {
-  const Tensor& x = call.tensor(0);
+  const Tensor x = wide(call.tensor(0));
   return call.give(at::sum(x, call.integersFrom(2), call.truth(1), x.scalar_type()));
 }
 
@@ -69,6 +70,15 @@ Tensor step(const Tensor& x, double atMostZero) {
 #define UNARY(name, expression)                    \
   {                                                \
     name, [](Call& call) {                         \
+      const Tensor x = wide(call.tensor(0));       \
+      return call.give(expression);                \
+    }                                              \
+  }
+
+/// Keeps the dtype: a bfloat16 weight stays one.
+#define VIEW(name, expression)                     \
+  {                                                \
+    name, [](Call& call) {                         \
       const Tensor& x = call.tensor(0);            \
       return call.give(expression);                \
     }                                              \
@@ -77,8 +87,8 @@ Tensor step(const Tensor& x, double atMostZero) {
 #define BINARY(name, expression)                   \
   {                                                \
     name, [](Call& call) {                         \
-      const Tensor& a = call.tensor(0);            \
-      const Tensor& b = call.tensor(1);            \
+      const Tensor a = wide(call.tensor(0));       \
+      const Tensor b = wide(call.tensor(1));       \
       return call.give(expression);                \
     }                                              \
   }
@@ -96,9 +106,9 @@ const Entry kEntries[] = {
     UNARY("tanh", at::tanh(x)),
     UNARY("step", step(x, call.number(1))),
     UNARY("softmax", at::softmax(x, call.integer(1))),
-    UNARY("reshape", x.reshape(call.integersFrom(1))),
-    UNARY("transpose", x.permute(call.integersFrom(1))),
-    UNARY("tile", x.repeat(call.integersFrom(1))),
+    VIEW("reshape", x.reshape(call.integersFrom(1))),
+    VIEW("transpose", x.permute(call.integersFrom(1))),
+    VIEW("tile", x.repeat(call.integersFrom(1))),
     UNARY("max", at::amax(x, call.integersFrom(2), call.truth(1))),
     UNARY("mean", at::mean(x, call.integersFrom(2), call.truth(1))),
     BINARY("add", at::add(a, b)),

@@ -17,6 +17,8 @@ napi_value start(napi_env env, napi_value exports) {
   patchbay::defineTensorFunctions(env, exports);
   patchbay::defineKernels(env, exports);
   patchbay::defineSparse(env, exports);
+  patchbay::defineDevice(env, exports);
+  patchbay::defineWeights(env, exports);
   return exports;
 }
 

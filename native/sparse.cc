@@ -4,6 +4,7 @@
 // Loops are written so that compilers turn them into vector code, and compiled for several processors. Every number is computed
 // by one thread in one order, so bits do not depend on the number of threads.
 #include "call.h"
+#include "product.h"
 
 #include <ATen/Parallel.h>
 
@@ -43,7 +44,7 @@ void listActive(const float* pre, const float* bias, const float* gate, int64_t 
 /// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate. What is not a number counts as active,
 /// so that it shows.
 napi_value encodeActive(Call& call) {
-  const Tensor pre = at::matmul(call.tensor(0), call.tensor(1)).contiguous();
+  const Tensor pre = product(call.tensor(0), call.tensor(1)).contiguous();
   const int64_t rows = pre.size(0);
   const int64_t features = pre.size(1);
   const auto* x = pre.data_ptr<float>();

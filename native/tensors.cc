@@ -1,6 +1,8 @@
 // Tensors in and out, memory, threads: everything that is not arithmetic.
 #include "allocator.h"
 #include "call.h"
+#include "device.h"
+#include "product.h"
 
 #include <ATen/Parallel.h>
 #include <torch/version.h>
@@ -11,14 +13,6 @@
 namespace patchbay {
 namespace {
 
-/// TensorFlow.js's dtypes, by the numbers that torch-addon.ts gives them.
-at::ScalarType typeOf(int64_t code) {
-  if (code == 0) return at::kFloat;
-  if (code == 1) return at::kInt;
-  if (code == 2) return at::kBool;
-  throw std::invalid_argument("expected dtype 0, 1 or 2");
-}
-
 /// create(values, dtype, ...shape): a copy of a typed array.
 napi_value create(Call& call) {
   const Call::Bytes values = call.bytes(0);
@@ -27,12 +21,15 @@ napi_value create(Call& call) {
     throw std::invalid_argument("expected " + std::to_string(tensor.nbytes()) + " bytes, got " +
                                 std::to_string(values.length));
   if (values.length > 0) std::memcpy(tensor.data_ptr(), values.start, values.length);
-  return call.give(tensor);
+  if (device().is_cpu()) return call.give(tensor);
+  // A number is written by a kernel: it need not wait for a copy.
+  if (tensor.numel() == 1) return call.give(at::full(tensor.sizes(), tensor.item(), tensor.options().device(device())));
+  return call.give(tensor.to(device()));
 }
 
 /// read(tensor): its values as an ArrayBuffer.
 napi_value read(Call& call) {
-  const at::Tensor whole = call.tensor(0).contiguous();
+  const at::Tensor whole = wide(call.tensor(0)).contiguous().to(at::kCPU);
   void* start = nullptr;
   napi_value buffer = nullptr;
   if (napi_create_arraybuffer(call.env(), whole.nbytes(), &start, &buffer) != napi_ok) throw std::bad_alloc();
@@ -48,7 +45,7 @@ napi_value drop(Call& call) {
 napi_value cast(Call& call) { return call.give(call.tensor(0).to(typeOf(call.integer(1)))); }
 
 napi_value fill(Call& call) {
-  const auto options = at::TensorOptions().dtype(typeOf(call.integer(1)));
+  const auto options = at::TensorOptions().dtype(typeOf(call.integer(1))).device(device());
   return call.give(at::full(call.integersFrom(2), call.number(0), options));
 }
 
@@ -80,8 +77,6 @@ const Entry kEntries[] = {
     {"version", [](Call& call) { return call.giveText(TORCH_VERSION); }},
     {"processor", processor},
     {"liveTensors", [](Call& call) { return call.giveNumber(static_cast<double>(liveHandles())); }},
-    {"liveBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().live)); }},
-    {"peakBytes", [](Call& call) { return call.giveNumber(static_cast<double>(memoryCounts().peak)); }},
     {"limitBytes",
      [](Call& call) {
        setMemoryLimit(static_cast<size_t>(call.number(0)));

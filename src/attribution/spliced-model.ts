@@ -1,5 +1,6 @@
 /** @file A model together with the SAEs that sit at its sites. All of them are in the model's pool. */
 import { siteHook, type SiteAt } from "../circuit/site.js";
+import { FLOAT32_MATRICES } from "../model/matrices.js";
 import { openModel, type Model } from "../model/model.js";
 import { WeightPool, type Pooled } from "../model/weight-pool.js";
 import { loadSae, saeBytes, type Sae } from "../sae/sae.js";
@@ -45,15 +46,20 @@ export function spliceModel(model: Model, saes: readonly PlacedSae[]): SplicedMo
  * Opens a model with SAEs, and loads all of it if the budget holds it.
  * @param checkpoint stays open as long as the model is used.
  * @param budgetBytes what the weights may take on the device; when they need more, they are read again as they are needed.
+ * @param matrices makes the model's matrices and the SAEs' encoders.
  */
 export async function openSpliced(
   checkpoint: Checkpoint,
   entries: readonly SaeEntry[],
   budgetBytes = Infinity,
+  matrices = FLOAT32_MATRICES,
 ): Promise<SplicedModel> {
-  const model = await openModel(checkpoint, new WeightPool(budgetBytes));
+  const model = await openModel(checkpoint, new WeightPool(budgetBytes), matrices);
   const placed = entries.map((entry): PlacedSae => {
-    const sae = model.pool.add({ bytes: saeBytes(entry), load: async () => loadSae(await readSae(entry)) });
+    const sae = model.pool.add({
+      bytes: saeBytes(entry, matrices),
+      load: async () => loadSae(await readSae(entry), matrices),
+    });
     return { site: entry.site, layer: entry.layer, sae };
   });
   await model.pool.fill();

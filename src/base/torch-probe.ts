@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { badInput } from "./errors.js";
 
 /** Where `npm run build:native` puts the addon. */
 export const TORCH_ADDON = fileURLToPath(new URL("../../native/build/patchbay-torch.node", import.meta.url));
@@ -10,9 +11,33 @@ export const TORCH_ADDON = fileURLToPath(new URL("../../native/build/patchbay-to
 export type BackendProbe =
   { readonly device: string; readonly problem?: never } | { readonly device?: never; readonly problem: string };
 
+/**
+ * The device and the products' precision: a GPU where there is one, unless PATCHBAY_TORCH_DEVICE says otherwise; TF32 only where
+ * PATCHBAY_TORCH_TF32=1 asks for it.
+ */
+export function torchSettings(
+  env: NodeJS.ProcessEnv,
+  gpu: boolean,
+): { readonly device: "cpu" | "cuda"; readonly tf32: boolean } {
+  const named = env["PATCHBAY_TORCH_DEVICE"] ?? "";
+  if (named !== "" && named !== "cpu" && named !== "cuda")
+    throw badInput(`expected cpu or cuda, got ${named}`, { field: "PATCHBAY_TORCH_DEVICE" });
+  return { device: named === "" ? (gpu ? "cuda" : "cpu") : named, tf32: env["PATCHBAY_TORCH_TF32"] === "1" };
+}
+
+/** Prints what the addon says of itself; its argument is the addon's file. */
 const PROGRAM = `const t = require(process.argv[1]);
-const processor = require("node:os").cpus()[0]?.model ?? "unknown processor";
-console.log("cpu (libtorch " + t.version() + ", " + t.processor() + ", " + processor.trim().slice(0, 100) + ")");`;
+const problem = t.gpuProblem();
+const named = process.env.PATCHBAY_TORCH_DEVICE;
+const device = named || (problem === "" ? "cuda" : "cpu");
+t.useDevice(device);
+let what = t.processor() + ", " + (require("node:os").cpus()[0]?.model ?? "unknown processor").trim();
+if (device === "cuda") {
+  const ask = ["--query-gpu=name", "--format=csv,noheader"];
+  const listed = require("node:child_process").spawnSync("nvidia-smi", ask, { encoding: "utf8" }).stdout ?? "";
+  what = "TF32 " + (process.env.PATCHBAY_TORCH_TF32 === "1" ? "allowed" : "off") + ", " + (listed.split("\\n")[0] || "unknown GPU");
+}
+console.log(device + " (libtorch " + t.version() + ", " + what.slice(0, 120) + ")");`;
 
 /** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names it. */
 export function probeTorch(file: string = TORCH_ADDON): BackendProbe {

@@ -8,6 +8,7 @@ import type { ModelConfig } from "../weights/model-config.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
 import type { LayerContext, LayerWeights } from "./layer.js";
+import { FLOAT32_MATRICES, type MatrixLoader } from "./matrices.js";
 import type { Disposable } from "./tensor-scope.js";
 import { WeightPool, type Pooled } from "./weight-pool.js";
 
@@ -57,34 +58,28 @@ export function layerContext(model: Model, index: number, rules: BackwardRules =
   };
 }
 
-/** A `[out, in]` matrix of the file as an `[in, out]` tensor: a plain matMul is the fast path. */
-async function matrix(checkpoint: Checkpoint, name: string): Promise<Tensor> {
-  const values = await checkpoint.read(name);
-  const [rows, columns] = checkpoint.shapeOf(name);
-  return tf.tidy(() => tf.transpose(tf.tensor2d(values, [must(rows, "rows"), must(columns, "columns")])));
-}
-
 /** A norm's weight as the gain `1 + w`. */
 async function gain(checkpoint: Checkpoint, name: string): Promise<Tensor> {
   return tf.tensor1d((await checkpoint.read(name)).map((w) => 1 + w));
 }
 
-async function loadLayer(checkpoint: Checkpoint, index: number): Promise<LoadedLayer> {
+async function loadLayer(checkpoint: Checkpoint, index: number, matrices: MatrixLoader): Promise<LoadedLayer> {
+  const matrix = (name: string): Promise<Tensor> => matrices.transposed(checkpoint, nameOf(index, name));
   const weights: LayerWeights = {
     inputGain_D: await gain(checkpoint, nameOf(index, "input_layernorm")),
-    query_DZ: await matrix(checkpoint, nameOf(index, "self_attn.q_proj")),
-    key_DJ: await matrix(checkpoint, nameOf(index, "self_attn.k_proj")),
-    value_DJ: await matrix(checkpoint, nameOf(index, "self_attn.v_proj")),
-    output_ZD: await matrix(checkpoint, nameOf(index, "self_attn.o_proj")),
+    query_DZ: await matrix("self_attn.q_proj"),
+    key_DJ: await matrix("self_attn.k_proj"),
+    value_DJ: await matrix("self_attn.v_proj"),
+    output_ZD: await matrix("self_attn.o_proj"),
     ...(checkpoint.config.queryKeyNorm && {
       queryGain_H: await gain(checkpoint, nameOf(index, "self_attn.q_norm")),
       keyGain_H: await gain(checkpoint, nameOf(index, "self_attn.k_norm")),
     }),
     postAttentionGain_D: await gain(checkpoint, nameOf(index, "post_attention_layernorm")),
     preMlpGain_D: await gain(checkpoint, nameOf(index, "pre_feedforward_layernorm")),
-    gate_DM: await matrix(checkpoint, nameOf(index, "mlp.gate_proj")),
-    up_DM: await matrix(checkpoint, nameOf(index, "mlp.up_proj")),
-    down_MD: await matrix(checkpoint, nameOf(index, "mlp.down_proj")),
+    gate_DM: await matrix("mlp.gate_proj"),
+    up_DM: await matrix("mlp.up_proj"),
+    down_MD: await matrix("mlp.down_proj"),
     postMlpGain_D: await gain(checkpoint, nameOf(index, "post_feedforward_layernorm")),
   };
   const dispose = (): void => {
@@ -98,21 +93,28 @@ function nameOf(index: number, name: string): string {
 }
 
 /** Bytes of a layer on the device. */
-function layerBytes(checkpoint: Checkpoint, index: number): number {
+function layerBytes(checkpoint: Checkpoint, index: number, bytesPerValue: number): number {
   const prefix = `model.layers.${String(index)}.`;
   const shapes = [...gemmaTensors(checkpoint.config)].filter(([name]) => name.startsWith(prefix));
   const values = shapes.reduce((total, [, shape]) => total + shape.reduce((size, extent) => size * extent, 1), 0);
-  return values * Float32Array.BYTES_PER_ELEMENT;
+  return values * bytesPerValue;
 }
 
 /**
  * Opens a model. Its layers join the pool and are read when the pool is filled, or when a walk needs them; the checkpoint stays open for
  * them and for embedding rows.
  */
-export async function openModel(checkpoint: Checkpoint, pool = new WeightPool()): Promise<Model> {
+export async function openModel(
+  checkpoint: Checkpoint,
+  pool = new WeightPool(),
+  matrices = FLOAT32_MATRICES,
+): Promise<Model> {
   const { config } = checkpoint;
   const layers = upwards(0, config.nLayers - 1).map((index) =>
-    pool.add({ bytes: layerBytes(checkpoint, index), load: () => loadLayer(checkpoint, index) }),
+    pool.add({
+      bytes: layerBytes(checkpoint, index, matrices.bytesPerValue),
+      load: () => loadLayer(checkpoint, index, matrices),
+    }),
   );
   const finalGain_D = await gain(checkpoint, "model.norm.weight");
   const dispose = (): void => {
@@ -123,8 +125,8 @@ export async function openModel(checkpoint: Checkpoint, pool = new WeightPool())
 }
 
 /** Opens a model and reads all of it. */
-export async function loadModel(checkpoint: Checkpoint): Promise<Model> {
-  const model = await openModel(checkpoint);
+export async function loadModel(checkpoint: Checkpoint, matrices = FLOAT32_MATRICES): Promise<Model> {
+  const model = await openModel(checkpoint, new WeightPool(), matrices);
   await model.pool.fill();
   return model;
 }

@@ -112,6 +112,8 @@ function assemble(
       `a prompt has ${String(longest)} tokens, the model has ${String(config.maxPositions)} positions`,
     );
   }
+  if (sweep.dtype === "bfloat16" && backend !== "torch")
+    throw fault(["dtype"], `bfloat16 is not built yet on the ${backend} backend; use --backend torch, or float32`);
   const paired = prompts.every(({ corrupted }) => corrupted !== null);
   checkSweep(source, { shape, saes, paired, lengths });
   const { threads, block_mib: blockMib } = sweep.engine;

@@ -106,9 +106,6 @@ interface NotBuilt {
 /** Options of the public contract that this version refuses, each with a sentence that says so. */
 function findNotBuilt(raw: unknown): NotBuilt | undefined {
   const sweep = record(raw);
-  if (sweep["dtype"] === "bfloat16") {
-    return { path: ["dtype"], message: "bfloat16 is not built yet: the wasm backend computes in float32" };
-  }
   const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
   const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
   if (preset >= 0) {

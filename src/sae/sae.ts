@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
+import { FLOAT32_MATRICES, type MatrixLoader } from "../model/matrices.js";
 import { shapeOf } from "../model/tensor-shape.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 
@@ -21,14 +22,20 @@ export interface Sae {
 }
 
 /** Bytes of an SAE on the device. */
-export function saeBytes({ dIn, dSae }: { readonly dIn: number; readonly dSae: number }): number {
-  return (2 * dIn * dSae + dIn + 2 * dSae) * Float32Array.BYTES_PER_ELEMENT;
+export function saeBytes(
+  { dIn, dSae }: { readonly dIn: number; readonly dSae: number },
+  matrices: MatrixLoader,
+): number {
+  return matrices.bytesPerValue * dIn * dSae + (dIn * dSae + dIn + 2 * dSae) * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/** Moves an SAE to the device. */
-export function loadSae(weights: SaeWeights): Sae {
+/**
+ * Moves an SAE to the device. The decoder is float32 always: a patch is made of its rows.
+ * @param matrices makes the encoder.
+ */
+export function loadSae(weights: SaeWeights, matrices = FLOAT32_MATRICES): Sae {
   const { dIn, dSae } = weights;
-  const W_enc_DF = tf.tensor2d(weights.W_enc, [dIn, dSae]);
+  const W_enc_DF = matrices.matrix(weights.W_enc, [dIn, dSae]);
   const W_dec_FD = tf.tensor2d(weights.W_dec, [dSae, dIn]);
   const b_enc_F = tf.tensor1d(weights.b_enc);
   const b_dec_D = tf.tensor1d(weights.b_dec);

@@ -10,7 +10,8 @@ import { readJsonFile } from "../base/read-file.js";
 import { sha256OfFile } from "./byte-file.js";
 import { gemmaTensors, spellingIn, type Spelling } from "./gemma-tensors.js";
 import { configText, readModelConfig, type ModelConfig } from "./model-config.js";
-import { shapeText, type NamedArray } from "./named-array.js";
+import { shapeText, type Dtype, type NamedArray } from "./named-array.js";
+import type { TensorRange } from "./safetensors-header.js";
 import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
 
 const SINGLE_FILE = "model.safetensors";
@@ -28,6 +29,14 @@ const indexSchema = z.looseObject({
   ),
 });
 
+/** Where a tensor's bytes lie. */
+export interface TensorPlace {
+  readonly path: string;
+  readonly dtype: Dtype;
+  /** Byte of the file. */
+  readonly start: number;
+}
+
 /** An open checkpoint. Owner: whoever opened it closes it. */
 export interface Checkpoint {
   readonly folder: string;
@@ -43,6 +52,8 @@ export interface Checkpoint {
    */
   readRows(name: string, rows: ArrayLike<number>): Promise<Float32Array>;
   shapeOf(name: string): readonly number[];
+  /** Where a tensor lies in a safetensors file; absent for a file of another layout. */
+  place?(name: string): TensorPlace;
   /** SHA-256 over config.json, tokenizer.json and the weight files; the folder's own name and place do not enter. */
   fingerprint(): Promise<string>;
   close(): Promise<void>;
@@ -62,16 +73,15 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     for (const path of weightFiles(folder)) files.push(await openSafetensors(path));
     const spell = spellingIn((name) => files.some(({ tensors }) => tensors.has(name)));
     const fileOf = locate(folder, config, files, spell);
-    const shapeOf = (name: string): readonly number[] => {
-      const file = must(fileOf.get(name), `tensor ${name}`);
-      return must(file.tensors.get(spell(name)), `tensor ${name}`).shape;
-    };
+    const fileWith = (name: string): SafetensorsFile => must(fileOf.get(name), `tensor ${name}`);
+    const rangeOf = (name: string): TensorRange => must(fileWith(name).tensors.get(spell(name)), `tensor ${name}`);
     return {
       folder,
       config,
-      shapeOf,
-      read: (name) => must(fileOf.get(name), `tensor ${name}`).readFloats(spell(name)),
-      readRows: (name, rows) => readRows(must(fileOf.get(name), `tensor ${name}`), spell(name), rows),
+      shapeOf: (name) => rangeOf(name).shape,
+      place: (name) => ({ path: fileWith(name).path, dtype: rangeOf(name).dtype, start: rangeOf(name).start }),
+      read: (name) => fileWith(name).readFloats(spell(name)),
+      readRows: (name, rows) => readRows(fileWith(name), spell(name), rows),
       fingerprint: () => fingerprint(folder, files),
       close,
     };

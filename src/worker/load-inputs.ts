@@ -3,6 +3,7 @@ import { PatchbayError } from "../base/errors.js";
 import { openSpliced, type SplicedModel } from "../attribution/spliced-model.js";
 import type { InputPaths, Plan } from "../plan/plan.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
+import { matricesFor, type ComputeType } from "./backends/torch-matrices.js";
 import { findSaes, fingerprintSaes } from "../weights/sae-folder.js";
 
 /** A loaded model with its SAEs. Owner: the caller, through `close`. */
@@ -21,6 +22,7 @@ export async function loadInputs(
   paths: InputPaths,
   { fingerprints }: Pick<Plan, "fingerprints">,
   budgetBytes = Infinity,
+  dtype: ComputeType = "float32",
 ): Promise<LoadedInputs> {
   const checkpoint = await openCheckpoint(paths.model);
   try {
@@ -28,7 +30,7 @@ export async function loadInputs(
     const entries = paths.saes === null ? [] : await findSaes(paths.saes, checkpoint.config, paths.saeOptions);
     if (entries.length > 0)
       expectFingerprint("SAEs", paths.saes ?? "", fingerprints.saes, await fingerprintSaes(entries));
-    const model = await openSpliced(checkpoint, entries, budgetBytes);
+    const model = await openSpliced(checkpoint, entries, budgetBytes, matricesFor(dtype));
     const close = async (): Promise<void> => {
       model.dispose();
       await checkpoint.close();

@@ -19,7 +19,7 @@ export async function openTensorProgram({ plan, inputs, backend, memoryMib }: En
   if (name === undefined)
     throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${backend}`, { field: "--backend" });
   await startBackend(name);
-  const { model } = await loadInputs(inputs, plan, WEIGHTS_SHARE * memoryMib * 2 ** 20);
+  const { model } = await loadInputs(inputs, plan, WEIGHTS_SHARE * memoryMib * 2 ** 20, plan.sweep.dtype);
   const runs = createRunCache();
   return {
     run: async (shard: Shard, stage: Stage, { artifact, progress }: EngineContext): Promise<EngineOutcome> => {

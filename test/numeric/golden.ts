@@ -8,6 +8,7 @@ import type { Model } from "../../src/model/model.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
+import { matricesFor, type ComputeType } from "../../src/worker/backends/torch-matrices.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 import { openModel } from "./open-model.js";
 import { TEST_BACKEND } from "./test-backend.js";
@@ -58,10 +59,11 @@ export async function goldenModel(folder: "model" | "model-sharded" | "model-bf1
 }
 
 /** The fixture's model with the canonical SAEs at all 12 sites. */
-export async function goldenSpliced(saes = "saes"): Promise<SplicedModel> {
+export async function goldenSpliced(saes = "saes", dtype: ComputeType = "float32"): Promise<SplicedModel> {
   await startBackend(TEST_BACKEND);
   const checkpoint = await openCheckpoint(`${TINY_A}/model`);
-  const spliced = await openSpliced(checkpoint, await findSaes(`${TINY_A}/${saes}`, checkpoint.config));
+  const entries = await findSaes(`${TINY_A}/${saes}`, checkpoint.config);
+  const spliced = await openSpliced(checkpoint, entries, Infinity, matricesFor(dtype));
   const dispose = (): void => {
     spliced.dispose();
     void checkpoint.close();

@@ -8,7 +8,7 @@ import { TORCH_ADDON } from "../../base/torch-probe.js";
 export type Handle = number;
 
 /** Numbers of the dtypes that tensors can have, as the addon knows them. */
-export const TORCH_DTYPES: Readonly<Record<string, number>> = { float32: 0, int32: 1, bool: 2 };
+export const TORCH_DTYPES: Readonly<Record<string, number>> = { float32: 0, int32: 1, bool: 2, bfloat16: 3 };
 
 type Unary = (x: Handle) => Handle;
 type Binary = (a: Handle, b: Handle) => Handle;
@@ -25,6 +25,18 @@ export interface TorchAddon {
   read(x: Handle): ArrayBuffer;
   drop(x: Handle): void;
   cast(x: Handle, dtype: number): Handle;
+  /** A tensor whose memory is a range of a file; on a GPU a copy of it. */
+  map(path: string, start: number, dtype: number, ...shape: number[]): Handle;
+  /** Index of the first NaN or infinity, or -1. */
+  nonFinite(x: Handle): number;
+  /** The device of all tensors from now on; call before the first. */
+  useDevice(name: "cpu" | "cuda"): void;
+  /** Why there is no GPU to use; empty where there is one. */
+  gpuProblem(): string;
+  /** Returns when the device has done all that it was given. */
+  synchronize(): void;
+  /** Whether float32 products on a GPU may round their factors to TF32. */
+  allowTf32(allow: boolean): void;
   fill(value: number, dtype: number, ...shape: number[]): Handle;
   setThreads(count: number): void;
   threads(): number;

@@ -94,12 +94,12 @@ describe("readSweep", () => {
     expect(error.message).toContain(message);
   });
 
-  it.each([
-    ["dtype: bfloat16", "sweep.yaml:5: dtype: bfloat16 is not built yet"],
-    ["experiments: [{ preset: heatmap }]", "sweep.yaml:5: experiments[0]: presets are not built yet"],
-  ])("refuses %s with a sentence that says it is not built", (line, message) => {
-    const error = fault(`${MINIMAL}${line}\n`);
-    expect(error.code).toBe("not_built");
-    expect(error.message).toContain(message);
-  });
+  it.each([["experiments: [{ preset: heatmap }]", "sweep.yaml:5: experiments[0]: presets are not built yet"]])(
+    "refuses %s with a sentence that says it is not built",
+    (line, message) => {
+      const error = fault(`${MINIMAL}${line}\n`);
+      expect(error.code).toBe("not_built");
+      expect(error.message).toContain(message);
+    },
+  );
 });

@@ -1,0 +1,163 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { cpSync, mkdtempSync, openSync, rmSync, writeSync, closeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { must } from "../../src/base/assert.js";
+import { createRng } from "../../src/base/rng.js";
+import { computeScores } from "../../src/attribution/scores.js";
+import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeTruth } from "../../src/attribution/truth.js";
+import type { Node } from "../../src/circuit/node.js";
+import { loadModel } from "../../src/model/model.js";
+import { planSweep } from "../../src/plan/make-plan.js";
+import { pearson, spearman } from "../../src/stats/correlation.js";
+import { openCheckpoint } from "../../src/weights/checkpoint.js";
+import { TorchBackend } from "../../src/worker/backends/torch-backend.js";
+import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
+import { startBackend } from "../../src/worker/backends/wasm.js";
+import { denseScores } from "../numeric/dense.js";
+import { goldenPrompts, goldenSpliced, TINY_A } from "../numeric/golden.js";
+import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "../numeric/golden-sites.js";
+
+/** bfloat16 has 8 significant bits: rounding moves a number by at most this part of it. */
+const ROUNDING = 2 ** -8;
+
+/**
+ * Of the largest value. The model has 4 layers of 7 products, each of which rounds thrice; independent errors of up to 2^-8 with a
+ * standard deviation of 2^-8 / sqrt(3) add up to sqrt(84) 2^-8 / sqrt(3) = 0.02 of a value. This allows two and a half times that.
+ */
+const RTOL = 0.05;
+
+/** The nearest bfloat16, ties to even. */
+function rounded(value: number): number {
+  const bits = new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0;
+  const kept = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
+  return new Float32Array(Uint32Array.of(kept).buffer)[0] ?? 0;
+}
+
+const addon = (): TorchBackend["addon"] => must(TorchBackend.of(tf.backend()), "torch").addon;
+
+beforeAll(() => startBackend("torch"));
+
+describe("a product with a bfloat16 matrix", () => {
+  const [M, K, N] = [9, 64, 48];
+  const rng = createRng(5, "bfloat16");
+  const [x, w] = [M * K, K * N].map((count) => Float32Array.from({ length: count }, () => rng.normal()));
+
+  it("is the product of the rounded factors, summed in float32 and rounded once", () => {
+    const [a, b] = [must(x, "x").map(rounded), must(w, "w").map(rounded)];
+    const exact = Array.from({ length: M * N }, (_, i) => {
+      const [m, n] = [Math.floor(i / N), i % N];
+      return Array.from({ length: K }, (_, k) => (a[m * K + k] ?? 0) * (b[k * N + n] ?? 0)).reduce((p, q) => p + q, 0);
+    });
+    const actual = tf.tidy(() => tf.matMul(tf.tensor2d(must(x, "x"), [M, K]), narrow()).dataSync());
+    for (const [i, value] of exact.entries())
+      expect(Math.abs(must(actual[i], "value") - value)).toBeLessThanOrEqual(ROUNDING * Math.abs(value) + 1e-4);
+  });
+
+  it("has the gradient of the rounded matrix, and float32 values everywhere else", () => {
+    const sums = Array.from({ length: K }, (_, k) =>
+      Array.from(must(w, "w").slice(k * N, (k + 1) * N), rounded).reduce((p, q) => p + q, 0),
+    );
+    const gradient = tf.tidy(() =>
+      tf
+        .grad((y: tf.Tensor) => tf.sum(tf.matMul(y as tf.Tensor2D, narrow())))(tf.ones([1, K]))
+        .dataSync(),
+    );
+    expect(gradient).toBeAllclose(sums, { rtol: 2 * ROUNDING });
+    const values = Float32Array.from(must(w, "w"), rounded);
+    expect(tf.tidy(() => narrow().dataSync())).toEqual(values);
+    expect(tf.tidy(() => tf.add(narrow(), 2 ** -20).dataSync())).toEqual(values.map((v) => v + 2 ** -20));
+  });
+
+  const narrow = (): tf.Tensor2D => matricesFor("bfloat16").matrix(must(w, "w"), [K, N]) as tf.Tensor2D;
+});
+
+describe("weights in the compute type", () => {
+  it.each([
+    ["model", "float32"],
+    ["model-bf16", "bfloat16"],
+  ] as const)("are the file's pages (%s in %s), without a copy", async (folder, dtype) => {
+    const before = addon().liveBytes();
+    const checkpoint = await openCheckpoint(`${TINY_A}/${folder}`);
+    const model = await loadModel(checkpoint, matricesFor(dtype));
+    const { nLayers, dModel } = checkpoint.config;
+    // Only the norms' gains: five vectors a layer, with room for blocks that are rounded up.
+    expect(addon().liveBytes() - before).toBeLessThan((5 * nLayers + 2) * (4 * dModel + 64));
+    model.dispose();
+    await checkpoint.close();
+    expect(addon().liveBytes()).toBe(before);
+  });
+
+  it("that are not finite are refused with file, tensor and element", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "patchbay-mapped-"));
+    cpSync(`${TINY_A}/model-bf16`, folder, { recursive: true });
+    const sound = await openCheckpoint(folder);
+    const name = "model.layers.1.mlp.up_proj.weight";
+    const place = must(sound.place?.(name), "place");
+    await sound.close();
+    const file = openSync(place.path, "r+");
+    writeSync(file, Uint8Array.of(0xc0, 0x7f), 0, 2, place.start + 2 * 7); // A NaN.
+    closeSync(file);
+    const broken = await openCheckpoint(folder);
+    await expect(loadModel(broken, matricesFor("bfloat16"))).rejects.toMatchObject({
+      code: "non_finite",
+      message: expect.stringMatching(/up_proj.*element 7;/) as string,
+    });
+    await broken.close();
+    rmSync(folder, { recursive: true });
+  });
+});
+
+describe("AtP and truth in bfloat16", () => {
+  const prompts = goldenPrompts("pairs");
+  const nodes = GOLDEN_SITES.flatMap(({ site, layer }) =>
+    Array.from({ length: T }, (_, position): Node => ({ kind: "error", site, layer, position, head: -1, feature: -1 })),
+  );
+  let models: SplicedModel[];
+  beforeAll(async () => {
+    models = [await goldenSpliced("saes", "bfloat16"), await goldenSpliced("saes", "float32")];
+  });
+  afterAll(() => {
+    for (const model of models) model.dispose();
+  });
+
+  /** Mean scores of all nodes, then mean effects of the error nodes. */
+  async function results(model: SplicedModel): Promise<{ atp: Float64Array; truth: Float64Array }> {
+    const scores = denseScores(await computeScores(model, prompts, "max", { name: "atp", method: "atp" }), T, F);
+    const P = prompts.length;
+    const atp = [...scores.values()].flatMap(({ values }) => {
+      const size = values.length / P;
+      return Array.from(
+        { length: size },
+        (_, i) => prompts.reduce((sum, _p, p) => sum + (values[p * size + i] ?? 0), 0) / P,
+      );
+    });
+    const { metricPatched, metricClean } = await computeTruth(model, prompts, "max", nodes, 64);
+    const truth = nodes.map(
+      (_, s) => metricClean.reduce((sum, clean, p) => sum + (metricPatched[p * nodes.length + s] ?? 0) - clean, 0) / P,
+    );
+    return { atp: Float64Array.from(atp), truth: Float64Array.from(truth) };
+  }
+
+  it("agree with float32 in values and ranks", async () => {
+    const [narrow, wide] = [await results(must(models[0], "model")), await results(must(models[1], "model"))];
+    for (const kind of ["atp", "truth"] as const) {
+      // Measured: Pearson 0.9999, Spearman 0.985 for both; nodes whose effects are near nothing trade ranks.
+      const figures = { pearson: pearson(narrow[kind], wide[kind]), spearman: spearman(narrow[kind], wide[kind]) };
+      console.log(`${kind}, bfloat16 against float32: ${JSON.stringify(figures)}`);
+      expect(figures.pearson).toBeGreaterThan(0.999);
+      expect(figures.spearman).toBeGreaterThan(0.97);
+      expect(narrow[kind]).toBeAllclose(wide[kind], { rtol: RTOL });
+    }
+  });
+});
+
+describe("dtype: bfloat16", () => {
+  it("is refused on a backend that has none, naming the one that has", async () => {
+    const sweep = `name: narrow\nmodel: { path: model }\ndataset: { path: data/pairs.jsonl }\ndtype: bfloat16\nscores: [{ name: atp, method: atp }]\n`;
+    const plan = planSweep(sweep, "sweep.yaml", TINY_A, { backend: "wasm", autoThreads: 1 });
+    await expect(plan).rejects.toThrow(/sweep\.yaml:4: dtype: bfloat16 is not built yet on the wasm backend.*torch/);
+  });
+});
