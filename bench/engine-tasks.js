@@ -10,6 +10,7 @@ import { siteHook } from "../dist/circuit/site.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
 import { findSaes } from "../dist/weights/sae-folder.js";
+import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
 import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
 
 export const TOKENS = 7;
@@ -31,9 +32,10 @@ export function blocksOf(size, config) {
 }
 
 /** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units and values. */
-export async function openTasks(size, folder) {
+export async function openTasks(size, folder, dtype = "float32") {
   const checkpoint = await openCheckpoint(join(folder, "model"));
-  const spliced = await openSpliced(checkpoint, await findSaes(join(folder, "saes"), checkpoint.config));
+  const entries = await findSaes(join(folder, "saes"), checkpoint.config);
+  const spliced = await openSpliced(checkpoint, entries, Infinity, matricesFor(dtype));
   const { model } = spliced;
   const placed = spliced.saes.map(({ site, layer, sae }) => ({ site, layer, sae: sae.now() }));
   const blocks = blocksOf(size, model.config);

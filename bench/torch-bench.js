@@ -1,5 +1,5 @@
 // Rates of the engine's programs on a random model of a named size, on one backend, in this process:
-// `node bench/torch-bench.js --backend torch --size medium --threads 2 [--folder FOLDER] [--name NAME] [--profile]`.
+// `node bench/torch-bench.js --backend torch --size medium --threads 2 [--dtype bfloat16] [--folder FOLDER] [--name NAME] [--profile]`.
 // Every rate stands beside the matrix-product rate measured just before and after it: machines are shared and noisy.
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
@@ -15,6 +15,7 @@ const { values: flags } = parseArgs({
   options: {
     backend: { type: "string", default: "torch" },
     size: { type: "string", default: "medium" },
+    dtype: { type: "string", default: "float32" },
     threads: { type: "string", default: String(availableParallelism()) },
     repeats: { type: "string", default: "3" },
     folder: { type: "string" },
@@ -32,7 +33,7 @@ await startBackend(flags.backend);
 const times = flags.profile ? timeKernels() : null;
 const products = new Map();
 const loaded = performance.now();
-const { blocks, tasks, close } = await openTasks(flags.size, folder);
+const { blocks, tasks, close } = await openTasks(flags.size, folder, flags.dtype);
 const loadSeconds = (performance.now() - loaded) / 1000;
 
 /** GFLOP/s of products of the shapes that the model's layers use. */
@@ -168,6 +169,7 @@ const results = {
     node: process.version,
   },
   backend: flags.backend,
+  dtype: flags.dtype,
   threads: Number(flags.threads),
   size: { name: flags.size, ...SIZES[flags.size], tokens: TOKENS, block_mib: BLOCK_MIB, blocks },
   load_seconds: round(loadSeconds),
