@@ -25,7 +25,7 @@ function withSuffix(args, suffix) {
 
 async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) return false;
-  if (!runStep(process.execPath, [`${ROOT}scripts/fetch-gemma3-270m.js`])) return false;
+  if (!runStep(process.execPath, [`${ROOT}bin/patchbay.js`, "fetch", "gemma-3-270m"])) return false;
   const backend = await buildTorch();
   const engines = Math.max(1, Math.min(4, availableParallelism(), Math.floor(freemem() / ENGINE_MEMORY)));
   const options = ["--backend", backend, "--workers", String(engines)];

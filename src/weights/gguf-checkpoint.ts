@@ -73,11 +73,18 @@ const metadataSchema = z.looseObject({
 });
 type Metadata = z.infer<typeof metadataSchema>;
 
+/** Told how many weights are written, of how many. */
+export type OnConverted = (done: number, total: number) => void;
+
 /**
  * Converts a file, unless the folder is there already (it is whole whenever it is there).
  * @throws PatchbayError `bad_input` when the file is not a Gemma-3 text model that can be read.
  */
-export async function convertGguf(file: string, folder: string): Promise<void> {
+export async function convertGguf(
+  file: string,
+  folder: string,
+  onConverted: OnConverted = () => undefined,
+): Promise<void> {
   if (existsSync(folder)) return;
   await mkdir(dirname(folder), { recursive: true });
   const gguf = await openGguf(file);
@@ -88,7 +95,7 @@ export async function convertGguf(file: string, folder: string): Promise<void> {
     await writeFile(join(partial, "config.json"), configText(config));
     await writeFile(join(partial, "tokenizer.json"), JSON.stringify(tokenizerOf(metadata)));
     await writeFile(join(partial, "tokenizer_config.json"), `${JSON.stringify(TOKENIZER_CONFIG, null, 2)}\n`);
-    await writeFloatStreams(join(partial, "model.safetensors"), streamsOf(gguf, config), { format: "pt" });
+    await writeFloatStreams(join(partial, "model.safetensors"), streamsOf(gguf, config, onConverted), { format: "pt" });
     await chmod(partial, 0o755);
     await rename(partial, folder);
   } finally {
@@ -171,10 +178,19 @@ function ggufNames(nLayers: number): Map<string, string> {
   return names;
 }
 
-function streamsOf(gguf: GgufFile, config: ModelConfig): Map<string, FloatStream> {
+function streamsOf(gguf: GgufFile, config: ModelConfig, onConverted: OnConverted): Map<string, FloatStream> {
   const names = ggufNames(config.nLayers);
   const streams = new Map<string, FloatStream>();
+  let done = 0;
+  let total = 0;
+  async function* countPieces(pieces: AsyncIterable<Float32Array>): AsyncGenerator<Float32Array> {
+    for await (const piece of pieces) {
+      yield piece;
+      onConverted((done += piece.length), total);
+    }
+  }
   for (const [name, shape] of gemmaTensors(config)) {
+    total += shape.reduce((product, n) => product * n, 1);
     const stored = must(names.get(name), name);
     const found = gguf.tensors.get(stored);
     if (found === undefined || shapeText(found.shape) !== shapeText(shape))
@@ -183,7 +199,8 @@ function streamsOf(gguf: GgufFile, config: ModelConfig): Map<string, FloatStream
         { file: gguf.path, field: stored },
       );
     const isNorm = shape.length === 1;
-    streams.set(name, { shape, pieces: () => (isNorm ? lessOne(gguf.pieces(stored)) : gguf.pieces(stored)) });
+    const counted = (): AsyncGenerator<Float32Array> => countPieces(gguf.pieces(stored));
+    streams.set(name, { shape, pieces: () => (isNorm ? lessOne(counted()) : counted()) });
   }
   assert(streams.size === names.size, "every tensor has a name in both spellings");
   return streams;

@@ -1,7 +1,7 @@
 /**
  * @file The pretrained Gemma 3 270M against transformers: tokens, logits, activations, scores, true effects.
  *
- * Not part of `npm test`: it needs the weights (1.1 GB, Gemma terms of use). `npm run fetch:gemma3-270m` gets them, then
+ * Not part of `npm test`: it needs the weights (1.1 GB, Gemma terms of use). `node bin/patchbay.js fetch gemma-3-270m` gets them, then
  * `npm run test:gemma3` runs this file; PATCHBAY_GEMMA3 names another folder. Every array agrees within 1e-3 of its
  * largest magnitude; the largest disagreement of each kind is printed.
  */
