@@ -1,8 +1,9 @@
 /** @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. */
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
-import { type PatchbayError, toPatchbayError } from "../base/errors.js";
+import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfError } from "../base/exit-code.js";
+import { printError } from "../base/print-error.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
 import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
@@ -108,14 +109,6 @@ function addClientCommands(program: Command, finish: (code: number) => void): vo
   command("cancel <run>", "stop a run; what is computed stays").action(async (run: string, options: ClientOptions) => {
     await cancelCommand(run, options);
   });
-}
-
-/** One line for people; with `--json` the same as an object on standard error. */
-function printError(error: PatchbayError, json: boolean): void {
-  const { code, message, detail } = error;
-  process.stderr.write(
-    json ? `${JSON.stringify({ error: { code, message, ...detail } })}\n` : `patchbay: ${message}\n`,
-  );
 }
 
 async function main(args: readonly string[]): Promise<number> {

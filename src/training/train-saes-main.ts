@@ -2,8 +2,10 @@
 import { Command, CommanderError } from "commander";
 import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfError } from "../base/exit-code.js";
+import { printError } from "../base/print-error.js";
 import { autoThreads, chooseBackend, environmentOf } from "../cli/environment.js";
 import { formatSeconds } from "../base/format-seconds.js";
+import { siteHook } from "../circuit/site.js";
 import { loadModel } from "../model/model.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
@@ -20,6 +22,9 @@ import {
   type TrainSaesOptions,
 } from "./train-saes-options.js";
 import { fingerprintText, readDocuments, tokenizeText } from "./training-text.js";
+
+/** L0 beyond this multiple of its target is pointed out. */
+const ABOVE_TARGET = 1.25;
 
 async function train(options: TrainSaesOptions): Promise<void> {
   const log = (line: string): void => {
@@ -45,7 +50,7 @@ async function train(options: TrainSaesOptions): Promise<void> {
       const trained = await trainSaes(model, text, settings, place);
       model.dispose();
       await writeSet(folder, { fingerprints, settings, text } satisfies CardSubject, trained);
-      for (const line of resultLines(trained)) log(line);
+      for (const line of resultLines(trained, settings.training.targetL0)) log(line);
     }
     log(`${start === "complete" ? "trained before" : "SAEs"}: ${folder}`);
     if (options.json) process.stdout.write(`${JSON.stringify({ path: folder })}\n`);
@@ -83,13 +88,15 @@ function figuresText({ loss, fvu, l0, dead }: CurvePoint["sites"][string]): stri
   return `loss ${loss.toFixed(4)}  FVU ${fvu.toFixed(4)}  L0 ${l0.toFixed(1).padStart(6)}  dead ${String(dead)}`;
 }
 
-function resultLines({ saes }: TrainedSaes): string[] {
+function resultLines({ saes }: TrainedSaes, targetL0: number): string[] {
+  const above = saes.filter(({ figures }) => figures.l0 > ABOVE_TARGET * targetL0).length;
   return [
     "on held-out text:",
     ...saes.map(({ at, figures }) => {
       const { fvu, medianFvu, l0, dead } = figures;
-      return `  layer ${String(at.layer)} ${at.site.padEnd(10)} FVU ${fvu.toFixed(3)} (median ${medianFvu.toFixed(3)})  L0 ${l0.toFixed(1)}  dead ${String(dead)}`;
+      return `  ${siteHook(at).padEnd(28)} FVU ${fvu.toFixed(3)} (median ${medianFvu.toFixed(3)})  L0 ${l0.toFixed(1)}  dead ${String(dead)}`;
     }),
+    ...(above === 0 ? [] : [`L0 is above its target at ${String(above)} sites: they need more --tokens to get there`]),
   ];
 }
 
@@ -126,7 +133,7 @@ try {
   if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
   else {
     const error = toPatchbayError(thrown);
-    process.stderr.write(`patchbay: ${error.message}\n`);
+    printError(error, process.argv.includes("--json"));
     process.exitCode = exitCodeOfError(error);
   }
 }
