@@ -76,5 +76,6 @@ void defineKernels(napi_env env, napi_value exports);
 void defineSparse(napi_env env, napi_value exports);
 void defineDevice(napi_env env, napi_value exports);
 void defineWeights(napi_env env, napi_value exports);
+void defineFused(napi_env env, napi_value exports);
 
 }  // namespace patchbay

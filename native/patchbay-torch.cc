@@ -19,6 +19,7 @@ napi_value start(napi_env env, napi_value exports) {
   patchbay::defineSparse(env, exports);
   patchbay::defineDevice(env, exports);
   patchbay::defineWeights(env, exports);
+  patchbay::defineFused(env, exports);
   return exports;
 }
 

@@ -5,16 +5,11 @@
 // by one thread in one order, so bits do not depend on the number of threads.
 #include "call.h"
 #include "product.h"
+#include "processors.h"
 
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default"), optimize("O3")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
 
 namespace patchbay {
 namespace {

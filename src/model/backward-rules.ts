@@ -1,7 +1,7 @@
 /**
  * @file What the backward pass of a layer does at the points where estimators of the true effect differ (REFERENCE 9).
  *
- * Every layer function takes its rules. They never change a forward value: a rule may only hold a factor constant or share
+ * Every layer function takes its rules. They never change a forward value (but for rounding where a kernel stands for the ordinary rules): a rule may only hold a factor constant or share
  * a product's gradient out otherwise. The ordinary gradient is {@link AUTODIFF_RULES}.
  */
 import * as tf from "@tensorflow/tfjs-core";

@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "../weights/model-config.js";
-import type { BackwardRules } from "./backward-rules.js";
+import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
+import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { rmsNorm } from "./rms-norm.js";
 
 /** Weights of one MLP; matrices are `[in, out]`. */
@@ -30,7 +31,13 @@ export function geluTanh(x: Tensor): Tensor {
 /** `RMS((gelu(y Wgate) * (y Wup)) Wdown)` with `y = RMS(mid)`: site `mlp_out`, `[R, D]`. Owner: caller. */
 export function mlpOut(config: ModelConfig, weights: MlpWeights, mid_RD: Tensor, rules: BackwardRules): Tensor {
   const y_RD = rmsNorm(mid_RD, weights.preMlpGain_D, config.rmsEps, rules) as Tensor2D;
-  const gate_RM = rules.nonlinearity(tf.matMul(y_RD, weights.gate_DM), geluTanh);
-  const hidden_RM = rules.product(gate_RM, tf.matMul(y_RD, weights.up_DM)) as Tensor2D;
+  const hidden_RM = geluTimes(tf.matMul(y_RD, weights.gate_DM), tf.matMul(y_RD, weights.up_DM), rules) as Tensor2D;
   return rmsNorm(tf.matMul(hidden_RM, weights.down_MD), weights.postMlpGain_D, config.rmsEps, rules);
+}
+
+/** `gelu(gate) * up`. */
+function geluTimes(gate_RM: Tensor, up_RM: Tensor, rules: BackwardRules): Tensor {
+  if (rules === AUTODIFF_RULES && hasKernel(LAYER_KERNELS.geluTimes))
+    return runKernel(LAYER_KERNELS.geluTimes, { gate: gate_RM, up: up_RM });
+  return rules.product(rules.nonlinearity(gate_RM, geluTanh), up_RM);
 }

@@ -1,7 +1,8 @@
 /** @file Root-mean-square norm. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { BackwardRules } from "./backward-rules.js";
+import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
+import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /**
@@ -15,6 +16,8 @@ import { shapeOf } from "./tensor-shape.js";
  */
 export function rmsNorm(x_RD: Tensor, gain_D: Tensor, eps: number, rules: BackwardRules): Tensor {
   shapeOf(x_RD, "RD");
+  if (rules === AUTODIFF_RULES && hasKernel(LAYER_KERNELS.norm))
+    return runKernel(LAYER_KERNELS.norm, { x: x_RD, gain: gain_D }, { eps });
   const scale_R1 = rules.normScale(tf.rsqrt(tf.add(tf.mean(tf.square(x_RD), -1, true), eps)));
   return tf.mul(tf.mul(x_RD, scale_R1), gain_D);
 }

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { LayerType, ModelConfig } from "../weights/model-config.js";
+import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /** Rotation of a list of flat rows. Owner: whoever called {@link ropeTables}. */
@@ -66,6 +67,8 @@ function rotateHalf(H: number): Float32Array {
  */
 export function applyRope(x_RZ: Tensor, rope: Rope): Tensor {
   const [R, Z] = shapeOf(x_RZ, "RZ");
+  if (hasKernel(LAYER_KERNELS.rope))
+    return runKernel(LAYER_KERNELS.rope, { x: x_RZ, cos: rope.cos_R1H, sin: rope.sin_R1H }, { direction: 1 });
   const [, H] = shapeOf(rope.rotate_HH, "HH");
   const heads = Z / H;
   const rotated_RNH = tf.reshape(tf.matMul(tf.reshape(x_RZ, [R * heads, H]), rope.rotate_HH as tf.Tensor2D), [

@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { hasKernel, runKernel, runKernelOfMany } from "../model/layer-kernels.js";
 import { hostValues } from "../model/tensor-scope.js";
 import { shapeOf } from "../model/tensor-shape.js";
 import { encode, type Sae } from "./sae.js";
@@ -27,48 +28,37 @@ export interface ActiveFeatures {
   readonly value: Float32Array;
 }
 
-/** Whether the backend has the kernel. (tfjs's types leave out that it may not.) */
-const isBuilt = (kernel: string): boolean => Boolean(tf.getKernel(kernel, tf.getBackend()));
-
 /** The features that fire in each row of `[R, D]`. Source: as {@link encode}. */
 export function encodeActive(sae: Sae, x_RD: Tensor): ActiveFeatures {
   return hostValues(() => {
-    if (!isBuilt(SAE_KERNELS.encode)) return listed(encode(sae, x_RD));
+    if (!hasKernel(SAE_KERNELS.encode)) return listed(encode(sae, x_RD));
     const inputs = { x: x_RD, encoder: sae.W_enc_DF, bias: sae.b_enc_F, gate: sae.gate_F };
-    const [pointer, feature, value] = tf.engine().runKernel(SAE_KERNELS.encode, inputs, {}) as unknown as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ];
-    return {
-      pointer: pointer.dataSync<"int32">(),
-      feature: feature.dataSync<"int32">(),
-      value: value.dataSync<"float32">(),
-    };
+    const [pointer, feature, value] = runKernelOfMany(SAE_KERNELS.encode, inputs).map((list) => list.dataSync());
+    return { pointer, feature, value } as unknown as ActiveFeatures;
   });
 }
 
 /** `f W_dec`, without b_dec, `[R, D]`. Owner: caller. */
 export function decodeActive(sae: Sae, active: ActiveFeatures): Tensor {
   return tf.tidy(() => {
-    if (!isBuilt(SAE_KERNELS.decode)) return tf.matMul(dense(active, sae.dSae), sae.W_dec_FD);
+    if (!hasKernel(SAE_KERNELS.decode)) return tf.matMul(dense(active, sae.dSae), sae.W_dec_FD);
     const inputs = {
       pointer: tf.tensor1d(active.pointer, "int32"),
       feature: tf.tensor1d(active.feature, "int32"),
       value: tf.tensor1d(active.value),
       decoder: sae.W_dec_FD,
     };
-    return tf.engine().runKernel<Tensor>(SAE_KERNELS.decode, inputs, {});
+    return runKernel(SAE_KERNELS.decode, inputs);
   });
 }
 
 /** `W_dec[i] . g` for each entry: what a gradient at the site makes of its feature. */
 export function decoderDots(sae: Sae, { pointer, feature }: ActiveFeatures, gradient_RD: Tensor): Float32Array {
   return hostValues(() => {
-    if (isBuilt(SAE_KERNELS.dots)) {
+    if (hasKernel(SAE_KERNELS.dots)) {
       const lists = { pointer: tf.tensor1d(pointer, "int32"), feature: tf.tensor1d(feature, "int32") };
       const inputs = { ...lists, decoder: sae.W_dec_FD, gradient: gradient_RD };
-      return tf.engine().runKernel<Tensor>(SAE_KERNELS.dots, inputs, {}).dataSync<"float32">();
+      return runKernel(SAE_KERNELS.dots, inputs).dataSync<"float32">();
     }
     const all = tf.matMul(gradient_RD, tf.transpose(sae.W_dec_FD)).dataSync<"float32">();
     const dots = new Float32Array(feature.length);

@@ -15,6 +15,7 @@ import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
 import { largestDifference } from "./matchers.js";
 import { plainRelp, readPlainGemma } from "./plain-gemma.js";
+import { BLOCK_RTOL, expectSameInAnyBlock } from "./test-backend.js";
 
 const RELP: ScoreSpec = { name: "relp", method: "relp" };
 const ATP: ScoreSpec = { name: "atp", method: "atp" };
@@ -80,7 +81,10 @@ describe("RelP", () => {
   it("of prompts in a block does not depend on the others, and leaks no tensors", async () => {
     const alone = await computeScores(spliced, pairs.slice(1, 2), "max", RELP);
     for (const [hook, values] of alone.sites)
-      expect(values).toBeAllclose(must(relp.sites.get(hook), hook).subarray(7, 14), { rtol: 1e-5, atol: 1e-7 });
+      expect(values).toBeAllclose(must(relp.sites.get(hook), hook).subarray(7, 14), {
+        rtol: 2 * BLOCK_RTOL,
+        atol: 1e-7,
+      });
     await expect(() => computeScores(spliced, pairs.slice(0, 2), "max", RELP)).toLeakNoTensors();
   });
 
@@ -109,14 +113,14 @@ describe("RelP", () => {
 describe("RelP's rules", () => {
   const x = [-3, -0.5, -1e-30, 0, 1e-30, 0.25, 4];
 
-  it("never change a forward value", async () => {
+  it("never change a forward value, but for rounding where a kernel stands for the ordinary rules", async () => {
     const spliced = await goldenSpliced();
     const weights = must(spliced.model.layers[1], "layer").now().weights;
     const rows = tf.randomNormal([5, spliced.model.config.dModel], 0, 1, "float32", 3);
     const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) =>
       mlpOut(spliced.model.config, weights, rows, rules),
     );
-    expect(must(relp, "out").dataSync()).toEqual(must(plain, "out").dataSync());
+    expectSameInAnyBlock(must(relp, "out").dataSync<"float32">(), must(plain, "out").dataSync<"float32">());
     tf.dispose([rows, relp, plain].filter((one) => one !== undefined));
     spliced.dispose();
   });

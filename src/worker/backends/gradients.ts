@@ -7,6 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { GradConfig, GradFunc, Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
+import { LAYER_KERNELS, runKernel, runKernelOfMany } from "../../model/layer-kernels.js";
 
 type Inputs = readonly Tensor[];
 type NamedGradientMap = ReturnType<GradFunc>;
@@ -166,6 +167,34 @@ const SHAPE: Record<string, Rule> = {
   [tf.Slice]: { inputs: ["x"], gradient: sliceGradient },
 };
 
+/** Kernels of our own. Weights and tables are constants, but for a norm's gain. */
+const LAYER: Record<string, Rule> = {
+  [LAYER_KERNELS.norm]: {
+    inputs: ["x", "gain"],
+    gradient: (dy, saved, attributes) => ({
+      x: () => runKernel(LAYER_KERNELS.normGradient, { dy, x: at(saved, 0), gain: at(saved, 1) }, attributes),
+      gain: () => {
+        const x = at(saved, 0);
+        const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), attributes["eps"] as number));
+        return unbroadcast(tf.mul(dy, tf.mul(x, scale)), at(saved, 1).shape);
+      },
+    }),
+  },
+  [LAYER_KERNELS.geluTimes]: {
+    inputs: ["gate", "up"],
+    gradient: (dy, saved) => {
+      const [gate, up] = runKernelOfMany(LAYER_KERNELS.geluTimesGradient, { dy, gate: at(saved, 0), up: at(saved, 1) });
+      return { gate: () => must(gate, "gradient"), up: () => must(up, "gradient") };
+    },
+  },
+  [LAYER_KERNELS.rope]: {
+    inputs: ["cos", "sin"],
+    gradient: (dy, saved) => ({
+      x: () => runKernel(LAYER_KERNELS.rope, { x: dy, cos: at(saved, 0), sin: at(saved, 1) }, { direction: -1 }),
+    }),
+  },
+};
+
 /** Concat and SplitV take or give lists, so tfjs's own `saveAllInputs` and array dy are needed. */
 const LISTS: readonly GradConfig[] = [
   {
@@ -198,7 +227,7 @@ function gradConfig(kernelName: string, rule: Rule): GradConfig {
 
 /** Registers every gradient, in place of any that a package of tfjs registered. */
 export function registerGradients(): void {
-  for (const rules of [BINARY, UNARY, REDUCTION, SHAPE])
+  for (const rules of [BINARY, UNARY, REDUCTION, SHAPE, LAYER])
     for (const [kernel, rule] of Object.entries(rules)) tf.registerGradient(gradConfig(kernel, rule));
   for (const config of LISTS) tf.registerGradient(config);
 }

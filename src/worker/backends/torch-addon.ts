@@ -91,6 +91,12 @@ export interface TorchAddon {
   encodeActive(x: Handle, encoder: Handle, bias: Handle, gate: Handle): readonly [Handle, Handle, Handle];
   decodeActive(pointer: Handle, feature: Handle, value: Handle, decoder: Handle): Handle;
   decoderDots(pointer: Handle, feature: Handle, decoder: Handle, gradient: Handle): Handle;
+  rmsNorm(x: Handle, gain: Handle, eps: number): Handle;
+  rmsNormGradient(dy: Handle, x: Handle, gain: Handle, eps: number): Handle;
+  geluTimes(gate: Handle, up: Handle): Handle;
+  geluTimesGradient(dy: Handle, gate: Handle, up: Handle): readonly [Handle, Handle];
+  /** `direction` is 1, or -1 to turn back. */
+  rope(x: Handle, cos: Handle, sin: Handle, direction: number): Handle;
   oneHot(indices: Handle, depth: number, on: number, off: number): Handle;
 }
 

@@ -5,7 +5,7 @@ import { torchSettings } from "../../base/torch-probe.js";
 import { loadTorchAddon } from "./torch-addon.js";
 import { TorchBackend } from "./torch-backend.js";
 import { registerTorchKernels } from "./torch-kernels.js";
-import { registerSaeKernels } from "./torch-sae-kernels.js";
+import { registerOwnKernels } from "./torch-own-kernels.js";
 
 const NAME = "torch";
 
@@ -26,7 +26,7 @@ export async function startTorch(): Promise<void> {
     addon.allowTf32(tf32);
     tf.registerBackend(NAME, () => new TorchBackend(addon));
     registerTorchKernels(NAME);
-    if (device === "cpu") registerSaeKernels(NAME); // They read memory of the host.
+    if (device === "cpu") registerOwnKernels(NAME); // They read memory of the host.
     registered = true;
   }
   if (!(await tf.setBackend(NAME))) throw new PatchbayError("application", "the torch backend did not start");
