@@ -20,7 +20,8 @@ export interface RunWork {
 /** Counts what `workers` engines will be asked for. */
 export function countWork(plan: Plan, config: ModelConfig, workers: number): RunWork {
   const valueBytes = plan.sweep.dtype === "bfloat16" ? 2 : 4;
-  const model: CostModel = { config, saes: plan.saes, valueBytes };
+  const lists = plan.engine.backend === "torch";
+  const model: CostModel = { config, saes: plan.saes, valueBytes, lists };
   const stages = stageWorks(plan, model, workers);
   const shapes = shapesToMeasure(stages.map(({ work }) => work));
   return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, shapes };

@@ -23,6 +23,8 @@ export interface CostModel {
   readonly saes: readonly (SaeSize & SiteAt)[];
   /** Bytes of a number on the device. */
   readonly valueBytes: number;
+  /** The backend multiplies lists of the features that fire, not whole rows of features. */
+  readonly lists: boolean;
 }
 
 /** One side of a block, all sites kept. */
@@ -36,7 +38,7 @@ export function meansWork(model: CostModel, block: PromptBlock): Work {
   const work = new Work(model.valueBytes);
   for (let side = 0; side < (block.paired ? 2 : 1); side++) {
     captureWork(work, model, block);
-    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
+    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions, model.lists);
   }
   return work;
 }
@@ -92,7 +94,7 @@ export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMet
   }
   for (const sae of model.saes) {
     work.move("copy", later * sae.dIn, 8, 12);
-    changeWork(work, sae, later, donors, true);
+    changeWork(work, sae, later, { donors, scored: true, lists: model.lists });
     work.move("arithmetic", rows * sae.dIn, score.method === "atp" ? 16 : 5, score.method === "atp" ? 10 : 3);
   }
   return work;

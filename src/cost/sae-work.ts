@@ -14,38 +14,68 @@ export function encodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: numbe
   work.move("arithmetic", rows * F, 10, 4);
 }
 
+/** Share of the features that fire in a row. */
+const FIRING = 0.025;
+
+/** Features of `rows` as lists, on a backend that makes them: the product, then one look at each pre-activation. */
+function listWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, lists: boolean): void {
+  if (lists) {
+    work.product("encode", rows, D, F);
+    work.move("arithmetic", rows * F, 2, 0);
+    return;
+  }
+  encodeWork(work, { dIn: D, dSae: F }, rows);
+  work.move("host", rows * F, 1, 0);
+}
+
+/** What lists of features add up to: their decoder rows, or a product with all. */
+function decodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, lists: boolean): void {
+  if (lists) {
+    work.move("arithmetic", rows * F * FIRING * D, 1, 4);
+    return;
+  }
+  work.move("copy", rows * F, 1, 0);
+  work.product("decode", rows, F, D);
+}
+
 /** Features and errors of `rows`, read and summed on the host. */
-export function sumWork(work: Work, sae: SaeSize, rows: number): void {
+export function sumWork(work: Work, sae: SaeSize, rows: number, lists: boolean): void {
   for (const { count } of rowChunks(rows, sae.dSae)) {
     work.move("copy", count * sae.dIn, 2, 1);
-    encodeWork(work, sae, count);
-    work.product("decode", count, sae.dSae, sae.dIn);
+    listWork(work, sae, count, lists);
+    decodeWork(work, sae, count, lists);
     work.move("arithmetic", count * sae.dIn, 5, 2);
-    work.move("host", count * (sae.dSae + sae.dIn), 1, 0);
+    work.move("host", count * sae.dIn, 1, 0);
   }
 }
 
-/**
- * Changes of an SAE's nodes from one run to another, listed on the host.
- * @param donors - 1: both runs are encoded; 0: zero ablation.
- * @param scored - the changes are multiplied by gradients.
- */
-export function changeWork(work: Work, sae: SaeSize, rows: number, donors: 0 | 1, scored: boolean): void {
+/** What is made of an SAE's changes. */
+export interface ChangeOptions {
+  /** 1: both runs are encoded; 0: zero ablation. */
+  readonly donors: 0 | 1;
+  /** The changes are multiplied by gradients. */
+  readonly scored: boolean;
+  readonly lists: boolean;
+}
+
+/** Changes of an SAE's nodes from one run to another, listed on the host. */
+export function changeWork(work: Work, sae: SaeSize, rows: number, { donors, scored, lists }: ChangeOptions): void {
   const { dIn: D, dSae: F } = sae;
   const chunks = rowChunks(rows, F);
-  if (scored) work.move("copy", F * D, 2, 1);
   for (const { count } of chunks) {
     const slices = (donors + 1 + (scored ? 1 : 0)) * (chunks.length > 1 ? 1 : 0);
     work.move("copy", count * D, 2 * slices, slices);
-    for (let run = 0; run <= donors; run++) encodeWork(work, sae, count);
-    work.move("arithmetic", count * F, donors === 1 ? 3 : 2, 1);
-    work.product("decode", count, F, D);
-    work.move("arithmetic", count * D, 6, 2);
+    for (let run = 0; run <= donors; run++) listWork(work, sae, count, lists);
     if (scored) {
-      work.product("decode", count, D, F);
-      work.move("arithmetic", count * F, 3, 1);
+      if (lists) decodeWork(work, sae, 2 * count, lists);
+      else {
+        work.move("copy", F * D, 2, 1);
+        work.product("decode", count, D, F);
+        work.move("host", count * F, 1, 0);
+      }
     }
-    work.move("host", count * F, 1, 0);
+    decodeWork(work, sae, count, lists);
+    work.move("arithmetic", count * D, 6, 2);
   }
   work.move("copy", rows * D, 2, 1);
 }

@@ -25,7 +25,7 @@ export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly
   const coded = new Set(named.filter(({ kind }) => kind === "error" || kind === "feature").map(siteHook));
   for (const sae of model.saes)
     if (coded.has(siteHook(sae))) {
-      changeWork(work, sae, rows, 1, false);
+      changeWork(work, sae, rows, { donors: 1, scored: false, lists: model.lists });
       work.move("arithmetic", rows * sae.dIn, 3, 4);
     }
   const whole = new Set(named.filter(({ kind }) => kind === "site" || kind === "head").map(siteHook));

@@ -2,7 +2,7 @@
 import type { HubSnapshot } from "../hub/snapshot.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import { htmlTable, type Table } from "./table.js";
+import { htmlTable, type HtmlColumn, type Table } from "./table.js";
 import type { RunContents } from "./run-contents.js";
 
 /** Dropped rows that are listed one by one. */
@@ -161,13 +161,25 @@ function saeWidths({ saes }: RunContents["plan"]): string {
     .join(" or ");
 }
 
-/** Engine time by stage. */
+/** Engine time by stage, beside what was expected before the run. */
 export function timingTable({ run }: RunContents): Markup | null {
-  const stages = Object.entries(run.timings).flatMap(([stage, whole]) => [
-    [stage, whole] as const,
-    ...Object.entries(whole.by_kind ?? {}).map(([kind, part]) => [`${stage}: ${kind}`, part] as const),
-  ]);
+  const stages = Object.entries(run.timings).flatMap(([stage, whole]) => {
+    const kinds = Object.entries(whole.by_kind ?? {});
+    const ids = kinds.length === 0 ? [stage] : kinds.map(([kind]) => `${stage}-${kind}`);
+    const parts = kinds.map(([kind, part]) => [`${stage}: ${kind}`, part, [`${stage}-${kind}`]] as const);
+    return [[stage, whole, ids] as const, ...parts];
+  });
   if (stages.length === 0) return null;
+  const { prediction } = run;
+  const expected = (ids: readonly string[]): Content[] => {
+    if (prediction === undefined) return [];
+    const found = ids.flatMap((id) => prediction.stages[id] ?? []);
+    if (found.length === 0) return ["", ""];
+    return [
+      formatNumber(found.reduce((sum, one) => sum + one.seconds, 0)),
+      formatCount(found.reduce((sum, one) => sum + one.units, 0)),
+    ];
+  };
   const table = htmlTable(
     "Engine time by stage, without loading weights",
     [
@@ -175,13 +187,21 @@ export function timingTable({ run }: RunContents): Markup | null {
       { label: "seconds", align: "number" },
       { label: "work", align: "number" },
       { label: "per second", align: "number" },
+      ...(prediction === undefined
+        ? []
+        : (["expected seconds", "expected work"].map((label) => ({ label, align: "number" })) as HtmlColumn[])),
     ],
-    stages.map(([stage, { seconds, units, unit, per_second }]) => [
+    stages.map(([stage, { seconds, units, unit, per_second }, ids]) => [
       stage,
       formatNumber(seconds),
       `${formatCount(units)} ${unit}`,
       per_second >= 100 ? formatCount(per_second) : formatNumber(per_second),
+      ...expected(ids),
     ]),
   );
-  return markup`${table}<p class="note">Loading weights took ${formatNumber(run.weight_loading_seconds)} s over all engines.</p>`;
+  const memory =
+    prediction === undefined
+      ? ""
+      : ` Before the run, ${formatCount(Math.round(prediction.peak_mib))} MiB of memory were expected in each engine, from rates measured on ${counted(prediction.workers, "worker")} with ${counted(prediction.threads, "thread")}.`;
+  return markup`${table}<p class="note">Loading weights took ${formatNumber(run.weight_loading_seconds)} s over all engines.${memory}</p>`;
 }

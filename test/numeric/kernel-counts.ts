@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { must } from "../../src/base/assert.js";
+import { SAE_KERNELS } from "../../src/sae/active-features.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
 /** What was counted. */
@@ -26,7 +27,7 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
     kernelFunc: (args) => {
       const result = kernel.kernelFunc(args);
       const outputs = Array.isArray(result) ? result : [result];
-      count(kernel.kernelName, Object.values(args.inputs) as TensorInfo[], outputs, args.attrs);
+      count(kernel.kernelName, Object.values(args.inputs) as TensorInfo[], outputs, args.attrs, args.inputs);
       return result;
     },
   });
@@ -35,6 +36,7 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
     inputs: readonly TensorInfo[],
     outputs: readonly TensorInfo[],
     attrs: object | undefined,
+    args: object,
   ): void => {
     counts.calls += 1;
     const made = outputs.reduce((sum, { shape }) => sum + 4 * tf.util.sizeFromShape(shape), 0);
@@ -43,7 +45,10 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
       const a = must(inputs[0], "a");
       const inner = must(a.shape.at((attrs as { transposeA: boolean }).transposeA ? -2 : -1), "inner");
       counts.flops += 2 * inner * outputs.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
-    } else if (!VIEWS.has(name))
+    } else if (name === SAE_KERNELS.encode) {
+      const named = args as { x: TensorInfo; encoder: TensorInfo };
+      counts.flops += 2 * tf.util.sizeFromShape(named.x.shape) * must(named.encoder.shape[1], "features");
+    } else if (!VIEWS.has(name) && !name.startsWith("Patchbay"))
       counts.bytes += 4 * [...inputs, ...outputs].reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
   };
   const swap = (kernels: readonly KernelConfig[]): void => {

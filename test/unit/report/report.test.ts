@@ -146,6 +146,35 @@ describe("a complete run", () => {
   });
 });
 
+describe("engine time", () => {
+  test("stands beside what was expected of each stage and kind", async () => {
+    const rate = { seconds: 2.5, units: 18, unit: "prompts", per_second: 7.2 };
+    const stage = {
+      shards: 1,
+      units: 20,
+      seconds: 3.25,
+      elapsed_seconds: 3.25,
+      seconds_by_part: { products: 3, traffic: 0.2, calls: 0.05 },
+      flops: { layers: 1, attention: 0, encode: 0, decode: 0, unembed: 0 },
+      bytes: 1,
+      kernel_calls: 1,
+      peak_mib: 321,
+    };
+    const prediction = {
+      workers: 1,
+      threads: 2,
+      weights_mib: 5,
+      peak_mib: 321,
+      gemm_gflops: 9,
+      stages: { "scores-atp": stage },
+    };
+    const { html } = await report({ run: { timings: { scores: { ...rate, by_kind: { atp: rate } } }, prediction } });
+    expect(html).toContain("expected seconds");
+    expect(html.match(/<td class="number">3\.25<\/td>/g)).toHaveLength(2);
+    expect(html).toContain("321 MiB of memory were expected");
+  });
+});
+
 describe("a run that is not whole", () => {
   test("says so on top and names what was given up", async () => {
     const { html } = await report({
