@@ -5,7 +5,7 @@ import { unreadable } from "../base/read-file.js";
 import type { SiteAt } from "../circuit/site.js";
 
 /** How a folder of SAEs is laid out. */
-export type SaeLayout = "gemma-scope" | "saelens";
+export type SaeLayout = "gemma-scope" | "gemma-scope-2" | "saelens";
 
 /** One SAE of a folder. */
 export interface SaeCandidate extends SiteAt {

@@ -1,7 +1,7 @@
 /**
  * @file Finds the SAEs of a model in a folder, one for each site and layer, and reads their weights.
  *
- * 1. List what the folder holds, in Gemma Scope's or SAELens' layout.
+ * 1. List what the folder holds, in Gemma Scope's, Gemma Scope 2's or SAELens' layout.
  * 2. Keep the sites and the width that were asked for.
  * 3. For each site and layer take the L0 closest to the one asked for.
  * 4. Check every array's shape against the model, from headers alone.
@@ -11,6 +11,7 @@ import { canonicalJson, sha256 } from "../base/hash.js";
 import { siteHook, SITES, type Site, type SiteAt } from "../circuit/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
+import { listGemmaScope2 } from "./gemma-scope-2.js";
 import type { ModelConfig } from "./model-config.js";
 import { shapeText } from "./named-array.js";
 import { openNpz } from "./npz.js";
@@ -68,7 +69,7 @@ interface ArrayFile {
  * @throws PatchbayError `bad_input` when there is none, when the choice is ambiguous, or when one does not fit the model.
  */
 export async function findSaes(folder: string, config: ModelConfig, options: SaeOptions = {}): Promise<SaeEntry[]> {
-  const present = [...listGemmaScope(folder), ...listSaelens(folder)];
+  const present = [...listGemmaScope(folder), ...listGemmaScope2(folder), ...listSaelens(folder)];
   checkLayers(present, config);
   const entries: SaeEntry[] = [];
   for (const chosen of chooseSaes(folder, present, options)) entries.push(await checkShapes(chosen, config));
@@ -219,9 +220,10 @@ async function checkShapes(candidate: SaeCandidate, config: ModelConfig): Promis
 async function openArrays({ layout, path }: SaeCandidate): Promise<ArrayFile> {
   if (layout === "gemma-scope") return openNpz(path);
   const file = await openSafetensors(path);
+  const spell = (name: string): string => (layout === "gemma-scope-2" ? name.toLowerCase() : name);
   return {
-    shapeOf: (name) => Promise.resolve(file.tensors.get(name)?.shape),
-    read: (name) => file.readFloats(name),
+    shapeOf: (name) => Promise.resolve(file.tensors.get(spell(name))?.shape),
+    read: (name) => file.readFloats(spell(name)),
     close: () => file.close(),
   };
 }
