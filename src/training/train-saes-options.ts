@@ -30,14 +30,14 @@ export interface TrainSaesOptions {
 const BUFFER_BYTES = 512 * 2 ** 20;
 const MAX_BUFFER_ROWS = 65_536;
 const BLOCK_TOKENS = 2048;
-const BATCH_ROWS = 512;
+const BATCH_ROWS = 256;
 
 /** What no option changes. Found on Gemma 3 270M and on the tiny model. */
 const TRAINING = {
   warmUpSteps: 20,
   peakLearningRate: 2e-3,
   sparsity: 1e-3,
-  steering: 0.03,
+  steering: 0.015,
   deadPull: 1e-3,
   bandwidth: 0.05,
   initialThreshold: 0.01,
