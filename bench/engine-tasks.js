@@ -126,7 +126,7 @@ function interventionOf([share, errorShare], placed) {
   const entries = placed.map(({ site, layer, sae }, s) => {
     const features = Uint8Array.from({ length: TOKENS * sae.dSae }, (_, i) => (rank(s, i) < share ? 0 : 1));
     const errors = Uint8Array.from({ length: TOKENS }, (_, t) => (rank(s + 1000, t) < errorShare ? 0 : 1));
-    return [siteHook({ site, layer }), { features, errors }];
+    return [siteHook({ site, layer }), { features, errors, slices: new Uint8Array(0) }];
   });
   return new Map(entries);
 }

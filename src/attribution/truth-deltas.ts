@@ -12,7 +12,10 @@ import { must } from "../base/assert.js";
 import type { Node } from "../circuit/node.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { readAndDispose } from "../model/read-tensor.js";
+import { withScope } from "../model/tensor-scope.js";
+import type { Sae } from "../sae/sae.js";
 import type { Run } from "./capture.js";
+import { laterRows, padRows, wholeRow } from "./later-positions.js";
 import { nodeChanges, siteDelta, type FeatureEntries, type SiteNodes } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
@@ -30,6 +33,13 @@ export interface Deltas {
   dispose(): void;
 }
 
+/** The runs that a patch goes between; nothing differs before position `first`. */
+interface Runs {
+  readonly clean: Run;
+  readonly corrupted: Run;
+  readonly first: number;
+}
+
 /** Deltas of one site on the device; undefined where no node needs them. */
 interface SiteDeltas {
   readonly site: Tensor | undefined;
@@ -44,12 +54,13 @@ interface Directions {
   readonly rowOf: ReadonlyMap<number, number>;
 }
 
-/** Computes the deltas of every site that a node names. Owner: caller. */
+/** Computes the deltas of every site that a node names; nothing differs before position `first`. Owner: caller. */
 export async function computeDeltas(
   spliced: SplicedModel,
   clean: Run,
   corrupted: Run,
   nodes: readonly (Node | null)[],
+  first: number,
 ): Promise<Deltas> {
   const sites = new Map<string, SiteDeltas>();
   const changes = new Map<number, Float32Array>();
@@ -59,7 +70,7 @@ export async function computeDeltas(
   };
   try {
     for (const [hook, slots] of slotsBySite(nodes))
-      sites.set(hook, await siteDeltas(spliced, clean, corrupted, slots, changes));
+      sites.set(hook, await siteDeltas(spliced, { clean, corrupted, first }, slots, changes));
   } catch (error) {
     dispose();
     throw error;
@@ -89,17 +100,15 @@ function slotsBySite(nodes: readonly (Node | null)[]): Map<string, Map<number, N
 /** Deltas of one site; adds each slot's changes by row. */
 async function siteDeltas(
   spliced: SplicedModel,
-  clean: Run,
-  corrupted: Run,
+  runs: Runs,
   slots: ReadonlyMap<number, Node>,
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
   const kinds = new Set(Array.from(slots.values(), ({ kind }) => kind));
   const at = must(slots.values().next().value, "node");
-  const [x_RD, y_RD] = [clean.site(at), corrupted.site(at)];
+  const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
-  const coded =
-    kinds.has("feature") || kinds.has("error") ? await codedChanges(spliced, at, x_RD, y_RD, slots) : undefined;
+  const coded = kinds.has("feature") || kinds.has("error") ? await codedChanges(spliced, at, runs, slots) : undefined;
   const rows = must(x_RD.shape[0], "rows");
   const heads = spliced.model.config.nHeads;
   const byFeature = coded === undefined ? new Map<number, Float32Array>() : featureRows(coded.features, slots, rows);
@@ -113,17 +122,27 @@ async function siteDeltas(
   return { site: whole, error: coded?.error_RD, directions: coded?.directions };
 }
 
+/** How the site's nodes change, encoded from the first position on that differs. Owner of the tensor: caller. */
+async function laterChanges(sae: Sae, at: SiteAt, { clean, corrupted, first }: Runs): Promise<SiteNodes> {
+  const { batch, T } = clean.frame;
+  return await withScope(async (own) => {
+    const [x_RD, y_RD] = [clean, corrupted].map((run) => own(laterRows(run.site(at), batch, first)));
+    const { features, error_RD } = await nodeChanges(sae, must(x_RD, "clean"), must(y_RD, "corrupted"));
+    const row = features.row.map((later) => wholeRow(later, T, first));
+    return { features: { ...features, row }, error_RD: padRows(own(error_RD), batch, first) };
+  });
+}
+
 /** What the SAE makes of the difference, and where the slots' features point. Owner of the tensors: caller. */
 async function codedChanges(
   spliced: SplicedModel,
   at: SiteAt,
-  x_RD: Tensor,
-  y_RD: Tensor,
+  runs: Runs,
   slots: ReadonlyMap<number, Node>,
 ): Promise<SiteNodes & { readonly directions: Directions | undefined }> {
   return await spliced.withSae(at, async (given) => {
     const sae = must(given, `the SAE of ${siteHook(at)}`);
-    const changes = await nodeChanges(sae, x_RD, y_RD);
+    const changes = await laterChanges(sae, at, runs);
     const named = [...slots.values()].filter(({ kind }) => kind === "feature").map(({ feature }) => feature);
     const features = [...new Set(named)];
     if (features.length === 0) return { ...changes, directions: undefined };

@@ -68,7 +68,7 @@ async function forcedTruth(
     const answers = own(await loadAnswers(model.embedding, prompts, "max"));
     const clean = own(await captureRun(model, prompts, "clean", answers));
     const corrupted = own(await captureRun(model, prompts, "corrupted", answers));
-    const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes));
+    const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes, 0));
     const scaled: Deltas = {
       ...deltas,
       change: (slot, row) => scale * deltas.change(slot, row),
