@@ -27,7 +27,7 @@ export function positionFigures({ plan, groups }: RunContents): Figure[] {
   );
   return [
     {
-      id: "positions",
+      id: "correlations",
       title: "Correlation with true effects at each position",
       caption:
         "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +

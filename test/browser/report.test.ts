@@ -12,7 +12,7 @@ import { writeSyntheticRun } from "../unit/report/synthetic-run.js";
 const FIGURES = [
   "truth-atp",
   "truth-zero",
-  "positions",
+  "correlations",
   "layers-error",
   "scores-atp",
   "scores-zero",

@@ -75,7 +75,7 @@ describe("a complete run", () => {
     expect(ids).toEqual([
       "truth-atp",
       "truth-zero",
-      "positions",
+      "correlations",
       "layers-error",
       "scores-atp",
       "scores-zero",
