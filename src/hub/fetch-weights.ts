@@ -2,6 +2,7 @@
 import type { Site } from "../circuit/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import { chooseModelFiles, chooseSaeFiles, holdsSaes } from "./choose-files.js";
+import { chooseScope2, isScope2 } from "./choose-scope-2.js";
 import { fetchFiles, gatherSnapshots, type OnFetchProgress } from "./fetch-files.js";
 import type { HubConnection } from "./hub-connection.js";
 import { listRepo } from "./list-repo.js";
@@ -30,7 +31,7 @@ export async function findSaeFiles(
 ): Promise<HubSnapshot[]> {
   const found: HubSnapshot[] = [];
   for (const [repo, ofRepo] of saeRepos(name, options))
-    found.push(chooseSaeFiles(await listRepo(connection, repo, revision), ofRepo));
+    found.push(await chooseOfRepo(connection, await listRepo(connection, repo, revision), ofRepo));
   return found;
 }
 
@@ -54,15 +55,26 @@ export async function fetchByName(
 ): Promise<FetchedWeights> {
   const chosen = SCOPE_FAMILY.test(name)
     ? await findSaeFiles(connection, name, revision, options)
-    : chooseEither(await listRepo(connection, withOwner(name), revision), options);
+    : await chooseEither(connection, await listRepo(connection, withOwner(name), revision), options);
   if (Array.isArray(chosen)) {
     return { kind: "saes", path: await fetchSaes(connection, chosen, onProgress), snapshots: chosen };
   }
   return { kind: "model", path: await fetchFiles(connection, chosen, onProgress), snapshots: [chosen] };
 }
 
-function chooseEither(snapshot: HubSnapshot, options: SaeOptions): HubSnapshot | HubSnapshot[] {
-  return holdsSaes(snapshot) ? [chooseSaeFiles(snapshot, options)] : chooseModelFiles(snapshot);
+async function chooseEither(
+  connection: HubConnection,
+  snapshot: HubSnapshot,
+  options: SaeOptions,
+): Promise<HubSnapshot | HubSnapshot[]> {
+  const isSaes = holdsSaes(snapshot) || isScope2(snapshot);
+  return isSaes ? [await chooseOfRepo(connection, snapshot, options)] : chooseModelFiles(snapshot);
+}
+
+function chooseOfRepo(connection: HubConnection, snapshot: HubSnapshot, options: SaeOptions): Promise<HubSnapshot> {
+  return isScope2(snapshot)
+    ? chooseScope2(connection, snapshot, options)
+    : Promise.resolve(chooseSaeFiles(snapshot, options));
 }
 
 /** The repositories that a name stands for, each with the options that concern it. */

@@ -14,6 +14,7 @@ import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
 import { SITES, type Site } from "../circuit/site.js";
+import { parseWidth } from "./gemma-scope.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const CONFIG_FILE = "config.json";
@@ -21,6 +22,8 @@ const WEIGHTS_FILE = "params.safetensors";
 /** Those that end in `_all` have every layer, in fewer variants. Transcoders and crosscoders are no SAEs of a site. */
 const SITE_FOLDER = /^(resid_post|attn_out|mlp_out)(_all)?$/;
 const SAE_FOLDER = /^layer_(\d{1,4})_width_[^_]+_l0_.+$/;
+const SITE_OF_FOLDER = { resid_post: "resid_post", attn_out: "attn_z", mlp_out: "mlp_out" } as const;
+const FILE = /^(resid_post|attn_out|mlp_out)(?:_all)?\/layer_(\d{1,4})_width_([^_]+)_l0_[^/]+\/params\.safetensors$/;
 /** A folder of repositories may be named, not only a repository. */
 const MAX_DEPTH = 2;
 
@@ -46,6 +49,17 @@ export function listGemmaScope2(folder: string, depth = 0): SaeCandidate[] {
     const path = join(folder, name);
     if (SITE_FOLDER.test(name)) return listSiteFolder(path);
     return depth < MAX_DEPTH ? listGemmaScope2(path, depth + 1) : [];
+  });
+}
+
+/** Every one among the files of a repository, by what their folders say: of the L0 that is only a label. */
+export function listGemmaScope2Files(paths: readonly string[]): SaeCandidate[] {
+  return paths.flatMap((path) => {
+    const [, name, layer, label = ""] = FILE.exec(path) ?? [];
+    const width = parseWidth(label);
+    if (name === undefined || width === undefined) return [];
+    const site = SITE_OF_FOLDER[name as keyof typeof SITE_OF_FOLDER];
+    return [{ site, layer: Number(layer), layout: "gemma-scope-2", path, width, l0: null }];
   });
 }
 

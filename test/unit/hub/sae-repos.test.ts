@@ -41,6 +41,58 @@ async function fetched(options: SaeOptions, name = REPO): Promise<string[]> {
   return entries.filter((entry) => entry.endsWith(".npz")).sort();
 }
 
+describe("SAEs of a Gemma Scope 2 repository", () => {
+  const add = (folder: string, layer: number, width: number, l0: number, label: string, hook: string): void => {
+    const path = `${folder}/layer_${String(layer)}_width_${String(width)}_l0_${label}`;
+    const at = `model.layers.${String(layer)}.${hook}`;
+    const config = { architecture: "jump_relu", type: "sae", width, l0, hf_hook_point_in: at, hf_hook_point_out: at };
+    hub
+      .add(`${path}/config.json`, JSON.stringify(config))
+      .add(`${path}/params.safetensors`, `weights of ${path}`, true);
+    hub.add(`${path}/examples.safetensors`, "much", true);
+  };
+
+  beforeEach(() => {
+    for (const layer of [0, 1]) {
+      add("resid_post_all", layer, 128, 12, "small", "output");
+      add("resid_post_all", layer, 128, 120, "big", "output");
+    }
+    add("attn_out", 1, 128, 60, "medium", "self_attn.o_proj.input");
+    add("transcoder", 1, 128, 60, "medium", "pre_feedforward_layernorm.output");
+  });
+
+  test("are chosen by the L0 that their configs say, and fetched with them alone", async () => {
+    const { path } = await fetchByName(connection(), REPO, "main", { width: 128 });
+    const files = readdirSync(path, { recursive: true }).map(String);
+    const folder = "gemma-scope-2b-pt-res/resid_post_all/layer_0_width_128_l0_big";
+    expect(files.filter((file) => file.endsWith(".safetensors")).sort()).toEqual([
+      "gemma-scope-2b-pt-res/attn_out/layer_1_width_128_l0_medium/params.safetensors",
+      `${folder}/params.safetensors`,
+      "gemma-scope-2b-pt-res/resid_post_all/layer_1_width_128_l0_big/params.safetensors",
+    ]);
+    expect(files).toContain(`${folder}/config.json`);
+    expect(hub.seen.filter(({ origin }) => origin === "store")).toHaveLength(3);
+  });
+
+  test("of a layer, a site and an L0 need only their configs; a width that is not there needs none", async () => {
+    const { path } = await fetchByName(connection(), REPO, "main", {
+      width: 128,
+      layers: [0],
+      sites: ["resid_post"],
+      l0: 5,
+    });
+    expect(readdirSync(join(path, "gemma-scope-2b-pt-res/resid_post_all"))).toEqual(["layer_0_width_128_l0_small"]);
+    expect(
+      hub.seen.filter(({ path: asked }) => asked.includes("/resolve/") && asked.endsWith("config.json")),
+    ).toHaveLength(2);
+    hub.seen.length = 0;
+    await expect(fetchByName(connection(), REPO, "main", { width: 64 })).rejects.toThrow(
+      "width: expected one of 128, got 64",
+    );
+    expect(hub.seen.filter(({ path: asked }) => asked.includes("/resolve/"))).toEqual([]);
+  });
+});
+
 describe("SAEs of a repository", () => {
   beforeEach(() => {
     addSaes([0, "128", 20], [0, "128", 70], [0, "128", 200], [1, "128", 95], [1, "128", 105], [1, "256", 101]);
