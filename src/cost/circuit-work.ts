@@ -27,7 +27,7 @@ export function circuitBlockWork(
   segments: readonly CostSegment[],
 ): Work {
   const { config } = model;
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   const rows = segments.reduce((sum, segment) => sum + segment.rows, 0);
   work.move("copy", rows * positions * config.dModel, 2, 1);
   for (let layer = 0; layer < config.nLayers; layer++) {

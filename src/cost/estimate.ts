@@ -20,8 +20,8 @@ export interface RunWork {
 /** Counts what `workers` engines will be asked for. */
 export function countWork(plan: Plan, config: ModelConfig, workers: number): RunWork {
   const valueBytes = plan.sweep.dtype === "bfloat16" ? 2 : 4;
-  const lists = plan.engine.backend === "torch";
-  const model: CostModel = { config, saes: plan.saes, valueBytes, lists };
+  const ownKernels = plan.engine.backend === "torch";
+  const model: CostModel = { config, saes: plan.saes, valueBytes, ownKernels };
   const stages = stageWorks(plan, model, workers);
   const shapes = shapesToMeasure(stages.map(({ work }) => work));
   return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, shapes };

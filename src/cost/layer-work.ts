@@ -4,11 +4,16 @@ import type { Work } from "./work.js";
 
 /** RMS norm of `[rows, width]`. */
 export function normWork(work: Work, rows: number, width: number): void {
-  work.move("arithmetic", rows * width, 7, 6);
+  if (work.device.ownKernels) work.move("arithmetic", rows * width, 2, 1);
+  else work.move("arithmetic", rows * width, 7, 6);
 }
 
 /** Rotary embedding of `rows` of `heads`. */
 function ropeWork(work: Work, { headDim: H }: ModelConfig, rows: number, heads: number): void {
+  if (work.device.ownKernels) {
+    work.move("arithmetic", rows * heads * H, 2, 1);
+    return;
+  }
   work.product("layers", rows * heads, H, H);
   work.move("arithmetic", rows * heads * H, 7, 7);
 }
@@ -49,8 +54,11 @@ export function mlpWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: n
   normWork(work, rows, D);
   work.product("layers", rows, D, M);
   work.product("layers", rows, D, M);
-  work.move("arithmetic", rows * M, 15, 6);
-  work.move("special", rows * M, 2, 1);
+  if (work.device.ownKernels) work.move("special", rows * M, 3, 1);
+  else {
+    work.move("arithmetic", rows * M, 15, 6);
+    work.move("special", rows * M, 2, 1);
+  }
   work.product("layers", rows, M, D);
   normWork(work, rows, D);
 }

@@ -3,7 +3,7 @@ import type { SiteAt } from "../circuit/site.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { afterAttentionWork, attentionWork, layerWork, qkvWork, unembedWork } from "./layer-work.js";
 import { changeWork, sumWork, type SaeSize } from "./sae-work.js";
-import { Work } from "./work.js";
+import { type Device, Work } from "./work.js";
 
 /** A block of prompts of one length. */
 export interface PromptBlock {
@@ -18,13 +18,9 @@ export interface PromptBlock {
 }
 
 /** What all programs run on. */
-export interface CostModel {
+export interface CostModel extends Device {
   readonly config: ModelConfig;
   readonly saes: readonly (SaeSize & SiteAt)[];
-  /** Bytes of a number on the device. */
-  readonly valueBytes: number;
-  /** The backend multiplies lists of the features that fire, not whole rows of features. */
-  readonly lists: boolean;
 }
 
 /** One side of a block, all sites kept. */
@@ -35,10 +31,10 @@ export function captureWork(work: Work, { config }: CostModel, { prompts, positi
 
 /** Means of a block. */
 export function meansWork(model: CostModel, block: PromptBlock): Work {
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   for (let side = 0; side < (block.paired ? 2 : 1); side++) {
     captureWork(work, model, block);
-    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions, model.lists);
+    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
   }
   return work;
 }
@@ -55,7 +51,7 @@ function backwardWork(work: Work, forward: Work): void {
       work.product(of, m, n, k, batch);
       if (of === "attention") work.product(of, k, m, n, batch);
     }
-  const rest = new Work(forward.valueBytes);
+  const rest = new Work(forward.device);
   rest.add(forward);
   rest.products.clear();
   rest.calls -= [...forward.products.values()].reduce((sum, { times }) => sum + times, 0);
@@ -64,8 +60,9 @@ function backwardWork(work: Work, forward: Work): void {
 }
 
 /** Gradients at every site of a layer: both halves run again, then backward. */
-function gradientWork(work: Work, { config, valueBytes }: CostModel, { prompts, positions }: PromptBlock): void {
-  const forward = new Work(valueBytes);
+function gradientWork(work: Work, model: CostModel, { prompts, positions }: PromptBlock): void {
+  const { config } = model;
+  const forward = new Work(model);
   afterAttentionWork(forward, config, prompts * positions);
   qkvWork(forward, config, prompts * positions);
   attentionWork(forward, config, prompts, positions, positions);
@@ -80,7 +77,7 @@ export type ScoreMethod =
 
 /** Scores of a block. */
 export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMethod): Work {
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   const donors = score.method === "zero" ? 0 : 1;
   for (let side = 0; side <= donors; side++) captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block);
@@ -94,7 +91,7 @@ export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMet
   }
   for (const sae of model.saes) {
     work.move("copy", later * sae.dIn, 8, 12);
-    changeWork(work, sae, later, { donors, scored: true, lists: model.lists });
+    changeWork(work, sae, later, { donors, scored: true });
     work.move("arithmetic", rows * sae.dIn, score.method === "atp" ? 16 : 5, score.method === "atp" ? 10 : 3);
   }
   return work;
@@ -104,7 +101,7 @@ export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMet
 function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: number): void {
   const { config } = model;
   for (let layer = 0; layer < config.nLayers; layer++) {
-    const step = new Work(model.valueBytes);
+    const step = new Work(model);
     for (let above = layer + 1; above < config.nLayers; above++) {
       layerWork(step, config, block.prompts, block.positions);
       gradientWork(step, model, block);

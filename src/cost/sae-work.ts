@@ -18,8 +18,8 @@ export function encodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: numbe
 const FIRING = 0.025;
 
 /** Features of `rows` as lists, on a backend that makes them: the product, then one look at each pre-activation. */
-function listWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, lists: boolean): void {
-  if (lists) {
+function listWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number): void {
+  if (work.device.ownKernels) {
     work.product("encode", rows, D, F);
     work.move("arithmetic", rows * F, 2, 0);
     return;
@@ -29,8 +29,8 @@ function listWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, lists:
 }
 
 /** What lists of features add up to: their decoder rows, or a product with all. */
-function decodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, lists: boolean): void {
-  if (lists) {
+function decodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number): void {
+  if (work.device.ownKernels) {
     work.move("arithmetic", rows * F * FIRING * D, 1, 4);
     return;
   }
@@ -39,11 +39,11 @@ function decodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number, list
 }
 
 /** Features and errors of `rows`, read and summed on the host. */
-export function sumWork(work: Work, sae: SaeSize, rows: number, lists: boolean): void {
+export function sumWork(work: Work, sae: SaeSize, rows: number): void {
   for (const { count } of rowChunks(rows, sae.dSae)) {
     work.move("copy", count * sae.dIn, 2, 1);
-    listWork(work, sae, count, lists);
-    decodeWork(work, sae, count, lists);
+    listWork(work, sae, count);
+    decodeWork(work, sae, count);
     work.move("arithmetic", count * sae.dIn, 5, 2);
     work.move("host", count * sae.dIn, 1, 0);
   }
@@ -55,26 +55,25 @@ export interface ChangeOptions {
   readonly donors: 0 | 1;
   /** The changes are multiplied by gradients. */
   readonly scored: boolean;
-  readonly lists: boolean;
 }
 
 /** Changes of an SAE's nodes from one run to another, listed on the host. */
-export function changeWork(work: Work, sae: SaeSize, rows: number, { donors, scored, lists }: ChangeOptions): void {
+export function changeWork(work: Work, sae: SaeSize, rows: number, { donors, scored }: ChangeOptions): void {
   const { dIn: D, dSae: F } = sae;
   const chunks = rowChunks(rows, F);
   for (const { count } of chunks) {
     const slices = (donors + 1 + (scored ? 1 : 0)) * (chunks.length > 1 ? 1 : 0);
     work.move("copy", count * D, 2 * slices, slices);
-    for (let run = 0; run <= donors; run++) listWork(work, sae, count, lists);
+    for (let run = 0; run <= donors; run++) listWork(work, sae, count);
     if (scored) {
-      if (lists) decodeWork(work, sae, 2 * count, lists);
+      if (work.device.ownKernels) decodeWork(work, sae, 2 * count);
       else {
         work.move("copy", F * D, 2, 1);
         work.product("decode", count, D, F);
         work.move("host", count * F, 1, 0);
       }
     }
-    decodeWork(work, sae, count, lists);
+    decodeWork(work, sae, count);
     work.move("arithmetic", count * D, 6, 2);
   }
   work.move("copy", rows * D, 2, 1);

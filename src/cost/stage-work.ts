@@ -44,6 +44,8 @@ export interface StageWork {
 interface ShardWork {
   readonly units: number;
   readonly work: Work;
+  /** Truth: (row, position) pairs of the largest block. */
+  readonly widest?: number;
 }
 
 /** Work of every stage that has shards. @param workers - engines, each of which needs a block's unpatched runs for itself. */
@@ -53,22 +55,30 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
   return plan.stages.flatMap((stage) => {
     const { task, shards } = stage;
     if (shards.length === 0 || task.kind === "noop" || task.kind === "nodes" || task.kind === "validation") return [];
-    const work = new Work(model.valueBytes);
+    const work = new Work(model);
     const every = Math.max(1, shards.length / COUNTED_SHARDS);
     const counted = Array.from({ length: Math.ceil(shards.length / every) }, (_, i) =>
       must(shards[Math.floor(i * every)], "shard"),
     );
     const scale = shards.length / counted.length;
     let units = 0;
+    let widest = 0;
     for (const shard of counted) {
       const part = shardWork(plan, model, stage, shard, nodes);
       work.add(part.work, scale);
       units += part.units * scale;
+      widest = Math.max(widest, part.widest ?? 0);
     }
     if (task.kind === "truth") lastBlock = addUnpatched(work, plan, model, shards, workers, lastBlock);
     else lastBlock = "";
     return [
-      { id: stage.id, shards: shards.length, units: Math.round(units), work, alive: aliveIn(plan, model, stage) },
+      {
+        id: stage.id,
+        shards: shards.length,
+        units: Math.round(units),
+        work,
+        alive: aliveIn(plan, model, stage, widest),
+      },
     ];
   });
 }
@@ -122,8 +132,10 @@ function truthShard(
     block,
     slots.map(({ node }) => node),
   );
-  for (const one of truthBlocks(rows, rowsPerBlock)) work.add(truthBlockWork(model, block, one));
-  return { units: rows.length, work };
+  const blocks = truthBlocks(rows, rowsPerBlock);
+  for (const one of blocks) work.add(truthBlockWork(model, block, one));
+  const widest = Math.max(0, ...blocks.map((one) => one.rows.length * (block.positions - one.start)));
+  return { units: rows.length, work, widest };
 }
 
 /** Adds the unpatched runs: every engine that works on a block of prompts needs them once. @returns the last block's key. */
@@ -152,7 +164,7 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
   const [start, end] = must(shard.slots, "slots");
   const evaluations = evaluationsOf(plan.sweep).slice(start, end);
   const rows = block.prompts * (block.paired ? 2 : 1);
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   for (const segments of circuitBlocks(evaluations.length, rows, plan.blocks.circuitRows))
     work.add(
       circuitBlockWork(
@@ -193,18 +205,14 @@ function firstDifferenceOf(plan: Plan, index: number): number {
 }
 
 /** Numbers alive at once while the stage's largest block is computed. */
-function aliveIn(plan: Plan, model: CostModel, { task, shards }: Stage): number {
+function aliveIn(plan: Plan, model: CostModel, { task, shards }: Stage, widest: number): number {
   const positions = Math.max(...plan.prompts.map(({ clean }) => clean.length));
   const dSae = Math.max(0, ...model.saes.map((sae) => sae.dSae));
-  const shape: MemoryShape = { config: model.config, dSae, positions };
+  const shape: MemoryShape = { config: model.config, dSae, positions, ownKernels: model.ownKernels };
   const prompts = Math.max(...shards.map((shard) => shard.prompts.length));
   if (task.kind === "truth") {
-    const rows = Math.min(
-      task.rowsPerBlock,
-      Math.max(...shards.map(({ slots: [start, end] = [0, 0], prompts: members }) => (end - start) * members.length)),
-    );
     return (
-      unpatchedSize(shape, prompts) + Math.max(truthBlockSize(shape, rows), encoderSize(dSae, prompts * positions))
+      unpatchedSize(shape, prompts) + Math.max(truthBlockSize(shape, widest, 1), encoderSize(dSae, prompts * positions))
     );
   }
   if (task.kind === "circuits") return circuitBlockSize(shape, plan.blocks.circuitRows);

@@ -9,7 +9,7 @@ import { Work } from "./work.js";
 
 /** Both unpatched runs of a block of prompts, and the clean one's keys. */
 export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   captureWork(work, model, block);
   captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++)
@@ -19,13 +19,13 @@ export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
 
 /** Deltas of the sites that nodes name. */
 export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   const rows = block.prompts * block.positions;
   const named = nodes.filter((node) => node !== null);
   const coded = new Set(named.filter(({ kind }) => kind === "error" || kind === "feature").map(siteHook));
   for (const sae of model.saes)
     if (coded.has(siteHook(sae))) {
-      changeWork(work, sae, rows, { donors: 1, scored: false, lists: model.lists });
+      changeWork(work, sae, rows, { donors: 1, scored: false });
       work.move("arithmetic", rows * sae.dIn, 3, 4);
     }
   const whole = new Set(named.filter(({ kind }) => kind === "site" || kind === "head").map(siteHook));
@@ -38,7 +38,7 @@ export function truthBlockWork(model: CostModel, { positions, answers }: PromptB
   const { config } = model;
   const { dModel: D, nHeads, headDim, nKvHeads } = config;
   const [Z, J] = [nHeads * headDim, nKvHeads * headDim];
-  const work = new Work(model.valueBytes);
+  const work = new Work(model);
   const carried = positions - block.start;
   const joining = new Int32Array(2 * config.nLayers);
   for (const { node } of block.rows) joining[joinOf(node)] = (joining[joinOf(node)] ?? 0) + 1;

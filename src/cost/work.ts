@@ -24,6 +24,14 @@ export function flopsOf({ m, k, n, batch }: Product): number {
   return 2 * batch * m * k * n;
 }
 
+/** What the work is for. */
+export interface Device {
+  /** Bytes of a number. */
+  readonly valueBytes: number;
+  /** The backend has kernels of our own: norms, GELU and rope in one call each, products of the features that fire alone. */
+  readonly ownKernels: boolean;
+}
+
 /** Adds up what is asked of a backend. */
 export class Work {
   /** Products and how often each is computed, by shape. */
@@ -38,11 +46,10 @@ export class Work {
   /** Kernel calls, views included. */
   calls = 0;
 
-  /** Bytes of a number on the device. */
-  readonly valueBytes: number;
+  readonly device: Device;
 
-  constructor(valueBytes = 4) {
-    this.valueBytes = valueBytes;
+  constructor(device: Device) {
+    this.device = device;
   }
 
   /** One product; batch products count once. */
@@ -58,7 +65,7 @@ export class Work {
    */
   move(kind: TrafficKind, values: number, arrays: number, calls: number): void {
     this.calls += calls;
-    const size = values * this.valueBytes;
+    const size = values * this.device.valueBytes;
     const place = size <= 4 * TENSOR_SIZES[0] ? 0 : size <= 4 * TENSOR_SIZES[1] ? 1 : 2;
     this.traffic[kind][place] = (this.traffic[kind][place] ?? 0) + size * arrays;
   }

@@ -8,8 +8,12 @@ export const DEFAULT_BLOCK_MIB = 1024;
 const MAX_PROMPTS = 32;
 const MAX_ROWS = 1024;
 
-/** Block shapes for a budget of `blockMib` for the activations alive at once (weights come on top). */
-export function blocksFor(shape: MemoryShape, blockMib: number, valueBytes = 4): Blocks {
+/**
+ * Block shapes for a budget of `blockMib` for the activations alive at once (weights come on top). They are the same on every
+ * backend; one with kernels of our own needs less.
+ */
+export function blocksFor(sizes: Omit<MemoryShape, "ownKernels">, blockMib: number, valueBytes = 4): Blocks {
+  const shape = { ...sizes, ownKernels: false };
   const budget = (blockMib * 2 ** 20) / valueBytes;
   const largest = (most: number, size: (count: number) => number): number => {
     let count = most;

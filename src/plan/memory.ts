@@ -16,6 +16,8 @@ export interface MemoryShape {
   readonly dSae: number;
   /** Tokens of the longest prompt. */
   readonly positions: number;
+  /** The backend has kernels of our own for norms, GELU and rope, which make fewer arrays on their way. */
+  readonly ownKernels: boolean;
 }
 
 /** Arrays of a row's width that are alive in an encoder. */
@@ -27,18 +29,19 @@ function keptPerRow({ nLayers, dModel: D, nHeads, headDim }: ModelConfig): numbe
 }
 
 /** A forward pass, per row. */
-function forwardPerRow({ dModel: D, dMlp: M }: ModelConfig): number {
-  return 9 * M + 7 * D;
+function forwardPerRow({ config: { dModel: D, dMlp: M }, ownKernels }: MemoryShape): number {
+  return ownKernels ? 3 * M + 3 * D : 9 * M + 7 * D;
 }
 
 /** A layer forward and backward, per row. */
-function backwardPerRow({ dModel: D, dMlp: M }: ModelConfig): number {
-  return 26 * M + 14 * D;
+function backwardPerRow({ config: { dModel: D, dMlp: M }, ownKernels }: MemoryShape): number {
+  return ownKernels ? 10 * M + 2 * D : 26 * M + 14 * D;
 }
 
 /** A layer of rows that are patched or spliced, per row. */
-function patchedPerRow({ config, positions }: MemoryShape): number {
+function patchedPerRow({ config, positions, ownKernels }: MemoryShape): number {
   const { dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H } = config;
+  if (ownKernels) return 3 * M + 14 * D + 6 * N * H + 12 * K * H + 7 * N * positions;
   return 9 * M + 27 * D + 9 * N * H + 12 * K * H + 7 * N * positions;
 }
 
@@ -46,13 +49,13 @@ function patchedPerRow({ config, positions }: MemoryShape): number {
 export function promptBlockSize(shape: MemoryShape, prompts: number): number {
   const { config, dSae, positions } = shape;
   const rows = prompts * positions;
-  const layer = Math.max(forwardPerRow(config), backwardPerRow(config)) * rows;
+  const layer = Math.max(forwardPerRow(shape), backwardPerRow(shape)) * rows;
   return 2 * keptPerRow(config) * rows + Math.max(layer, encoderSize(dSae, rows));
 }
 
-/** Numbers alive while a block of patched rows climbs the layers, beside the unpatched runs. */
-export function truthBlockSize(shape: MemoryShape, rows: number): number {
-  return patchedPerRow(shape) * rows * shape.positions;
+/** Numbers alive while a block of patched rows that carry `positions` each climbs the layers, beside the unpatched runs. */
+export function truthBlockSize(shape: MemoryShape, rows: number, positions: number = shape.positions): number {
+  return patchedPerRow(shape) * rows * positions;
 }
 
 /** Numbers alive while a block of circuit rows climbs the layers. */

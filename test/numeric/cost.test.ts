@@ -31,7 +31,12 @@ const SCORES: ScoreSpec[] = [
 
 describe("the cost model", () => {
   const prompts = goldenPrompts("pairs").slice(0, 8);
-  const shape = (): Parameters<typeof promptBlockSize>[0] => ({ config: model.config, dSae: 128, positions: T });
+  const shape = (): Parameters<typeof promptBlockSize>[0] => ({
+    config: model.config,
+    dSae: 128,
+    positions: T,
+    ownKernels: model.ownKernels,
+  });
   let spliced: SplicedModel;
   let model: CostModel;
   let block: PromptBlock;
@@ -43,7 +48,7 @@ describe("the cost model", () => {
       dIn: sae.now().dIn,
       dSae: sae.now().dSae,
     }));
-    model = { config: spliced.model.config, saes, valueBytes: 4, lists: TEST_BACKEND === "torch" };
+    model = { config: spliced.model.config, saes, valueBytes: 4, ownKernels: TEST_BACKEND === "torch" };
     const answers = new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size;
     block = { prompts: prompts.length, positions: T, first: firstDifference(prompts), answers, paired: true };
   });
@@ -57,14 +62,14 @@ describe("the cost model", () => {
     const host = work.traffic.host.reduce((a, b) => a + b, 0);
     expect(flops / counted.flops, "operations in products").toBeCloseTo(1, 1);
     expect((work.bytes() - host) / counted.bytes, "bytes").toBeGreaterThan(0.8);
-    expect((work.bytes() - host) / counted.bytes, "bytes").toBeLessThan(1.25);
+    expect((work.bytes() - host) / counted.bytes, "bytes").toBeLessThan(1.35);
     expect(work.calls / counted.calls, "calls").toBeGreaterThan(0.7);
     expect(work.calls / counted.calls, "calls").toBeLessThan(1.4);
   }
 
   /** Hardly more than predicted, nor much less: the formulas are made for wide models, where attention is a small part. */
   function expectAlive(counted: KernelCounts, predicted: number): void {
-    expect(counted.peakBytes / 4 / predicted).toBeLessThan(1.25);
+    expect(counted.peakBytes / 4 / predicted).toBeLessThan(1.45);
     expect(counted.peakBytes / 4 / predicted).toBeGreaterThan(0.4);
   }
 

@@ -15,6 +15,7 @@ export interface KernelCounts {
   readonly peakBytes: number;
 }
 
+const SAE_NAMES = new Set<string>(Object.values(SAE_KERNELS));
 const VIEWS = new Set(["Reshape", "Identity", "ExpandDims", "Cast"]);
 
 /** Runs `program` with every kernel counted. */
@@ -47,8 +48,10 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
       counts.flops += 2 * inner * outputs.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
     } else if (name === SAE_KERNELS.encode) {
       const named = args as { x: TensorInfo; encoder: TensorInfo };
-      counts.flops += 2 * tf.util.sizeFromShape(named.x.shape) * must(named.encoder.shape[1], "features");
-    } else if (!VIEWS.has(name) && !name.startsWith("Patchbay"))
+      const features = must(named.encoder.shape[1], "features");
+      counts.flops += 2 * tf.util.sizeFromShape(named.x.shape) * features;
+      counts.bytes += 4 * 2 * must(named.x.shape[0], "rows") * features;
+    } else if (!VIEWS.has(name) && !SAE_NAMES.has(name))
       counts.bytes += 4 * [...inputs, ...outputs].reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
   };
   const swap = (kernels: readonly KernelConfig[]): void => {
