@@ -17,15 +17,17 @@ export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
   return work;
 }
 
-/** Deltas of the sites that nodes name. */
+/** Deltas of the sites that nodes name; SAEs encode from the first position that differs. */
 export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
   const work = new Work(model);
   const rows = block.prompts * block.positions;
+  const later = block.prompts * (block.positions - block.first);
   const named = nodes.filter((node) => node !== null);
   const coded = new Set(named.filter(({ kind }) => kind === "error" || kind === "feature").map(siteHook));
   for (const sae of model.saes)
     if (coded.has(siteHook(sae))) {
-      changeWork(work, sae, rows, { donors: 1, scored: false });
+      work.move("copy", later * sae.dIn, 6, 3);
+      changeWork(work, sae, later, { donors: 1, scored: false });
       work.move("arithmetic", rows * sae.dIn, 3, 4);
     }
   const whole = new Set(named.filter(({ kind }) => kind === "site" || kind === "head").map(siteHook));
