@@ -38,10 +38,12 @@ function weightCount({ saes }: Plan, config: ModelConfig): number {
 /** Memory that allocators hold beyond what is alive. */
 const ALLOCATOR_SHARE = 1.1;
 const MIB = 2 ** 20;
+/** What an engine's heap and the blocks that its allocator keeps add to it. */
+const HEAP_BYTES = 200 * MIB;
 
 /** The estimate at measured rates. */
 export function predict(run: RunWork, rates: Rates, workers: number, threads: number): Prediction {
-  const base = rates.baseBytes + run.weightBytes;
+  const base = rates.baseBytes + HEAP_BYTES + run.weightBytes;
   const stages = Object.fromEntries(
     run.stages.map(({ id, shards, units, work, alive }) => {
       const parts = secondsOf(work, rates);
