@@ -1,0 +1,121 @@
+// One precision of `npm run bench:gpu`, in a process of its own: prints a line of JSON. The device and TF32 are in the environment.
+import { parseArgs } from "node:util";
+import * as tf from "@tensorflow/tfjs-core";
+import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
+import { startBackend } from "../dist/worker/backends/wasm.js";
+import { openTasks } from "./engine-tasks.js";
+
+const { values: flags } = parseArgs({
+  options: {
+    size: { type: "string" },
+    folder: { type: "string" },
+    dtype: { type: "string" },
+    repeats: { type: "string" },
+  },
+});
+const TASKS = ["atp", "truth, error nodes", "truth, feature nodes", "circuits"];
+
+await startBackend("torch");
+const { addon } = tf.backend();
+const launches = { calls: 0, ms: 0 };
+const products = new Map();
+watchKernels();
+const { tasks, blocks, close } = await openTasks(flags.size, flags.folder, flags.dtype);
+const rates = {};
+for (const name of TASKS) rates[name] = await rateOf(...tasks[name]);
+const result = {
+  dtype: flags.dtype,
+  blocks,
+  gemm_4096_gflops: round((2 * 4096 ** 3) / 1e9 / secondsOfProduct([1, 4096, 4096, 4096])),
+  peak_gib: round(addon.peakBytes() / 2 ** 30),
+  rates,
+};
+console.log(JSON.stringify(result));
+await close();
+
+/**
+ * Rate of a task, the share of its time that its matrix products would take alone, shape by shape, and the share that the host
+ * spends in giving work to the device (where that nears 1, the device waits for the host).
+ */
+async function rateOf(unit, run) {
+  await run();
+  addon.synchronize();
+  Object.assign(launches, { calls: 0, ms: 0 });
+  products.clear();
+  const measured = [];
+  const began = performance.now();
+  for (let i = 0; i < Number(flags.repeats); i++) {
+    const before = performance.now();
+    const { units } = await run();
+    addon.synchronize();
+    measured.push((1000 * units) / (performance.now() - before));
+  }
+  const seconds = (performance.now() - began) / 1000;
+  const [count, ms, shapes] = [launches.calls, launches.ms, [...products]];
+  const gflop = shapes.reduce((sum, [key, times]) => sum + times * gflopOf(key.split(" ").map(Number)), 0);
+  const ideal = shapes.reduce((sum, [key, times]) => sum + times * secondsOfProduct(key.split(" ").map(Number)), 0);
+  return {
+    rate: round(median(measured)),
+    unit,
+    gflops: round(gflop / seconds),
+    share_of_product_rate: round(ideal / seconds),
+    kernel_calls_per_second: round(count / seconds),
+    launch_share: round(ms / 1000 / seconds),
+  };
+}
+
+/** Counts kernel calls, the host's time in them, and products by shape. */
+function watchKernels() {
+  for (const stock of tf.getKernelsForBackend("torch")) {
+    tf.unregisterKernel(stock.kernelName, "torch");
+    const kernelFunc = (args) => {
+      if (stock.kernelName === tf.BatchMatMul) countProduct(args);
+      const began = performance.now();
+      try {
+        return stock.kernelFunc(args);
+      } finally {
+        launches.ms += performance.now() - began;
+        launches.calls += 1;
+      }
+    };
+    tf.registerKernel({ ...stock, kernelFunc });
+  }
+}
+
+function countProduct({ inputs: { a, b }, attrs }) {
+  const batch = a.shape.length > 2 ? a.shape[0] : 1;
+  const [m, k] = attrs.transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2);
+  const key = [batch, m, k, attrs.transposeB ? b.shape.at(-2) : b.shape.at(-1)].join(" ");
+  products.set(key, (products.get(key) ?? 0) + 1);
+}
+
+function gflopOf([batch, m, k, n]) {
+  return (2 * batch * m * k * n) / 1e9;
+}
+
+/** Least of three: a product of activations is float32, one with a matrix has the compute type. */
+function secondsOfProduct([batch, m, k, n]) {
+  const a = batch === 1 ? tf.ones([m, k]) : tf.ones([batch, m, k]);
+  const b =
+    batch === 1 ? matricesFor(flags.dtype).matrix(new Float32Array(k * n).fill(1), [k, n]) : tf.ones([batch, k, n]);
+  const repeats = Math.max(1, Math.min(100, Math.round(2e8 / (batch * m * k * n))));
+  const once = () => {
+    addon.synchronize();
+    const began = performance.now();
+    for (let i = 0; i < repeats; i++) tf.tidy(() => void tf.matMul(a, b));
+    addon.synchronize();
+    return (performance.now() - began) / 1000 / repeats;
+  };
+  once();
+  const seconds = Math.min(once(), once(), once());
+  tf.dispose([a, b]);
+  return seconds;
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+function round(value) {
+  return Number(value.toPrecision(3));
+}
