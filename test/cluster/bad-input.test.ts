@@ -168,7 +168,6 @@ describe("flags and surroundings", () => {
   it.each([
     [["--workers", "0"], "--workers"],
     [["--backend", "jax"], "--backend"],
-    [["--backend", "tensorflow"], "not built yet"],
     [["--log", "redis://x"], "--log"],
     [["--colour"], "--colour"],
   ])("refuse %j", async (flags, part) => {
