@@ -69,7 +69,14 @@ circuits: { thresholds: [-3] }
   expect(await run.ended).toMatchObject({ code: 0, stderr: "" });
   for (const { pid } of engines) expect(isAlive(pid)).toBe(false);
   const found = recorded();
-  expect(found.map(({ args }) => args[1]).sort()).toEqual(["calibrate", "calibrate", "coordinator", "run", "worker", "worker"]);
+  expect(found.map(({ args }) => args[1]).sort()).toEqual([
+    "calibrate",
+    "calibrate",
+    "coordinator",
+    "run",
+    "worker",
+    "worker",
+  ]);
   for (const end of found) {
     expect(end).toMatchObject({ code: 0, natural: true, files: [] });
     expect(end.held.filter((handle) => handle !== "PipeWrap")).toEqual([]); // Standard output and error are pipes here.

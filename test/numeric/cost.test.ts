@@ -56,12 +56,12 @@ describe("the cost model", () => {
     spliced.dispose();
   });
 
-  /** Products are counted to a few per cent; bytes and calls of other kernels nearly so. */
+  /** Products are counted to a few per cent; bytes and calls of other kernels nearly so (tensorflow makes two of some). */
   function expectCounted(work: Work, counted: KernelCounts): void {
     const flops = Object.values(work.flops()).reduce((a, b) => a + b, 0);
     const host = work.traffic.host.reduce((a, b) => a + b, 0);
     expect(flops / counted.flops, "operations in products").toBeCloseTo(1, 1);
-    expect((work.bytes() - host) / counted.bytes, "bytes").toBeGreaterThan(0.8);
+    expect((work.bytes() - host) / counted.bytes, "bytes").toBeGreaterThan(0.75);
     expect((work.bytes() - host) / counted.bytes, "bytes").toBeLessThan(1.35);
     expect(work.calls / counted.calls, "calls").toBeGreaterThan(0.7);
     expect(work.calls / counted.calls, "calls").toBeLessThan(1.4);
