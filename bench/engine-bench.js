@@ -12,6 +12,7 @@ import { openDirectoryLog } from "../dist/runlog/directory-log.js";
 import { startBackend } from "../dist/worker/backends/wasm.js";
 import { loadInputs } from "../dist/worker/load-inputs.js";
 import { runShard, unitOf } from "../dist/worker/programs.js";
+import { median } from "./figures.js";
 
 const DATA = fileURLToPath(new URL("../data", import.meta.url));
 const SWEEP = "demo.yaml";
@@ -72,10 +73,6 @@ function gemmRate() {
   });
   tf.dispose([a, b]);
   return round((2 * 512 ** 3) / (median(times) * 1e6));
-}
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
 function round(value) {

@@ -21,6 +21,7 @@ import { findSaes } from "../dist/weights/sae-folder.js";
 import { startBackend } from "../dist/worker/backends/wasm.js";
 import { runShard } from "../dist/worker/programs.js";
 import { ensureCheckpoint, TOKENS } from "./engine-tasks.js";
+import { median, round } from "./figures.js";
 import { randomPrompts, SIZES } from "./make-checkpoint.js";
 
 const { values: flags } = parseArgs({
@@ -125,12 +126,4 @@ function makePlan(config, entries) {
   const stages = stagesOf({ sweep, prompts, blocks, slots });
   const engine = { threads, blockMib: DEFAULT_BLOCK_MIB, backend: flags.backend };
   return { version: 1, sweep: { ...sweep, saes: {} }, shape, saes, prompts, donors: null, engine, blocks, stages };
-}
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
-function round(value) {
-  return Number(value.toPrecision(3));
 }

@@ -4,6 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
 import { startBackend } from "../dist/worker/backends/wasm.js";
 import { openTasks } from "./engine-tasks.js";
+import { median, round } from "./figures.js";
+import { watchKernels } from "./watch-kernels.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -17,9 +19,7 @@ const TASKS = ["atp", "truth, error nodes", "truth, feature nodes", "circuits"];
 
 await startBackend("torch");
 const { addon } = tf.backend();
-const launches = { calls: 0, ms: 0 };
-const products = new Map();
-watchKernels();
+const watched = watchKernels("torch");
 const { tasks, blocks, close } = await openTasks(flags.size, flags.folder, flags.dtype);
 const rates = {};
 for (const name of TASKS) rates[name] = await rateOf(...tasks[name]);
@@ -40,8 +40,7 @@ await close();
 async function rateOf(unit, run) {
   await run();
   addon.synchronize();
-  Object.assign(launches, { calls: 0, ms: 0 });
-  products.clear();
+  watched.reset();
   const measured = [];
   const began = performance.now();
   for (let i = 0; i < Number(flags.repeats); i++) {
@@ -51,7 +50,9 @@ async function rateOf(unit, run) {
     measured.push((1000 * units) / (performance.now() - before));
   }
   const seconds = (performance.now() - began) / 1000;
-  const [count, ms, shapes] = [launches.calls, launches.ms, [...products]];
+  const spent = [...watched.kernels.values()];
+  const [count, ms] = [spent.reduce((sum, { calls }) => sum + calls, 0), spent.reduce((sum, one) => sum + one.ms, 0)];
+  const shapes = [...watched.products];
   const gflop = shapes.reduce((sum, [key, times]) => sum + times * gflopOf(key.split(" ").map(Number)), 0);
   const ideal = shapes.reduce((sum, [key, times]) => sum + times * secondsOfProduct(key.split(" ").map(Number)), 0);
   return {
@@ -62,31 +63,6 @@ async function rateOf(unit, run) {
     kernel_calls_per_second: round(count / seconds),
     launch_share: round(ms / 1000 / seconds),
   };
-}
-
-/** Counts kernel calls, the host's time in them, and products by shape. */
-function watchKernels() {
-  for (const stock of tf.getKernelsForBackend("torch")) {
-    tf.unregisterKernel(stock.kernelName, "torch");
-    const kernelFunc = (args) => {
-      if (stock.kernelName === tf.BatchMatMul) countProduct(args);
-      const began = performance.now();
-      try {
-        return stock.kernelFunc(args);
-      } finally {
-        launches.ms += performance.now() - began;
-        launches.calls += 1;
-      }
-    };
-    tf.registerKernel({ ...stock, kernelFunc });
-  }
-}
-
-function countProduct({ inputs: { a, b }, attrs }) {
-  const batch = a.shape.length > 2 ? a.shape[0] : 1;
-  const [m, k] = attrs.transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2);
-  const key = [batch, m, k, attrs.transposeB ? b.shape.at(-2) : b.shape.at(-1)].join(" ");
-  products.set(key, (products.get(key) ?? 0) + 1);
 }
 
 function gflopOf([batch, m, k, n]) {
@@ -110,12 +86,4 @@ function secondsOfProduct([batch, m, k, n]) {
   const seconds = Math.min(once(), once(), once());
   tf.dispose([a, b]);
   return seconds;
-}
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
-function round(value) {
-  return Number(value.toPrecision(3));
 }

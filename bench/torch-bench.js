@@ -9,7 +9,9 @@ import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { startBackend } from "../dist/worker/backends/wasm.js";
 import { BLOCK_MIB, ensureCheckpoint, openTasks, TOKENS } from "./engine-tasks.js";
+import { median, round } from "./figures.js";
 import { SIZES } from "./make-checkpoint.js";
+import { watchKernels } from "./watch-kernels.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,8 +32,7 @@ process.env["OMP_WAIT_POLICY"] = "passive";
 const folder = flags.folder ?? join(mkdtempSync(join(tmpdir(), "patchbay-bench-")), flags.size);
 await ensureCheckpoint(flags.size, folder);
 await startBackend(flags.backend);
-const times = flags.profile ? timeKernels() : null;
-const products = new Map();
+const watched = flags.profile ? watchKernels(flags.backend) : null;
 const loaded = performance.now();
 const { blocks, tasks, close } = await openTasks(flags.size, folder, flags.dtype);
 const loadSeconds = (performance.now() - loaded) / 1000;
@@ -56,38 +57,8 @@ function timed(action) {
   return (performance.now() - began) / 1000;
 }
 
-/** Times every kernel of the backend: adds a few hundred nanoseconds to each. */
-function timeKernels() {
-  const found = new Map();
-  for (const stock of tf.getKernelsForBackend(flags.backend)) {
-    tf.unregisterKernel(stock.kernelName, flags.backend);
-    const spent = { calls: 0, ms: 0 };
-    found.set(stock.kernelName, spent);
-    const kernelFunc = (args) => {
-      if (stock.kernelName === tf.BatchMatMul) countProduct(args);
-      const began = performance.now();
-      try {
-        return stock.kernelFunc(args);
-      } finally {
-        spent.ms += performance.now() - began;
-        spent.calls += 1;
-      }
-    };
-    tf.registerKernel({ ...stock, kernelFunc });
-  }
-  return found;
-}
-
-/** Counts a product by its shape. */
-function countProduct({ inputs: { a, b }, attrs }) {
-  const batch = a.shape.length > 2 ? a.shape[0] : 1;
-  const [m, k] = attrs.transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2);
-  const key = [batch, m, k, attrs.transposeB ? b.shape.at(-2) : b.shape.at(-1)].join(" ");
-  products.set(key, (products.get(key) ?? 0) + 1);
-}
-
 /** How much of the task's processor time its matrix products would take at the rate that each shape has by itself. */
-function roofline(cpuSeconds) {
+function roofline({ products }, cpuSeconds) {
   let [gflop, ideal] = [0, 0];
   for (const [key, count] of products) {
     const [batch, m, k, n] = key.split(" ").map(Number);
@@ -95,7 +66,6 @@ function roofline(cpuSeconds) {
     gflop += one * count;
     ideal += count * cpuSecondsOfProduct([batch, m, k], [batch, k, n]);
   }
-  products.clear();
   return {
     gflop: round(gflop),
     gflops_per_processor: round(gflop / cpuSeconds),
@@ -120,14 +90,13 @@ function cpuSecondsOfProduct(left, right) {
 }
 
 /** Where the time of a task went: kernels by share, and what is left for JavaScript. */
-function takeProfile(seconds) {
+function profileOf({ kernels: found }, seconds) {
   const share = (ms) => round(ms / (10 * seconds));
-  const kernels = [...times].filter(([, { calls }]) => calls > 0).sort(([, a], [, b]) => b.ms - a.ms);
+  const kernels = [...found].filter(([, { calls }]) => calls > 0).sort(([, a], [, b]) => b.ms - a.ms);
   const inside = kernels.reduce((sum, [, { ms }]) => sum + ms, 0);
   const profile = Object.fromEntries(
     kernels.slice(0, 12).map(([name, { calls, ms }]) => [name, { percent: share(ms), calls }]),
   );
-  for (const one of times.values()) Object.assign(one, { calls: 0, ms: 0 });
   return { outside_kernels_percent: round(100 - share(inside)), ...profile };
 }
 
@@ -136,8 +105,7 @@ for (const [name, [unit, run]] of Object.entries(tasks)) {
   if (flags.only !== undefined && flags.only !== name) continue;
   await run();
   const before = gemmRates();
-  times?.forEach((one) => Object.assign(one, { calls: 0, ms: 0 }));
-  products.clear();
+  watched?.reset();
   const measured = [];
   let total = 0;
   const cpuBefore = process.cpuUsage();
@@ -150,7 +118,8 @@ for (const [name, [unit, run]] of Object.entries(tasks)) {
   }
   const { user, system } = process.cpuUsage(cpuBefore);
   const cpuSeconds = (user + system) / 1e6;
-  const profile = times === null ? {} : { profile: takeProfile(total), roofline: roofline(cpuSeconds) };
+  const profile =
+    watched === null ? {} : { profile: profileOf(watched, total), roofline: roofline(watched, cpuSeconds) };
   rates[name] = {
     rate: round(median(measured)),
     best: round(Math.max(...measured)),
@@ -182,11 +151,3 @@ if (flags.name !== undefined) {
   writeFileSync(join(target, `${flags.name}.json`), `${JSON.stringify(results, null, 1)}\n`);
 }
 await close();
-
-function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
-function round(value) {
-  return Number(value.toPrecision(3));
-}

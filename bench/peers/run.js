@@ -9,11 +9,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { CIRCUIT_PROMPTS, ensureCheckpoint } from "../engine-tasks.js";
+import { median } from "../figures.js";
 import { SIZES } from "../make-checkpoint.js";
 import { compare } from "./agreement.js";
 import { startLineProcess } from "./line-process.js";
 import { ensurePython } from "./setup.js";
-import { markdown, median, summary } from "./table.js";
+import { markdown, summary } from "./table.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const RESULTS = fileURLToPath(new URL("../results", import.meta.url));

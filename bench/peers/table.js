@@ -1,4 +1,5 @@
 // The comparison as a Markdown table.
+import { median, round } from "../figures.js";
 
 /** What the original Python pipeline did per second on another machine (2 cores, float32), and that machine's product rate there. */
 const ORIGINAL = {
@@ -76,10 +77,6 @@ function peakOf(rates, side) {
   return Math.max(...Object.values(rates).flatMap(({ turns }) => turns.map((turn) => turn[side].peak)));
 }
 
-export function median(values) {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-}
-
 function short(value) {
-  return String(Number(value.toPrecision(3)));
+  return String(round(value));
 }
