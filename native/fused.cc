@@ -1,6 +1,7 @@
 // A layer's elementwise parts, one kernel each: RMS norm, GELU times up, rope. Computed in float32, given in the input's dtype.
 // Every row is computed by one thread in one order, so bits do not depend on the number of threads.
 #include "call.h"
+#include "dot.h"
 #include "processors.h"
 
 #include <ATen/Parallel.h>
@@ -12,22 +13,10 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t kLanes = 16;
 /// Rows of a thread's share, at least.
 constexpr int64_t kFewRows = 4;
 
 Tensor floats(const Tensor& x) { return x.to(at::kFloat).contiguous(); }
-
-FOR_EACH_PROCESSOR float sumOfProducts(const float* a, const float* b, int64_t size) {
-  float lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; lane++) lanes[lane] += a[i + lane] * b[i + lane];
-  float sum = 0;
-  for (const float lane : lanes) sum += lane;
-  for (; i < size; i++) sum += a[i] * b[i];
-  return sum;
-}
 
 FOR_EACH_PROCESSOR void scaleRow(const float* x, const float* gain, float scale, int64_t size, float* y) {
   for (int64_t i = 0; i < size; i++) y[i] = x[i] * scale * gain[i];
@@ -46,7 +35,7 @@ napi_value rmsNorm(Call& call) {
   at::parallel_for(0, x.numel() / width, kFewRows, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = from + r * width;
-      const float mean = sumOfProducts(row, row, width) / static_cast<float>(width);
+      const float mean = dot(row, row, width) / static_cast<float>(width);
       scaleRow(row, gains, 1 / std::sqrt(mean + eps), width, to + r * width);
     }
   });
@@ -81,7 +70,7 @@ napi_value rmsNormGradient(Call& call) {
   at::parallel_for(0, x.numel() / width, kFewRows, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = xs + r * width;
-      const float mean = sumOfProducts(row, row, width) / static_cast<float>(width);
+      const float mean = dot(row, row, width) / static_cast<float>(width);
       normGradientRow(dys + r * width, row, gains, 1 / std::sqrt(mean + eps), width, to + r * width);
     }
   });

@@ -4,6 +4,7 @@
 // Loops are written so that compilers turn them into vector code, and compiled for several processors. Every number is computed
 // by one thread in one order, so bits do not depend on the number of threads.
 #include "call.h"
+#include "dot.h"
 #include "product.h"
 #include "processors.h"
 
@@ -18,8 +19,6 @@ using at::Tensor;
 
 /// Columns that are summed at a time: the sums stay in registers.
 constexpr int64_t kColumns = 128;
-/// Independent partial sums of a dot product.
-constexpr int64_t kLanes = 16;
 
 FOR_EACH_PROCESSOR int64_t countActive(const float* pre, const float* bias, const float* gate, int64_t size) {
   int64_t count = 0;
@@ -102,17 +101,6 @@ napi_value decodeActive(Call& call) {
                 std::min(kColumns, width - c), sums + r * width + c);
   });
   return call.give(out);
-}
-
-FOR_EACH_PROCESSOR float dot(const float* a, const float* b, int64_t size) {
-  float lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= size; i += kLanes)
-    for (int64_t lane = 0; lane < kLanes; lane++) lanes[lane] += a[i + lane] * b[i + lane];
-  float sum = 0;
-  for (const float lane : lanes) sum += lane;
-  for (; i < size; i++) sum += a[i] * b[i];
-  return sum;
 }
 
 /// decoderDots(pointer, feature, W_dec, g): the dot product of each entry's decoder row with its row of g, [entries].
