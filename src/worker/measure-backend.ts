@@ -1,6 +1,7 @@
 /** @file Speed and accuracy of the backend that is on, measured: what `patchbay doctor` says of each. */
 import * as tf from "@tensorflow/tfjs-core";
 import { createRng } from "../base/rng.js";
+import { finish, medianSeconds, secondsPerCall } from "./timing.js";
 
 /** What was measured. */
 export interface BackendMeasures {
@@ -16,59 +17,44 @@ export interface BackendMeasures {
 
 /** Side of the square matrices of the product. */
 export const GEMM_SIZE = 512;
-const SMALL_OPS = 2000;
 const COPY_VALUES = 2 ** 24;
 
 /** Measures the backend that is on: takes about a second. */
 export function measureBackend(): BackendMeasures {
   return {
     gemm_gflops: gemmRate(),
-    microseconds_per_small_op: smallOpCost(),
+    microseconds_per_small_op: 1e6 * secondsPerCall(),
     copy_gib_per_second: copyRate(),
     largest_relative_error: largestError(),
   };
 }
 
-/** Median of nine timings of what `make` gives, brought to an end by reading one number of it; milliseconds. */
-function medianMs(make: () => tf.Tensor): number {
-  const milliseconds = Array.from({ length: 9 }, () => {
-    const began = performance.now();
-    tf.tidy(() => {
-      const made = make();
-      tf.slice(tf.reshape(made, [made.size]), [0], [1]).dataSync();
-    });
-    return performance.now() - began;
-  });
-  return milliseconds.sort((a, b) => a - b)[4] ?? Number.NaN;
+/** Median seconds of nine times that `make` gives a tensor. */
+function secondsToMake(make: () => tf.Tensor): number {
+  return medianSeconds(
+    () => {
+      tf.tidy(() => {
+        finish(make());
+      });
+    },
+    { repeats: 9 },
+  );
 }
 
 function gemmRate(): number {
   const shape: [number, number] = [GEMM_SIZE, GEMM_SIZE];
   const [a, b] = [tf.ones(shape), tf.ones(shape)];
-  const milliseconds = medianMs(() => tf.matMul(a, b));
+  const seconds = secondsToMake(() => tf.matMul(a, b));
   tf.dispose([a, b]);
-  return (2 * GEMM_SIZE ** 3) / (milliseconds * 1e6);
-}
-
-function smallOpCost(): number {
-  const [a, b] = [tf.ones([64]), tf.ones([64])];
-  const addMany = (): void => {
-    for (let i = 0; i < SMALL_OPS; i++) tf.dispose(tf.add(a, b));
-  };
-  addMany(); // Warms the JavaScript up.
-  const began = performance.now();
-  addMany();
-  const milliseconds = performance.now() - began;
-  tf.dispose([a, b]);
-  return (milliseconds * 1000) / SMALL_OPS;
+  return (2 * GEMM_SIZE ** 3) / (seconds * 1e9);
 }
 
 function copyRate(): number {
   const x = tf.ones([COPY_VALUES]);
   const one = tf.scalar(1);
-  const milliseconds = medianMs(() => tf.add(x, one));
+  const seconds = secondsToMake(() => tf.add(x, one));
   tf.dispose([x, one]);
-  return (2 * 4 * COPY_VALUES) / 2 ** 30 / (milliseconds / 1000);
+  return (2 * 4 * COPY_VALUES) / 2 ** 30 / seconds;
 }
 
 const ROWS = 24;

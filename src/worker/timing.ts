@@ -1,0 +1,49 @@
+/** @file Timing of the backend that is on. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
+
+const SMALL_OPS = 100;
+const SMALL_OP_ROUNDS = 21;
+
+/** Backends may compute later: reading one number of a result waits for it. */
+export function finish(x: Tensor): void {
+  tf.tidy(() => tf.slice(tf.reshape(x, [x.size]), [0], [1]).dataSync());
+}
+
+/** Median of `repeats` at least, and of up to `most` as long as `budgetMs` has room; a first call is not counted. */
+export function medianSeconds(
+  action: (turn: number) => void,
+  {
+    repeats,
+    most = repeats,
+    budgetMs = 0,
+  }: { readonly repeats: number; readonly most?: number; readonly budgetMs?: number },
+): number {
+  action(0);
+  const seconds: number[] = [];
+  const began = performance.now();
+  while (seconds.length < repeats || (seconds.length < most && performance.now() - began < budgetMs)) {
+    const before = performance.now();
+    action(seconds.length + 1);
+    seconds.push((performance.now() - before) / 1000);
+  }
+  return median(seconds);
+}
+
+/** Seconds of a call on tensors of 64 numbers. */
+export function secondsPerCall(): number {
+  const [a, b] = [tf.ones([64]), tf.ones([64])];
+  const seconds = medianSeconds(
+    () => {
+      for (let i = 0; i < SMALL_OPS; i++) tf.dispose(tf.add(a, b));
+    },
+    { repeats: SMALL_OP_ROUNDS },
+  );
+  tf.dispose([a, b]);
+  return seconds / SMALL_OPS;
+}
+
+function median(values: readonly number[]): number {
+  return must([...values].sort((x, y) => x - y)[Math.floor(values.length / 2)], "median");
+}
