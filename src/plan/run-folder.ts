@@ -28,6 +28,14 @@ export type RunStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
 
+/** How SAEs are chosen, as run.json keeps it and workers are told. */
+export const saeOptionsSchema = z.object({
+  width: z.union([z.number(), z.string()]).exactOptional(),
+  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
+  sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+  layers: z.array(z.number()).readonly().exactOptional(),
+});
+
 const stagePrediction = z.object({
   shards: z.int(),
   /** In the unit of the stage's timing. */
@@ -80,12 +88,7 @@ export const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     dataset: z.string(),
-    saeOptions: z.object({
-      width: z.union([z.number(), z.string()]).exactOptional(),
-      l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
-      sites: z.array(z.enum(SITES)).readonly().exactOptional(),
-      layers: z.array(z.number()).readonly().exactOptional(),
-    }),
+    saeOptions: saeOptionsSchema,
     hub: hubInputsSchema.exactOptional(),
   }),
   fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),

@@ -1,12 +1,11 @@
 /** @file A run as a worker sees it: its plan, its log, and where its inputs lie here. */
 import { readFile } from "node:fs/promises";
-import { z } from "zod";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
-import { SITES } from "../circuit/site.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { type HubInputs, hubInputsSchema } from "../hub/snapshot.js";
 import type { InputPaths, Plan, Stage } from "../plan/plan.js";
+import { saeOptionsSchema } from "../plan/run-folder.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
 import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../base/environment.js";
@@ -68,13 +67,6 @@ export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: 
     log: await openRunLog(choices.log ?? opened.log, opened.run),
   };
 }
-
-const saeOptionsSchema = z.object({
-  width: z.union([z.number(), z.string()]).exactOptional(),
-  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
-  sites: z.array(z.enum(SITES)).readonly().exactOptional(),
-  layers: z.array(z.number()).readonly().exactOptional(),
-});
 
 /** The user's own folders, else what a hub gives, else the coordinator's folders. */
 async function obtainInputs(opened: RunOpened, { model, saes, screen }: LocalChoices): Promise<InputPaths> {
