@@ -16,7 +16,7 @@ import type { SiteAt } from "../circuit/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
 import { afterAttention, attend, type Frame, type LayerContext } from "../model/layer.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";
-import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Pooled } from "../model/weight-pool.js";
 import { breathe } from "./breathe.js";
@@ -87,7 +87,7 @@ export async function visitGradients(
       }
       await breathe();
     };
-    await walkLayers(model, upwards(0, model.config.nLayers - 1).reverse(), through, also);
+    await walkLayers(model, layersFrom(model.config).reverse(), through, also);
   } finally {
     gradient_RD.dispose();
   }

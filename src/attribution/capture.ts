@@ -12,7 +12,7 @@ import type { SiteAt } from "../circuit/site.js";
 import { answerLogits, runLayer, startBlock, type LayerActivations } from "../model/forward.js";
 import type { Frame } from "../model/layer.js";
 import { metricsOf, type Answers } from "../model/metric.js";
-import { upwards, walkLayers, type Model } from "../model/model.js";
+import { layersFrom, walkLayers, type Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import type { Pooled } from "../model/weight-pool.js";
@@ -61,7 +61,7 @@ export async function visitLayers(
       current = activations.map(({ resid_post }) => resid_post);
       await breathe();
     };
-    await walkLayers(model, upwards(0, model.config.nLayers - 1), through, also);
+    await walkLayers(model, layersFrom(model.config), through, also);
     const logits = blocks.map(({ frame }, side) =>
       readAndDispose(answerLogits(model, must(current[side], "side"), frame.batch, answers)),
     );
@@ -95,7 +95,7 @@ export async function captureRun(model: Model, prompts: readonly Prompt[], side:
   };
   try {
     const input = (layer: number): Tensor => (layer === 0 ? resid_RD : must(layers[layer - 1], "layer").resid_post);
-    await walkLayers(model, upwards(0, model.config.nLayers - 1), async (layer) => {
+    await walkLayers(model, layersFrom(model.config), async (layer) => {
       layers.push(runLayer(model, layer, input(layer), frame));
       await breathe();
     });

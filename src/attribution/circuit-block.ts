@@ -10,7 +10,7 @@ import type { Site } from "../circuit/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
 import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../model/layer.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
-import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
@@ -34,7 +34,7 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
       resid_RD.dispose();
       resid_RD = next_RD;
     };
-    await walkLayers(model, upwards(0, model.config.nLayers - 1), through, spliced.saesOf);
+    await walkLayers(model, layersFrom(model.config), through, spliced.saesOf);
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
     resid_RD.dispose();

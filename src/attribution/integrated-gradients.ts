@@ -16,7 +16,7 @@ import type { BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
 import { afterAttention, attend, attendOutput } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
-import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { layerGradients, metricGradient, visitGradients, type GradientVisitor } from "./backward.js";
@@ -97,8 +97,7 @@ async function gradientFrom(
   return await withScope(async (own) => {
     const inputs: Tensor[] = [];
     const zs: Tensor[] = [];
-    const last = model.config.nLayers - 1;
-    await walkLayers(model, upwards(at.layer, last), (layer) => {
+    await walkLayers(model, layersFrom(model.config, at.layer), (layer) => {
       if (layer === at.layer) {
         inputs.push(own(outputWith(model, run, at, x_RD)));
         return;
@@ -112,7 +111,7 @@ async function gradientFrom(
     const last_RD = must(inputs.at(-1), "output");
     const logits = await readAndDispose(answerLogits(model, last_RD, run.frame.batch, answers));
     let gradient_RD = own(metricGradient(model, last_RD, logits, answers, rules));
-    await walkLayers(model, upwards(at.layer, last).reverse(), (layer) => {
+    await walkLayers(model, layersFrom(model.config, at.layer).reverse(), (layer) => {
       if (layer === at.layer) {
         gradient_RD = own(siteGradient(model, run, at, x_RD, gradient_RD, rules));
         return;

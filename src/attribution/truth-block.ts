@@ -17,7 +17,7 @@ import { attentionCore, attentionMask, projectQkv } from "../model/attention.js"
 import { afterAttention } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
-import { layerContext, upwards, walkLayers, type Model } from "../model/model.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { ropeTables, type Rope } from "../model/rope.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { LayerType } from "../weights/model-config.js";
@@ -63,7 +63,7 @@ export async function runTruthBlock(context: TruthContext, block: TruthBlock): P
     return block.rows.slice(from, cursor);
   };
   try {
-    await walkLayers(model, upwards(must(block.rows[0], "row").node.layer, last), (layer) => {
+    await walkLayers(model, layersFrom(model.config, must(block.rows[0], "row").node.layer), (layer) => {
       const joining = { afterAttention: taking(2 * layer), atEnd: taking(2 * layer + 1) };
       const resid_RD = climbLayer(context, layer, climbing, joining, span, layer === last ? answer : span);
       climbing.resid_RD?.dispose();

@@ -6,7 +6,7 @@ import { AUTODIFF_RULES } from "./backward-rules.js";
 import { embedTokens } from "./embedding.js";
 import { attend, attendOutput, mlpOutput, wholeFrame, type Frame } from "./layer.js";
 import { lastRows, unembed } from "./unembedding.js";
-import { layerContext, upwards, walkLayers, type Model } from "./model.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "./model.js";
 import type { Answers } from "./metric.js";
 
 /** A layer's input and its three sites. Owner: the receiver. */
@@ -55,7 +55,7 @@ export async function startBlock(
 export async function forward(model: Model, prompts: readonly (readonly number[])[]): Promise<Tensor> {
   const { resid_RD, frame } = await startBlock(model, prompts);
   let current = resid_RD;
-  await walkLayers(model, upwards(0, model.config.nLayers - 1), (layer) => {
+  await walkLayers(model, layersFrom(model.config), (layer) => {
     const { attn_z, mlp_out, resid_post } = runLayer(model, layer, current, frame);
     tf.dispose([attn_z, mlp_out, current]);
     current = resid_post;

@@ -43,9 +43,9 @@ export async function walkLayers(
   await pool.walk(steps, (step) => visit(must(order[step], "layer")));
 }
 
-/** Layers `first` to `last`, upwards. */
-export function upwards(first: number, last: number): number[] {
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+/** Layers from `first` to the model's last, upwards. */
+export function layersFrom({ nLayers }: ModelConfig, first = 0): number[] {
+  return Array.from({ length: nLayers - first }, (_, i) => first + i);
 }
 
 /** Layer `index`, which is on the device, with its backward rules, ready for the layer functions. */
@@ -110,7 +110,7 @@ export async function openModel(
   matrices = FLOAT32_MATRICES,
 ): Promise<Model> {
   const { config } = checkpoint;
-  const layers = upwards(0, config.nLayers - 1).map((index) =>
+  const layers = layersFrom(config).map((index) =>
     pool.add({
       bytes: layerBytes(checkpoint, index, matrices.bytesPerValue),
       load: () => loadLayer(checkpoint, index, matrices),
