@@ -1,6 +1,7 @@
 /** @file Test suites: one project for each folder under test/. */
 import { availableParallelism } from "node:os";
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 /** Numeric tests extend `expect` (toBeAllclose, toLeakNoTensors). */
@@ -19,7 +20,7 @@ const project = (name: string, options: ProjectOptions) => ({
   extends: true as const,
   test: {
     name,
-    include: [name, ...(options.alsoIn ?? [])].map((folder) => `test/${folder}/**/*.test.ts`),
+    include: [...new Set([name, ...(options.alsoIn ?? [])])].map((folder) => `test/${folder}/**/*.test.ts`),
     env: options.env ?? {},
     testTimeout: options.timeoutMs,
     hookTimeout: options.timeoutMs,
@@ -32,17 +33,24 @@ const matchers = existsSync(new URL(MATCHERS, import.meta.url)) ? [MATCHERS] : [
 
 const isThere = (file: string): boolean => existsSync(new URL(file, import.meta.url));
 
-/** The numeric suites again, on a native backend; tests of that backend alone are in a folder of the project's name. */
-const numericOn = (backend: string, env: Record<string, string>) =>
-  project(`numeric-${backend}`, {
+/** The numeric suites again, on a native backend; tests of that backend alone are in test/numeric-BACKEND. */
+const numericOn = (backend: string, env: Record<string, string>, name = `numeric-${backend}`) =>
+  project(name, {
     timeoutMs: 300_000,
     setupFiles: matchers,
-    alsoIn: ["numeric", "numeric-native"],
+    alsoIn: ["numeric", "numeric-native", `numeric-${backend}`],
     env: { PATCHBAY_TEST_BACKEND: backend, ...env },
   });
 
-/** `npm run build:native` builds it. CI must have it. */
-const torch = process.env["CI"] !== undefined || isThere("native/build/patchbay-torch.node");
+/** `npm run build:native` builds it, and with `-- --fetch --into native/build-pypi` the one on PyPI's libtorch. CI must have both. */
+const torchIn = (folder: string): string => `native/${folder}/patchbay-torch.node`;
+const hasTorch = (folder: string): boolean => process.env["CI"] !== undefined || isThere(torchIn(folder));
+const torch = { OMP_NUM_THREADS: "1" };
+const onPypi = {
+  ...torch,
+  PATCHBAY_TORCH_ADDON: fileURLToPath(new URL(torchIn("build-pypi"), import.meta.url)),
+  PATCHBAY_TEST_LIBTORCH: "2.11", // Else nobody would notice that the other addon was tested twice.
+};
 /** `patchbay doctor --build tensorflow` builds it. */
 const tensorflow = isThere(".cache/tensorflow/build.json");
 
@@ -53,7 +61,8 @@ export default defineConfig({
     projects: [
       project("unit", { timeoutMs: 60_000, setupFiles: matchers }),
       project("numeric", { timeoutMs: 300_000, setupFiles: matchers }),
-      ...(torch ? [numericOn("torch", { OMP_NUM_THREADS: "1" })] : []),
+      ...(hasTorch("build") ? [numericOn("torch", torch)] : []),
+      ...(hasTorch("build-pypi") ? [numericOn("torch", onPypi, "numeric-torch-pypi")] : []),
       ...(tensorflow ? [numericOn("tensorflow", { TF_NUM_INTRAOP_THREADS: "1", TF_NUM_INTEROP_THREADS: "1" })] : []),
       project("cluster", { timeoutMs: 300_000, globalSetup: ["test/cluster/obtain-nats-server.ts"] }),
       project("simulation", { timeoutMs: 300_000 }),

@@ -1,21 +1,21 @@
 /**
  * @file `npm run build:native` and `patchbay doctor --build torch`: compile native/ against a libtorch found on this machine, to
- * native/build/patchbay-torch.node.
+ * native/build/patchbay-torch.node, or into the folder `--into` names: a process uses the addon in PATCHBAY_TORCH_ADDON instead.
  *
  * libtorch is looked for in `--from FOLDER` or PATCHBAY_TORCH, in the Python environment on PATH, among Debian's packages and in
  * .cache/torch, where `--fetch` puts PyPI's wheel. Every miss says what to do. Nothing is built that is up to date.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { complaintOf, fetchWheels, findToolchain, hasGpuDriver, pythonPackage, ROOT, run } from "./native-toolchain.js";
 
 const SOURCES = join(ROOT, "native");
 const BUILD = join(SOURCES, "build");
-const ADDON = join(BUILD, "patchbay-torch.node");
-const RECORD = join(BUILD, "build.json");
+/** Where the addon on PyPI's libtorch is put for tests, beside one on another. */
+export const PYPI_BUILD = join(SOURCES, "build-pypi");
 const FETCHED = join(ROOT, ".cache", "torch");
 const TORCH = "torch==2.11.0";
 /** What the wheel's CPU library is linked against, besides itself. */
@@ -24,23 +24,25 @@ const DEBIAN = "apt-get install --no-install-recommends libtorch-dev libopenblas
 
 /**
  * Builds the addon unless it is up to date. Prints what it does. `missing`: this machine lacks what a build needs.
- * @param {{ from?: string, fetch?: boolean, force?: boolean }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
- *   wheel, whatever else is here; `force`: build again.
+ * @param {{ from?: string, fetch?: boolean, force?: boolean, into?: string }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
+ *   wheel, whatever else is here; `force`: build again; `into`: the folder that the addon is put in.
  * @returns {Promise<{ path?: string, problem?: string, missing?: boolean }>}
  */
-export async function buildNative({ from, fetch = false, force = false } = {}) {
+export async function buildNative({ from, fetch = false, force = false, into = BUILD } = {}) {
+  const addon = join(into, "patchbay-torch.node");
+  const recordFile = join(into, "build.json");
   const tools = await findToolchain("torch");
   if (tools.problem !== undefined) return tools;
   const found = findTorch(from, fetch);
   if ("problem" in found) return { missing: true, ...found };
   const record = JSON.stringify({ sources: hashOfSources(), torch: found.lib, origin: found.origin });
-  if (!force && existsSync(ADDON) && existsSync(RECORD) && readFileSync(RECORD, "utf8") === record)
-    return { path: ADDON };
+  if (!force && existsSync(addon) && existsSync(recordFile) && readFileSync(recordFile, "utf8") === record)
+    return { path: addon };
   console.log(`libtorch: ${found.origin}`);
-  const problem = (await compile(tools, found)) ?? check();
+  const problem = (await compile(tools, found, into, addon)) ?? check(addon);
   if (problem !== null) return { problem };
-  writeFileSync(RECORD, record);
-  return { path: ADDON };
+  writeFileSync(recordFile, record);
+  return { path: addon };
 }
 
 function hashOfSources() {
@@ -115,17 +117,17 @@ function fetchTorch() {
 }
 
 /**
- * Compiles every source, two at a time, and links them. Null, or the compiler's complaint.
+ * Compiles every source into a folder, two at a time, and links them. Null, or the compiler's complaint.
  * @param {{ compiler?: string, headers?: string }} tools
  */
-async function compile(tools, { include, lib, abi }) {
+async function compile(tools, { include, lib, abi }, into, addon) {
   const { compiler, headers } = tools;
-  mkdirSync(BUILD, { recursive: true });
+  mkdirSync(into, { recursive: true });
   const includes = [headers, include, join(include, "torch", "csrc", "api", "include")];
   const defines = [`-D_GLIBCXX_USE_CXX11_ABI=${abi}`];
   const flags = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-fopenmp", ...defines];
   const units = sourceFiles().filter((name) => name.endsWith(".cc"));
-  const objects = units.map((name) => join(BUILD, name.replace(/cc$/, "o")));
+  const objects = units.map((name) => join(into, name.replace(/cc$/, "o")));
   const waiting = units.map((name, i) => [
     ...flags,
     // As a system folder: libtorch's own warnings are not ours.
@@ -139,30 +141,35 @@ async function compile(tools, { include, lib, abi }) {
   };
   await Promise.all([worker(), worker()]);
   if (complaint !== null) return complaint;
-  const aside = `${ADDON}.${process.pid}`;
+  const aside = `${addon}.${process.pid}`;
   // One OpenMP runtime for both: a wheel brings its own.
   const ownOpenMp = readdirSync(lib).find((name) => name.startsWith("libgomp"));
   const openMp = ownOpenMp === undefined || lib.startsWith("/usr/") ? "-fopenmp" : join(lib, ownOpenMp);
   const libraries = [`-L${lib}`, "-ltorch_cpu", "-lc10", `-Wl,-rpath,${lib}`, "-Wl,--disable-new-dtags"];
   const linked = await complaintOf(compiler, ["-shared", ...objects, "-o", aside, openMp, ...libraries]);
-  if (linked === null) renameSync(aside, ADDON);
+  if (linked === null) renameSync(aside, addon);
   return linked;
 }
 
 /** Loads what was built, in a process of its own. Null, or why it does not load. */
-function check() {
-  const program = `const t = require(${JSON.stringify(ADDON)}); console.log(t.version())`;
+function check(addon) {
+  const program = `const t = require(${JSON.stringify(addon)}); console.log(t.version())`;
   const { stdout, problem } = run(process.execPath, ["-e", program]);
   if (problem !== null) return `the addon was built but does not load: ${problem}`;
-  console.log(`built native/build/patchbay-torch.node on libtorch ${stdout.trim()}`);
+  console.log(`built ${relative(ROOT, addon)} on libtorch ${stdout.trim()}`);
   return null;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
-    options: { from: { type: "string" }, fetch: { type: "boolean" }, force: { type: "boolean" } },
+    options: {
+      from: { type: "string" },
+      fetch: { type: "boolean" },
+      force: { type: "boolean" },
+      into: { type: "string" },
+    },
   });
-  const { path, problem } = await buildNative(values);
+  const { path, problem } = await buildNative({ ...values, into: values.into && resolve(values.into) });
   console.log(path === undefined ? `torch is not built: ${problem}` : `torch is ready: ${path}`);
   process.exitCode = path === undefined ? 1 : 0;
 }

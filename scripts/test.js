@@ -1,10 +1,10 @@
 /**
  * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, builds the torch addon where that can
- * be built (in CI the tensorflow backend too), finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
+ * be built (in CI also on PyPI's libtorch, and the tensorflow backend), finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
  * Further arguments go to vitest.
  */
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
 
 const SUMMARY = join(ROOT, ".cache", "test-summary.json");
@@ -22,14 +22,24 @@ async function step(name, action) {
   return passed;
 }
 
-/** In CI the addon must be there; elsewhere its suite is left out, with the reason, where it cannot be built. */
-async function buildTorchAddon() {
-  const { buildNative } = await import("./build-native.js");
-  return await step("build:native", async () => {
-    const { problem, missing } = await buildNative();
-    if (problem !== undefined) console.log(problem);
-    return problem === undefined || (missing === true && process.env["CI"] === undefined);
-  });
+/**
+ * In CI the addon must be there, on this machine's libtorch and on PyPI's; elsewhere suites are left out, with the reason, where it
+ * cannot be built, and where nobody has asked for PyPI's libtorch.
+ */
+async function buildTorchAddons() {
+  const { buildNative, PYPI_BUILD } = await import("./build-native.js");
+  const inCi = process.env["CI"] !== undefined;
+  const built = async (options) => {
+    const { problem, missing } = await buildNative(options);
+    if (problem !== undefined) console.log(`not built: ${problem}`);
+    return problem === undefined || (missing === true && !inCi);
+  };
+  if (!(await step("build:native", () => built({})))) return false;
+  if (inCi || existsSync(PYPI_BUILD))
+    return await step("build:native, PyPI's libtorch", () => built({ fetch: true, into: PYPI_BUILD }));
+  const command = `npm run build:native -- --fetch --into ${relative(ROOT, PYPI_BUILD)}`;
+  console.log(`\n== the numeric suites do not run on PyPI's libtorch: ${command} (0.5 GB), then npm test`);
+  return true;
 }
 
 /** Not counted: the suites run on tensorflow where it is built. CI builds it, and says why where it cannot. */
@@ -81,7 +91,7 @@ async function main() {
   for (const name of NPM_STEPS) {
     if (!(await step(name, () => runStep("npm", ["run", "--silent", name])))) return;
   }
-  if (!(await buildTorchAddon())) return;
+  if (!(await buildTorchAddons())) return;
   await buildTensorflow();
   await findNats();
   runSuites();

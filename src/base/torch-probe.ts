@@ -1,11 +1,15 @@
 /** @file Whether the torch addon loads on this machine, found out in a process of its own: libtorch is large, and may crash. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { badInput } from "./errors.js";
 
-/** Where `npm run build:native` puts the addon. */
-export const TORCH_ADDON = fileURLToPath(new URL("../../native/build/patchbay-torch.node", import.meta.url));
+/** Where `npm run build:native` puts the addon; PATCHBAY_TORCH_ADDON names another, built on another libtorch. */
+export const TORCH_ADDON = resolve(
+  process.env["PATCHBAY_TORCH_ADDON"] ??
+    fileURLToPath(new URL("../../native/build/patchbay-torch.node", import.meta.url)),
+);
 
 /** A backend's device, as environments name it; or why there is none, in one line that says what to do. */
 export type BackendProbe =
