@@ -20,6 +20,7 @@ napi_value start(napi_env env, napi_value exports) {
   patchbay::defineDevice(env, exports);
   patchbay::defineWeights(env, exports);
   patchbay::defineFused(env, exports);
+  patchbay::defineAdam(env, exports);
   return exports;
 }
 

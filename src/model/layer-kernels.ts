@@ -34,6 +34,10 @@ export function runKernel(
 }
 
 /** Runs a kernel of several outputs. Owner: caller. */
-export function runKernelOfMany(name: string, inputs: Readonly<Record<string, Tensor>>): Tensor[] {
-  return tf.engine().runKernel<Tensor[]>(name, inputs, {});
+export function runKernelOfMany(
+  name: string,
+  inputs: Readonly<Record<string, Tensor>>,
+  attributes: tf.NamedAttrMap = {},
+): Tensor[] {
+  return tf.engine().runKernel<Tensor[]>(name, inputs, attributes);
 }

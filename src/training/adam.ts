@@ -2,14 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { adamStep, type AdamOptions } from "../model/adam-step.js";
 import { variableFrom } from "./variable.js";
-
-/** Decay rates and the stabiliser. Source: Kingma and Ba, arXiv 1412.6980, algorithm 1. */
-export interface AdamOptions {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-}
 
 /** How far an optimiser is: steps taken, and both moments by variable. */
 export interface AdamState {
@@ -44,9 +38,11 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
       for (const [name, variable] of variables) {
         const gradient = must(gradients.get(name), `gradient of ${name}`);
         const [m, v] = [must(first.get(name), name), must(second.get(name), name)];
-        m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1)));
-        v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2)));
-        variable.assign(tf.sub(variable, tf.mul(tf.div(m, tf.add(tf.sqrt(v), scaledEpsilon)), rate)));
+        const now = { value: variable, first: m, second: v, gradient };
+        const after = adamStep(now, { beta1, beta2, rate, epsilon: scaledEpsilon });
+        variable.assign(after.value);
+        m.assign(after.first);
+        v.assign(after.second);
       }
     });
   };

@@ -97,6 +97,17 @@ export interface TorchAddon {
   geluTimesGradient(dy: Handle, gate: Handle, up: Handle): readonly [Handle, Handle];
   /** `direction` is 1, or -1 to turn back. */
   rope(x: Handle, cos: Handle, sin: Handle, direction: number): Handle;
+  /** @returns value and moments after a step; `epsilon` stands beside the square root. */
+  adam(
+    value: Handle,
+    first: Handle,
+    second: Handle,
+    gradient: Handle,
+    beta1: number,
+    beta2: number,
+    rate: number,
+    epsilon: number,
+  ): readonly [Handle, Handle, Handle];
   oneHot(indices: Handle, depth: number, on: number, off: number): Handle;
 }
 

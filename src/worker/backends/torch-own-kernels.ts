@@ -1,7 +1,8 @@
-/** @file The torch backend's kernels that tfjs does not have: SAE products that skip what does not fire, and fused parts of a layer. */
+/** @file The torch backend's kernels that tfjs does not have: SAE products that skip what does not fire, fused parts of a layer, and Adam. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
+import { ADAM_KERNEL } from "../../model/adam-step.js";
 import { LAYER_KERNELS } from "../../model/layer-kernels.js";
 import { SAE_KERNELS } from "../../sae/active-features.js";
 import type { Handle, TorchAddon } from "./torch-addon.js";
@@ -57,6 +58,20 @@ const geluTimesGradient: OwnKernel = (torch, addon, handle, shape) =>
 const rope: OwnKernel = (torch, addon, handle, shape, attribute) =>
   torch.adopt(addon.rope(handle("x"), handle("cos"), handle("sin"), attribute("direction")), shape("x"), "float32");
 
+const adam: OwnKernel = (torch, addon, handle, shape, attribute) =>
+  addon
+    .adam(
+      handle("value"),
+      handle("first"),
+      handle("second"),
+      handle("gradient"),
+      attribute("beta1"),
+      attribute("beta2"),
+      attribute("rate"),
+      attribute("epsilon"),
+    )
+    .map((after) => torch.adopt(after, shape("value"), "float32"));
+
 /** Registers them; call once. */
 export function registerOwnKernels(backendName: string): void {
   const kernels = [
@@ -68,6 +83,7 @@ export function registerOwnKernels(backendName: string): void {
     [LAYER_KERNELS.geluTimes, geluTimes],
     [LAYER_KERNELS.geluTimesGradient, geluTimesGradient],
     [LAYER_KERNELS.rope, rope],
+    [ADAM_KERNEL, adam],
   ] as const;
   for (const [kernelName, kernel] of kernels)
     tf.registerKernel({
