@@ -1,9 +1,8 @@
 /**
  * @file One block of patched runs, all layers in step.
  *
- * 1. A row enters in its node's layer: the clean activations of its prompt, from the block's first position on, plus the
- *    node's delta.
- * 2. Rows carry only positions from the block's start. Their keys and values are put behind the clean prefix of their prompt.
+ * 1. A row joins in its node's layer with the positions that it patches: the clean activations of its prompt plus the node's delta.
+ * 2. Queries, keys and values are computed where a row differs from the clean run; elsewhere they are the clean run's.
  * 3. Everything but attention acts on all rows and positions as one matrix, so a layer's weights are read once for a block.
  * 4. In the last layer only the answer position goes on after keys and values, and only answer tokens are unembedded.
  *
@@ -12,19 +11,18 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION } from "../circuit/node.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
 import { afterAttention } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
-import { ropeTables, type Rope } from "../model/rope.js";
-import { lastRows, unembed } from "../model/unembedding.js";
-import type { LayerType } from "../weights/model-config.js";
+import type { Rope } from "../model/rope.js";
+import { unembed } from "../model/unembedding.js";
 import type { Run } from "./capture.js";
 import type { CleanKeys } from "./clean-keys.js";
+import { carriedRows, climbOf, eachCarried, sources, type Carried, type ClimbStep } from "./truth-climb.js";
 import type { Deltas } from "./truth-deltas.js";
-import { families, joinOf, type TruthBlock, type TruthRow } from "./truth-rows.js";
+import { families, type TruthBlock } from "./truth-rows.js";
 
 /** What every block of a call shares. */
 export interface TruthContext {
@@ -37,178 +35,125 @@ export interface TruthContext {
   readonly positions: number;
 }
 
-/** Consecutive positions. */
-interface Span {
-  readonly start: number;
-  readonly length: number;
-}
-
-/** Rows on their way up, in joining order: `rows.length * span.length` flat rows. */
-interface Climbing {
-  readonly rows: readonly TruthRow[];
-  readonly resid_RD: Tensor | null;
-}
-
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
 export async function runTruthBlock(context: TruthContext, block: TruthBlock): Promise<Tensor> {
   const { model, positions, answers } = context;
-  const span = { start: block.start, length: positions - block.start };
-  const answer = { start: positions - 1, length: 1 };
-  const last = model.config.nLayers - 1;
-  let climbing: Climbing = { rows: [], resid_RD: null };
-  let cursor = 0;
-  const taking = (join: number): TruthRow[] => {
-    const from = cursor;
-    while (cursor < block.rows.length && joinOf(must(block.rows[cursor], "row").node) === join) cursor += 1;
-    return block.rows.slice(from, cursor);
-  };
+  const { steps, out } = climbOf(block, { positions, nLayers: model.config.nLayers });
+  const first = must(steps[0], "layer").layer;
+  let resid_RD: Tensor | null = null;
   try {
-    await walkLayers(model, layersFrom(model.config, must(block.rows[0], "row").node.layer), (layer) => {
-      const joining = { afterAttention: taking(2 * layer), atEnd: taking(2 * layer + 1) };
-      const resid_RD = climbLayer(context, layer, climbing, joining, span, layer === last ? answer : span);
-      climbing.resid_RD?.dispose();
-      climbing = { rows: [...climbing.rows, ...joining.afterAttention, ...joining.atEnd], resid_RD };
+    await walkLayers(model, layersFrom(model.config, first), (layer) => {
+      const next_RD = climbLayer(context, must(steps[layer - first], "layer"), resid_RD);
+      resid_RD?.dispose();
+      resid_RD = next_RD;
     });
-    const resid_RD = must(climbing.resid_RD, "residual stream");
-    return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+    const last_RD = must(resid_RD as Tensor | null, "residual stream");
+    return tf.tidy(() => {
+      const order = indexTensor(orderOf(block, out));
+      return unembed(model.config, model.finalGain_D, tf.gather(last_RD, order), answers.unembed_DA, AUTODIFF_RULES);
+    });
   } finally {
-    climbing.resid_RD?.dispose();
+    (resid_RD as Tensor | null)?.dispose();
   }
 }
 
-/** One layer for every row that has joined; `out` is the span that leaves it. Owner of the result: caller. */
-function climbLayer(
-  context: TruthContext,
-  layer: number,
-  climbing: Climbing,
-  joining: { readonly afterAttention: readonly TruthRow[]; readonly atEnd: readonly TruthRow[] },
-  span: Span,
-  out: Span,
-): Tensor {
-  const { clean } = context;
+/** Where each row of the block ended. */
+function orderOf({ rows }: TruthBlock, out: readonly Carried[]): Int32Array {
+  const flat = new Map(out.map(({ row, offset }) => [row, offset]));
+  return Int32Array.from(rows, (row) => must(flat.get(row), "row"));
+}
+
+/** One layer for every row that has joined. Owner of the result: caller. */
+function climbLayer(context: TruthContext, step: ClimbStep, resid_RD: Tensor | null): Tensor {
+  const { clean, positions } = context;
+  const { layer, joinAfterAttention, joinAtEnd } = step;
   return tf.tidy(() => {
     const inputs: Tensor[] = [];
     const zs: Tensor[] = [];
-    if (climbing.resid_RD !== null) {
-      const short = span.length === out.length;
-      inputs.push(short ? climbing.resid_RD : lastRows(climbing.resid_RD, climbing.rows.length));
-      zs.push(attendWithPrefix(context, layer, climbing.rows, climbing.resid_RD, span, out));
+    if (resid_RD !== null) {
+      const { input_RD, z_RZ } = attend(context, step, resid_RD);
+      inputs.push(input_RD);
+      zs.push(z_RZ);
     }
-    if (joining.afterAttention.length > 0) {
-      inputs.push(cleanRows(clean.input(layer), joining.afterAttention, out, context.positions));
-      zs.push(patchedRows(context, clean.site({ site: "attn_z", layer }), joining.afterAttention, out));
+    if (joinAfterAttention.length > 0) {
+      inputs.push(tf.gather(clean.input(layer), indexTensor(carriedRows(joinAfterAttention, positions))));
+      zs.push(patched(context, clean.site({ site: "attn_z", layer }), joinAfterAttention));
     }
     const outputs =
       inputs.length > 0 ? [afterAttention(layerContext(context.model, layer), stack(inputs), stack(zs))] : [];
-    if (joining.atEnd.length > 0)
-      outputs.push(patchedRows(context, clean.site({ site: "resid_post", layer }), joining.atEnd, out));
+    if (joinAtEnd.length > 0) outputs.push(patched(context, clean.site({ site: "resid_post", layer }), joinAtEnd));
     return stack(outputs);
   });
 }
 
-/** Attention of rows that carry `span`, for queries at `out`: keys are the prompt's clean ones, then the row's own. */
-function attendWithPrefix(
-  { model, keys, positions }: TruthContext,
-  layer: number,
-  rows: readonly TruthRow[],
+/** What attention makes of the rows, and their residual stream beside it, for all positions that leave the layer. */
+function attend(
+  { model, clean, keys, positions }: TruthContext,
+  { layer, carried, groups }: ClimbStep,
   resid_RD: Tensor,
-  span: Span,
-  out: Span,
-): Tensor {
+): { readonly input_RD: Tensor; readonly z_RZ: Tensor } {
   const { config, weights, kind, rules } = layerContext(model, layer);
-  const own = projectQkv(config, weights, resid_RD, ropeOf(model, kind, rows.length, span), rules);
-  const batch = rows.length;
-  const q_RZ = span.length === out.length ? own.q_RZ : lastRows(own.q_RZ, batch);
-  const queries = Array.from({ length: out.length }, (_, i) => out.start + i);
-  const mask = attentionMask(config, kind, queries, positions);
-  if (span.start === 0) return attentionCore(config, { q_RZ, k_UJ: own.k_RJ, v_UJ: own.v_RJ, batch }, mask, rules);
-  const { k_RJ, v_RJ } = keys.at(layer);
-  const withPrefix = (clean_RJ: Tensor, own_RJ: Tensor): Tensor => {
-    const J = must(own_RJ.shape[1], "width");
-    const before_RJ = cleanRows(clean_RJ, rows, { start: 0, length: span.start }, positions);
-    const parts = [before_RJ, own_RJ].map((part) => tf.reshape(part, [batch, -1, J]));
-    return tf.reshape(tf.concat(parts, 1), [batch * positions, J]);
-  };
-  const whole = { k_UJ: withPrefix(k_RJ, own.k_RJ), v_UJ: withPrefix(v_RJ, own.v_RJ) };
-  return attentionCore(config, { q_RZ, ...whole, batch }, mask, rules);
-}
-
-/** Rope of `batch` rows that carry the span. */
-function ropeOf(model: Model, kind: LayerType, batch: number, span: Span): Rope {
-  const one = ropeTables(
-    model.config,
-    kind,
-    Array.from({ length: span.length }, (_, i) => span.start + i),
+  const rope = ropeAt(
+    clean.frame.ropes[kind],
+    eachCarried(carried, (_, position) => position),
   );
-  const index = tf.tensor1d(
-    Int32Array.from({ length: batch * span.length }, (_, row) => row % span.length),
-    "int32",
+  const own = projectQkv(config, weights, resid_RD, rope, rules);
+  const cleanOnes = keys.at(layer);
+  const q = tf.concat([cleanOnes.q_RZ, own.q_RZ]);
+  const k = tf.concat([cleanOnes.k_RJ, own.k_RJ]);
+  const v = tf.concat([cleanOnes.v_RJ, own.v_RJ]);
+  const size = { prompts: clean.frame.batch, positions };
+  const everywhere = { start: 0, length: positions };
+  const zs = groups.map(({ span, members }) =>
+    tf.tidy(() => {
+      const [ofQueries, ofKeys] = [span, everywhere].map((one) => indexTensor(sources(members, one, size))) as [
+        Tensor,
+        Tensor,
+      ];
+      const queries = Array.from({ length: span.length }, (_, i) => span.start + i);
+      const mask = attentionMask(config, kind, queries, positions);
+      const chosen = { q_RZ: tf.gather(q, ofQueries), k_UJ: tf.gather(k, ofKeys), v_UJ: tf.gather(v, ofKeys) };
+      return attentionCore(config, { ...chosen, batch: members.length }, mask, rules);
+    }),
   );
-  return { ...one, cos_R1H: tf.gather(one.cos_R1H, index), sin_R1H: tf.gather(one.sin_R1H, index) };
+  const leaving = groups.map(({ span, members }) => indexTensor(sources(members, span, size)));
+  return { input_RD: tf.gather(tf.concat([clean.input(layer), resid_RD]), stack(leaving)), z_RZ: stack(zs) };
 }
 
-/** Clean activations of each row's prompt over a span, `[rows x span, d]`. */
-function cleanRows(table_RD: Tensor, rows: readonly TruthRow[], span: Span, positions: number): Tensor {
-  return tf.gather(table_RD, rowIndex(rows, span, positions));
+/** The rotation of rows at the given positions, out of that of whole prompts. */
+function ropeAt(whole: Rope, positions: Int32Array): Rope {
+  const index = indexTensor(positions);
+  return { ...whole, cos_R1H: tf.gather(whole.cos_R1H, index), sin_R1H: tf.gather(whole.sin_R1H, index) };
 }
 
-/** Clean activations plus each row's delta. */
-function patchedRows(context: TruthContext, table_RD: Tensor, rows: readonly TruthRow[], span: Span): Tensor {
-  const deltas = families(rows).map((family) => familyDelta(context, family, span));
-  return tf.add(cleanRows(table_RD, rows, span, context.positions), stack(deltas));
+/** Clean activations plus the delta of each row's node, where the row patches, `[R, d]`. */
+function patched(context: TruthContext, table_RD: Tensor, joining: readonly Carried[]): Tensor {
+  const clean_RD = tf.gather(table_RD, indexTensor(carriedRows(joining, context.positions)));
+  return tf.add(clean_RD, stack(families(joining).map((family) => familyDelta(context, family))));
 }
 
-function rowIndex(rows: readonly TruthRow[], { start, length }: Span, positions: number): Tensor {
-  const index = new Int32Array(rows.length * length);
-  for (const [r, { prompt }] of rows.entries())
-    for (let i = 0; i < length; i++) index[r * length + i] = prompt * positions + start + i;
-  return tf.tensor1d(index, "int32");
-}
-
-/** Deltas of rows of one kind at one site, zero where a row does not patch, `[rows x span, d]`. */
-function familyDelta(context: TruthContext, rows: readonly TruthRow[], span: Span): Tensor {
-  const { deltas, positions, model } = context;
-  const { node } = must(rows[0], "row");
-  const n = rows.length;
+/** Deltas of rows of one kind at one site, `[R, d]`. */
+function familyDelta({ deltas, positions, model }: TruthContext, rows: readonly Carried[]): Tensor {
+  const { node } = must(rows[0], "row").row;
+  const flat = carriedRows(rows, positions);
   if (node.kind === "feature") {
-    const weight = patchWeights(rows, span, ({ slot, prompt }, position) =>
-      deltas.change(slot, prompt * positions + position),
-    );
-    const decoder_ND = deltas.directions(
-      node,
-      rows.map((row) => row.node.feature),
-    );
-    const D = must(decoder_ND.shape[1], "width");
-    const spread_NTD = tf.mul(tf.reshape(weight, [n, span.length, 1]), tf.reshape(decoder_ND, [n, 1, D]));
-    return tf.reshape(spread_NTD, [n * span.length, D]);
+    const features = eachCarried(rows, ({ node: { feature } }) => feature);
+    const slots = eachCarried(rows, ({ slot }) => slot);
+    const change = Float32Array.from(flat, (at, i) => deltas.change(must(slots[i], "slot"), at));
+    return tf.mul(tf.tensor2d(change, [change.length, 1]), deltas.directions(node, features));
   }
-  const table_RD = deltas.rows(node, node.kind === "error" ? "error" : "site");
-  const whole_RD = cleanRows(table_RD, rows, span, positions);
-  const weight = patchWeights(rows, span, () => 1);
-  if (node.kind !== "head") return tf.mul(whole_RD, weight);
+  const whole_RD = tf.gather(deltas.rows(node, node.kind === "error" ? "error" : "site"), indexTensor(flat));
+  if (node.kind !== "head") return whole_RD;
   const { nHeads: N, headDim: H } = model.config;
+  const heads = eachCarried(rows, ({ node: { head } }) => head);
   // Built here: on wasm tf.oneHot writes the bits of integers whatever the type it is asked for.
-  const heads = Float32Array.from({ length: n * N }, (_, i) => (i % N === rows[Math.floor(i / N)]?.node.head ? 1 : 0));
-  const chosen = tf.tensor2d(heads, [n, N]);
-  const mask_NTN = tf.mul(tf.reshape(weight, [n, span.length, 1]), tf.reshape(chosen, [n, 1, N]));
-  const masked = tf.mul(tf.reshape(whole_RD, [n * span.length, N, H]), tf.reshape(mask_NTN, [n * span.length, N, 1]));
-  return tf.reshape(masked, [n * span.length, N * H]);
+  const chosen = Float32Array.from({ length: flat.length * N }, (_, i) => (i % N === heads[Math.floor(i / N)] ? 1 : 0));
+  const split = tf.reshape(whole_RD, [flat.length, N, H]);
+  return tf.reshape(tf.mul(split, tf.tensor3d(chosen, [flat.length, N, 1])), [flat.length, N * H]);
 }
 
-/** A weight for each flat row, `[rows x span, 1]`: 0 at positions that the row does not patch. */
-function patchWeights(
-  rows: readonly TruthRow[],
-  span: Span,
-  weight: (row: TruthRow, position: number) => number,
-): Tensor {
-  const weights = new Float32Array(rows.length * span.length);
-  for (const [r, row] of rows.entries())
-    for (let i = 0; i < span.length; i++) {
-      const position = span.start + i;
-      const patches = row.node.position === GLOBAL_POSITION || row.node.position === position;
-      if (patches) weights[r * span.length + i] = weight(row, position);
-    }
-  return tf.tensor2d(weights, [rows.length * span.length, 1]);
+function indexTensor(index: Int32Array): Tensor {
+  return tf.tensor1d(index, "int32");
 }
 
 function stack(parts: readonly Tensor[]): Tensor {

@@ -29,7 +29,7 @@ export interface Deltas {
   /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object. */
   rows(at: SiteAt, kind: "site" | "error"): Tensor;
   /** Decoder rows of features, `[features.length, d]`. Owner: caller. */
-  directions(at: SiteAt, features: readonly number[]): Tensor;
+  directions(at: SiteAt, features: Int32Array): Tensor;
   dispose(): void;
 }
 

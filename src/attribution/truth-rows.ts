@@ -5,7 +5,7 @@
  *    exactly zero, and in the last layer it reaches the answer position (nothing else does).
  * 2. A row starts at its node's position (all positions at once: the first that differs); earlier positions are clean.
  * 3. A row joins the batch in its node's layer, after attention (attn_z) or at the layer's end (mlp_out, resid_post).
- * 4. Rows are sorted by start, then join: a block carries few positions, and grows as it moves up the layers.
+ * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
  */
 import { assert, must } from "../base/assert.js";
 import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
@@ -24,8 +24,6 @@ export interface TruthRow {
 
 /** Rows that run together: sorted by {@link joinOf}, then by what they patch. */
 export interface TruthBlock {
-  /** First position that any of its rows carries. */
-  readonly start: number;
   readonly rows: readonly TruthRow[];
 }
 
@@ -74,51 +72,51 @@ export function truthRows(
   return rows;
 }
 
-/** Rows of one start that fill less of a block than this share it with the next start, and carry its rows from theirs on. */
-const FULL_ENOUGH = 0.25;
-
 /**
- * Cuts rows into blocks of at most `rowsPerBlock`, so that few rows carry positions that they do not need: rows of one start
- * stay by themselves, in blocks of about the same size. The same rows always give the same blocks.
+ * Cuts rows into as few blocks as hold them, of about the same number of carried positions each, at most `rowsPerBlock` rows of all
+ * positions: a block's rows join at nearby layers, and climb the others together. The same rows always give the same blocks.
  */
-export function truthBlocks(rows: readonly TruthRow[], rowsPerBlock: number): TruthBlock[] {
+export function truthBlocks(
+  rows: readonly TruthRow[],
+  { positions }: Pick<TruthSize, "positions">,
+  rowsPerBlock: number,
+): TruthBlock[] {
   assert(rowsPerBlock >= 1, `a block of ${String(rowsPerBlock)} rows`);
-  const sorted = [...rows].sort((a, b) => a.start - b.start || compareJoins(a, b));
-  const blocks: TruthBlock[] = [];
-  let members: TruthRow[] = [];
-  for (const [i, row] of sorted.entries()) {
-    members.push(row);
-    const next = sorted[i + 1];
-    if (next === undefined || (next.start > row.start && members.length >= rowsPerBlock * FULL_ENOUGH)) {
-      blocks.push(...evenBlocks(members, rowsPerBlock));
-      members = [];
-    }
+  const sorted = [...rows].sort(compareRows);
+  const total = sorted.reduce((sum, { start }) => sum + positions - start, 0);
+  // A block may begin up to a row's positions early.
+  const count = Math.ceil(total / (rowsPerBlock * positions - positions + 1));
+  const blocks: TruthRow[][] = [];
+  let before = 0;
+  let last = -1;
+  for (const row of sorted) {
+    const block = Math.floor((before * count) / total);
+    if (block !== last) blocks.push([]);
+    must(blocks[blocks.length - 1], "block").push(row);
+    last = block;
+    before += positions - row.start;
   }
-  return blocks;
+  return blocks.map((rows) => ({ rows }));
 }
 
-/** As few blocks as hold the rows, sizes at most one apart. */
-function evenBlocks(rows: readonly TruthRow[], rowsPerBlock: number): TruthBlock[] {
-  const count = Math.ceil(rows.length / rowsPerBlock);
-  return Array.from({ length: count }, (_, i) => {
-    const part = rows.slice(Math.floor((i * rows.length) / count), Math.floor(((i + 1) * rows.length) / count));
-    return { start: must(part[0], "row").start, rows: part.sort(compareJoins) };
-  });
-}
-
-function compareJoins(a: TruthRow, b: TruthRow): number {
+/** By join, then by what is patched, so that rows of one family are neighbours. */
+function compareRows(a: TruthRow, b: TruthRow): number {
   return (
-    joinOf(a.node) - joinOf(b.node) || familyOf(a.node) - familyOf(b.node) || a.slot - b.slot || a.prompt - b.prompt
+    joinOf(a.node) - joinOf(b.node) ||
+    familyOf(a.node) - familyOf(b.node) ||
+    a.start - b.start ||
+    a.slot - b.slot ||
+    a.prompt - b.prompt
   );
 }
 
 /** Splits consecutive rows of one join by what they patch. */
-export function families(rows: readonly TruthRow[]): TruthRow[][] {
-  const groups: TruthRow[][] = [];
-  for (const row of rows) {
+export function families<Row extends { readonly row: TruthRow }>(rows: readonly Row[]): Row[][] {
+  const groups: Row[][] = [];
+  for (const one of rows) {
     const open = groups[groups.length - 1];
-    if (open !== undefined && familyOf(must(open[0], "row").node) === familyOf(row.node)) open.push(row);
-    else groups.push([row]);
+    if (open !== undefined && familyOf(must(open[0], "row").row.node) === familyOf(one.row.node)) open.push(one);
+    else groups.push([one]);
   }
   return groups;
 }

@@ -28,7 +28,7 @@ import { unpatchedRuns, type RunCache } from "./unpatched-runs.js";
  *
  * @param prompts all of one length, each with a corrupted run.
  * @param nodes slots; null where a slot is empty.
- * @param rowsPerBlock most patched runs at once.
+ * @param rowsPerBlock most patched runs at once, if all start at the first position.
  * @param onProgress told patched runs done and to do.
  * @param cache keeps the unpatched runs for the next call with the same prompts; without one they are released.
  * @throws PatchbayError `non_finite` naming the site, or the patched node and its position, and the prompt's line.
@@ -55,7 +55,7 @@ export async function computeTruth(
     const rows = truthRows(nodes, size, (slot, row) => deltas.change(slot, row) !== 0);
     const context: TruthContext = { model, clean, keys, deltas, answers, positions };
     let done = 0;
-    for (const block of truthBlocks(rows, rowsPerBlock)) {
+    for (const block of truthBlocks(rows, size, rowsPerBlock)) {
       onProgress?.(done, rows.length);
       await breathe();
       const logits = await readAndDispose(await runTruthBlock(context, block));

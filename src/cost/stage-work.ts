@@ -132,9 +132,12 @@ function truthShard(
     block,
     slots.map(({ node }) => node),
   );
-  const blocks = truthBlocks(rows, rowsPerBlock);
+  const blocks = truthBlocks(rows, size, rowsPerBlock);
   for (const one of blocks) work.add(truthBlockWork(model, block, one));
-  const widest = Math.max(0, ...blocks.map((one) => one.rows.length * (block.positions - one.start)));
+  const widest = Math.max(
+    0,
+    ...blocks.map((one) => one.rows.reduce((sum, { start }) => sum + block.positions - start, 0)),
+  );
   return { units: rows.length, work, widest };
 }
 

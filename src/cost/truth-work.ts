@@ -1,5 +1,6 @@
 /** @file Work of true patching: a shard's unpatched runs, its deltas, and its blocks of patched rows. */
-import { joinOf, type TruthBlock } from "../attribution/truth-rows.js";
+import { climbOf, flatRows } from "../attribution/truth-climb.js";
+import type { TruthBlock } from "../attribution/truth-rows.js";
 import type { Node } from "../circuit/node.js";
 import { siteHook } from "../circuit/site.js";
 import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "./layer-work.js";
@@ -36,44 +37,44 @@ export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly
 }
 
 /** One block of patched rows, through all layers. */
-export function truthBlockWork(model: CostModel, { positions, answers }: PromptBlock, block: TruthBlock): Work {
+export function truthBlockWork(
+  model: CostModel,
+  { prompts, positions, answers }: PromptBlock,
+  block: TruthBlock,
+): Work {
   const { config } = model;
   const { dModel: D, nHeads, headDim, nKvHeads } = config;
   const [Z, J] = [nHeads * headDim, nKvHeads * headDim];
   const work = new Work(model);
-  const carried = positions - block.start;
-  const joining = new Int32Array(2 * config.nLayers);
-  for (const { node } of block.rows) joining[joinOf(node)] = (joining[joinOf(node)] ?? 0) + 1;
-  let climbing = 0;
-  for (let layer = 0; layer < config.nLayers; layer++) {
-    const [after, end] = [joining[2 * layer] ?? 0, joining[2 * layer + 1] ?? 0];
-    const out = layer === config.nLayers - 1 ? 1 : carried;
+  const { steps, out } = climbOf(block, { positions, nLayers: config.nLayers });
+  for (const { carried, groups, joinAfterAttention, joinAtEnd } of steps) {
+    const climbing = flatRows(carried);
+    const attended = groups.reduce((sum, { span, members }) => sum + members.length * span.length, 0);
     if (climbing > 0) {
-      qkvWork(work, config, climbing * carried);
-      work.move("copy", climbing * carried * headDim, 4, 2);
-      if (block.start > 0) {
-        work.move("copy", climbing * block.start * J, 4, 2);
-        work.move("copy", climbing * positions * J, 4, 8);
+      qkvWork(work, config, climbing);
+      work.move("copy", climbing * headDim, 4, 2);
+      work.move("copy", (climbing + prompts * positions) * (D + Z + 2 * J), 2, 4);
+      work.move("copy", attended * (D + Z), 2, 1 + groups.length);
+      if (groups.length > 1) work.move("copy", attended * Z, 2, 2);
+      for (const { span, members } of groups) {
+        work.move("copy", members.length * positions * J, 4, 2);
+        attentionWork(work, config, members.length, span.length, positions);
       }
-      attentionWork(work, config, climbing, out, positions);
     }
-    if (after > 0) patchWork(work, after * out, D + Z, Z);
-    if (climbing + after > 0) {
-      afterAttentionWork(work, config, (climbing + after) * out);
-      if (climbing > 0 && after > 0) work.move("copy", (climbing + after) * out * (D + Z), 2, 2);
-    }
-    if (end > 0) {
-      patchWork(work, end * out, D, D);
-      if (climbing + after > 0) work.move("copy", (climbing + after + end) * out * D, 2, 1);
-    }
-    climbing += after + end;
+    const [after, end] = [joinAfterAttention, joinAtEnd].map(flatRows) as [number, number];
+    if (after > 0) patchWork(work, after, D + Z, Z);
+    if (attended + after > 0) afterAttentionWork(work, config, attended + after);
+    if (climbing > 0 && after > 0) work.move("copy", (attended + after) * (D + Z), 2, 2);
+    if (end > 0) patchWork(work, end, D, D);
+    if (end > 0 && attended + after > 0) work.move("copy", (attended + after + end) * D, 2, 1);
   }
-  unembedWork(work, config, climbing, answers);
+  work.move("copy", out.length * D, 2, 1);
+  unembedWork(work, config, out.length, answers);
   return work;
 }
 
 /** Gathers `width` numbers of the clean run for each row, and adds deltas of `patched` numbers. */
 function patchWork(work: Work, rows: number, width: number, patched: number): void {
   work.move("copy", rows * (width + patched), 2, 4);
-  work.move("arithmetic", rows * patched, 5, 3);
+  work.move("arithmetic", rows * patched, 3, 2);
 }

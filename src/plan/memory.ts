@@ -66,10 +66,10 @@ export function circuitBlockSize(shape: MemoryShape, rows: number): number {
 /** Share of an SAE's features that circuits keep at a site: most keep few. */
 const LIVE_COLUMNS = 0.1;
 
-/** Numbers of the unpatched runs of a block: both sides' sites, the clean keys and values, deltas of every site. */
+/** Numbers of the unpatched runs of a block: both sides' sites, the clean queries, keys and values, deltas of every site. */
 export function unpatchedSize({ config, positions }: MemoryShape, prompts: number): number {
-  const { nLayers, nKvHeads, headDim, dModel } = config;
-  const perRow = 2 * keptPerRow(config) + nLayers * (2 * nKvHeads * headDim + 3 * dModel);
+  const { nLayers, nHeads, nKvHeads, headDim, dModel } = config;
+  const perRow = 2 * keptPerRow(config) + nLayers * ((nHeads + 2 * nKvHeads) * headDim + 3 * dModel);
   return perRow * prompts * positions;
 }
 

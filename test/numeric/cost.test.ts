@@ -100,11 +100,12 @@ describe("the cost model", () => {
       const { clean, corrupted } = must(prompts[Math.floor(row / T)], "prompt");
       return row % T >= clean.findIndex((id, t) => id !== corrupted?.[t]);
     };
-    const rows = truthRows(nodes, { prompts: prompts.length, positions: T, nLayers: 4 }, differs);
+    const size = { prompts: prompts.length, positions: T, nLayers: 4 };
+    const rows = truthRows(nodes, size, differs);
     expect(rows).toHaveLength(ran);
     const work = unpatchedWork(model, block);
     work.add(deltasWork(model, block, nodes));
-    for (const one of truthBlocks(rows, ROWS)) work.add(truthBlockWork(model, block, one));
+    for (const one of truthBlocks(rows, size, ROWS)) work.add(truthBlockWork(model, block, one));
     expectCounted(work, counted);
     expectAlive(counted, unpatchedSize(shape(), prompts.length) + truthBlockSize(shape(), ROWS));
   });

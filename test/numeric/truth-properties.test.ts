@@ -83,8 +83,9 @@ async function forcedTruth(
       positions: T,
     };
     const metric = new Float64Array(prompts.length * nodes.length).fill(NaN);
-    const rows = truthRows(nodes, { prompts: prompts.length, positions: T, nLayers: LAST + 1 }, () => true);
-    for (const block of truthBlocks(rows, rowsPerBlock)) {
+    const size = { prompts: prompts.length, positions: T, nLayers: LAST + 1 };
+    const rows = truthRows(nodes, size, () => true);
+    for (const block of truthBlocks(rows, size, rowsPerBlock)) {
       const logits = await readAndDispose(await runTruthBlock(context, block));
       for (const [r, { prompt, slot }] of block.rows.entries())
         metric[prompt * nodes.length + slot] = metricOf(logits, r, answers, prompt);
