@@ -40,6 +40,36 @@ describe("the torch backend", () => {
     expect([addon.liveTensors(), addon.liveBytes(), tf.memory().numTensors]).toEqual(before);
   });
 
+  it.each([
+    ["as they are", false, false],
+    ["with the first transposed", true, false],
+    ["with the second transposed", false, true],
+    ["with both transposed", true, true],
+  ])("multiplies small and large matrices exactly to float32, %s", (_, first, second) => {
+    for (const [m, k, n] of [
+      [3, 5, 4],
+      [40, 210, 130],
+    ] as const) {
+      const values = (rows: number, columns: number): Float32Array =>
+        Float32Array.from({ length: rows * columns }, (_value, i) => Math.sin(i * i + rows));
+      const [a, b] = [values(m, k), values(k, n)];
+      const product = tf.tidy(() => {
+        const [left, right] = [tf.tensor2d(a, [m, k]), tf.tensor2d(b, [k, n])];
+        return tf
+          .matMul(first ? tf.transpose(left) : left, second ? tf.transpose(right) : right, first, second)
+          .dataSync();
+      });
+      const largest = Math.max(
+        ...product.map((value, i) => {
+          let sum = 0;
+          for (let j = 0; j < k; j++) sum += (a[Math.floor(i / n) * k + j] ?? NaN) * (b[j * n + (i % n)] ?? NaN);
+          return Math.abs(value - sum);
+        }),
+      );
+      expect(largest).toBeLessThan(1e-6 * k);
+    }
+  });
+
   it("gives failed allocations their own code, and goes on afterwards", () => {
     const x = tf.ones([500, 500]);
     addon.limitBytes(addon.liveBytes() + 500_000);
