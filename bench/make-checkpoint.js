@@ -27,9 +27,9 @@ export const SIZES = {
   },
 };
 
-const SITE_FOLDERS = { attn_z: "att", mlp_out: "mlp", resid_post: "resid" };
+export const SITE_FOLDERS = { attn_z: "att", mlp_out: "mlp", resid_post: "resid" };
 /** Standard deviations above which 2.5 % of a normal distribution lies. */
-const GATE = 1.96;
+export const GATE = 1.96;
 const TOKENS = 7;
 
 /** Prompts of random tokens; clean and corrupted differ from the third token on. */
@@ -97,7 +97,8 @@ async function scales(model, shape) {
   return found;
 }
 
-function configOf({ layers, width, heads, kvHeads, headWidth, mlp, vocabulary }) {
+/** config.json of a shape. */
+export function configOf({ layers, width, heads, kvHeads, headWidth, mlp, vocabulary }) {
   return {
     architectures: ["Gemma2ForCausalLM"],
     model_type: "gemma2",
@@ -136,7 +137,7 @@ function generator(seed) {
 }
 
 /** Sums of three uniform numbers: near enough to normal, with the given standard deviation. */
-function randomValues(shape, spread, seed) {
+export function randomValues(shape, spread, seed) {
   const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
   const next = generator(seed);
   const factor = 2 * spread;

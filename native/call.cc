@@ -121,7 +121,7 @@ std::vector<at::Tensor> Call::tensors(size_t index) const {
   return found;
 }
 
-napi_value Call::give(at::Tensor tensor) const {
+napi_value giveHandle(napi_env env, at::Tensor tensor) {
   Table& all = table();
   int32_t handle = 0;
   if (all.unused.empty()) {
@@ -133,9 +133,11 @@ napi_value Call::give(at::Tensor tensor) const {
     all.tensors[handle] = std::move(tensor);
   }
   napi_value value = nullptr;
-  check(napi_create_int32(env_, handle, &value), "room for a number");
+  check(napi_create_int32(env, handle, &value), "room for a number");
   return value;
 }
+
+napi_value Call::give(at::Tensor tensor) const { return giveHandle(env_, std::move(tensor)); }
 
 napi_value Call::giveAll(const std::vector<at::Tensor>& tensors) const {
   napi_value handles = nullptr;

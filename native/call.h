@@ -64,6 +64,8 @@ struct Entry {
   Kernel kernel;
 };
 
+/// Puts a tensor into the table. @returns its handle.
+napi_value giveHandle(napi_env env, at::Tensor tensor);
 /// Drops the tensor of a handle; its memory is freed with the last tensor that shares it.
 void dropHandle(int64_t handle);
 size_t liveHandles();

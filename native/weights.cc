@@ -1,75 +1,92 @@
-// Weights mapped from their files: the pages of the file are the tensor's memory, so there is no second copy.
+// Weights are read on threads of their own, while JavaScript's goes on computing.
 #include "call.h"
 #include "device.h"
+#include "read-weights.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <c10/core/InferenceMode.h>
 
-#include <cerrno>
-#include <cstring>
-#include <stdexcept>
+#include <memory>
 
 namespace patchbay {
 namespace {
 
-/// A range of a file in memory, unmapped with its last user.
-struct Mapping {
-  void* start;
-  size_t length;
+/// One array on its way.
+struct Job {
+  StoredArray array;
+  napi_deferred deferred = nullptr;
+  napi_async_work work = nullptr;
+  at::Tensor tensor;
+  /// What went wrong; null where nothing did.
+  const char* code = nullptr;
+  std::string message;
 };
 
-Mapping mapFile(const std::string& path, int64_t from, size_t bytes) {
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) throw std::invalid_argument(path + ": " + std::strerror(errno));
-  struct stat status;
-  // A page past the end of a file cannot be read: the process would be killed.
-  if (fstat(file, &status) != 0 || status.st_size < from + static_cast<int64_t>(bytes)) {
-    close(file);
-    throw std::invalid_argument(path + ": expected at least " + std::to_string(from + bytes) + " bytes");
+/// On a thread of Node's pool.
+void execute(napi_env, void* data) {
+  Job& job = *static_cast<Job*>(data);
+  const c10::InferenceMode guard(true); // Each thread has its own mode.
+  const auto fail = [&job](const char* code, const std::string& message) {
+    job.code = code;
+    job.message = message;
+  };
+  try {
+    job.tensor = readWeights(job.array);
+  } catch (const NonFinite& error) {
+    fail("non_finite", error.what());
+  } catch (const Damaged& error) {
+    fail("bad_input", error.what());
+  } catch (const std::bad_alloc&) {
+    fail("out_of_memory", "out of memory");
+  } catch (const std::exception& error) {
+    fail("application", error.what());
   }
-  void* start = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, from);
-  const int failure = errno;
-  close(file);
-  if (start == MAP_FAILED) throw std::invalid_argument(path + ": " + std::strerror(failure));
-  return {start, bytes};
 }
 
-/// map(path, offset, dtype, ...shape): a tensor whose memory is the file; on a GPU, a copy of it there.
-napi_value map(Call& call) {
-  const int64_t offset = call.integer(1);
-  const at::ScalarType type = typeOf(call.integer(2));
-  const std::vector<int64_t> shape = call.integersFrom(3);
-  size_t bytes = at::elementSize(type);
-  for (const int64_t length : shape) bytes *= static_cast<size_t>(length);
-  if (bytes == 0) return call.give(at::empty(shape, at::TensorOptions().dtype(type)).to(device()));
-  const int64_t page = sysconf(_SC_PAGESIZE);
-  const int64_t before = offset % page;
-  const Mapping mapping = mapFile(call.text(0), offset - before, bytes + static_cast<size_t>(before));
-  void* values = static_cast<char*>(mapping.start) + before;
-  const auto release = [mapping](void*) { munmap(mapping.start, mapping.length); };
-  return call.give(at::from_blob(values, shape, release, at::TensorOptions().dtype(type)).to(device()));
+/// On JavaScript's thread again.
+void complete(napi_env env, napi_status, void* data) {
+  const std::unique_ptr<Job> job(static_cast<Job*>(data));
+  napi_delete_async_work(env, job->work);
+  napi_value value = nullptr;
+  try {
+    if (job->code == nullptr) value = giveHandle(env, job->tensor.to(device()));
+  } catch (const std::exception& error) {
+    job->code = "out_of_memory";
+    job->message = error.what();
+  }
+  if (job->code == nullptr) {
+    napi_resolve_deferred(env, job->deferred, value);
+    return;
+  }
+  napi_value code = nullptr;
+  napi_value message = nullptr;
+  napi_create_string_utf8(env, job->code, NAPI_AUTO_LENGTH, &code);
+  napi_create_string_utf8(env, job->message.c_str(), job->message.size(), &message);
+  napi_create_error(env, code, message, &value);
+  napi_reject_deferred(env, job->deferred, value);
 }
 
-template <typename Bits>
-int64_t firstWithout(const Bits* bits, int64_t count, Bits exponent) {
-  for (int64_t i = 0; i < count; i++)
-    if ((bits[i] & exponent) == exponent) return i;
-  return -1;
+/// load(path, start, stored dtype, wanted dtype, where a checksum begins or -1, CRC-32, ...shape): a promise of a tensor.
+napi_value load(Call& call) {
+  auto job = std::make_unique<Job>();
+  job->array = {call.text(0),
+                call.integer(1),
+                call.integersFrom(6),
+                typeOf(call.integer(2)),
+                typeOf(call.integer(3)),
+                call.integer(4),
+                static_cast<uint32_t>(call.integer(5))};
+  napi_value promise = nullptr;
+  napi_value name = nullptr;
+  napi_create_promise(call.env(), &job->deferred, &promise);
+  napi_create_string_utf8(call.env(), "patchbay:load", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_async_work(call.env(), nullptr, name, execute, complete, job.get(), &job->work) != napi_ok ||
+      napi_queue_async_work(call.env(), job->work) != napi_ok)
+    throw std::runtime_error("a thread to read weights cannot be had");
+  job.release();
+  return promise;
 }
 
-/// nonFinite(x): index of the first NaN or infinity of a float32 or bfloat16 tensor, or -1.
-napi_value nonFinite(Call& call) {
-  const at::Tensor x = call.tensor(0).to(at::kCPU).contiguous();
-  const void* start = x.data_ptr();
-  const int64_t found = x.scalar_type() == at::kBFloat16
-                            ? firstWithout<uint16_t>(static_cast<const uint16_t*>(start), x.numel(), 0x7f80)
-                            : firstWithout<uint32_t>(static_cast<const uint32_t*>(start), x.numel(), 0x7f800000);
-  return call.giveNumber(static_cast<double>(found));
-}
-
-const Entry kEntries[] = {{"map", map}, {"nonFinite", nonFinite}};
+const Entry kEntries[] = {{"load", load}};
 
 }  // namespace
 

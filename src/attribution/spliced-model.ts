@@ -3,9 +3,9 @@ import { siteHook, type SiteAt } from "../circuit/site.js";
 import { FLOAT32_MATRICES } from "../model/matrices.js";
 import { openModel, type Model } from "../model/model.js";
 import { WeightPool, type Pooled } from "../model/weight-pool.js";
-import { loadSae, saeBytes, type Sae } from "../sae/sae.js";
+import { findSaeSource, type Sae } from "../sae/sae.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
-import { readSae, type SaeEntry } from "../weights/sae-folder.js";
+import type { SaeEntry } from "../weights/sae-folder.js";
 
 /** An SAE and where it sits. */
 export interface PlacedSae extends SiteAt {
@@ -55,13 +55,11 @@ export async function openSpliced(
   matrices = FLOAT32_MATRICES,
 ): Promise<SplicedModel> {
   const model = await openModel(checkpoint, new WeightPool(budgetBytes), matrices);
-  const placed = entries.map((entry): PlacedSae => {
-    const sae = model.pool.add({
-      bytes: saeBytes(entry, matrices),
-      load: async () => loadSae(await readSae(entry), matrices),
-    });
-    return { site: entry.site, layer: entry.layer, sae };
-  });
+  const placed: PlacedSae[] = [];
+  for (const entry of entries) {
+    const sae = model.pool.add(await findSaeSource(entry, matrices));
+    placed.push({ site: entry.site, layer: entry.layer, sae });
+  }
   await model.pool.fill();
   return spliceModel(model, placed);
 }

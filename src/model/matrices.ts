@@ -2,14 +2,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { Checkpoint } from "../weights/checkpoint.js";
+import type { StoredArray } from "../weights/stored-array.js";
 
 /** Makes the matrices that activations are multiplied by. Norms, biases and thresholds are float32 always. Owner: caller. */
 export interface MatrixLoader {
   /** On the device. */
   readonly bytesPerValue: number;
-  /** A `[out, in]` matrix of the file as an `[in, out]` tensor: a plain matMul is the fast path. */
-  transposed(checkpoint: Checkpoint, name: string): Promise<Tensor>;
+  /** A matrix of a file in the compute type. */
+  load(array: StoredArray): Promise<Tensor>;
+  /** A matrix of a file in float32. */
+  loadWide(array: StoredArray): Promise<Tensor>;
   /** Values as they are, `[rows, columns]`. */
   matrix(values: Float32Array, shape: [rows: number, columns: number]): Tensor;
 }
@@ -17,15 +19,27 @@ export interface MatrixLoader {
 /** Copies of the weights in float32: what every backend has. */
 export const FLOAT32_MATRICES: MatrixLoader = {
   bytesPerValue: 4,
-  transposed: async (checkpoint, name) => {
-    const values = await checkpoint.read(name);
-    return tf.tidy(() => tf.transpose(tf.tensor2d(values, matrixShape(checkpoint, name))));
-  },
+  load: loadFloats,
+  loadWide: loadFloats,
   matrix: (values, shape) => tf.tensor2d(values, shape),
 };
 
-/** Rows and columns of a matrix in the file. */
-export function matrixShape(checkpoint: Checkpoint, name: string): [rows: number, columns: number] {
-  const [rows, columns] = checkpoint.shapeOf(name);
+/** A matrix as float32. */
+async function loadFloats(array: StoredArray): Promise<Tensor> {
+  return tf.tensor2d(await array.read(), matrixShape(array));
+}
+
+/** Rows and columns. */
+export function matrixShape({ shape: [rows, columns] }: StoredArray): [rows: number, columns: number] {
   return [must(rows, "rows"), must(columns, "columns")];
+}
+
+/** A `[out, in]` matrix of a file as an `[in, out]` tensor: a plain matMul is the fast path. */
+export async function loadTransposed(matrices: MatrixLoader, array: StoredArray): Promise<Tensor> {
+  const stored = await matrices.load(array);
+  return tf.tidy(() => {
+    const view = tf.transpose(stored);
+    stored.dispose();
+    return view;
+  });
 }

@@ -8,7 +8,8 @@ import type { ModelConfig } from "../weights/model-config.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
 import type { LayerContext, LayerWeights } from "./layer.js";
-import { FLOAT32_MATRICES, type MatrixLoader } from "./matrices.js";
+import { allLoaded } from "./all-loaded.js";
+import { FLOAT32_MATRICES, loadTransposed, type MatrixLoader } from "./matrices.js";
 import type { Disposable } from "./tensor-scope.js";
 import { WeightPool, type Pooled } from "./weight-pool.js";
 
@@ -64,24 +65,27 @@ async function gain(checkpoint: Checkpoint, name: string): Promise<Tensor> {
 }
 
 async function loadLayer(checkpoint: Checkpoint, index: number, matrices: MatrixLoader): Promise<LoadedLayer> {
-  const matrix = (name: string): Promise<Tensor> => matrices.transposed(checkpoint, nameOf(index, name));
-  const weights: LayerWeights = {
-    inputGain_D: await gain(checkpoint, nameOf(index, "input_layernorm")),
-    query_DZ: await matrix("self_attn.q_proj"),
-    key_DJ: await matrix("self_attn.k_proj"),
-    value_DJ: await matrix("self_attn.v_proj"),
-    output_ZD: await matrix("self_attn.o_proj"),
+  const matrix = (name: string): Promise<Tensor> =>
+    loadTransposed(matrices, checkpoint.array(nameOf(index, `${name}_proj`)));
+  const norm = (name: string): Promise<Tensor> => gain(checkpoint, nameOf(index, name));
+  // All at once: a loader may read several side by side.
+  const weights: LayerWeights = await allLoaded({
+    inputGain_D: norm("input_layernorm"),
+    query_DZ: matrix("self_attn.q"),
+    key_DJ: matrix("self_attn.k"),
+    value_DJ: matrix("self_attn.v"),
+    output_ZD: matrix("self_attn.o"),
     ...(checkpoint.config.queryKeyNorm && {
-      queryGain_H: await gain(checkpoint, nameOf(index, "self_attn.q_norm")),
-      keyGain_H: await gain(checkpoint, nameOf(index, "self_attn.k_norm")),
+      queryGain_H: norm("self_attn.q_norm"),
+      keyGain_H: norm("self_attn.k_norm"),
     }),
-    postAttentionGain_D: await gain(checkpoint, nameOf(index, "post_attention_layernorm")),
-    preMlpGain_D: await gain(checkpoint, nameOf(index, "pre_feedforward_layernorm")),
-    gate_DM: await matrix("mlp.gate_proj"),
-    up_DM: await matrix("mlp.up_proj"),
-    down_MD: await matrix("mlp.down_proj"),
-    postMlpGain_D: await gain(checkpoint, nameOf(index, "post_feedforward_layernorm")),
-  };
+    postAttentionGain_D: norm("post_attention_layernorm"),
+    preMlpGain_D: norm("pre_feedforward_layernorm"),
+    gate_DM: matrix("mlp.gate"),
+    up_DM: matrix("mlp.up"),
+    down_MD: matrix("mlp.down"),
+    postMlpGain_D: norm("post_feedforward_layernorm"),
+  });
   const dispose = (): void => {
     tf.dispose(Object.values(weights) as Tensor[]);
   };

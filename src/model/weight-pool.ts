@@ -25,7 +25,7 @@ export interface Pooled<Held> {
 export interface PoolFacts {
   readonly loads: number;
   readonly loadedBytes: number;
-  /** Time in which a step waited for its parts. */
+  /** Time in which nothing was computed because parts were on their way. */
   readonly waitedSeconds: number;
   readonly peakBytes: number;
 }
@@ -102,11 +102,11 @@ export class WeightPool {
     for (const slot of needed) slot.pins += 1;
     let ahead = Promise.resolve();
     try {
-      await this.#ready(needed, order, step);
+      await this.#waiting(this.#ready(needed, order, step));
       ahead = this.#expect(order, step + 1);
       return await work();
     } finally {
-      await ahead;
+      await this.#waiting(ahead);
       for (const slot of needed) {
         slot.pins -= 1;
         slot.usedAt = ++this.#clock;
@@ -114,23 +114,31 @@ export class WeightPool {
     }
   }
 
-  async #ready(needed: readonly Slot[], order: Order, step: number): Promise<void> {
+  async #waiting(loads: Promise<void>): Promise<void> {
     const began = performance.now();
-    for (const slot of needed) {
-      this.#makeRoom(slot, order, step);
-      await this.#load(slot);
-    }
+    await loads;
     this.#facts.waitedSeconds += (performance.now() - began) / 1000;
+  }
+
+  async #ready(needed: readonly Slot[], order: Order, step: number): Promise<void> {
+    const loads = needed.map((slot) => {
+      this.#makeRoom(slot, order, step);
+      return this.#load(slot);
+    });
+    await Promise.allSettled(loads); // Nothing is on its way after a fault.
+    await Promise.all(loads);
   }
 
   /** Reads a step's parts ahead, as far as there is room. A fault is reported by the step that needs the part. */
   async #expect(order: Order, step: number): Promise<void> {
+    const loads: Promise<void>[] = [];
     for (const slot of order[step] ?? []) {
-      if (slot.held !== null) continue;
+      if (slot.held !== null || slot.loading !== null) continue;
       this.#makeRoom(slot, order, step);
-      if (this.#bytes + slot.part.bytes > this.#budgetBytes) return;
-      await this.#load(slot).catch(() => undefined);
+      if (this.#bytes + slot.part.bytes > this.#budgetBytes) break;
+      loads.push(this.#load(slot)); // Begun before the step computes, which may leave no moment for it later.
     }
+    await Promise.allSettled(loads);
   }
 
   /** Releases what is needed last, or not at all, until `slot` fits or nothing may go that is needed later than `slot`. */

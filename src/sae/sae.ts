@@ -2,9 +2,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
-import { FLOAT32_MATRICES, type MatrixLoader } from "../model/matrices.js";
+import { allLoaded } from "../model/all-loaded.js";
+import type { MatrixLoader } from "../model/matrices.js";
 import { shapeOf } from "../model/tensor-shape.js";
-import type { SaeWeights } from "../weights/sae-folder.js";
+import { withSaeFile, type SaeEntry, type SaeFile, type SaeWeights } from "../weights/sae-folder.js";
+import type { StoredArray } from "../weights/stored-array.js";
 
 /** An SAE on the device. Owner of the tensors: whoever loaded it, through `dispose`. D is the width of its site. */
 export interface Sae {
@@ -22,21 +24,51 @@ export interface Sae {
 }
 
 /** Bytes of an SAE on the device. */
-export function saeBytes(
-  { dIn, dSae }: { readonly dIn: number; readonly dSae: number },
-  matrices: MatrixLoader,
-): number {
+function saeBytes({ dIn, dSae }: { readonly dIn: number; readonly dSae: number }, matrices: MatrixLoader): number {
   return matrices.bytesPerValue * dIn * dSae + (dIn * dSae + dIn + 2 * dSae) * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/**
- * Moves an SAE to the device. The decoder is float32 always: a patch is made of its rows.
- * @param matrices makes the encoder.
- */
-export function loadSae(weights: SaeWeights, matrices = FLOAT32_MATRICES): Sae {
+/** Moves an SAE to the device. */
+export function loadSae(weights: SaeWeights): Sae {
   const { dIn, dSae } = weights;
-  const W_enc_DF = matrices.matrix(weights.W_enc, [dIn, dSae]);
-  const W_dec_FD = tf.tensor2d(weights.W_dec, [dSae, dIn]);
+  const W_enc_DF = tf.tensor2d(weights.W_enc, [dIn, dSae]);
+  return saeOf({ W_enc_DF, W_dec_FD: tf.tensor2d(weights.W_dec, [dSae, dIn]) }, weights);
+}
+
+/** An SAE whose matrices are still in its file. */
+export interface SaeSource {
+  readonly bytes: number;
+  /** Reads the matrices to the device. The decoder is float32 always: a patch is made of its rows. Owner of the SAE: caller. */
+  load(): Promise<Sae>;
+}
+
+/**
+ * Reads all of an SAE but its matrices, so that nothing but them is on the way when it is loaded.
+ * @param matrices makes the encoder.
+ * @throws PatchbayError `bad_input` when the file is damaged, `non_finite` naming the array.
+ */
+export async function findSaeSource(entry: SaeEntry, matrices: MatrixLoader): Promise<SaeSource> {
+  const { dIn, dSae } = entry;
+  return await withSaeFile(entry, async (file) => {
+    const [b_enc, b_dec] = [await file.read("b_enc"), await file.read("b_dec")];
+    const vectors = { dIn, dSae, b_enc, b_dec, threshold: await file.read("threshold") };
+    const [encoder, decoder] = [await laterArray(entry, file, "W_enc"), await laterArray(entry, file, "W_dec")];
+    const load = async (): Promise<Sae> =>
+      saeOf(await allLoaded({ W_enc_DF: matrices.load(encoder), W_dec_FD: matrices.loadWide(decoder) }), vectors);
+    return { bytes: saeBytes(entry, matrices), load };
+  });
+}
+
+/** An array that opens the file again when it is read. */
+async function laterArray(entry: SaeEntry, file: SaeFile, name: string): Promise<StoredArray> {
+  return { ...(await file.array(name)), read: () => withSaeFile(entry, (again) => again.read(name)) };
+}
+
+/** An SAE of its matrices, which it owns, and its other weights. */
+function saeOf(
+  { W_enc_DF, W_dec_FD }: { readonly W_enc_DF: Tensor; readonly W_dec_FD: Tensor },
+  { dIn, dSae, ...weights }: Omit<SaeWeights, "W_enc" | "W_dec">,
+): Sae {
   const b_enc_F = tf.tensor1d(weights.b_enc);
   const b_dec_D = tf.tensor1d(weights.b_dec);
   const gate = weights.threshold.map((threshold) => Math.max(threshold, 0));

@@ -10,9 +10,10 @@ import { readJsonFile } from "../base/read-file.js";
 import { sha256OfFile } from "./byte-file.js";
 import { gemmaTensors, spellingIn, type Spelling } from "./gemma-tensors.js";
 import { configText, readModelConfig, type ModelConfig } from "./model-config.js";
-import { shapeText, type Dtype, type NamedArray } from "./named-array.js";
+import { shapeText, type NamedArray } from "./named-array.js";
 import type { TensorRange } from "./safetensors-header.js";
 import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
+import type { StoredArray } from "./stored-array.js";
 
 const SINGLE_FILE = "model.safetensors";
 const INDEX_FILE = "model.safetensors.index.json";
@@ -29,14 +30,6 @@ const indexSchema = z.looseObject({
   ),
 });
 
-/** Where a tensor's bytes lie. */
-export interface TensorPlace {
-  readonly path: string;
-  readonly dtype: Dtype;
-  /** Byte of the file. */
-  readonly start: number;
-}
-
 /** An open checkpoint. Owner: whoever opened it closes it. */
 export interface Checkpoint {
   readonly folder: string;
@@ -52,8 +45,8 @@ export interface Checkpoint {
    */
   readRows(name: string, rows: ArrayLike<number>): Promise<Float32Array>;
   shapeOf(name: string): readonly number[];
-  /** Where a tensor lies in a safetensors file; absent for a file of another layout. */
-  place?(name: string): TensorPlace;
+  /** A tensor before it is read. */
+  array(name: string): StoredArray;
   /** SHA-256 over config.json, tokenizer.json and the weight files; the folder's own name and place do not enter. */
   fingerprint(): Promise<string>;
   close(): Promise<void>;
@@ -79,7 +72,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
       folder,
       config,
       shapeOf: (name) => rangeOf(name).shape,
-      place: (name) => ({ path: fileWith(name).path, dtype: rangeOf(name).dtype, start: rangeOf(name).start }),
+      array: (name) => fileWith(name).array(spell(name)),
       read: (name) => fileWith(name).readFloats(spell(name)),
       readRows: (name, rows) => readRows(fileWith(name), spell(name), rows),
       fingerprint: () => fingerprint(folder, files),

@@ -83,16 +83,24 @@ export function npyFloats(header: NpyHeader, data: Uint8Array, where: ErrorDetai
 /** A float32 array as an npy file of version 1.0 in C order, with the padding that numpy writes. */
 export function encodeNpy(shape: readonly number[], values: Float32Array): Uint8Array {
   assert(sizeOf(shape) === values.length, "shape and values agree");
+  const header = encodeNpyHeader(shape);
+  const npy = new Uint8Array(header.length + values.byteLength);
+  npy.set(header);
+  npy.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), header.length);
+  return npy;
+}
+
+/** What stands before the values of a float32 array in C order. */
+export function encodeNpyHeader(shape: readonly number[]): Uint8Array {
   const tuple = shape.length === 1 ? `(${String(shape[0])},)` : `(${shape.join(", ")})`;
   const dict = `{'descr': '<f4', 'fortran_order': False, 'shape': ${tuple}, }`;
   const textBytes = Math.ceil((10 + dict.length + 1) / 64) * 64 - 10;
-  const npy = new Uint8Array(10 + textBytes + values.byteLength);
-  npy.set(MAGIC);
-  npy[6] = 1;
-  new DataView(npy.buffer).setUint16(8, textBytes, true);
-  npy.set(new TextEncoder().encode(`${dict.padEnd(textBytes - 1)}\n`), 10);
-  npy.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), 10 + textBytes);
-  return npy;
+  const header = new Uint8Array(10 + textBytes);
+  header.set(MAGIC);
+  header[6] = 1;
+  new DataView(header.buffer).setUint16(8, textBytes, true);
+  header.set(new TextEncoder().encode(`${dict.padEnd(textBytes - 1)}\n`), 10);
+  return header;
 }
 
 /** Transposes a row-major `[rows, columns]` matrix in tiles, which keeps both sides in the cache. */

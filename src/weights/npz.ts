@@ -4,13 +4,14 @@ import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { constants, crc32, inflateRaw, inflateRawSync } from "node:zlib";
 import { zipSync } from "fflate";
-import { assert } from "../base/assert.js";
+import { assert, must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { openByteFile, type ByteFile } from "./byte-file.js";
 import type { NamedArray } from "./named-array.js";
 import { encodeNpy, MAX_NPY_HEADER_BYTES, npyFloats, parseNpyHeader, type NpyHeader } from "./npy.js";
 import { checkFinite } from "./safetensors.js";
-import { DEFLATED, entryStart, readZipDirectory, type ZipEntry } from "./zip-directory.js";
+import type { StoredArray } from "./stored-array.js";
+import { DEFLATED, entryStart, readZipDirectory, STORED, type ZipEntry } from "./zip-directory.js";
 
 /** An open archive. Owner: whoever opened it closes it. */
 export interface NpzFile {
@@ -24,6 +25,8 @@ export interface NpzFile {
    * @throws PatchbayError `bad_input` when the file is damaged, `non_finite` for a NaN or infinity.
    */
   read(name: string): Promise<Float32Array>;
+  /** An array before it is read. */
+  array(name: string): Promise<StoredArray>;
   close(): Promise<void>;
 }
 
@@ -35,6 +38,7 @@ export async function openNpz(path: string): Promise<NpzFile> {
   const file = await openByteFile(path);
   try {
     const entries = await readZipDirectory(file);
+    const entryOf = (name: string): ZipEntry => must(entries.get(`${name}.npy`), `${name} of ${path}`);
     return {
       path,
       names: [...entries.keys()].filter((name) => name.endsWith(".npy")).map((name) => name.slice(0, -4)),
@@ -42,11 +46,8 @@ export async function openNpz(path: string): Promise<NpzFile> {
         const entry = entries.get(`${name}.npy`);
         return entry === undefined ? undefined : (await readHeader(file, entry)).shape;
       },
-      read: (name) => {
-        const entry = entries.get(`${name}.npy`);
-        assert(entry !== undefined, `${name} is in ${path}`);
-        return readFloats(file, entry);
-      },
+      read: (name) => readFloats(file, entryOf(name)),
+      array: (name) => storedArray(file, entryOf(name), name),
       close: () => file.close(),
     };
   } catch (error) {
@@ -73,6 +74,15 @@ export async function writeNpz(
   const archive = zipSync(files, { level: options.compress === true ? 6 : 0, mtime: new Date(1980, 0, 1) });
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, archive);
+}
+
+async function storedArray(file: ByteFile, entry: ZipEntry, name: string): Promise<StoredArray> {
+  const { shape, descr, fortranOrder, dataStart } = await readHeader(file, entry);
+  const plain = entry.method === STORED && descr === "<f4" && !fortranOrder;
+  const start = await entryStart(file, entry);
+  const checksum = { start, crc32: entry.crc32 };
+  const place = plain ? { path: file.path, dtype: "F32" as const, start: start + dataStart, checksum } : null;
+  return { name, shape, place, read: () => readFloats(file, entry) };
 }
 
 /** Reads no more of an entry than its header needs. */

@@ -18,6 +18,7 @@ import { openNpz } from "./npz.js";
 import type { SaeCandidate } from "./sae-candidate.js";
 import { listSaelens } from "./saelens.js";
 import { openSafetensors } from "./safetensors.js";
+import type { StoredArray } from "./stored-array.js";
 
 /** "Canonical" SAEs are those whose L0 is closest to this. */
 const CANONICAL_L0 = 100;
@@ -57,11 +58,12 @@ export interface SaeWeights {
   readonly threshold: Float32Array;
 }
 
-/** What the two weight formats have in common. Owner: whoever opened it closes it. */
-interface ArrayFile {
+/** The open file of an SAE: what the weight formats have in common. */
+export interface SaeFile {
   shapeOf(name: string): Promise<readonly number[] | undefined>;
+  /** An array before it is read. */
+  array(name: string): Promise<StoredArray>;
   read(name: string): Promise<Float32Array>;
-  close(): Promise<void>;
 }
 
 /**
@@ -115,20 +117,15 @@ function targetL0(group: readonly SaeCandidate[], l0: SaeOptions["l0"]): number 
  */
 export async function readSae(entry: SaeEntry): Promise<SaeWeights> {
   const { dIn, dSae } = entry;
-  const file = await openArrays(entry);
-  try {
-    return {
-      dIn,
-      dSae,
-      W_enc: await file.read("W_enc"),
-      W_dec: await file.read("W_dec"),
-      b_enc: await file.read("b_enc"),
-      b_dec: await file.read("b_dec"),
-      threshold: await file.read("threshold"),
-    };
-  } finally {
-    await file.close();
-  }
+  return await withSaeFile(entry, async (file) => ({
+    dIn,
+    dSae,
+    W_enc: await file.read("W_enc"),
+    W_dec: await file.read("W_dec"),
+    b_enc: await file.read("b_enc"),
+    b_dec: await file.read("b_dec"),
+    threshold: await file.read("threshold"),
+  }));
 }
 
 /** SHA-256 over the SAEs' sites and weight files, wherever these lie. */
@@ -200,8 +197,7 @@ async function checkShapes(candidate: SaeCandidate, config: ModelConfig): Promis
   const dIn = candidate.site === "attn_z" ? config.nHeads * config.headDim : config.dModel;
   const dSae = candidate.width;
   const expected = { W_enc: [dIn, dSae], W_dec: [dSae, dIn], b_enc: [dSae], b_dec: [dIn], threshold: [dSae] };
-  const file = await openArrays(candidate);
-  try {
+  await withSaeFile(candidate, async (file) => {
     for (const [name, shape] of Object.entries(expected)) {
       const got = await file.shapeOf(name);
       if (got !== undefined && shapeText(got) === shapeText(shape)) continue;
@@ -211,18 +207,32 @@ async function checkShapes(candidate: SaeCandidate, config: ModelConfig): Promis
         field: name,
       });
     }
-  } finally {
-    await file.close();
-  }
+  });
   return { ...candidate, dIn, dSae };
 }
 
-async function openArrays({ layout, path }: SaeCandidate): Promise<ArrayFile> {
-  if (layout === "gemma-scope") return openNpz(path);
+/**
+ * Runs `use` on the open file of an SAE.
+ * @throws PatchbayError `bad_input` when it is damaged.
+ */
+export async function withSaeFile<T>({ layout, path }: SaeCandidate, use: (file: SaeFile) => Promise<T>): Promise<T> {
+  const file = layout === "gemma-scope" ? await openNpz(path) : await openSaeTensors(path, layout);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+async function openSaeTensors(
+  path: string,
+  layout: SaeCandidate["layout"],
+): Promise<SaeFile & { close(): Promise<void> }> {
   const file = await openSafetensors(path);
   const spell = (name: string): string => (layout === "gemma-scope-2" ? name.toLowerCase() : name);
   return {
     shapeOf: (name) => Promise.resolve(file.tensors.get(spell(name))?.shape),
+    array: (name) => Promise.resolve(file.array(spell(name))),
     read: (name) => file.readFloats(spell(name)),
     close: () => file.close(),
   };

@@ -12,6 +12,7 @@ import {
   type SafetensorsHeader,
   type TensorRange,
 } from "./safetensors-header.js";
+import type { StoredArray } from "./stored-array.js";
 
 /** Bytes of 16-bit floats that are widened at a time. */
 const WIDEN_BYTES = 16 * 2 ** 20;
@@ -129,6 +130,8 @@ export interface SafetensorsFile extends SafetensorsHeader {
    * @throws PatchbayError `bad_input` for another dtype, `non_finite` for a NaN or infinity.
    */
   readFloats(name: string): Promise<Float32Array>;
+  /** A tensor before it is read. */
+  array(name: string): StoredArray;
   /** Reads `count` rows of a matrix from row `first` on, as {@link readFloats} does. `[count, columns]`. */
   readFloatRows(name: string, first: number, count: number): Promise<Float32Array>;
   close(): Promise<void>;
@@ -150,6 +153,11 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       ...header,
       path,
       readFloats: (name) => readFloats(file, name, rangeOf(name)),
+      array: (name) => {
+        const { dtype, shape, start } = rangeOf(name);
+        const read = (): Promise<Float32Array> => readFloats(file, name, rangeOf(name));
+        return { name, shape, place: { path, dtype, start }, read };
+      },
       readFloatRows: (name, first, count) => readFloats(file, name, rowsOf(rangeOf(name), first, count)),
       close: () => file.close(),
     };

@@ -8,7 +8,7 @@ import { loadInputs } from "./load-inputs.js";
 import { runShard, unitOf } from "./programs.js";
 
 /** Part of the engine's memory that weights may take; the rest is for activations, and for weights on their way. */
-const WEIGHTS_SHARE = 0.6;
+export const WEIGHTS_SHARE = 0.6;
 
 /**
  * Starts the backend and loads the run's inputs.

@@ -86,7 +86,7 @@ describe("weights in the compute type", () => {
     const model = await loadModel(checkpoint, matricesFor(dtype));
     const { nLayers, dModel } = checkpoint.config;
     // On a GPU there is a copy: the one in its memory.
-    const copied = ON_GPU ? 2 * statSync(must(checkpoint.place?.("model.norm.weight"), "place").path).size : 0;
+    const copied = ON_GPU ? 2 * statSync(must(checkpoint.array("model.norm.weight").place, "place").path).size : 0;
     // Only the norms' gains: five vectors a layer, with room for blocks that are rounded up.
     expect(addon().liveBytes() - before).toBeLessThan((5 * nLayers + 2) * (4 * dModel + 64) + copied);
     model.dispose();
@@ -99,7 +99,7 @@ describe("weights in the compute type", () => {
     cpSync(`${TINY_A}/model-bf16`, folder, { recursive: true });
     const sound = await openCheckpoint(folder);
     const name = "model.layers.1.mlp.up_proj.weight";
-    const place = must(sound.place?.(name), "place");
+    const place = must(sound.array(name).place, "place");
     await sound.close();
     const file = openSync(place.path, "r+");
     writeSync(file, Uint8Array.of(0xc0, 0x7f), 0, 2, place.start + 2 * 7); // A NaN.

@@ -25,10 +25,20 @@ export interface TorchAddon {
   read(x: Handle): ArrayBuffer;
   drop(x: Handle): void;
   cast(x: Handle, dtype: number): Handle;
-  /** A tensor whose memory is a range of a file; on a GPU a copy of it. */
-  map(path: string, start: number, dtype: number, ...shape: number[]): Handle;
-  /** Index of the first NaN or infinity, or -1. */
-  nonFinite(x: Handle): number;
+  /**
+   * Reads an array of a file on another thread. What is stored as it is wanted, without a checksum, is mapped: the tensor's memory is
+   * the file's (on a GPU a copy of it).
+   * @param checkedFrom where the bytes begin that the checksum covers; -1: there is none.
+   */
+  load(
+    path: string,
+    start: number,
+    stored: number,
+    wanted: number,
+    checkedFrom: number,
+    crc32: number,
+    ...shape: number[]
+  ): Promise<Handle>;
   /** The device of all tensors from now on; call before the first. */
   useDevice(name: "cpu" | "cuda"): void;
   /** Why there is no GPU to use; empty where there is one. */
