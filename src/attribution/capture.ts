@@ -1,7 +1,7 @@
 /**
  * @file The unintervened forward pass of a block of prompts, with the activations of its sites.
  *
- * {@link visitLayers} keeps one layer's activations alive at a time; {@link captureRun} keeps them all, for the backward pass.
+ * {@link visitLayers} keeps one layer's activations alive at a time; {@link captureRuns} keeps them all, for the backward pass.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -84,26 +84,63 @@ export interface Run {
   dispose(): void;
 }
 
+/** A run while its layers are added. */
+interface Capture {
+  readonly side: Side;
+  readonly frame: Frame;
+  readonly embedded_RD: Tensor;
+  readonly layers: LayerActivations[];
+}
+
 /** Runs one side of the prompts and keeps all site activations. */
 export async function captureRun(model: Model, prompts: readonly Prompt[], side: Side, answers: Answers): Promise<Run> {
-  const ids = idsOf(prompts, side);
-  const layers: LayerActivations[] = [];
-  const { resid_RD, frame } = await startBlock(model, ids);
-  const dispose = (): void => {
-    frame.dispose();
-    tf.dispose([resid_RD, ...layers.flatMap(({ attn_z, mlp_out, resid_post }) => [attn_z, mlp_out, resid_post])]);
-  };
+  return must((await captureRuns(model, prompts, [side], answers))[0], "run");
+}
+
+/** Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Owner: caller. */
+export async function captureRuns(
+  model: Model,
+  prompts: readonly Prompt[],
+  sides: readonly Side[],
+  answers: Answers,
+): Promise<Run[]> {
+  const captures: Capture[] = [];
   try {
-    const input = (layer: number): Tensor => (layer === 0 ? resid_RD : must(layers[layer - 1], "layer").resid_post);
+    for (const side of sides) {
+      const { resid_RD: embedded_RD, frame } = await startBlock(model, idsOf(prompts, side));
+      captures.push({ side, frame, embedded_RD, layers: [] });
+    }
     await walkLayers(model, layersFrom(model.config), async (layer) => {
-      layers.push(runLayer(model, layer, input(layer), frame));
-      await breathe();
+      for (const capture of captures) {
+        capture.layers.push(runLayer(model, layer, inputOf(capture, layer), capture.frame));
+        await breathe();
+      }
     });
-    const logits = await readAndDispose(answerLogits(model, input(layers.length), ids.length, answers));
-    const site = ({ site, layer }: SiteAt): Tensor => must(layers[layer], "layer")[site];
-    return { side, frame, input, site, logits, metric: metricsOf(logits, answers), dispose };
+    const runs: Run[] = [];
+    for (const capture of captures) runs.push(await runOf(model, capture, answers));
+    return runs;
   } catch (error) {
-    dispose();
+    captures.forEach(disposeCapture);
     throw error;
   }
+}
+
+async function runOf(model: Model, capture: Capture, answers: Answers): Promise<Run> {
+  const { side, frame, layers } = capture;
+  const input = (layer: number): Tensor => inputOf(capture, layer);
+  const logits = await readAndDispose(answerLogits(model, input(layers.length), frame.batch, answers));
+  const site = ({ site, layer }: SiteAt): Tensor => must(layers[layer], "layer")[site];
+  const dispose = (): void => {
+    disposeCapture(capture);
+  };
+  return { side, frame, input, site, logits, metric: metricsOf(logits, answers), dispose };
+}
+
+function inputOf({ embedded_RD, layers }: Capture, layer: number): Tensor {
+  return layer === 0 ? embedded_RD : must(layers[layer - 1], "layer").resid_post;
+}
+
+function disposeCapture({ frame, embedded_RD, layers }: Capture): void {
+  frame.dispose();
+  tf.dispose([embedded_RD, ...layers.flatMap(({ attn_z, mlp_out, resid_post }) => [attn_z, mlp_out, resid_post])]);
 }

@@ -19,7 +19,7 @@ import type { Model } from "../model/model.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope, type Own } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
-import { captureRun, idsOf, type Run } from "./capture.js";
+import { captureRuns, idsOf, type Run } from "./capture.js";
 import { runCircuitBlock } from "./circuit-block.js";
 import { circuitBlocks } from "./circuit-rows.js";
 import type { Means } from "./circuit-site-work.js";
@@ -127,7 +127,5 @@ async function unablatedRuns(
   answers: Answers,
   own: Own,
 ): Promise<Run[]> {
-  const runs: Run[] = [];
-  for (const side of sides) runs.push(own(await captureRun(model, prompts, side, answers)));
-  return runs;
+  return (await captureRuns(model, prompts, sides, answers)).map(own);
 }

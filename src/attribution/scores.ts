@@ -7,7 +7,7 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
 import { nodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
@@ -17,7 +17,7 @@ import type { Sae } from "../sae/sae.js";
 import type { ScoreSpec } from "../plan/sweep.js";
 import { visitGradients, type GradientVisitor } from "./backward.js";
 import type { OnProgress } from "./breathe.js";
-import { captureRun, type Run } from "./capture.js";
+import { captureRuns, type Run } from "./capture.js";
 import { componentsOf } from "./components.js";
 import { visitMeanGradients } from "./integrated-gradients.js";
 import { firstDifference, laterRows, padRows, wholeRow } from "./later-positions.js";
@@ -64,8 +64,9 @@ export async function computeScores(
   const { model } = spliced;
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
-    const clean = own(await captureRun(model, prompts, "clean", answers));
-    const corrupted = score.method === "zero" ? null : own(await captureRun(model, prompts, "corrupted", answers));
+    const sides = score.method === "zero" ? SIDES.slice(0, 1) : SIDES;
+    const captured = (await captureRuns(model, prompts, sides, answers)).map(own);
+    const [clean, corrupted] = [must(captured[0], "clean run"), captured[1] ?? null];
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
     const collected = {
       features: new Map<string, SparseRows>(),

@@ -1,9 +1,10 @@
 /** @file The clean and corrupted run of a block of prompts, computed once for all shards that patch them. */
+import { must } from "../base/assert.js";
 import { canonicalJson } from "../base/hash.js";
-import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
-import { captureRun, type Run } from "./capture.js";
+import { captureRuns, type Run } from "./capture.js";
 import { cleanKeys, type CleanKeys } from "./clean-keys.js";
 import { checkRun } from "./non-finite.js";
 
@@ -34,11 +35,10 @@ export async function unpatchedRuns(
   try {
     const answers = await loadAnswers(model.embedding, prompts, reduce);
     owned.push(answers);
-    const clean = await captureRun(model, prompts, "clean", answers);
-    owned.push(clean);
-    const corrupted = await captureRun(model, prompts, "corrupted", answers);
-    owned.push(corrupted);
-    for (const run of [clean, corrupted]) await checkRun(run, model.config.nLayers, prompts);
+    const runs = await captureRuns(model, prompts, SIDES, answers);
+    owned.push(...runs);
+    const [clean, corrupted] = [must(runs[0], "clean run"), must(runs[1], "corrupted run")];
+    for (const run of runs) await checkRun(run, model.config.nLayers, prompts);
     const keys = cleanKeys(model, clean);
     owned.push(keys);
     return { answers, clean, corrupted, keys, dispose };
