@@ -11,14 +11,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace patchbay {
 namespace {
 
 using at::Tensor;
 
-/// Columns that are summed at a time: the sums stay in registers.
-constexpr int64_t kColumns = 128;
+/// Columns that are summed at a time: the sums and gradients of a thread's rows stay in its cache.
+constexpr int64_t kColumns = 512;
 
 FOR_EACH_PROCESSOR int64_t countActive(const float* pre, const float* bias, const float* gate, int64_t size) {
   int64_t count = 0;
@@ -62,70 +63,107 @@ napi_value encodeActive(Call& call) {
   return call.giveAll({pointer, feature, value});
 }
 
-/// Adds `value * row` of every entry, for `width` columns.
-FOR_EACH_PROCESSOR void addRows(const float* decoder, int64_t stride, const int32_t* feature, const float* value,
-                                int64_t entries, int64_t width, float* out) {
-  float sums[kColumns] = {};
-  if (width == kColumns) {
-    for (int64_t e = 0; e < entries; e++) {
-      const float* row = decoder + feature[e] * stride;
-      const float weight = value[e];
-      for (int64_t c = 0; c < kColumns; c++) sums[c] += weight * row[c];
+/// Entries of some rows in the order of their features, so that each decoder row comes from memory once for all of them.
+struct ByFeature {
+  std::vector<int32_t> start;
+  std::vector<int32_t> entry;
+  std::vector<int32_t> row;
+};
+
+ByFeature byFeature(const int32_t* ends, const int32_t* feature, int64_t from, int64_t to, int64_t features) {
+  ByFeature sorted;
+  sorted.start.assign(features + 1, 0);
+  for (int32_t e = ends[from]; e < ends[to]; e++) sorted.start[feature[e] + 1]++;
+  for (int64_t f = 0; f < features; f++) sorted.start[f + 1] += sorted.start[f];
+  std::vector<int32_t> next(sorted.start.begin(), sorted.start.end() - 1);
+  sorted.entry.resize(ends[to] - ends[from]);
+  sorted.row.resize(ends[to] - ends[from]);
+  for (int64_t r = from; r < to; r++)
+    for (int32_t e = ends[r]; e < ends[r + 1]; e++) {
+      const int32_t place = next[feature[e]]++;
+      sorted.entry[place] = e;
+      sorted.row[place] = static_cast<int32_t>(r);
     }
-  } else {
-    for (int64_t e = 0; e < entries; e++) {
-      const float* row = decoder + feature[e] * stride;
-      const float weight = value[e];
-      for (int64_t c = 0; c < width; c++) sums[c] += weight * row[c];
-    }
-  }
-  std::copy(sums, sums + width, out);
+  return sorted;
 }
 
-/// decodeActive(pointer, feature, value, W_dec): the sum of each row's decoder rows times their values, [R, D].
-napi_value decodeActive(Call& call) {
+/// One decoder row and the rows in which its feature is listed, `width` columns: adds its multiples to `sums`, and its dot products with
+/// `gradient`, unless that is null, to `dots`.
+FOR_EACH_PROCESSOR void addFeature(const float* __restrict decoder, int64_t width, const int32_t* entry, const int32_t* row,
+                                   int64_t count, const float* value, const float* gradient, int64_t stride, float* sums,
+                                   float* dots) {
+  for (int64_t k = 0; k < count; k++) {
+    const float weight = value[entry[k]];
+    float* __restrict sum = sums + row[k] * stride;
+    if (gradient == nullptr) {
+      for (int64_t c = 0; c < width; c++) sum[c] += weight * decoder[c];
+      continue;
+    }
+    const float* __restrict g = gradient + row[k] * stride;
+    float lanes[2 * kLanes] = {};
+    int64_t c = 0;
+    for (; c + 2 * kLanes <= width; c += 2 * kLanes)
+      for (int64_t lane = 0; lane < 2 * kLanes; lane++) {
+        sum[c + lane] += weight * decoder[c + lane];
+        lanes[lane] += g[c + lane] * decoder[c + lane];
+      }
+    float total = 0;
+    for (const float lane : lanes) total += lane;
+    for (; c < width; c++) {
+      sum[c] += weight * decoder[c];
+      total += g[c] * decoder[c];
+    }
+    dots[entry[k]] += total;
+  }
+}
+
+/// The sum of each row's decoder rows times their values, [R, D]; with a gradient [R, D], each entry's dot product too.
+Tensor addDecoderRows(Call& call, const Tensor* gradient, Tensor* dots) {
   const auto* ends = call.tensor(0).data_ptr<int32_t>();
   const auto* feature = call.tensor(1).data_ptr<int32_t>();
   const auto* value = call.tensor(2).data_ptr<float>();
   const Tensor decoder = call.tensor(3).contiguous();
   const auto* weights = decoder.data_ptr<float>();
   const int64_t rows = call.tensor(0).size(0) - 1;
+  const int64_t features = decoder.size(0);
   const int64_t width = decoder.size(1);
-  const Tensor out = at::empty({rows, width}, at::kFloat);
+  const Tensor out = at::zeros({rows, width}, at::kFloat);
   auto* sums = out.data_ptr<float>();
+  const auto* g = gradient == nullptr ? nullptr : gradient->data_ptr<float>();
+  auto* products = dots == nullptr ? nullptr : dots->data_ptr<float>();
   at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
-    // A stripe of the decoder serves all rows of the thread while it is in the cache.
-    for (int64_t c = 0; c < width; c += kColumns)
-      for (int64_t r = from; r < to; r++)
-        addRows(weights + c, width, feature + ends[r], value + ends[r], ends[r + 1] - ends[r],
-                std::min(kColumns, width - c), sums + r * width + c);
+    const ByFeature sorted = byFeature(ends, feature, from, to, features);
+    for (int64_t c = 0; c < width; c += kColumns) {
+      const int64_t columns = std::min(kColumns, width - c);
+      for (int64_t f = 0; f < features; f++) {
+        const int32_t first = sorted.start[f];
+        const int32_t count = sorted.start[f + 1] - first;
+        if (count == 0) continue;
+        if (f + 1 < features)
+          for (int64_t i = 0; i < columns; i += kLanes) __builtin_prefetch(weights + (f + 1) * width + c + i);
+        addFeature(weights + f * width + c, columns, &sorted.entry[first], &sorted.row[first], count, value,
+                   g == nullptr ? nullptr : g + c, width, sums + c, products);
+      }
+    }
   });
-  return call.give(out);
+  return out;
 }
 
-/// decoderDots(pointer, feature, W_dec, g): the dot product of each entry's decoder row with its row of g, [entries].
-napi_value decoderDots(Call& call) {
-  const auto* ends = call.tensor(0).data_ptr<int32_t>();
-  const auto* feature = call.tensor(1).data_ptr<int32_t>();
-  const Tensor decoder = call.tensor(2).contiguous();
-  const Tensor gradient = call.tensor(3).contiguous();
-  const auto* weights = decoder.data_ptr<float>();
-  const auto* g = gradient.data_ptr<float>();
-  const int64_t rows = call.tensor(0).size(0) - 1;
-  const int64_t width = decoder.size(1);
-  const Tensor out = at::empty({call.tensor(1).size(0)}, at::kFloat);
-  auto* dots = out.data_ptr<float>();
-  at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
-    for (int64_t r = from; r < to; r++)
-      for (int64_t e = ends[r]; e < ends[r + 1]; e++) dots[e] = dot(weights + feature[e] * width, g + r * width, width);
-  });
-  return call.give(out);
+/// decodeActive(pointer, feature, value, W_dec): the sum of each row's decoder rows times their values, [R, D].
+napi_value decodeActive(Call& call) { return call.give(addDecoderRows(call, nullptr, nullptr)); }
+
+/// scoreActive(pointer, feature, value, W_dec, g): that sum, and the dot product of each entry's decoder row with its row of g, [entries].
+napi_value scoreActive(Call& call) {
+  const Tensor gradient = call.tensor(4).contiguous();
+  Tensor dots = at::zeros({call.tensor(1).size(0)}, at::kFloat);
+  const Tensor sum = addDecoderRows(call, &gradient, &dots);
+  return call.giveAll({sum, dots});
 }
 
 const Entry kEntries[] = {
     {"encodeActive", encodeActive},
     {"decodeActive", decodeActive},
-    {"decoderDots", decoderDots},
+    {"scoreActive", scoreActive},
 };
 
 }  // namespace

@@ -15,10 +15,10 @@ import { readAndDispose } from "../model/read-tensor.js";
 import { shapeOf } from "../model/tensor-shape.js";
 import {
   decodeActive,
-  decoderDots,
   differences,
   eachEntry,
   encodeActive,
+  scoreActive,
   type ActiveFeatures,
 } from "../sae/active-features.js";
 import type { Sae } from "../sae/sae.js";
@@ -54,7 +54,10 @@ export function siteDelta(clean_RD: Tensor, donor_RD: Tensor | null): Tensor {
 
 /** How the SAE's nodes change from the clean run to the donor (zero where there is none). */
 export async function nodeChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): Promise<SiteNodes> {
-  return await inChunks(sae, clean_RD, donor_RD, ({ value }) => value);
+  return await inChunks(sae, clean_RD, donor_RD, (changes) => ({
+    values: changes.value,
+    sum_RD: decodeActive(sae, changes),
+  }));
 }
 
 /** Scores of the SAE's features for the gradient at the site, and how its error node changes. */
@@ -65,20 +68,26 @@ export async function nodeScores(
   donor_RD: Tensor | null,
 ): Promise<SiteNodes> {
   return await inChunks(sae, clean_RD, donor_RD, (changes, rows) => {
-    const dots = decoderDots(sae, changes, rows(gradient_RD));
-    return dots.map((dot, entry) => dot * (changes.value[entry] ?? NaN));
+    const { sum_RD, dots } = scoreActive(sae, changes, rows(gradient_RD));
+    return { values: dots.map((dot, entry) => dot * (changes.value[entry] ?? NaN)), sum_RD };
   });
 }
 
 /** Takes a chunk's rows of a `[R, D]` tensor. */
 type Rows = (x_RD: Tensor) => Tensor;
 
-/** Encodes and compares chunk by chunk; `valuesOf` turns a chunk's changes of activations into the values to list. */
+/** What is made of a chunk's changes of activations: the values to list, and `df W_dec`. */
+interface Decoded {
+  readonly values: Float32Array;
+  readonly sum_RD: Tensor;
+}
+
+/** Encodes and compares chunk by chunk. */
 async function inChunks(
   sae: Sae,
   clean_RD: Tensor,
   donor_RD: Tensor | null,
-  valuesOf: (changes: ActiveFeatures, rows: Rows) => Float32Array,
+  decoded: (changes: ActiveFeatures, rows: Rows) => Decoded,
 ): Promise<SiteNodes> {
   const [R, D] = shapeOf(clean_RD, "RD");
   const parts: FeatureEntries[] = [];
@@ -89,8 +98,9 @@ async function inChunks(
       const error_RD = tf.tidy(() => {
         const [clean, donor] = [rows(clean_RD), donor_RD === null ? null : rows(donor_RD)];
         const changes = featureChanges(sae, clean, donor);
-        parts.push(entriesOf(changes, valuesOf(changes, rows), start));
-        const kept = tf.sub(siteDelta(clean, donor), decodeActive(sae, changes));
+        const { values, sum_RD } = decoded(changes, rows);
+        parts.push(entriesOf(changes, values, start));
+        const kept = tf.sub(siteDelta(clean, donor), sum_RD);
         return donor === null ? tf.add(kept, sae.b_dec_D) : kept;
       });
       errors.push(error_RD);

@@ -65,13 +65,10 @@ export function changeWork(work: Work, sae: SaeSize, rows: number, { donors, sco
     const slices = (donors + 1 + (scored ? 1 : 0)) * (chunks.length > 1 ? 1 : 0);
     work.move("copy", count * D, 2 * slices, slices);
     for (let run = 0; run <= donors; run++) listWork(work, sae, count);
-    if (scored) {
-      if (work.device.ownKernels) decodeWork(work, sae, 2 * count);
-      else {
-        work.move("copy", F * D, 2, 1);
-        work.product("decode", count, D, F);
-        work.move("host", count * F, 1, 0);
-      }
+    if (scored && !work.device.ownKernels) {
+      work.move("copy", F * D, 2, 1);
+      work.product("decode", count, D, F);
+      work.move("host", count * F, 1, 0);
     }
     decodeWork(work, sae, count);
     work.move("arithmetic", count * D, 6, 2);

@@ -6,6 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../base/assert.js";
 import { hasKernel, runKernel, runKernelOfMany } from "../model/layer-kernels.js";
 import { hostValues } from "../model/tensor-scope.js";
 import { shapeOf } from "../model/tensor-shape.js";
@@ -17,8 +18,8 @@ export const SAE_KERNELS = {
   encode: "PatchbayEncodeActive",
   /** pointer, feature, value, decoder → `[R, D]`. */
   decode: "PatchbayDecodeActive",
-  /** pointer, feature, decoder, gradient → one number for each entry. */
-  dots: "PatchbayDecoderDots",
+  /** pointer, feature, value, decoder, gradient → `[R, D]` as decode gives it, and one number for each entry. */
+  score: "PatchbayScoreActive",
 } as const;
 
 /** Entries of flat rows, rows ascending, features ascending within a row: row r has `pointer[r] .. pointer[r + 1]`. */
@@ -40,33 +41,49 @@ export function encodeActive(sae: Sae, x_RD: Tensor): ActiveFeatures {
 
 /** `f W_dec`, without b_dec, `[R, D]`. Owner: caller. */
 export function decodeActive(sae: Sae, active: ActiveFeatures): Tensor {
-  return tf.tidy(() => {
-    if (!hasKernel(SAE_KERNELS.decode)) return tf.matMul(dense(active, sae.dSae), sae.W_dec_FD);
-    const inputs = {
-      pointer: tf.tensor1d(active.pointer, "int32"),
-      feature: tf.tensor1d(active.feature, "int32"),
-      value: tf.tensor1d(active.value),
-      decoder: sae.W_dec_FD,
-    };
-    return runKernel(SAE_KERNELS.decode, inputs);
-  });
+  return tf.tidy(() =>
+    hasKernel(SAE_KERNELS.decode)
+      ? runKernel(SAE_KERNELS.decode, listInputs(sae, active))
+      : tf.matMul(dense(active, sae.dSae), sae.W_dec_FD),
+  );
 }
 
-/** `W_dec[i] . g` for each entry: what a gradient at the site makes of its feature. */
-export function decoderDots(sae: Sae, { pointer, feature }: ActiveFeatures, gradient_RD: Tensor): Float32Array {
-  return hostValues(() => {
-    if (hasKernel(SAE_KERNELS.dots)) {
-      const lists = { pointer: tf.tensor1d(pointer, "int32"), feature: tf.tensor1d(feature, "int32") };
-      const inputs = { ...lists, decoder: sae.W_dec_FD, gradient: gradient_RD };
-      return runKernel(SAE_KERNELS.dots, inputs).dataSync<"float32">();
+/** What features add to their site, and what a gradient at the site makes of each. */
+export interface ScoredActive {
+  /** As {@link decodeActive}. Owner: caller. */
+  readonly sum_RD: Tensor;
+  /** `W_dec[i] . g` for each entry. */
+  readonly dots: Float32Array;
+}
+
+/** Both in one pass over the decoder rows of the entries. */
+export function scoreActive(sae: Sae, active: ActiveFeatures, gradient_RD: Tensor): ScoredActive {
+  let dots: Float32Array | undefined;
+  const sum_RD = tf.tidy(() => {
+    if (!hasKernel(SAE_KERNELS.score)) {
+      dots = pickEntries(active, tf.matMul(gradient_RD, tf.transpose(sae.W_dec_FD)).dataSync<"float32">(), sae.dSae);
+      return decodeActive(sae, active);
     }
-    const all = tf.matMul(gradient_RD, tf.transpose(sae.W_dec_FD)).dataSync<"float32">();
-    const dots = new Float32Array(feature.length);
-    eachEntry(pointer, (row, entry) => {
-      dots[entry] = all[row * sae.dSae + (feature[entry] ?? 0)] ?? NaN;
-    });
-    return dots;
+    const inputs = { ...listInputs(sae, active), gradient: gradient_RD };
+    const [sum, products] = runKernelOfMany(SAE_KERNELS.score, inputs);
+    dots = must(products, "dots").dataSync<"float32">();
+    return must(sum, "sum");
   });
+  return { sum_RD, dots: must(dots, "dots") };
+}
+
+function listInputs(sae: Sae, { pointer, feature, value }: ActiveFeatures): Record<string, Tensor> {
+  const lists = { pointer: tf.tensor1d(pointer, "int32"), feature: tf.tensor1d(feature, "int32") };
+  return { ...lists, value: tf.tensor1d(value), decoder: sae.W_dec_FD };
+}
+
+/** The entries' values among those of all features, `[R, F]`. */
+function pickEntries({ pointer, feature }: ActiveFeatures, all: Float32Array, F: number): Float32Array {
+  const picked = new Float32Array(feature.length);
+  eachEntry(pointer, (row, entry) => {
+    picked[entry] = all[row * F + (feature[entry] ?? 0)] ?? NaN;
+  });
+  return picked;
 }
 
 /** `b - a`, entry by entry; what is equal in both is left out. */

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeActive, decoderDots, differences, eachEntry, encodeActive } from "../../src/sae/active-features.js";
+import { decodeActive, differences, eachEntry, encodeActive, scoreActive } from "../../src/sae/active-features.js";
 import { hostValues } from "../../src/model/tensor-scope.js";
 import { encode, loadSae, type Sae } from "../../src/sae/sae.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
@@ -67,7 +67,10 @@ describe("lists of active features", () => {
 
   it("give each entry the product of its decoder row with its row's gradient", () => {
     const active = encodeActive(sae, x_RD);
-    const found = decoderDots(sae, active, x_RD);
+    const { sum_RD, dots: found } = scoreActive(sae, active, x_RD);
+    const decoded = decodeActive(sae, active);
+    expect(sum_RD.dataSync<"float32">()).toEqual(decoded.dataSync<"float32">());
+    tf.dispose([sum_RD, decoded]);
     const [W, x] = [numbers(D * F, 2), x_RD.dataSync<"float32">()];
     const expected = new Float64Array(found.length);
     eachEntry(active.pointer, (row, entry) => {
@@ -90,7 +93,7 @@ describe("lists of active features", () => {
   it("leak no tensors", async () => {
     await expect(() => {
       const active = encodeActive(sae, x_RD);
-      decoderDots(sae, active, x_RD);
+      scoreActive(sae, active, x_RD).sum_RD.dispose();
       decodeActive(sae, active).dispose();
     }).toLeakNoTensors();
   });

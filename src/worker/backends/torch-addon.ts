@@ -100,7 +100,10 @@ export interface TorchAddon {
   /** Pointer, feature and value of what fires. */
   encodeActive(x: Handle, encoder: Handle, bias: Handle, gate: Handle): readonly [Handle, Handle, Handle];
   decodeActive(pointer: Handle, feature: Handle, value: Handle, decoder: Handle): Handle;
-  decoderDots(pointer: Handle, feature: Handle, decoder: Handle, gradient: Handle): Handle;
+  /** As decodeActive, and the dot product of each entry's decoder row with its row of the gradient. */
+  scoreActive(
+    ...inputs: [pointer: Handle, feature: Handle, value: Handle, decoder: Handle, gradient: Handle]
+  ): readonly [Handle, Handle];
   rmsNorm(x: Handle, gain: Handle, eps: number): Handle;
   rmsNormGradient(dy: Handle, x: Handle, gain: Handle, eps: number): Handle;
   geluTimes(gate: Handle, up: Handle): Handle;

@@ -34,9 +34,10 @@ const decodeActive: OwnKernel = (torch, addon, handle, shape) => {
   return torch.adopt(sum, size, "float32");
 };
 
-const decoderDots: OwnKernel = (torch, addon, handle, shape) => {
-  const dots = addon.decoderDots(handle("pointer"), handle("feature"), handle("decoder"), handle("gradient"));
-  return torch.adopt(dots, shape("feature"), "float32");
+const scoreActive: OwnKernel = (torch, addon, handle, shape) => {
+  const lists = [handle("pointer"), handle("feature"), handle("value")] as const;
+  const [sum, dots] = addon.scoreActive(...lists, handle("decoder"), handle("gradient"));
+  return [torch.adopt(sum, shape("gradient"), "float32"), torch.adopt(dots, shape("feature"), "float32")];
 };
 
 const norm: OwnKernel = (torch, addon, handle, shape, attribute) =>
@@ -77,7 +78,7 @@ export function registerOwnKernels(backendName: string): void {
   const kernels = [
     [SAE_KERNELS.encode, encodeActive],
     [SAE_KERNELS.decode, decodeActive],
-    [SAE_KERNELS.dots, decoderDots],
+    [SAE_KERNELS.score, scoreActive],
     [LAYER_KERNELS.norm, norm],
     [LAYER_KERNELS.normGradient, normGradient],
     [LAYER_KERNELS.geluTimes, geluTimes],
