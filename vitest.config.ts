@@ -58,6 +58,7 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: Math.max(2, Math.min(4, availableParallelism())),
+    globalSetup: ["test/temporary-folder.ts"],
     projects: [
       project("unit", { timeoutMs: 60_000, setupFiles: matchers }),
       project("numeric", { timeoutMs: 300_000, setupFiles: matchers }),

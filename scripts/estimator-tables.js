@@ -1,6 +1,6 @@
 /**
- * @file `node scripts/estimator-tables.js RUN`: how each score of a run agrees with the true effects by site, by position and by
- * layers, as Markdown tables with 95 % bootstrap intervals over prompts. Needs `npm run build`. The tables of docs/results.
+ * @file `node scripts/estimator-tables.js RUN`: how each score of a run agrees with the true effects, for each kind of node, by site,
+ * by position and by layers, as Markdown tables with 95 % bootstrap intervals over prompts. Needs `npm run build`. The tables of docs/results.
  *
  * Node means over prompts are compared, as in validation.json; a node enters where its mean score or mean effect is not 0.
  * `off` is the root of the summed squared differences of score and effect over the summed squared effects: 0 is exact, and a
@@ -28,26 +28,27 @@ const STATISTICS = {
   },
 };
 
-/** Columns of truth.parquet as matrices of prompts by nodes, and the nodes. */
-async function readTruth(run) {
-  const { rows } = await readParquet(join(run, "artifacts", "truth.parquet"));
-  const first = rows[0];
-  const scores = Object.keys(first).slice(Object.keys(first).indexOf("effect") + 1);
+/** The rows' columns as matrices of prompts by nodes, and the nodes. */
+function truthOf(rows) {
+  const columns = Object.keys(rows[0]);
+  const scores = columns.slice(columns.indexOf("effect") + 1);
   const nodes = new Map();
-  for (const row of rows.filter(({ kind }) => kind === "site")) {
-    const key = `${row.hook} ${row.position}`;
-    if (!nodes.has(key)) nodes.set(key, { site: row.site, layer: row.layer, position: row.position, rows: [] });
+  for (const row of rows) {
+    const { hook, site, layer, position, feature, head } = row;
+    const key = `${hook} ${position} ${feature} ${head}`;
+    if (!nodes.has(key)) nodes.set(key, { site, layer, position, feature, head, rows: [] });
     nodes.get(key).rows[row.prompt] = row;
   }
   const list = [...nodes.values()];
-  const prompts = list[0].rows.length;
+  const prompts = Math.max(...list.map((node) => node.rows.length));
+  const rowAt = (i) => list[i % list.length].rows[Math.floor(i / list.length)];
+  const size = { length: prompts * list.length };
+  const present = Uint8Array.from(size, (_, i) => (rowAt(i) === undefined ? 0 : 1));
   const matrixOf = (column) => ({
     prompts,
     nodes: list.length,
-    values: Float64Array.from({ length: prompts * list.length }, (_, i) =>
-      Number(list[i % list.length].rows[Math.floor(i / list.length)][column]),
-    ),
-    present: null,
+    values: Float64Array.from(size, (_, i) => Number(rowAt(i)?.[column] ?? 0)),
+    present: present.includes(0) ? present : null,
   });
   const matrices = new Map(["effect", ...scores].map((name) => [name, matrixOf(name)]));
   return { nodes: list, prompts, scores, matrices };
@@ -89,21 +90,22 @@ function shareTable(truth, means) {
   console.log("\n### Score as a share of the true effect, node by node (effects of at least 0.3)\n");
   console.log(`| node | effect | ${truth.scores.map((score) => `${score} / effect`).join(" | ")} |`);
   console.log(`| --- | --- |${" --- |".repeat(truth.scores.length)}`);
-  truth.nodes.forEach(({ site, layer, position }, i) => {
+  truth.nodes.forEach(({ site, layer, position, feature, head }, i) => {
     const cell = (of) => {
       const { value, low, high } = percentileInterval(of(means.estimate), Float64Array.from(means.draws, of));
       return `${format(value)} [${format(low)}, ${format(high)}]`;
     };
     if (Math.abs(means.estimate.get("effect")[i]) < 0.3) return;
     const shares = truth.scores.map((score) => cell((draw) => draw.get(score)[i] / draw.get("effect")[i]));
-    console.log(
-      `| ${site} ${layer}, position ${position} | ${cell((draw) => draw.get("effect")[i])} | ${shares.join(" | ")} |`,
-    );
+    const unit = feature >= 0 ? `, feature ${feature}` : head >= 0 ? `, head ${head}` : "";
+    const effect = cell((draw) => draw.get("effect")[i]);
+    console.log(`| ${site} ${layer}, position ${position}${unit} | ${effect} | ${shares.join(" | ")} |`);
   });
 }
 
-async function main(run) {
-  const truth = await readTruth(run);
+function tables(kind, rows) {
+  console.log(`\n## Nodes of kind ${kind}`);
+  const truth = truthOf(rows);
   const resamples = resamplePrompts(truth.prompts, RESAMPLES, 0);
   const meansOf = (times) => new Map([...truth.matrices].map(([name, matrix]) => [name, nodeMeans(matrix, times)]));
   const draws = Array.from({ length: RESAMPLES }, (_, index) => meansOf(timesOf(resamples, index)));
@@ -142,4 +144,9 @@ async function main(run) {
   shareTable(truth, means);
 }
 
-await main(process.argv[2]);
+const { rows } = await readParquet(join(process.argv[2], "artifacts", "truth.parquet"));
+for (const kind of new Set(rows.map((row) => row.kind)))
+  tables(
+    kind,
+    rows.filter((row) => row.kind === kind),
+  );
