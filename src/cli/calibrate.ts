@@ -61,5 +61,12 @@ function meanOf(all: readonly Rates[]): Rates {
     ) as Rates["traffic"],
     secondsPerCall: mean((rates) => rates.secondsPerCall),
     baseBytes: Math.max(...all.map(({ baseBytes }) => baseBytes)),
+    corrections: Object.fromEntries(
+      Object.keys(first.corrections).map((kind) => {
+        const of = (part: "products" | "rest"): number =>
+          mean(({ corrections }) => must(corrections[kind], "correction")[part]);
+        return [kind, { products: of("products"), rest: of("rest") }];
+      }),
+    ),
   };
 }

@@ -1,5 +1,6 @@
 /** @file `patchbay run --estimate`: what a sweep will take, before it runs. */
 import { countWork, predict } from "../cost/estimate.js";
+import { probePrompts } from "../cost/probe-plan.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Prediction } from "../plan/run-folder.js";
 import { readModelConfig } from "../weights/model-config.js";
@@ -17,7 +18,13 @@ export async function estimateRun(
   budgetMs: number,
 ): Promise<Prediction> {
   const run = countWork(plan, readModelConfig(inputs.model), place.workers);
-  const rates = await calibrate({ products: [...run.shapes], budgetMs }, place);
+  const { model, saes, saeOptions } = inputs;
+  const probe = {
+    plan: { ...plan, prompts: probePrompts(plan), stages: [], donors: null },
+    inputs: { model, saes, saeOptions },
+    budgetMs,
+  };
+  const rates = await calibrate({ products: [...run.shapes], budgetMs, probe }, place);
   return predict(run, rates, place.workers, place.threads);
 }
 

@@ -8,7 +8,9 @@ import { Work } from "./work.js";
 export interface EvaluationCost {
   /** Nothing is changed. */
   readonly untouched: boolean;
-  /** Features whose live activations are encoded and decoded, as a share of all. */
+  /** Share of the sites' positions at which all features are encoded and decoded; */
+  readonly dense: number;
+  /** elsewhere only these are, as a share of all. */
   readonly columns: number;
   /** Ablated nodes take means. */
   readonly constants: boolean;
@@ -52,15 +54,23 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
     const flat = rows * positions;
     work.move("copy", flat * D, 2, 1);
     if (evaluation.untouched) continue;
+    const dense = Math.round(flat * evaluation.dense);
+    encodedWork(work, dense, D, F);
     const n = Math.round(F * evaluation.columns);
-    if (n > 0) {
+    if (n > 0 && dense < flat) {
       work.move("copy", n * D, 4, 4);
-      work.product("encode", flat, D, n);
-      work.move("arithmetic", flat * n, 10, 8);
-      work.product("decode", flat, n, D);
+      encodedWork(work, flat - dense, D, n);
     }
     if (evaluation.constants) work.product("decode", positions, F, D);
     work.move("arithmetic", flat * D, 5, 6);
   }
   work.move("copy", total * D, 2, 1);
+}
+
+/** Encodes and decodes `n` features of some rows. */
+function encodedWork(work: Work, rows: number, D: number, n: number): void {
+  if (rows === 0 || n === 0) return;
+  work.product("encode", rows, D, n);
+  work.move("arithmetic", rows * n, 10, 8);
+  work.product("decode", rows, n, D);
 }

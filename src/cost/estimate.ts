@@ -3,7 +3,7 @@ import type { ModelConfig } from "../weights/model-config.js";
 import { gemmaTensors, EMBEDDING } from "../weights/gemma-tensors.js";
 import type { Plan } from "../plan/plan.js";
 import type { Prediction } from "../plan/run-folder.js";
-import { type Rates, secondsOf, type Shape, shapesToMeasure } from "./rates.js";
+import { correctedSeconds, type Rates, type Shape, shapesToMeasure } from "./rates.js";
 import type { CostModel } from "./run-work.js";
 import { type StageWork, stageWorks } from "./stage-work.js";
 
@@ -45,8 +45,8 @@ const HEAP_BYTES = 200 * MIB;
 export function predict(run: RunWork, rates: Rates, workers: number, threads: number): Prediction {
   const base = rates.baseBytes + HEAP_BYTES + run.weightBytes;
   const stages = Object.fromEntries(
-    run.stages.map(({ id, shards, units, work, alive }) => {
-      const parts = secondsOf(work, rates);
+    run.stages.map(({ id, kind, shards, units, work, alive }) => {
+      const parts = correctedSeconds(kind, work, rates);
       const seconds = parts.products + parts.traffic + parts.calls;
       return [
         id,

@@ -1,17 +1,33 @@
 /** @file From work to seconds: how fast an engine multiplies matrices of each shape, moves bytes, and calls kernels. */
 import { z } from "zod";
 import { must } from "../base/assert.js";
+import type { InputPaths, Plan } from "../plan/plan.js";
 import { flopsOf, type Product, TRAFFIC_KINDS, type Work } from "./work.js";
 
 const positive = z.number().positive();
 const size = z.int().min(1);
+
+/** What a probe runs. */
+export interface ProbeRequest {
+  readonly plan: Plan;
+  readonly inputs: Pick<InputPaths, "model" | "saes" | "saeOptions">;
+  /** Milliseconds for all programs together. */
+  readonly budgetMs: number;
+}
 
 /** What is measured: products by shape, traffic by kind and tensor size, calls. */
 export const calibrationRequestSchema = z.object({
   products: z.array(z.object({ m: size, k: size, n: size, batch: size })).max(64),
   /** Milliseconds for the whole measurement; it stops adding repetitions then. */
   budgetMs: positive,
+  /** The plan and its inputs, whose programs are run too; they come from this build's own planning. */
+  probe: z.custom<ProbeRequest>((value) => typeof value === "object" && value !== null).optional(),
 });
+
+const correction = z.object({ products: positive, rest: positive });
+
+/** What a program takes over what rates predict, in products and outside of them. */
+export type Correction = z.infer<typeof correction>;
 
 /** The schema of {@link Rates}. */
 export const ratesSchema = z.object({
@@ -21,6 +37,8 @@ export const ratesSchema = z.object({
   secondsPerCall: positive,
   /** Resident bytes of an engine before it loads anything. */
   baseBytes: positive,
+  /** By kind of stage, where its program was run (src/cost/probe-plan.ts). */
+  corrections: z.record(z.string(), correction),
 });
 
 /** A shape to measure. */
@@ -56,8 +74,22 @@ export function shapesToMeasure(works: readonly Work[]): Shape[] {
     .map(({ shape }) => shape);
 }
 
-/** Seconds that one engine needs for the work, by what it is spent on. */
-export function secondsOf(work: Work, rates: Rates): { products: number; traffic: number; calls: number } {
+/** Seconds by what they are spent on. */
+export interface Seconds {
+  readonly products: number;
+  readonly traffic: number;
+  readonly calls: number;
+}
+
+/** Seconds that one engine needs for a stage's work, corrected by what its program really took. */
+export function correctedSeconds(kind: string, work: Work, rates: Rates): Seconds {
+  const { products, traffic, calls } = secondsOf(work, rates);
+  const { products: inProducts, rest } = rates.corrections[kind] ?? { products: 1, rest: 1 };
+  return { products: products * inProducts, traffic: traffic * rest, calls: calls * rest };
+}
+
+/** Seconds that one engine needs for the work, at the rates of single operations. */
+export function secondsOf(work: Work, rates: Rates): Seconds {
   let products = 0;
   for (const { product, times } of work.products.values())
     products += (times * flopsOf(product)) / (rateOf(measuredShape(product), rates) * 1e9);

@@ -7,6 +7,7 @@
 import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
 import { must } from "../base/assert.js";
+import { variantAblatesErrors } from "../circuit/selection.js";
 import { createRng } from "../base/rng.js";
 import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import {
@@ -27,11 +28,14 @@ import { Work } from "./work.js";
 /** Shards of a stage that are counted one by one. */
 const COUNTED_SHARDS = 40;
 /** Share of an SAE's features that a threshold circuit or its complement encodes at a site. */
-const KEPT_COLUMNS = 0.1;
+export const KEPT_COLUMNS = 0.1;
+/** Share of the error nodes that thresholds keep, over all of a sweep's: errors score higher than most features. */
+export const KEPT_ERRORS = 0.5;
 
 /** What a stage asks for. */
 export interface StageWork {
   readonly id: string;
+  readonly kind: Stage["task"]["kind"];
   readonly shards: number;
   /** In the unit of its timings. */
   readonly units: number;
@@ -74,6 +78,7 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
     return [
       {
         id: stage.id,
+        kind: task.kind,
         shards: shards.length,
         units: Math.round(units),
         work,
@@ -175,17 +180,27 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
         block,
         segments.map(({ evaluation, count }) => ({
           rows: count,
-          evaluation: costOf(must(evaluations[evaluation], "evaluation")),
+          evaluation: costOf(plan, must(evaluations[evaluation], "evaluation")),
         })),
       ),
     );
   return { units: evaluations.length * rows, work };
 }
 
-function costOf(evaluation: Evaluation): EvaluationCost {
-  if (evaluation.kind === "full") return { untouched: true, columns: 0, constants: false };
-  const columns = evaluation.kind === "empty" ? 0 : KEPT_COLUMNS;
-  return { untouched: false, columns, constants: evaluation.ablation === "mean" };
+/**
+ * What an evaluation's splices cost. All features are encoded where a live error needs what the ablated ones contributed, and where
+ * the error is ablated but most features are live, as in a complement.
+ */
+function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
+  if (evaluation.kind === "full") return { untouched: true, dense: 0, columns: 0, constants: false };
+  const constants = evaluation.ablation === "mean";
+  if (evaluation.kind === "empty") return { untouched: false, dense: 0, columns: 0, constants };
+  const columns = KEPT_COLUMNS;
+  if (evaluation.kind === "custom") return { untouched: false, dense: 0, columns, constants };
+  const { variant } = evaluation.circuit;
+  const without = plan.saes.filter(({ site }) => variantAblatesErrors(variant, site)).length / plan.saes.length || 0;
+  const kept = KEPT_ERRORS * (1 - without);
+  return { untouched: false, dense: evaluation.kind === "circuit" ? kept : kept + without, columns, constants };
 }
 
 function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {

@@ -80,5 +80,5 @@ export function calibrate({ products, budgetMs }: CalibrationRequest, baseBytes:
   const traffic = Object.fromEntries(
     TRAFFIC_KINDS.map((kind) => [kind, TENSOR_SIZES.map((size) => trafficRate(kind, size, share))]),
   ) as Rates["traffic"];
-  return { products: measured, traffic, secondsPerCall: secondsPerCall(), baseBytes };
+  return { products: measured, traffic, secondsPerCall: secondsPerCall(), baseBytes, corrections: {} };
 }

@@ -120,7 +120,7 @@ describe("the cost model", () => {
     const counted = await countKernels(() =>
       computeCircuits(spliced, prompts, "max", interventions, { kind: "zero" }, ROWS),
     );
-    const ablated = { untouched: false, columns: 0, constants: false };
+    const ablated = { untouched: false, dense: 0, columns: 0, constants: false };
     const segments = [{ ...ablated, untouched: true }, ablated].map((evaluation) => ({ rows: 16, evaluation }));
     expectCounted(circuitBlockWork(model, block, segments), counted);
     expectAlive(counted, circuitBlockSize(shape(), 32));

@@ -1,0 +1,58 @@
+/**
+ * @file The probe: a plan of the sweep's own programs on the model's first layers, small enough to be run before an estimate.
+ *
+ * Rates of single operations do not say how fast a program is: between its products it reads lists on the host, waits for memory
+ * that nobody has touched, and calls small kernels. So the programs themselves are run, for a moment, on the sweep's own weights;
+ * what they take over what the rates predict for them corrects the estimate of the stages that run the same program.
+ */
+import type { Prompt } from "../circuit/prompt.js";
+import { SITES } from "../circuit/site.js";
+import { promptBlocks } from "../plan/stages.js";
+import { slotGroups, slotCount } from "../plan/node-slots.js";
+import { stagesOf } from "../plan/stages.js";
+import type { Plan } from "../plan/plan.js";
+import type { ModelConfig } from "../weights/model-config.js";
+
+/** One layer that rows join, and one that they climb. */
+const LAYERS = 2;
+
+/** The model's first layers. */
+export function probeConfig(config: ModelConfig): ModelConfig {
+  const nLayers = Math.min(LAYERS, config.nLayers);
+  return { ...config, nLayers, layerTypes: config.layerTypes.slice(0, nLayers) };
+}
+
+/** The largest number of prompts of one length that the plan puts in a block, and no more. */
+export function probePrompts({ prompts, blocks }: Pick<Plan, "prompts" | "blocks">): Prompt[] {
+  const largest = promptBlocks(prompts, blocks.prompts).sort((a, b) => b.length - a.length)[0] ?? [];
+  return largest.flatMap((index) => prompts[index] ?? []);
+}
+
+/** The plan's stages for these prompts, on the model's first layers: one score, the truth of error nodes (or whole sites), two circuits. */
+export function probePlan(plan: Plan, config: ModelConfig, prompts: readonly Prompt[]): Plan {
+  const { nLayers } = probeConfig(config);
+  const saes = plan.saes.filter(({ layer }) => layer < nLayers);
+  const all = { sites: [...SITES], layers: "all" as const };
+  const { truth, circuits, scores, ...rest } = plan.sweep;
+  const paired = prompts.every(({ corrupted }) => corrupted !== null);
+  const sweep: Plan["sweep"] = {
+    ...rest,
+    scores: scores.slice(0, 1),
+    experiments: [],
+    ...(truth !== undefined &&
+      paired && { truth: { positions: ["all"], ...(saes.length > 0 ? { errors: all } : { whole_sites: all }) } }),
+    ...(circuits !== undefined && { circuits: { ...circuits, thresholds: [1, 2], completeness: false } }),
+  };
+  const shape = { ...plan.shape, nLayers };
+  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))];
+  const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
+  const inputs = {
+    sweep: sweep as unknown as Parameters<typeof stagesOf>[0]["sweep"],
+    prompts,
+    blocks: plan.blocks,
+    slots,
+  };
+  const stages = stagesOf(inputs).filter(({ task }) => task.kind !== "truth" || !task.floor);
+  const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
+  return { ...plan, sweep, shape, saes, prompts, donors: null, nodeSlots, stages };
+}
