@@ -6,6 +6,7 @@ import { computeMeans } from "../dist/attribution/means.js";
 import { computeScores } from "../dist/attribution/scores.js";
 import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { computeTruth } from "../dist/attribution/truth.js";
+import { createRunCache } from "../dist/attribution/unpatched-runs.js";
 import { siteHook } from "../dist/circuit/site.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
@@ -43,8 +44,19 @@ export async function openTasks(size, folder, dtype = "float32") {
   const nodes = { error: errorNodes(placed), feature: await featureNodes(spliced, prompts) };
   let means = null;
 
+  const kept = createRunCache();
+
+  // As in an engine of the cluster: the unpatched runs and the errors' differences are computed once for a block of prompts.
   const truth = async (kind) => {
-    const { metricPatched, ran } = await computeTruth(spliced, prompts, "max", nodes[kind], blocks.truthRows);
+    const { metricPatched, ran } = await computeTruth(
+      spliced,
+      prompts,
+      "max",
+      nodes[kind],
+      blocks.truthRows,
+      undefined,
+      kept,
+    );
     return { units: ran.reduce((sum, one) => sum + one, 0), values: metricPatched };
   };
   const circuits = async (parts) => {
@@ -77,6 +89,7 @@ export async function openTasks(size, folder, dtype = "float32") {
     "circuits, errors kept": ["circuit x prompt rows/s", () => circuits(parts["all errors"])],
   };
   const close = async () => {
+    kept.dispose();
     spliced.dispose();
     await checkpoint.close();
   };

@@ -13,11 +13,11 @@ import type { Node } from "../circuit/node.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
-import type { Sae } from "../sae/sae.js";
-import type { Run } from "./capture.js";
+import { encodeSome } from "../sae/sae.js";
 import { laterRows, padRows, wholeRow } from "./later-positions.js";
-import { nodeChanges, siteDelta, type FeatureEntries, type SiteNodes } from "./site-scores.js";
+import { nodeChanges, siteDelta } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
+import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
 
 /** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
 export interface Deltas {
@@ -26,23 +26,17 @@ export interface Deltas {
    * 0 exactly where nothing differs.
    */
   readonly change: (slot: number, row: number) => number;
-  /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object. */
+  /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object or the runs. */
   rows(at: SiteAt, kind: "site" | "error"): Tensor;
   /** Decoder rows of features, `[features.length, d]`. Owner: caller. */
   directions(at: SiteAt, features: Int32Array): Tensor;
   dispose(): void;
 }
 
-/** The runs that a patch goes between; nothing differs before position `first`. */
-interface Runs {
-  readonly clean: Run;
-  readonly corrupted: Run;
-  readonly first: number;
-}
-
 /** Deltas of one site on the device; undefined where no node needs them. */
 interface SiteDeltas {
   readonly site: Tensor | undefined;
+  /** Kept with the runs. */
   readonly error: Tensor | undefined;
   readonly directions: Directions | undefined;
 }
@@ -54,23 +48,20 @@ interface Directions {
   readonly rowOf: ReadonlyMap<number, number>;
 }
 
-/** Computes the deltas of every site that a node names; nothing differs before position `first`. Owner: caller. */
+/** Computes the deltas of every site that a node names. Owner: caller; the runs must outlive them. */
 export async function computeDeltas(
   spliced: SplicedModel,
-  clean: Run,
-  corrupted: Run,
+  runs: UnpatchedRuns,
   nodes: readonly (Node | null)[],
-  first: number,
 ): Promise<Deltas> {
   const sites = new Map<string, SiteDeltas>();
   const changes = new Map<number, Float32Array>();
   const dispose = (): void => {
-    for (const { site, error, directions } of sites.values())
-      tf.dispose([site, error, directions?.decoder_ND].filter((one) => one !== undefined));
+    for (const { site, directions } of sites.values())
+      tf.dispose([site, directions?.decoder_ND].filter((one) => one !== undefined));
   };
   try {
-    for (const [hook, slots] of slotsBySite(nodes))
-      sites.set(hook, await siteDeltas(spliced, { clean, corrupted, first }, slots, changes));
+    for (const [hook, slots] of slotsBySite(nodes)) sites.set(hook, await siteDeltas(spliced, runs, slots, changes));
   } catch (error) {
     dispose();
     throw error;
@@ -100,71 +91,77 @@ function slotsBySite(nodes: readonly (Node | null)[]): Map<string, Map<number, N
 /** Deltas of one site; adds each slot's changes by row. */
 async function siteDeltas(
   spliced: SplicedModel,
-  runs: Runs,
+  runs: UnpatchedRuns,
   slots: ReadonlyMap<number, Node>,
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
   const kinds = new Set(Array.from(slots.values(), ({ kind }) => kind));
   const at = must(slots.values().next().value, "node");
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
-  const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
-  const coded = kinds.has("feature") || kinds.has("error") ? await codedChanges(spliced, at, runs, slots) : undefined;
-  const rows = must(x_RD.shape[0], "rows");
   const heads = spliced.model.config.nHeads;
-  const byFeature = coded === undefined ? new Map<number, Float32Array>() : featureRows(coded.features, slots, rows);
-  const byError = coded === undefined ? [] : await magnitudes(coded.error_RD, 1);
+  const coded = kinds.has("feature") ? await featureChanges(spliced, runs, at, [...slots.values()]) : undefined;
+  const error = kinds.has("error") ? await errorDelta(spliced, runs, at) : undefined;
+  const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
   const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, heads);
   for (const [slot, { kind, feature, head }] of slots) {
-    const of = { feature: byFeature.get(feature), error: byError[0], site: bySite[0], head: byHead[head] }[kind];
-    changes.set(slot, must(of, "changes of the node"));
+    const of = { feature: coded?.changes.get(feature), error: error?.magnitudes, site: bySite[0], head: byHead[head] };
+    changes.set(slot, must(of[kind], "changes of the node"));
   }
-  return { site: whole, error: coded?.error_RD, directions: coded?.directions };
+  return { site: whole, error: error?.delta_RD, directions: coded?.directions };
 }
 
-/** How the site's nodes change, encoded from the first position on that differs. Owner of the tensor: caller. */
-async function laterChanges(sae: Sae, at: SiteAt, { clean, corrupted, first }: Runs): Promise<SiteNodes> {
-  const { batch, T } = clean.frame;
-  return await withScope(async (own) => {
-    const [x_RD, y_RD] = [clean, corrupted].map((run) => own(laterRows(run.site(at), batch, first)));
-    const { features, error_RD } = await nodeChanges(sae, must(x_RD, "clean"), must(y_RD, "corrupted"));
-    const row = features.row.map((later) => wholeRow(later, T, first));
-    return { features: { ...features, row }, error_RD: padRows(own(error_RD), batch, first) };
-  });
+/** How the site's error changes, encoded from the first position on that differs. Owner: the runs, which keep it. */
+async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at: SiteAt): Promise<ErrorDelta> {
+  const hook = siteHook(at);
+  const { clean, corrupted, first, errorDeltas } = runs;
+  const { batch } = clean.frame;
+  const computed =
+    errorDeltas.get(hook) ??
+    (await spliced.withSae(at, async (sae) =>
+      withScope(async (own) => {
+        const [x_RD, y_RD] = [clean, corrupted].map((run) => own(laterRows(run.site(at), batch, first))) as [
+          Tensor,
+          Tensor,
+        ];
+        const { error_RD } = await nodeChanges(must(sae, `the SAE of ${hook}`), x_RD, y_RD);
+        const delta_RD = padRows(own(error_RD), batch, first);
+        return { delta_RD, magnitudes: must((await magnitudes(delta_RD, 1))[0], "magnitudes") };
+      }),
+    ));
+  errorDeltas.set(hook, computed);
+  return computed;
 }
 
-/** What the SAE makes of the difference, and where the slots' features point. Owner of the tensors: caller. */
-async function codedChanges(
+/** Changes by row of the features that nodes name, and where they point: no other feature is encoded. Owner: caller. */
+async function featureChanges(
   spliced: SplicedModel,
+  { clean, corrupted, first }: UnpatchedRuns,
   at: SiteAt,
-  runs: Runs,
-  slots: ReadonlyMap<number, Node>,
-): Promise<SiteNodes & { readonly directions: Directions | undefined }> {
+  nodes: readonly Node[],
+): Promise<{ readonly changes: ReadonlyMap<number, Float32Array>; readonly directions: Directions }> {
+  const { batch, T } = clean.frame;
+  const features = [...new Set(nodes.filter(({ kind }) => kind === "feature").map(({ feature }) => feature))];
   return await spliced.withSae(at, async (given) => {
     const sae = must(given, `the SAE of ${siteHook(at)}`);
-    const changes = await laterChanges(sae, at, runs);
-    const named = [...slots.values()].filter(({ kind }) => kind === "feature").map(({ feature }) => feature);
-    const features = [...new Set(named)];
-    if (features.length === 0) return { ...changes, directions: undefined };
+    const change_NR = tf.tidy(() => {
+      const index = tf.tensor1d(features, "int32");
+      const [f_RN, g_RN] = [clean, corrupted].map((run) =>
+        encodeSome(sae, index, laterRows(run.site(at), batch, first)),
+      ) as [Tensor, Tensor];
+      return tf.transpose(tf.sub(g_RN, f_RN));
+    });
+    const values = await readAndDispose(change_NR);
+    const later = batch * (T - first);
+    const changes = new Map<number, Float32Array>();
+    for (const [n, feature] of features.entries()) {
+      const byRow = new Float32Array(batch * T);
+      for (let r = 0; r < later; r++) byRow[wholeRow(r, T, first)] = must(values[n * later + r], "change");
+      changes.set(feature, byRow);
+    }
     const decoder_ND = tf.tidy(() => tf.gather(sae.W_dec_FD, tf.tensor1d(features, "int32")));
-    return { ...changes, directions: { decoder_ND, rowOf: new Map(features.map((feature, row) => [feature, row])) } };
+    return { changes, directions: { decoder_ND, rowOf: new Map(features.map((feature, row) => [feature, row])) } };
   });
-}
-
-/** Changes by row of the features that slots name. */
-function featureRows(
-  { row, feature, value }: FeatureEntries,
-  slots: ReadonlyMap<number, Node>,
-  rows: number,
-): Map<number, Float32Array> {
-  const byFeature = new Map<number, Float32Array>();
-  for (const { kind, feature: named } of slots.values())
-    if (kind === "feature" && !byFeature.has(named)) byFeature.set(named, new Float32Array(rows));
-  for (let i = 0; i < row.length; i++) {
-    const values = byFeature.get(feature[i] ?? -1);
-    if (values !== undefined) values[row[i] ?? -1] = value[i] ?? NaN;
-  }
-  return byFeature;
 }
 
 /** Largest magnitude by row of each of `parts` equal parts of the columns. */

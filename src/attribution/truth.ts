@@ -15,7 +15,6 @@ import { metricOf } from "../model/metric.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
-import { firstDifference } from "./later-positions.js";
 import type { TruthResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
 import { runTruthBlock, type TruthContext } from "./truth-block.js";
@@ -47,8 +46,7 @@ export async function computeTruth(
     const runs =
       cache === undefined ? own(await unpatchedRuns(model, prompts, reduce)) : await cache.of(model, prompts, reduce);
     const { answers, clean, corrupted, keys } = runs;
-    const first = Math.min(firstDifference(prompts), clean.frame.T - 1);
-    const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes, first));
+    const deltas = own(await computeDeltas(spliced, runs, nodes));
     const positions = clean.frame.T;
     const result = unrun(clean.metric.slice(), corrupted.metric.slice(), nodes.length);
     const size = { prompts: prompts.length, positions, nLayers: model.config.nLayers };

@@ -1,4 +1,5 @@
-/** @file The clean and corrupted run of a block of prompts, computed once for all shards that patch them. */
+/** @file The clean and corrupted run of a block of prompts and their errors' differences, computed once for all shards that patch them. */
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { canonicalJson } from "../base/hash.js";
 import { SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
@@ -6,13 +7,25 @@ import { loadAnswers, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
 import { captureRuns, type Run } from "./capture.js";
 import { cleanKeys, type CleanKeys } from "./clean-keys.js";
+import { firstDifference } from "./later-positions.js";
 import { checkRun } from "./non-finite.js";
 
-/** Both unpatched runs, and what patched rows reuse of the clean one. Owner: whoever made them, through `dispose`. */
+/** How a site's error changes from the clean to the corrupted run. */
+export interface ErrorDelta {
+  readonly delta_RD: Tensor;
+  /** The largest magnitude in each row. */
+  readonly magnitudes: Float32Array;
+}
+
+/** Both unpatched runs, and what patched rows reuse of them. Owner: whoever made them, through `dispose`. */
 export interface UnpatchedRuns {
   readonly answers: Answers;
   readonly clean: Run;
   readonly corrupted: Run;
+  /** First position that differs, or the last one. */
+  readonly first: number;
+  /** By site hook; who computes one puts it here, and every shard of the prompts uses it. */
+  readonly errorDeltas: Map<string, ErrorDelta>;
   /** Keys and values of the clean run. */
   readonly keys: CleanKeys;
   dispose(): void;
@@ -41,7 +54,14 @@ export async function unpatchedRuns(
     for (const run of runs) await checkRun(run, model.config.nLayers, prompts);
     const keys = cleanKeys(model, clean);
     owned.push(keys);
-    return { answers, clean, corrupted, keys, dispose };
+    const first = Math.min(firstDifference(prompts), clean.frame.T - 1);
+    const errorDeltas = new Map<string, ErrorDelta>();
+    owned.push({
+      dispose: () => {
+        for (const { delta_RD } of errorDeltas.values()) delta_RD.dispose();
+      },
+    });
+    return { answers, clean, corrupted, first, errorDeltas, keys, dispose };
   } catch (error) {
     dispose();
     throw error;

@@ -7,7 +7,9 @@
 import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
 import { must } from "../base/assert.js";
+import type { Node } from "../circuit/node.js";
 import { variantAblatesErrors } from "../circuit/selection.js";
+import { siteHook } from "../circuit/site.js";
 import { createRng } from "../base/rng.js";
 import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import {
@@ -68,7 +70,7 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
     let units = 0;
     let widest = 0;
     for (const shard of counted) {
-      const part = shardWork(plan, model, stage, shard, nodes);
+      const part = shardWork(plan, model, stage, shard, nodes, workers);
       work.add(part.work, scale);
       units += part.units * scale;
       widest = Math.max(widest, part.widest ?? 0);
@@ -94,6 +96,7 @@ function shardWork(
   { task }: Stage,
   shard: Shard,
   nodes: readonly ExpectedNode[],
+  workers: number,
 ): ShardWork {
   const block = promptBlockOf(plan, shard);
   switch (task.kind) {
@@ -104,7 +107,7 @@ function shardWork(
       return { units: block.prompts, work: scoresWork(model, block, score) };
     }
     case "truth":
-      return truthShard(plan, model, shard, block, nodes, task.rowsPerBlock);
+      return truthShard(plan, model, shard, block, nodes, { rowsPerBlock: task.rowsPerBlock, workers });
     default:
       return circuitShard(plan, model, shard, block);
   }
@@ -116,7 +119,7 @@ function truthShard(
   shard: Shard,
   block: PromptBlock,
   nodes: readonly ExpectedNode[],
-  rowsPerBlock: number,
+  { rowsPerBlock, workers }: { readonly rowsPerBlock: number; readonly workers: number },
 ): ShardWork {
   const [start, end] = must(shard.slots, "slots");
   const slots = nodes.slice(start, end);
@@ -132,10 +135,15 @@ function truthShard(
       return rng.uniform() < must(slots[slot], "slot").differs;
     },
   );
+  // A single engine has kept the errors of the site that the shard before ended in.
+  const kept = workers === 1 && start > 0 ? must(nodes[start - 1], "slot").node : null;
+  const isKept = (node: Node): boolean =>
+    kept?.kind === "error" && node.kind === "error" && siteHook(node) === siteHook(kept);
+  const named = slots.map(({ node }) => node);
   const work = deltasWork(
     model,
     block,
-    slots.map(({ node }) => node),
+    named.filter((node) => !isKept(node)),
   );
   const blocks = truthBlocks(rows, size, rowsPerBlock);
   for (const one of blocks) work.add(truthBlockWork(model, block, one));

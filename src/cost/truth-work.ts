@@ -2,10 +2,10 @@
 import { climbOf, flatRows } from "../attribution/truth-climb.js";
 import type { TruthBlock } from "../attribution/truth-rows.js";
 import type { Node } from "../circuit/node.js";
-import { siteHook } from "../circuit/site.js";
+import { type NodeKind, siteHook } from "../circuit/site.js";
 import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "./layer-work.js";
 import { captureWork, type CostModel, type PromptBlock } from "./run-work.js";
-import { changeWork } from "./sae-work.js";
+import { changeWork, type SaeSize } from "./sae-work.js";
 import { Work } from "./work.js";
 
 /** Both unpatched runs of a block of prompts, and the clean one's keys. */
@@ -18,22 +18,41 @@ export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
   return work;
 }
 
-/** Deltas of the sites that nodes name; SAEs encode from the first position that differs. */
+/** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
 export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
   const work = new Work(model);
   const rows = block.prompts * block.positions;
   const later = block.prompts * (block.positions - block.first);
   const named = nodes.filter((node) => node !== null);
-  const coded = new Set(named.filter(({ kind }) => kind === "error" || kind === "feature").map(siteHook));
-  for (const sae of model.saes)
-    if (coded.has(siteHook(sae))) {
+  const sitesOf = (...kinds: NodeKind[]): Set<string> =>
+    new Set(named.filter(({ kind }) => kinds.includes(kind)).map(siteHook));
+  const withErrors = sitesOf("error");
+  for (const sae of model.saes) {
+    const hook = siteHook(sae);
+    if (withErrors.has(hook)) {
       work.move("copy", later * sae.dIn, 6, 3);
       changeWork(work, sae, later, { donors: 1, scored: false });
       work.move("arithmetic", rows * sae.dIn, 3, 4);
     }
-  const whole = new Set(named.filter(({ kind }) => kind === "site" || kind === "head").map(siteHook));
+    const chosen = named.filter((node) => node.kind === "feature" && siteHook(node) === hook);
+    const features = new Set(chosen.map(({ feature }) => feature)).size;
+    if (features > 0) someWork(work, sae, later, features);
+  }
+  const whole = sitesOf("site", "head");
   work.move("arithmetic", rows * model.config.dModel * whole.size, 7, 6 * whole.size);
   return work;
+}
+
+/** Changes of some features from the clean to the corrupted run, and their decoder rows. */
+function someWork(work: Work, { dIn: D }: SaeSize, rows: number, features: number): void {
+  for (let run = 0; run < 2; run++) {
+    work.move("copy", rows * D, 2, 2);
+    work.move("copy", features * D, 2, 3);
+    work.product("encode", rows, D, features);
+    work.move("arithmetic", rows * features, 10, 4);
+  }
+  work.move("arithmetic", rows * features, 5, 2);
+  work.move("copy", features * D, 2, 1);
 }
 
 /** One block of patched rows, through all layers. */

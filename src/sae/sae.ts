@@ -88,13 +88,22 @@ function saeOf(
  * @param x_RD activation of the SAE's site.
  * @returns features `[R, F]`. Owner: caller.
  */
-export function encode(sae: Sae, x_RD: Tensor): Tensor {
+export function encode(sae: Pick<Sae, "dIn" | "W_enc_DF" | "b_enc_F" | "gate_F">, x_RD: Tensor): Tensor {
   return tf.tidy(() => {
     const [, D] = shapeOf(x_RD, "RD");
     assert(D === sae.dIn, `an SAE of width ${String(sae.dIn)} on an activation of width ${String(D)}`);
     const pre_RF = tf.add(tf.matMul(x_RD, sae.W_enc_DF), sae.b_enc_F);
     // In IEEE arithmetic `pre - gate > 0` exactly where `pre > gate`; a comparison kernel would be ten times slower.
     return tf.mul(pre_RF, tf.step(tf.sub(pre_RF, sae.gate_F)));
+  });
+}
+
+/** Activations of the named features only, `[R, features.length]`. Owner: caller. */
+export function encodeSome(sae: Sae, features: Tensor, x_RD: Tensor): Tensor {
+  return tf.tidy(() => {
+    const { dIn, W_enc_DF, b_enc_F, gate_F } = sae;
+    const chosen = { W_enc_DF: tf.gather(W_enc_DF, features, 1), b_enc_F: tf.gather(b_enc_F, features) };
+    return encode({ dIn, ...chosen, gate_F: tf.gather(gate_F, features) }, x_RD);
   });
 }
 

@@ -6,16 +6,14 @@ import { GLOBAL_POSITION, type Node } from "../../src/circuit/node.js";
 import type { Prompt } from "../../src/circuit/prompt.js";
 import { siteHook, type NodeKind, type Site } from "../../src/circuit/site.js";
 import { changedModel } from "./changed-model.js";
-import { captureRun } from "../../src/attribution/capture.js";
-import { cleanKeys } from "../../src/attribution/clean-keys.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import { runTruthBlock, type TruthContext } from "../../src/attribution/truth-block.js";
 import { computeDeltas, type Deltas } from "../../src/attribution/truth-deltas.js";
 import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
-import { createRunCache } from "../../src/attribution/unpatched-runs.js";
-import { loadAnswers, metricOf } from "../../src/model/metric.js";
+import { createRunCache, unpatchedRuns } from "../../src/attribution/unpatched-runs.js";
+import { metricOf } from "../../src/model/metric.js";
 import { readAndDispose } from "../../src/model/read-tensor.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import { encode, errorOf } from "../../src/sae/sae.js";
@@ -65,10 +63,9 @@ async function forcedTruth(
 ): Promise<{ metric: Float64Array; clean: Float64Array }> {
   return await withScope(async (own) => {
     const { model } = spliced;
-    const answers = own(await loadAnswers(model.embedding, prompts, "max"));
-    const clean = own(await captureRun(model, prompts, "clean", answers));
-    const corrupted = own(await captureRun(model, prompts, "corrupted", answers));
-    const deltas = own(await computeDeltas(spliced, clean, corrupted, nodes, 0));
+    const runs = own(await unpatchedRuns(model, prompts, "max"));
+    const { answers, clean, keys } = runs;
+    const deltas = own(await computeDeltas(spliced, runs, nodes));
     const scaled: Deltas = {
       ...deltas,
       change: (slot, row) => scale * deltas.change(slot, row),
@@ -77,7 +74,7 @@ async function forcedTruth(
     const context: TruthContext = {
       model,
       clean,
-      keys: own(cleanKeys(model, clean)),
+      keys,
       deltas: scaled,
       answers,
       positions: T,
