@@ -22,6 +22,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 torch.set_num_threads(work["threads"])
+DTYPE = getattr(torch, work.get("dtype", "float32"))
 FOLDERS = {"attn_z": "att", "mlp_out": "mlp", "resid_post": "resid"}
 
 
@@ -31,7 +32,7 @@ class Sae:
     def __init__(self, path):
         arrays = np.load(path)
         for name in ("W_enc", "W_dec", "b_enc", "b_dec", "threshold"):
-            setattr(self, name, torch.from_numpy(arrays[name]))
+            setattr(self, name, torch.from_numpy(arrays[name]).to(DTYPE))
 
     def encode(self, x):
         pre = x @ self.W_enc + self.b_enc
@@ -42,7 +43,7 @@ class Sae:
 
 
 def load_model():
-    model = AutoModelForCausalLM.from_pretrained(work["folder"] + "/model", dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(work["folder"] + "/model", dtype=DTYPE, attn_implementation="eager")
     return model.eval().requires_grad_(False)
 
 

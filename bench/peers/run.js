@@ -1,8 +1,9 @@
-// `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME]`
+// `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME] [--float64]`
 //
 // Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
 // peer, and again. Both sides' values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by
 // processor time, and the product rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
+// With --float64 the peer runs once more in float64 (twice its memory), and the JSON says how far both float32 sides are from it.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { join } from "node:path";
@@ -30,6 +31,7 @@ const { values: flags } = parseArgs({
     python: { type: "string" },
     folder: { type: "string", default: join(ROOT, ".cache", "bench") },
     name: { type: "string" },
+    float64: { type: "boolean", default: false },
   },
 });
 
@@ -53,8 +55,11 @@ async function benchSize(size) {
   const share = PEER_SHARE[size];
   const workFile = join(folder, "peer-work.json");
   const { work, picked } = workOf(engine.ready.ready, share);
-  writeFileSync(workFile, JSON.stringify({ folder, threads: Number(flags.threads), ...work }));
-  const peer = await startLineProcess(python, [here("peers.py"), workFile], env);
+  const startPeer = (dtype) => {
+    writeFileSync(workFile, JSON.stringify({ folder, threads: Number(flags.threads), dtype, ...work }));
+    return startLineProcess(python, [here("peers.py"), workFile], env);
+  };
+  const peer = await startPeer("float32");
   const tasks = Object.keys(engine.ready.ready.units).filter((name) => flags.task?.includes(name) ?? true);
   const gemms = { square: [2048, 2048, 2048], layer: [7 * share.prompts, SIZES[size].width, SIZES[size].mlp] };
   const rates = {};
@@ -66,6 +71,8 @@ async function benchSize(size) {
   }
   const after = await productRates(engine, peer, gemms);
   await Promise.all([engine.end(), peer.end()]);
+  if (flags.float64) await compareInFloat64(await startPeer("float64"), rates);
+  for (const rate of Object.values(rates)) delete rate.values;
   const results = {
     machine: { processor: cpus()[0]?.model, cores: availableParallelism(), load: loadavg(), node: process.version },
     backend: flags.backend,
@@ -113,7 +120,8 @@ function workOf({ prompts, nodes, parts }, share) {
 /** Both sides in turns until the repeats or the time are used up; at least one turn. */
 async function benchTask(engine, peer, task, pick, until, shape) {
   const first = { engine: await engine.ask({ task, values: true }), peer: await peer.ask({ task, values: true }) };
-  const agreement = compare(pick === null ? null : pick(first.engine.values), first.peer.values);
+  const values = { engine: pick === null ? null : pick(first.engine.values), peer: first.peer.values };
+  const agreement = compare(values.engine, values.peer);
   const turns = [];
   let longest = 0;
   while (turns.length < Number(flags.repeats) && (turns.length === 0 || performance.now() + longest < until)) {
@@ -123,7 +131,19 @@ async function benchTask(engine, peer, task, pick, until, shape) {
     turns.push(turn);
     longest = Math.max(longest, performance.now() - began);
   }
-  return { agreement, turns };
+  return { agreement, values, turns };
+}
+
+/** Adds how far the values of both float32 sides are from the peer's in float64, which needs twice its memory. */
+async function compareInFloat64(exact, rates) {
+  for (const [task, { agreement, values }] of Object.entries(rates)) {
+    if (agreement === null) continue;
+    const wanted = (await exact.ask({ task, values: true })).values;
+    const from = { engine: compare(values.engine, wanted), peer: compare(values.peer, wanted) };
+    agreement.from_float64 = from;
+    console.error(`${task}, from float64: ${JSON.stringify(from)}`);
+  }
+  await exact.end();
 }
 
 async function productRates(engine, peer, shapes) {

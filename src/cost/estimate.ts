@@ -13,6 +13,8 @@ export interface RunWork {
   /** Bytes of weights that an engine holds. */
   readonly weightBytes: number;
   readonly valueBytes: number;
+  /** As {@link CostModel.ownKernels}: the backend is torch. */
+  readonly ownKernels: boolean;
   /** Shapes at which rates are needed. */
   readonly shapes: readonly Shape[];
 }
@@ -24,7 +26,7 @@ export function countWork(plan: Plan, config: ModelConfig, workers: number): Run
   const model: CostModel = { config, saes: plan.saes, valueBytes, ownKernels };
   const stages = stageWorks(plan, model, workers);
   const shapes = shapesToMeasure(stages.map(({ work }) => work));
-  return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, shapes };
+  return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, ownKernels, shapes };
 }
 
 /** Numbers in the layers and the SAEs; embedding rows are read one by one. */
@@ -35,15 +37,17 @@ function weightCount({ saes }: Plan, config: ModelConfig): number {
   return saes.reduce((sum, { dIn, dSae }) => sum + 2 * dIn * dSae + 2 * dSae + dIn, count);
 }
 
-/** Memory that allocators hold beyond what is alive. */
-const ALLOCATOR_SHARE = 1.1;
 const MIB = 2 ** 20;
-/** What an engine's heap and the blocks that its allocator keeps add to it. */
-const HEAP_BYTES = 200 * MIB;
+/**
+ * What an engine takes beyond its weights: bytes resident for each byte alive, and its heap. torch's allocator keeps blocks for reuse,
+ * about as much again as is alive, and the C library some of what it is given back.
+ */
+const RESIDENT = { torch: { share: 2.1, heap: 128 * MIB }, other: { share: 1.1, heap: 200 * MIB } };
 
 /** The estimate at measured rates. */
 export function predict(run: RunWork, rates: Rates, workers: number, threads: number): Prediction {
-  const base = rates.baseBytes + HEAP_BYTES + run.weightBytes;
+  const { share, heap } = RESIDENT[run.ownKernels ? "torch" : "other"];
+  const base = rates.baseBytes + heap + run.weightBytes;
   const stages = Object.fromEntries(
     run.stages.map(({ id, kind, shards, units, work, alive }) => {
       const parts = correctedSeconds(kind, work, rates);
@@ -59,7 +63,7 @@ export function predict(run: RunWork, rates: Rates, workers: number, threads: nu
           flops: work.flops(),
           bytes: work.bytes(),
           kernel_calls: Math.round(work.calls),
-          peak_mib: (base + alive * run.valueBytes * ALLOCATOR_SHARE) / MIB,
+          peak_mib: (base + alive * run.valueBytes * share) / MIB,
         },
       ];
     }),
