@@ -12,9 +12,11 @@ import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../model/layer.
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { lastRows, unembed } from "../model/unembedding.js";
+import type { Pooled } from "../model/weight-pool.js";
+import type { Sae } from "../sae/sae.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
-import { segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
+import { changes, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
 
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
 export async function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Promise<Tensor> {
@@ -34,7 +36,9 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
       resid_RD.dispose();
       resid_RD = next_RD;
     };
-    await walkLayers(model, layersFrom(model.config), through, spliced.saesOf);
+    const saesOf = (layer: number): Pooled<Sae>[] =>
+      spliced.saes.filter((one) => one.layer === layer && changes(context, segments, one)).map(({ sae }) => sae);
+    await walkLayers(model, layersFrom(model.config), through, saesOf);
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
     resid_RD.dispose();

@@ -41,10 +41,17 @@ export function spliceSite(
   x_RD: Tensor,
   span: Span,
 ): Tensor {
+  if (!changes(context, segments, at)) return x_RD;
   const sae = context.spliced.sae(at);
   return sae === undefined
     ? spliceSlices(context, segments, at, x_RD, span)
     : spliceSae(context, segments, at, sae, x_RD, span);
+}
+
+/** Whether an evaluation of the block changes something at the site: at others no SAE is needed. */
+export function changes({ interventions }: CircuitContext, segments: readonly Segment[], at: SiteAt): boolean {
+  const hook = siteHook(at);
+  return segments.some(({ evaluation }) => must(interventions[evaluation], "evaluation").has(hook));
 }
 
 /** A site without an SAE, slice by slice. */

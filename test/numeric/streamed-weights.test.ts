@@ -94,4 +94,25 @@ describe("a model that does not fit into its budget", () => {
     );
     await expectSame((model) => computeCircuits(model, prompts, "max", [new Map(), ablated], { kind: "zero" }, 4));
   });
+
+  it("a circuit reads the SAEs of the sites that it changes, and no other", async () => {
+    const changed = must(whole.model.saes[0], "SAE");
+    const { dSae } = changed.sae.now();
+    const one: Intervention = new Map([[siteHook(changed), uniformSite({ ...changed, dSae }, T, ABLATED)]]);
+    const { pool, config } = streamed.model.model;
+    const before = pool.facts().loads;
+    await computeCircuits(streamed.model, prompts, "max", [one], { kind: "zero" }, 100);
+    const loads = pool.facts().loads - before;
+    expect(loads).toBeGreaterThan(0);
+    expect(loads).toBeLessThanOrEqual(config.nLayers + 1);
+  });
+
+  it("scores read each layer once for the forward pass of both runs and once for the backward pass", async () => {
+    const { pool, config } = streamed.model.model;
+    const before = pool.facts().loads;
+    await computeScores(streamed.model, prompts, "max", { name: "atp", method: "atp" });
+    const loads = pool.facts().loads - before;
+    expect(loads).toBeGreaterThan(0);
+    expect(loads).toBeLessThanOrEqual(2 * config.nLayers + streamed.model.saes.length);
+  });
 });
