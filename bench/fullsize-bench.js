@@ -27,7 +27,7 @@ const { values: flags } = parseArgs({
   },
 });
 /** Memory of the engine by shape; weights may take 60 % of it. */
-const MEMORY_MIB = { "2b": 12_000, "9b": 10_000, tiny: 4 };
+const MEMORY_MIB = { "2b": 16_000, "9b": 10_000, tiny: 4 };
 const ROOM = 1e9;
 const RUN = fileURLToPath(new URL("./fullsize-run.js", import.meta.url));
 const GIB = 2 ** 30;

@@ -20,7 +20,10 @@ export function blocksFor(sizes: Omit<MemoryShape, "ownKernels">, blockMib: numb
     while (count > 1 && size(count) > budget) count -= 1;
     return count;
   };
-  const prompts = largest(MAX_PROMPTS, (count) => promptBlockSize(shape, count));
+  // Half of the budget is for patched rows: with few of them at once, a model that is read from disk would be read for each few.
+  const prompts = largest(MAX_PROMPTS, (count) =>
+    Math.max(promptBlockSize(shape, count), 2 * unpatchedSize(shape, count)),
+  );
   return {
     prompts,
     truthRows: largest(MAX_ROWS, (rows) => unpatchedSize(shape, prompts) + truthBlockSize(shape, rows)),
