@@ -125,17 +125,19 @@ function positionGroups(features: Uint8Array, errors: Uint8Array, sae: SiteSae):
   const grouped = new Map<string, { errorLive: boolean; positions: number[]; used: Uint8Array }>();
   for (const [t, state] of errors.entries()) {
     const errorLive = state === LIVE;
-    // Changed features count where the error is live, live ones where it is changed.
-    const counts = features.subarray(t * F, (t + 1) * F).map((one) => ((one === LIVE) === errorLive ? 0 : 1));
-    const key = `${String(errorLive)} ${String(counts.includes(1))}`;
+    // Changed features count where the error is live, live ones where it is changed. A plain loop: there are very many.
+    const counting: number[] = [];
+    for (let i = 0; i < F; i++) if ((features[t * F + i] === LIVE) !== errorLive) counting.push(i);
+    const key = `${String(errorLive)} ${String(counting.length > 0)}`;
     const group = grouped.get(key) ?? { errorLive, positions: [], used: new Uint8Array(F) };
     grouped.set(key, group);
     group.positions.push(t);
-    for (let i = 0; i < F; i++) group.used[i] = (group.used[i] ?? 0) | (counts[i] ?? 0);
+    for (const i of counting) group.used[i] = 1;
   }
   return Array.from(grouped.values(), ({ errorLive, positions, used }) => {
-    const needed = Int32Array.from(used.keys()).filter((i) => used[i] === 1);
-    const columns = needed.length < F * GATHER_BELOW ? needed : null;
+    const needed: number[] = [];
+    for (let i = 0; i < F; i++) if (used[i] === 1) needed.push(i);
+    const columns = needed.length < F * GATHER_BELOW ? Int32Array.from(needed) : null;
     return { errorLive, positions, columns, gate: groupGates(features, { errorLive, positions, columns }, sae) };
   });
 }
