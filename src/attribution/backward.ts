@@ -6,6 +6,7 @@
  *
  * 1. `g = dm/d resid_post` of the last layer, from the metric's coefficients on the answer logits.
  * 2. `post = mid + mlp_out`, so mlp_out's gradient is `g` too.
+ *    In the last layer it is 0 before the answer position, so steps that act on each row by itself run for that position only.
  * 3. From `g` through `(h, z) -> post`: the gradient at attn_z and the direct part at `h`; from attn_z's gradient through
  *    `h -> z` the rest. Their sum is `g` of the layer before.
  */
@@ -17,10 +18,12 @@ import type { BackwardRules } from "../model/backward-rules.js";
 import { afterAttention, attend, type Frame, type LayerContext } from "../model/layer.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
+import type { KeptProducts } from "../model/products.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Pooled } from "../model/weight-pool.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
+import { laterRows, padRows } from "./later-positions.js";
 
 /** Gradient of the summed metric at the last residual stream, `[R, D]`. Owner: caller. */
 export function metricGradient(
@@ -37,22 +40,48 @@ export function metricGradient(
   return tf.tidy(() => tf.grad(logitsOf)(resid_RD, tf.tensor2d(coefficients, [batch, answers.ids.length])));
 }
 
-/** Gradients at one layer's z and input, from the gradient at its output. Owner of both: caller. */
-export function layerGradients(
+/** A layer's pass over a block: what its gradients are made of. */
+export interface LayerPass {
+  readonly frame: Frame;
+  readonly input_RD: Tensor;
+  readonly z_RZ: Tensor;
+  readonly kept: KeptProducts;
+  /** The gradient at the layer's output is 0 before this position; what comes after attention acts on each row by itself. */
+  readonly first: number;
+}
+
+/** Gradients at a layer's z, and at its input but for what goes through z, from the gradient at its output. Owner of both: caller. */
+export function zGradients(
   context: LayerContext,
-  frame: Frame,
-  input_RD: Tensor,
-  z_RZ: Tensor,
+  { frame: { batch }, input_RD, z_RZ, kept, first }: LayerPass,
   gradient_RD: Tensor,
-): { readonly attn_z: Tensor; readonly input: Tensor } {
+): { readonly attn_z: Tensor; readonly direct: Tensor } {
   return tf.tidy(() => {
-    const [direct, attn_z] = tf.grads((h: Tensor, z: Tensor) => afterAttention(context, h, z))(
-      [input_RD, z_RZ],
-      gradient_RD,
-    );
-    const throughZ = tf.grad((h: Tensor) => attend(context, h, frame))(input_RD, must(attn_z, "gradient"));
-    return { attn_z: must(attn_z, "gradient"), input: tf.add(must(direct, "gradient"), throughZ) };
+    const rows = (x: Tensor): Tensor => laterRows(x, batch, first);
+    const replayed = { ...context, products: kept.replay(rows) };
+    const [direct, attn_z] = tf
+      .grads((h: Tensor, z: Tensor) => afterAttention(replayed, h, z))([rows(input_RD), rows(z_RZ)], rows(gradient_RD))
+      .map((gradient) => padRows(gradient, batch, first));
+    return { attn_z: must(attn_z, "gradient"), direct: must(direct, "gradient") };
   });
+}
+
+/** The whole gradient at a layer's input, from both of {@link zGradients}. Owner: caller. */
+export function inputGradient(
+  context: LayerContext,
+  { frame, input_RD, kept }: LayerPass,
+  { attn_z, direct }: { readonly attn_z: Tensor; readonly direct: Tensor },
+): Tensor {
+  const replayed = { ...context, products: kept.replay() };
+  return tf.tidy(() => tf.add(direct, tf.grad((h: Tensor) => attend(replayed, h, frame))(input_RD, attn_z)));
+}
+
+/** A layer as the run passed through it. */
+function passOf(model: Model, run: Run, layer: number): LayerPass {
+  const { frame } = run;
+  const first = layer === model.config.nLayers - 1 ? frame.T - 1 : 0; // The metric reads the answer position only.
+  const z_RZ = run.site({ site: "attn_z", layer });
+  return { frame, input_RD: run.input(layer), z_RZ, kept: run.products(layer), first };
 }
 
 /** Given each site's gradient, from the last layer to the first. The tensor is disposed afterwards. */
@@ -76,11 +105,15 @@ export async function visitGradients(
       await visit({ site: "resid_post", layer }, gradient_RD);
       await visit({ site: "mlp_out", layer }, gradient_RD);
       const context = layerContext(model, layer, rules);
-      const z_RZ = run.site({ site: "attn_z", layer });
-      const { attn_z, input } = layerGradients(context, run.frame, run.input(layer), z_RZ, gradient_RD);
+      const pass = passOf(model, run, layer);
+      const { attn_z, direct } = zGradients(context, pass, gradient_RD);
       gradient_RD.dispose();
-      gradient_RD = input;
+      gradient_RD = direct;
       try {
+        if (layer > 0) {
+          gradient_RD = inputGradient(context, pass, { attn_z, direct });
+          direct.dispose();
+        }
         await visit({ site: "attn_z", layer }, attn_z);
       } finally {
         attn_z.dispose();

@@ -13,6 +13,7 @@ import { answerLogits, runLayer, startBlock, type LayerActivations } from "../mo
 import type { Frame } from "../model/layer.js";
 import { metricsOf, type Answers } from "../model/metric.js";
 import { layersFrom, walkLayers, type Model } from "../model/model.js";
+import { KeptProducts } from "../model/products.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import type { Pooled } from "../model/weight-pool.js";
@@ -77,6 +78,8 @@ export interface Run {
   input(layer: number): Tensor;
   /** Activation of a site, `[R, D]`. */
   site(at: SiteAt): Tensor;
+  /** Products of layer `layer`, where the run kept them. */
+  products(layer: number): KeptProducts;
   /** Answer logits, `[P, A]`. */
   readonly logits: Float32Array;
   /** `m` of each prompt. */
@@ -90,29 +93,35 @@ interface Capture {
   readonly frame: Frame;
   readonly embedded_RD: Tensor;
   readonly layers: LayerActivations[];
+  readonly products: KeptProducts[];
 }
 
-/** Runs one side of the prompts and keeps all site activations. */
+/** Runs one side of the prompts and keeps all site activations, and products for its backward pass. Owner: caller. */
 export async function captureRun(model: Model, prompts: readonly Prompt[], side: Side, answers: Answers): Promise<Run> {
-  return must((await captureRuns(model, prompts, [side], answers))[0], "run");
+  return must((await captureRuns(model, prompts, [side], answers, side))[0], "run");
 }
 
-/** Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Owner: caller. */
+/**
+ * Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Owner: caller.
+ * @param backward the side whose gradients will be asked for: its products are kept too.
+ */
 export async function captureRuns(
   model: Model,
   prompts: readonly Prompt[],
   sides: readonly Side[],
   answers: Answers,
+  backward?: Side,
 ): Promise<Run[]> {
   const captures: Capture[] = [];
   try {
     for (const side of sides) {
       const { resid_RD: embedded_RD, frame } = await startBlock(model, idsOf(prompts, side));
-      captures.push({ side, frame, embedded_RD, layers: [] });
+      captures.push({ side, frame, embedded_RD, layers: [], products: [] });
     }
     await walkLayers(model, layersFrom(model.config), async (layer) => {
       for (const capture of captures) {
-        capture.layers.push(runLayer(model, layer, inputOf(capture, layer), capture.frame));
+        const products = capture.side === backward ? keptIn(capture).keep : undefined;
+        capture.layers.push(runLayer(model, layer, inputOf(capture, layer), capture.frame, products));
         await breathe();
       }
     });
@@ -125,6 +134,13 @@ export async function captureRuns(
   }
 }
 
+/** Begins the products of the next layer. */
+function keptIn({ products }: Capture): KeptProducts {
+  const kept = new KeptProducts();
+  products.push(kept);
+  return kept;
+}
+
 async function runOf(model: Model, capture: Capture, answers: Answers): Promise<Run> {
   const { side, frame, layers } = capture;
   const input = (layer: number): Tensor => inputOf(capture, layer);
@@ -133,14 +149,16 @@ async function runOf(model: Model, capture: Capture, answers: Answers): Promise<
   const dispose = (): void => {
     disposeCapture(capture);
   };
-  return { side, frame, input, site, logits, metric: metricsOf(logits, answers), dispose };
+  const products = (layer: number): KeptProducts => must(capture.products[layer], "kept products");
+  return { side, frame, input, site, products, logits, metric: metricsOf(logits, answers), dispose };
 }
 
 function inputOf({ embedded_RD, layers }: Capture, layer: number): Tensor {
   return layer === 0 ? embedded_RD : must(layers[layer - 1], "layer").resid_post;
 }
 
-function disposeCapture({ frame, embedded_RD, layers }: Capture): void {
+function disposeCapture({ frame, embedded_RD, layers, products }: Capture): void {
   frame.dispose();
+  for (const kept of products) kept.dispose();
   tf.dispose([embedded_RD, ...layers.flatMap(({ attn_z, mlp_out, resid_post }) => [attn_z, mlp_out, resid_post])]);
 }

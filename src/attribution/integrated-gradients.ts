@@ -12,14 +12,22 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
-import type { BackwardRules } from "../model/backward-rules.js";
+import { AUTODIFF_RULES, type BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
 import { afterAttention, attend, attendOutput } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
+import { KeptProducts } from "../model/products.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
-import { layerGradients, metricGradient, visitGradients, type GradientVisitor } from "./backward.js";
+import {
+  inputGradient,
+  metricGradient,
+  visitGradients,
+  zGradients,
+  type GradientVisitor,
+  type LayerPass,
+} from "./backward.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 
@@ -95,38 +103,31 @@ async function gradientFrom(
   rules: BackwardRules,
 ): Promise<Tensor> {
   return await withScope(async (own) => {
-    const inputs: Tensor[] = [];
-    const zs: Tensor[] = [];
+    const passes: LayerPass[] = [];
+    let output_RD = x_RD;
     await walkLayers(model, layersFrom(model.config, at.layer), (layer) => {
       if (layer === at.layer) {
-        inputs.push(own(outputWith(model, run, at, x_RD)));
+        output_RD = own(outputWith(model, run, at, x_RD));
         return;
       }
-      const context = layerContext(model, layer);
-      const input_RD = must(inputs.at(-1), "input");
-      const z_RZ = own(attend(context, input_RD, run.frame));
-      zs.push(z_RZ);
-      inputs.push(own(afterAttention(context, input_RD, z_RZ)));
+      const kept = own(new KeptProducts());
+      const context = layerContext(model, layer, AUTODIFF_RULES, kept.keep);
+      const z_RZ = own(attend(context, output_RD, run.frame));
+      const first = layer === model.config.nLayers - 1 ? run.frame.T - 1 : 0;
+      passes.push({ frame: run.frame, input_RD: output_RD, z_RZ, kept, first });
+      output_RD = own(afterAttention(context, output_RD, z_RZ));
     });
-    const last_RD = must(inputs.at(-1), "output");
-    const logits = await readAndDispose(answerLogits(model, last_RD, run.frame.batch, answers));
-    let gradient_RD = own(metricGradient(model, last_RD, logits, answers, rules));
+    const logits = await readAndDispose(answerLogits(model, output_RD, run.frame.batch, answers));
+    let gradient_RD = own(metricGradient(model, output_RD, logits, answers, rules));
     await walkLayers(model, layersFrom(model.config, at.layer).reverse(), (layer) => {
       if (layer === at.layer) {
         gradient_RD = own(siteGradient(model, run, at, x_RD, gradient_RD, rules));
         return;
       }
-      const i = layer - at.layer - 1;
       const context = layerContext(model, layer, rules);
-      const { attn_z, input } = layerGradients(
-        context,
-        run.frame,
-        must(inputs[i], "input"),
-        must(zs[i], "z"),
-        gradient_RD,
-      );
-      own(attn_z);
-      gradient_RD = own(input);
+      const pass = must(passes[layer - at.layer - 1], "pass");
+      const { attn_z, direct } = zGradients(context, pass, gradient_RD);
+      gradient_RD = own(inputGradient(context, pass, { attn_z: own(attn_z), direct: own(direct) }));
     });
     return tf.clone(gradient_RD);
   });

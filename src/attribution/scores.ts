@@ -65,7 +65,7 @@ export async function computeScores(
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     const sides = score.method === "zero" ? SIDES.slice(0, 1) : SIDES;
-    const captured = (await captureRuns(model, prompts, sides, answers)).map(own);
+    const captured = (await captureRuns(model, prompts, sides, answers, "clean")).map(own);
     const [clean, corrupted] = [must(captured[0], "clean run"), captured[1] ?? null];
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
     const collected = {

@@ -14,7 +14,7 @@ function ropeWork(work: Work, { headDim: H }: ModelConfig, rows: number, heads: 
     work.move("arithmetic", rows * heads * H, 2, 1);
     return;
   }
-  work.product("layers", rows * heads, H, H);
+  work.product("rope", rows * heads, H, H);
   work.move("arithmetic", rows * heads * H, 7, 7);
 }
 

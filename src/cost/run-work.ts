@@ -59,16 +59,21 @@ function backwardWork(work: Work, forward: Work): void {
   work.calls += (BACKWARD_CALLS - BACKWARD_TRAFFIC) * rest.calls;
 }
 
-/** Gradients at every site of a layer: both halves run again, then backward. */
-function gradientWork(work: Work, model: CostModel, { prompts, positions }: PromptBlock): void {
+/** Gradients at every site of a layer: both halves run again but for the products that were kept, then backward. */
+function gradientWork(work: Work, model: CostModel, { prompts, positions }: PromptBlock, layer: number): void {
   const { config } = model;
+  const isLast = layer === config.nLayers - 1;
   const forward = new Work(model);
-  afterAttentionWork(forward, config, prompts * positions);
-  qkvWork(forward, config, prompts * positions);
-  attentionWork(forward, config, prompts, positions, positions);
-  work.add(forward);
+  afterAttentionWork(forward, config, prompts * (isLast ? 1 : positions));
+  if (layer > 0) {
+    qkvWork(forward, config, prompts * positions);
+    attentionWork(forward, config, prompts, positions, positions);
+  }
   backwardWork(work, forward);
+  for (const [shape, { product }] of forward.products) if (product.of === "layers") forward.products.delete(shape);
+  work.add(forward);
   work.move("arithmetic", prompts * positions * config.dModel, 3, 1);
+  if (isLast) work.move("copy", prompts * positions * (2 * config.dModel + config.nHeads * config.headDim), 2, 20);
 }
 
 /** How scores are computed. */
@@ -80,7 +85,7 @@ export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMet
   const work = new Work(model);
   const donors = score.method === "zero" ? 0 : 1;
   for (let side = 0; side <= donors; side++) captureWork(work, model, block);
-  for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block);
+  for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
   if (score.method === "ig") lineWork(work, model, block, score.steps - 1);
   const { config } = model;
   const rows = block.prompts * block.positions;
@@ -104,7 +109,7 @@ function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: numbe
     const step = new Work(model);
     for (let above = layer + 1; above < config.nLayers; above++) {
       layerWork(step, config, block.prompts, block.positions);
-      gradientWork(step, model, block);
+      gradientWork(step, model, block, above);
     }
     unembedWork(step, config, block.prompts, block.answers);
     afterAttentionWork(step, config, block.prompts * block.positions);

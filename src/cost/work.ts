@@ -1,7 +1,7 @@
 /** @file What a program asks of a backend: matrix products by shape, bytes moved by kind of operation, kernel calls. */
 
 /** What a product is part of. */
-export type ProductClass = "layers" | "attention" | "encode" | "decode" | "unembed";
+export type ProductClass = "layers" | "rope" | "attention" | "encode" | "decode" | "unembed";
 
 /** `batch` products `[m, k] x [k, n]`. */
 export interface Product {
@@ -82,7 +82,7 @@ export class Work {
 
   /** Floating point operations in products, by what they are part of. */
   flops(): Record<ProductClass, number> {
-    const sums: Record<ProductClass, number> = { layers: 0, attention: 0, encode: 0, decode: 0, unembed: 0 };
+    const sums: Record<ProductClass, number> = { layers: 0, rope: 0, attention: 0, encode: 0, decode: 0, unembed: 0 };
     for (const { product, times } of this.products.values()) sums[product.of] += flopsOf(product) * times;
     return sums;
   }

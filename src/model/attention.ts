@@ -6,10 +6,11 @@
  * 3. {@link attentionCore}: pattern and weighted values of one group of prompts that share query positions.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
 import type { LayerType, ModelConfig } from "../weights/model-config.js";
 import type { BackwardRules } from "./backward-rules.js";
+import { computeProducts, type Products } from "./products.js";
 import { rmsNorm } from "./rms-norm.js";
 import { applyRope, type Rope } from "./rope.js";
 import { softCap } from "./soft-cap.js";
@@ -44,14 +45,15 @@ export function projectQkv(
   resid_RD: Tensor,
   rope: Rope,
   rules: BackwardRules,
+  products: Products = computeProducts,
 ): Qkv {
-  const x_RD = rmsNorm(resid_RD, weights.inputGain_D, config.rmsEps, rules) as Tensor2D;
+  const x_RD = rmsNorm(resid_RD, weights.inputGain_D, config.rmsEps, rules);
   const placed = (heads: Tensor, gain_H: Tensor | undefined): Tensor =>
     applyRope(gain_H === undefined ? heads : headNorm(heads, gain_H, config.rmsEps, rules), rope);
   return {
-    q_RZ: placed(tf.matMul(x_RD, weights.query_DZ), weights.queryGain_H),
-    k_RJ: placed(tf.matMul(x_RD, weights.key_DJ), weights.keyGain_H),
-    v_RJ: tf.matMul(x_RD, weights.value_DJ),
+    q_RZ: placed(products("query", x_RD, weights.query_DZ), weights.queryGain_H),
+    k_RJ: placed(products("key", x_RD, weights.key_DJ), weights.keyGain_H),
+    v_RJ: products("value", x_RD, weights.value_DJ),
   };
 }
 
@@ -134,7 +136,8 @@ export function attentionOut(
   weights: AttentionWeights,
   z_RZ: Tensor,
   rules: BackwardRules,
+  products: Products = computeProducts,
 ): Tensor {
-  const out_RD = tf.matMul(z_RZ, weights.output_ZD);
+  const out_RD = products("output", z_RZ, weights.output_ZD);
   return rmsNorm(out_RD, weights.postAttentionGain_D, config.rmsEps, rules);
 }

@@ -5,6 +5,7 @@ import { assert, must } from "../base/assert.js";
 import { AUTODIFF_RULES } from "./backward-rules.js";
 import { embedTokens } from "./embedding.js";
 import { attend, attendOutput, mlpOutput, wholeFrame, type Frame } from "./layer.js";
+import type { Products } from "./products.js";
 import { lastRows, unembed } from "./unembedding.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "./model.js";
 import type { Answers } from "./metric.js";
@@ -17,8 +18,14 @@ export interface LayerActivations {
 }
 
 /** Runs one layer on whole prompts. Owner of the three tensors: caller. */
-export function runLayer(model: Model, index: number, resid_RD: Tensor, frame: Frame): LayerActivations {
-  const context = layerContext(model, index);
+export function runLayer(
+  model: Model,
+  index: number,
+  resid_RD: Tensor,
+  frame: Frame,
+  products?: Products,
+): LayerActivations {
+  const context = layerContext(model, index, AUTODIFF_RULES, products);
   const attn_z = attend(context, resid_RD, frame);
   const mid_RD = attendOutput(context, resid_RD, attn_z);
   const mlp_out = mlpOutput(context, mid_RD);

@@ -14,6 +14,7 @@ import type { LayerType, ModelConfig } from "../weights/model-config.js";
 import { attentionCore, attentionMask, attentionOut, projectQkv, type AttentionWeights } from "./attention.js";
 import type { BackwardRules } from "./backward-rules.js";
 import { mlpOut, type MlpWeights } from "./mlp.js";
+import type { Products } from "./products.js";
 import { ropeTables, type Rope } from "./rope.js";
 
 /** Weights of one layer. */
@@ -58,24 +59,34 @@ export interface LayerContext {
   readonly weights: LayerWeights;
   readonly kind: LayerType;
   readonly rules: BackwardRules;
+  /** Left out: computed. */
+  readonly products?: Products;
 }
 
 /** Concatenated heads before o_proj, `[R, Z]`, of whole prompts. Owner: caller. */
-export function attend({ config, weights, kind, rules }: LayerContext, resid_RD: Tensor, frame: Frame): Tensor {
+export function attend(
+  { config, weights, kind, rules, products }: LayerContext,
+  resid_RD: Tensor,
+  frame: Frame,
+): Tensor {
   return tf.tidy(() => {
-    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules);
+    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules, products);
     return attentionCore(config, { q_RZ, k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch }, frame.masks[kind], rules);
   });
 }
 
 /** Residual stream between attention and MLP, `[R, D]`. Owner: caller. */
-export function attendOutput({ config, weights, rules }: LayerContext, resid_RD: Tensor, z_RZ: Tensor): Tensor {
-  return tf.tidy(() => tf.add(resid_RD, attentionOut(config, weights, z_RZ, rules)));
+export function attendOutput(
+  { config, weights, rules, products }: LayerContext,
+  resid_RD: Tensor,
+  z_RZ: Tensor,
+): Tensor {
+  return tf.tidy(() => tf.add(resid_RD, attentionOut(config, weights, z_RZ, rules, products)));
 }
 
 /** What the MLP adds, `[R, D]`. Owner: caller. */
-export function mlpOutput({ config, weights, rules }: LayerContext, mid_RD: Tensor): Tensor {
-  return tf.tidy(() => mlpOut(config, weights, mid_RD, rules));
+export function mlpOutput({ config, weights, rules, products }: LayerContext, mid_RD: Tensor): Tensor {
+  return tf.tidy(() => mlpOut(config, weights, mid_RD, rules, products));
 }
 
 /** The layer's output from its input and its `z`, `[R, D]`. Owner: caller. */

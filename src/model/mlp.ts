@@ -1,9 +1,10 @@
 /** @file The gated MLP with GELU (tanh form) and a norm on either side. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import type { ModelConfig } from "../weights/model-config.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
+import { computeProducts, type Products } from "./products.js";
 import { rmsNorm } from "./rms-norm.js";
 
 /** Weights of one MLP; matrices are `[in, out]`. */
@@ -29,10 +30,17 @@ export function geluTanh(x: Tensor): Tensor {
 }
 
 /** `RMS((gelu(y Wgate) * (y Wup)) Wdown)` with `y = RMS(mid)`: site `mlp_out`, `[R, D]`. Owner: caller. */
-export function mlpOut(config: ModelConfig, weights: MlpWeights, mid_RD: Tensor, rules: BackwardRules): Tensor {
-  const y_RD = rmsNorm(mid_RD, weights.preMlpGain_D, config.rmsEps, rules) as Tensor2D;
-  const hidden_RM = geluTimes(tf.matMul(y_RD, weights.gate_DM), tf.matMul(y_RD, weights.up_DM), rules) as Tensor2D;
-  return rmsNorm(tf.matMul(hidden_RM, weights.down_MD), weights.postMlpGain_D, config.rmsEps, rules);
+export function mlpOut(
+  config: ModelConfig,
+  weights: MlpWeights,
+  mid_RD: Tensor,
+  rules: BackwardRules,
+  products: Products = computeProducts,
+): Tensor {
+  const y_RD = rmsNorm(mid_RD, weights.preMlpGain_D, config.rmsEps, rules);
+  const [gate_RM, up_RM] = [products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM)];
+  const out_RD = products("down", geluTimes(gate_RM, up_RM, rules), weights.down_MD);
+  return rmsNorm(out_RD, weights.postMlpGain_D, config.rmsEps, rules);
 }
 
 /** `gelu(gate) * up`. */

@@ -10,6 +10,7 @@ import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
 import type { LayerContext, LayerWeights } from "./layer.js";
 import { allLoaded } from "./all-loaded.js";
 import { FLOAT32_MATRICES, loadTransposed, type MatrixLoader } from "./matrices.js";
+import { computeProducts, type Products } from "./products.js";
 import type { Disposable } from "./tensor-scope.js";
 import { WeightPool, type Pooled } from "./weight-pool.js";
 
@@ -50,12 +51,18 @@ export function layersFrom({ nLayers }: ModelConfig, first = 0): number[] {
 }
 
 /** Layer `index`, which is on the device, with its backward rules, ready for the layer functions. */
-export function layerContext(model: Model, index: number, rules: BackwardRules = AUTODIFF_RULES): LayerContext {
+export function layerContext(
+  model: Model,
+  index: number,
+  rules: BackwardRules = AUTODIFF_RULES,
+  products: Products = computeProducts,
+): LayerContext {
   return {
     config: model.config,
     weights: must(model.layers[index], "layer").now().weights,
     kind: must(model.config.layerTypes[index], "layer type"),
     rules,
+    products,
   };
 }
 

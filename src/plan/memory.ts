@@ -28,6 +28,11 @@ function keptPerRow({ nLayers, dModel: D, nHeads, headDim }: ModelConfig): numbe
   return D + nLayers * (2 * D + nHeads * headDim);
 }
 
+/** A layer's products that a run keeps for its backward pass, all layers, per row. */
+function productsPerRow({ nLayers, dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H }: ModelConfig): number {
+  return nLayers * (N * H + 2 * K * H + 2 * D + 2 * M);
+}
+
 /** A forward pass, per row. */
 function forwardPerRow({ config: { dModel: D, dMlp: M }, ownKernels }: MemoryShape): number {
   return ownKernels ? 3 * M + 3 * D : 9 * M + 7 * D;
@@ -50,7 +55,7 @@ export function promptBlockSize(shape: MemoryShape, prompts: number): number {
   const { config, dSae, positions } = shape;
   const rows = prompts * positions;
   const layer = Math.max(forwardPerRow(shape), backwardPerRow(shape)) * rows;
-  return 2 * keptPerRow(config) * rows + Math.max(layer, encoderSize(dSae, rows));
+  return (2 * keptPerRow(config) + productsPerRow(config)) * rows + Math.max(layer, encoderSize(dSae, rows));
 }
 
 /** Numbers alive while a block of patched rows that carry `positions` each climbs the layers, beside the unpatched runs. */
