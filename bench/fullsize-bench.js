@@ -68,7 +68,7 @@ async function measure(shape) {
   const { steps, memory } = await run(shape, folder, memoryMib);
   rmSync(folder, { recursive: true, force: true });
   const results = {
-    command: `npm run bench:fullsize ${process.argv.length > 2 ? `-- ${process.argv.slice(2).join(" ")}` : ""}`.trim(),
+    command: ["npm run bench:fullsize -- --shape", shape, "--memory-mib", memoryMib, "--dtype", flags.dtype].join(" "),
     machine: {
       processor: cpus()[0]?.model,
       cores: availableParallelism(),
