@@ -163,7 +163,7 @@ test("a coordinator of one run refuses unknown runs and submitted sweeps with a 
 });
 
 test("a role and its engine end when the process that started them is killed", async () => {
-  const made = await start();
+  const made = await start([noopStage("first", 400, { milliseconds: 200 })]); // Not over before the late worker has a shard.
   const command = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
   const script = fileURLToPath(new URL("./noop-parent.js", import.meta.url));
   const address = `127.0.0.1:${String(made.port)}`;
