@@ -1,6 +1,7 @@
 // The Node-API module: TensorFlow.js kernels over libtorch. Its JavaScript side is src/worker/backends/torch*.ts.
 #include "allocator.h"
 #include "call.h"
+#include "signals.h"
 
 #include <c10/core/InferenceMode.h>
 
@@ -8,6 +9,7 @@ namespace {
 
 napi_value start(napi_env env, napi_value exports) {
   static const bool first = [] {
+    patchbay::leaveSignalsToOtherThreads();
     patchbay::installAllocator();
     // For the rest of the process: nothing here is differentiated by libtorch.
     new c10::InferenceMode(true);

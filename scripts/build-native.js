@@ -136,8 +136,10 @@ async function compile(tools, { include, lib, abi }, into, addon) {
   ]);
   let complaint = null;
   const worker = async () => {
-    for (let next = waiting.shift(); next !== undefined && complaint === null; next = waiting.shift())
-      complaint ??= await complaintOf(compiler, next);
+    for (let next = waiting.shift(); next !== undefined && complaint === null; next = waiting.shift()) {
+      const said = await complaintOf(compiler, next);
+      complaint ??= said; // The other worker may have got one meanwhile.
+    }
   };
   await Promise.all([worker(), worker()]);
   if (complaint !== null) return complaint;

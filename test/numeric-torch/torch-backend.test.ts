@@ -1,5 +1,9 @@
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { must } from "../../src/base/assert.js";
 import { loadTorchAddon, type TorchAddon } from "../../src/worker/backends/torch-addon.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 
@@ -68,6 +72,18 @@ describe("the torch backend", () => {
       );
       expect(largest).toBeLessThan(1e-6 * k);
     }
+  });
+
+  it("takes no signals on the thread that computes, and the process still handles them", async () => {
+    const blocked = BigInt(
+      `0x${must(/SigBlk:\s+(\w+)/.exec(readFileSync("/proc/thread-self/status", "utf8"))?.[1], "mask")}`,
+    );
+    const isBlocked = (signal: number): boolean => ((blocked >> BigInt(signal - 1)) & 1n) === 1n;
+    const { SIGTERM, SIGUSR2, SIGSEGV, SIGPROF } = constants.signals;
+    expect([SIGTERM, SIGUSR2, SIGSEGV, SIGPROF].map(isBlocked)).toEqual([true, true, false, false]);
+    const handled = once(process, "SIGUSR2");
+    process.kill(process.pid, "SIGUSR2");
+    await handled;
   });
 
   it("gives failed allocations their own code, and goes on afterwards", () => {
