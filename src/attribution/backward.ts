@@ -21,6 +21,7 @@ import { layerContext, layersFrom, walkLayers, type Model } from "../model/model
 import type { KeptProducts } from "../model/products.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Pooled } from "../model/weight-pool.js";
+import type { ModelConfig } from "../weights/model-config.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 import { laterRows, padRows } from "./later-positions.js";
@@ -76,10 +77,15 @@ export function inputGradient(
   return tf.tidy(() => tf.add(direct, tf.grad((h: Tensor) => attend(replayed, h, frame))(input_RD, attn_z)));
 }
 
+/** First position at which the gradient at a layer's output may differ from 0: the metric reads the answer position only. */
+export function firstGradient({ nLayers }: ModelConfig, { T }: Frame, layer: number): number {
+  return layer === nLayers - 1 ? T - 1 : 0;
+}
+
 /** A layer as the run passed through it. */
 function passOf(model: Model, run: Run, layer: number): LayerPass {
   const { frame } = run;
-  const first = layer === model.config.nLayers - 1 ? frame.T - 1 : 0; // The metric reads the answer position only.
+  const first = firstGradient(model.config, frame, layer);
   const z_RZ = run.site({ site: "attn_z", layer });
   return { frame, input_RD: run.input(layer), z_RZ, kept: run.products(layer), first };
 }

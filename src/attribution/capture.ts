@@ -96,11 +96,6 @@ interface Capture {
   readonly products: KeptProducts[];
 }
 
-/** Runs one side of the prompts and keeps all site activations, and products for its backward pass. Owner: caller. */
-export async function captureRun(model: Model, prompts: readonly Prompt[], side: Side, answers: Answers): Promise<Run> {
-  return must((await captureRuns(model, prompts, [side], answers, side))[0], "run");
-}
-
 /**
  * Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Owner: caller.
  * @param backward the side whose gradients will be asked for: its products are kept too.

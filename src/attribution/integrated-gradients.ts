@@ -21,6 +21,7 @@ import { KeptProducts } from "../model/products.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import {
+  firstGradient,
   inputGradient,
   metricGradient,
   visitGradients,
@@ -113,7 +114,7 @@ async function gradientFrom(
       const kept = own(new KeptProducts());
       const context = layerContext(model, layer, AUTODIFF_RULES, kept.keep);
       const z_RZ = own(attend(context, output_RD, run.frame));
-      const first = layer === model.config.nLayers - 1 ? run.frame.T - 1 : 0;
+      const first = firstGradient(model.config, run.frame, layer);
       passes.push({ frame: run.frame, input_RD: output_RD, z_RZ, kept, first });
       output_RD = own(afterAttention(context, output_RD, z_RZ));
     });

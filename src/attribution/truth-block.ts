@@ -104,19 +104,17 @@ function attend(
   const v = tf.concat([cleanOnes.v_RJ, own.v_RJ]);
   const size = { prompts: clean.frame.batch, positions };
   const everywhere = { start: 0, length: positions };
-  const zs = groups.map(({ span, members }) =>
+  const leaving = groups.map(({ span, members }) => indexTensor(sources(members, span, size)));
+  const zs = groups.map(({ span, members }, group) =>
     tf.tidy(() => {
-      const [ofQueries, ofKeys] = [span, everywhere].map((one) => indexTensor(sources(members, one, size))) as [
-        Tensor,
-        Tensor,
-      ];
+      const ofQueries = must(leaving[group], "group");
+      const ofKeys = indexTensor(sources(members, everywhere, size));
       const queries = Array.from({ length: span.length }, (_, i) => span.start + i);
       const mask = attentionMask(config, kind, queries, positions);
       const chosen = { q_RZ: tf.gather(q, ofQueries), k_UJ: tf.gather(k, ofKeys), v_UJ: tf.gather(v, ofKeys) };
       return attentionCore(config, { ...chosen, batch: members.length }, mask, rules);
     }),
   );
-  const leaving = groups.map(({ span, members }) => indexTensor(sources(members, span, size)));
   return { input_RD: tf.gather(tf.concat([clean.input(layer), resid_RD]), stack(leaving)), z_RZ: stack(zs) };
 }
 

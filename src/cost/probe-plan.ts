@@ -7,9 +7,8 @@
  */
 import type { Prompt } from "../circuit/prompt.js";
 import { SITES } from "../circuit/site.js";
-import { promptBlocks } from "../plan/stages.js";
 import { slotGroups, slotCount } from "../plan/node-slots.js";
-import { stagesOf } from "../plan/stages.js";
+import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import type { ModelConfig } from "../weights/model-config.js";
 

@@ -24,6 +24,7 @@ import { openCheckpoint } from "../weights/checkpoint.js";
 import { findSaes } from "../weights/sae-folder.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { matricesFor } from "./backends/torch-matrices.js";
+import { median } from "./timing.js";
 
 /** Times each program runs after its first, which is not counted, while there is time; the median is taken. */
 const REPEATS = 3;
@@ -139,9 +140,7 @@ async function measure(
     const total = (performance.now() - before) / 1000;
     times.push({ products: watch.seconds(), rest: total - watch.seconds() });
   }
-  const middle = (of: (spent: Spent) => number): number =>
-    must(times.map(of).sort((a, b) => a - b)[Math.floor(times.length / 2)], "median");
-  return { products: middle(({ products }) => products), rest: middle(({ rest }) => rest) };
+  return { products: median(times.map(({ products }) => products)), rest: median(times.map(({ rest }) => rest)) };
 }
 
 /** Times the kernels that multiply matrices. */

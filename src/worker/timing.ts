@@ -44,6 +44,7 @@ export function secondsPerCall(): number {
   return seconds / SMALL_OPS;
 }
 
-function median(values: readonly number[]): number {
+/** The middle one; of an even number, the upper of two. */
+export function median(values: readonly number[]): number {
   return must([...values].sort((x, y) => x - y)[Math.floor(values.length / 2)], "median");
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { captureRun } from "../../src/attribution/capture.js";
+import { captureRun } from "../numeric/capture-run.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";

@@ -7,7 +7,7 @@ import { emptyIntervention, uniformSite } from "../../src/circuit/node-states.js
 import { SIDES, type Prompt, type Side } from "../../src/circuit/prompt.js";
 import { siteHook, type SiteAt } from "../../src/circuit/site.js";
 import { changedModel } from "./changed-model.js";
-import { captureRun } from "../../src/attribution/capture.js";
+import { captureRun } from "./capture-run.js";
 import type { Means } from "../../src/attribution/circuit-site-work.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";

@@ -3,7 +3,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { visitGradients } from "../../src/attribution/backward.js";
-import { captureRun } from "../../src/attribution/capture.js";
+import { captureRun } from "./capture-run.js";
 import { nodeChanges } from "../../src/attribution/site-scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import type { MetricReduce, Prompt } from "../../src/circuit/prompt.js";

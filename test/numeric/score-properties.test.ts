@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { PatchbayError } from "../../src/base/errors.js";
 import { changedModel } from "./changed-model.js";
-import { captureRun } from "../../src/attribution/capture.js";
+import { captureRun } from "./capture-run.js";
 import { computeMeans } from "../../src/attribution/means.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";

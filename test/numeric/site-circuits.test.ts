@@ -1,7 +1,7 @@
 /** @file Circuits without SAEs: heads, attn_z and mlp_out against whole forward passes with the definition's replacement. */
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { captureRun } from "../../src/attribution/capture.js";
+import { captureRun } from "./capture-run.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import { must } from "../../src/base/assert.js";
