@@ -11,6 +11,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstring>
+#include <mutex>
 #include <vector>
 
 namespace patchbay {
@@ -21,45 +23,74 @@ using at::Tensor;
 /// Columns that are summed at a time: the sums and gradients of a thread's rows stay in its cache.
 constexpr int64_t kColumns = 512;
 
-FOR_EACH_PROCESSOR int64_t countActive(const float* pre, const float* bias, const float* gate, int64_t size) {
-  int64_t count = 0;
-  for (int64_t i = 0; i < size; i++) count += pre[i] + bias[i] <= gate[i] ? 0 : 1;
-  return count;
+/// Flags that are looked at together.
+constexpr int64_t kWord = sizeof(uint64_t);
+
+/// 1 for each feature whose pre-activation is above its gate. What is not a number counts as active, so that it shows.
+FOR_EACH_PROCESSOR void flagActive(const float* pre, const float* bias, const float* gate, int64_t size, uint8_t* flags) {
+  for (int64_t i = 0; i < size; i++) flags[i] = pre[i] + bias[i] <= gate[i] ? 0 : 1;
 }
 
-void listActive(const float* pre, const float* bias, const float* gate, int64_t size, int32_t* feature, float* value) {
-  for (int64_t i = 0; i < size; i++) {
-    const float x = pre[i] + bias[i];
-    if (x <= gate[i]) continue;
-    *feature++ = static_cast<int32_t>(i);
-    *value++ = x;
+/// Active features of consecutive rows.
+struct ActiveRows {
+  int64_t from;
+  std::vector<int32_t> counts;
+  std::vector<int32_t> feature;
+  std::vector<float> value;
+};
+
+/// Few features fire, so eight flags are passed over at a time.
+ActiveRows listRows(const float* pre, const float* bias, const float* gate, int64_t from, int64_t to, int64_t features) {
+  ActiveRows listed{from, {}, {}, {}};
+  std::vector<uint8_t> flags((features + kWord - 1) / kWord * kWord);
+  for (int64_t r = from; r < to; r++) {
+    const float* row = pre + r * features;
+    flagActive(row, bias, gate, features, flags.data());
+    const size_t before = listed.feature.size();
+    for (int64_t first = 0; first < features; first += kWord) {
+      uint64_t word;
+      std::memcpy(&word, &flags[first], kWord);
+      for (; word != 0; word &= word - 1) {
+        const int64_t i = first + __builtin_ctzll(word) / 8;
+        listed.feature.push_back(static_cast<int32_t>(i));
+        listed.value.push_back(row[i] + bias[i]);
+      }
+    }
+    listed.counts.push_back(static_cast<int32_t>(listed.feature.size() - before));
   }
+  return listed;
 }
 
-/// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate. What is not a number counts as active,
-/// so that it shows.
+/// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate.
 napi_value encodeActive(Call& call) {
   const Tensor pre = product(call.tensor(0), call.tensor(1)).contiguous();
   const int64_t rows = pre.size(0);
-  const int64_t features = pre.size(1);
   const auto* x = pre.data_ptr<float>();
   const auto* bias = call.tensor(2).data_ptr<float>();
   const auto* gate = call.tensor(3).data_ptr<float>();
+  std::vector<ActiveRows> parts;
+  std::mutex adding;
+  at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
+    ActiveRows part = listRows(x, bias, gate, from, to, pre.size(1));
+    const std::lock_guard<std::mutex> lock(adding);
+    parts.push_back(std::move(part));
+  });
+  std::sort(parts.begin(), parts.end(), [](const ActiveRows& a, const ActiveRows& b) { return a.from < b.from; });
+  int64_t total = 0;
+  for (const ActiveRows& part : parts) total += static_cast<int64_t>(part.feature.size());
   const Tensor pointer = at::zeros({rows + 1}, at::kInt);
+  const Tensor feature = at::empty({total}, at::kInt);
+  const Tensor value = at::empty({total}, at::kFloat);
   auto* ends = pointer.data_ptr<int32_t>();
-  at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
-    for (int64_t r = from; r < to; r++)
-      ends[r + 1] = static_cast<int32_t>(countActive(x + r * features, bias, gate, features));
-  });
-  for (int64_t r = 0; r < rows; r++) ends[r + 1] += ends[r];
-  const Tensor feature = at::empty({ends[rows]}, at::kInt);
-  const Tensor value = at::empty({ends[rows]}, at::kFloat);
-  auto* indices = feature.data_ptr<int32_t>();
-  auto* values = value.data_ptr<float>();
-  at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
-    for (int64_t r = from; r < to; r++)
-      listActive(x + r * features, bias, gate, features, indices + ends[r], values + ends[r]);
-  });
+  int64_t row = 0;
+  for (const ActiveRows& part : parts) {
+    std::copy(part.feature.begin(), part.feature.end(), feature.data_ptr<int32_t>() + ends[row]);
+    std::copy(part.value.begin(), part.value.end(), value.data_ptr<float>() + ends[row]);
+    for (const int32_t count : part.counts) {
+      ends[row + 1] = ends[row] + count;
+      row++;
+    }
+  }
   return call.giveAll({pointer, feature, value});
 }
 

@@ -41,6 +41,15 @@ export function padRows(later_RD: Tensor, batch: number, first: number): Tensor 
   });
 }
 
+/** The same for a number of each row: `[B x (T - first)]` to `[B x T]`. */
+export function wholeRows(later: Float32Array, batch: number, first: number): Float32Array {
+  if (first === 0) return later;
+  const length = later.length / batch;
+  const whole = new Float32Array(batch * (first + length));
+  for (let b = 0; b < batch; b++) whole.set(later.subarray(b * length, (b + 1) * length), b * (first + length) + first);
+  return whole;
+}
+
 /** Index of a later row among all rows. */
 export function wholeRow(later: number, T: number, first: number): number {
   const length = T - first;

@@ -20,10 +20,10 @@ import type { OnProgress } from "./breathe.js";
 import { captureRuns, type Run } from "./capture.js";
 import { componentsOf } from "./components.js";
 import { visitMeanGradients } from "./integrated-gradients.js";
-import { firstDifference, laterRows, padRows, wholeRow } from "./later-positions.js";
+import { firstDifference, laterRows, wholeRow, wholeRows } from "./later-positions.js";
 import { checkRun, firstNonFinite, locateInRun, nonFinite } from "./non-finite.js";
 import type { Components, ScoresResult, SparseRows } from "./results.js";
-import { dotScores, nodeScores, rowProducts, siteDelta, type FeatureEntries } from "./site-scores.js";
+import { dotScores, nodeScores, rowNorms, siteDelta, type FeatureEntries } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
 
 /** The runs that scores compare; zero ablation has no corrupted one. */
@@ -114,63 +114,84 @@ async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise
   await withScope(async (own) => {
     const hook = siteHook(at);
     const delta_RD = own(siteDelta(runs.clean.site(at), runs.corrupted?.site(at) ?? null));
-    const site = await dotScores(gradient_RD, delta_RD);
-    await checkScores(block, at, site);
-    collected.sites.set(hook, site);
+    const dot = await dotScores(gradient_RD, delta_RD);
+    await checkScores(block, at, dot);
+    collected.sites.set(hook, dot);
     if (at.site === "attn_z")
       collected.heads.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
-    if (withComponents && at.site === "resid_post")
-      collected.components.set(hook, componentsOf(await rowProducts(gradient_RD, delta_RD)));
+    const gradNorm = withComponents ? await rowNorms(gradient_RD) : null;
+    if (gradNorm !== null && at.site === "resid_post")
+      collected.components.set(hook, componentsOf({ deltaNorm: await rowNorms(delta_RD), gradNorm, dot }));
     await spliced.withSae(at, async (sae) => {
-      if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD);
+      if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD, gradNorm);
     });
   });
 }
 
-/** Scores one site's features and error node. */
-async function scoreNodes(block: Block, at: SiteAt, sae: Sae, gradient_RD: Tensor): Promise<void> {
-  const { prompts, runs, first, collected, withComponents } = block;
+/** Scores one site's features and error node, from the first position that differs on: before it all are 0. */
+async function scoreNodes(
+  block: Block,
+  at: SiteAt,
+  sae: Sae,
+  gradient_RD: Tensor,
+  gradNorm: Float32Array | null,
+): Promise<void> {
+  const { runs, first, collected } = block;
   const { batch, T } = runs.clean.frame;
   await withScope(async (own) => {
     const later = (x_RD: Tensor): Tensor => own(laterRows(x_RD, batch, first));
     const donor_RD = runs.corrupted === null ? null : later(runs.corrupted.site(at));
-    const nodes = await nodeScores(sae, later(gradient_RD), later(runs.clean.site(at)), donor_RD);
-    const error_RD = own(padRows(own(nodes.error_RD), batch, first));
-    const rows = nodes.features.row.map((row) => wholeRow(row, T, first));
-    await checkScores(block, at, nodes.features.value, rows);
-    collected.features.set(siteHook(at), sparseRows({ ...nodes.features, row: rows }, sae.dSae, prompts.length, T));
-    const errors = await dotScores(gradient_RD, error_RD);
-    await checkScores(block, at, errors);
-    collected.errors.set(siteHook(at), errors);
-    if (withComponents)
-      collected.components.set(nodeHook(at, "error"), componentsOf(await rowProducts(gradient_RD, error_RD)));
+    const laterGradient_RD = later(gradient_RD);
+    const { features, error_RD } = await nodeScores(sae, laterGradient_RD, later(runs.clean.site(at)), donor_RD);
+    own(error_RD);
+    await checkScores(block, at, features.value, (entry) => wholeRow(must(features.row[entry], "row"), T, first));
+    collected.features.set(siteHook(at), sparseRows(features, sae.dSae, { batch, T, first }));
+    const whole = (values: Float32Array): Float32Array => wholeRows(values, batch, first);
+    const dot = whole(await dotScores(laterGradient_RD, error_RD));
+    await checkScores(block, at, dot);
+    collected.errors.set(siteHook(at), dot);
+    if (gradNorm !== null)
+      collected.components.set(
+        nodeHook(at, "error"),
+        componentsOf({ deltaNorm: whole(await rowNorms(error_RD)), gradNorm, dot }),
+      );
   });
 }
 
-/** Entries by flat row as a sparse row for each prompt. */
-function sparseRows({ row, feature, value }: FeatureEntries, F: number, prompts: number, T: number): SparseRows {
-  const pointer = new Int32Array(prompts + 1);
-  const index = feature.map((of, i) => (must(row[i], "row") % T) * F + of);
-  for (let i = 0; i < row.length; i++) pointer[Math.floor(must(row[i], "row") / T) + 1] = i + 1;
-  for (let p = 1; p <= prompts; p++) pointer[p] = Math.max(must(pointer[p], "end"), must(pointer[p - 1], "start"));
+/** Entries of later positions, by flat row, as a sparse row for each prompt. */
+function sparseRows(
+  { row, feature, value }: FeatureEntries,
+  F: number,
+  { batch, T, first }: { readonly batch: number; readonly T: number; readonly first: number },
+): SparseRows {
+  const length = T - first;
+  const pointer = new Int32Array(batch + 1);
+  const index = new Int32Array(feature.length);
+  // Plain loops: a site has tens of thousands of entries.
+  for (let i = 0; i < index.length; i++) {
+    const [later, of] = [row[i] as number, feature[i] as number];
+    const prompt = Math.floor(later / length);
+    index[i] = (first + later - prompt * length) * F + of;
+    pointer[prompt + 1] = i + 1;
+  }
+  for (let p = 1; p <= batch; p++) pointer[p] = Math.max(must(pointer[p], "end"), must(pointer[p - 1], "start"));
   return { pointer, index, value };
 }
 
 /**
- * @param rowOf flat row of each value; absent where value i is row i's.
+ * @param rowOf flat row of a value, by its index.
  * @throws PatchbayError `non_finite` where a score is not finite, naming the activation where it began if it is one.
  */
 async function checkScores(
   { runs, prompts, spliced }: Block,
   at: SiteAt,
   values: Float32Array,
-  rowOf?: Int32Array,
+  rowOf: (index: number) => number = (index) => index,
 ): Promise<void> {
   const bad = firstNonFinite(values);
   if (bad < 0) return;
   const { nLayers } = spliced.model.config;
   for (const run of [runs.clean, runs.corrupted]) if (run !== null) await locateInRun(run, nLayers, prompts);
-  const row = rowOf === undefined ? bad : must(rowOf[bad], "row");
-  const prompt = must(prompts[Math.floor(row / runs.clean.frame.T)], "prompt");
+  const prompt = must(prompts[Math.floor(rowOf(bad) / runs.clean.frame.T)], "prompt");
   throw nonFinite("score", at, null, prompt, must(values[bad], "value"));
 }

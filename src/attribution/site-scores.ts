@@ -13,14 +13,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { shapeOf } from "../model/tensor-shape.js";
-import {
-  decodeActive,
-  differences,
-  eachEntry,
-  encodeActive,
-  scoreActive,
-  type ActiveFeatures,
-} from "../sae/active-features.js";
+import { decodeActive, differences, encodeActive, scoreActive, type ActiveFeatures } from "../sae/active-features.js";
 import type { Sae } from "../sae/sae.js";
 import { breathe } from "./breathe.js";
 import { rowChunks } from "./row-chunks.js";
@@ -38,13 +31,6 @@ export interface SiteNodes {
   readonly features: FeatureEntries;
   /** Change of the error node, `[R, D]`. */
   readonly error_RD: Tensor;
-}
-
-/** Factors of a score for each row. */
-export interface RowProducts {
-  readonly deltaNorm: Float32Array;
-  readonly gradNorm: Float32Array;
-  readonly dot: Float32Array;
 }
 
 /** `x_corrupted - x_clean`, or `-x_clean` where there is no donor (zero ablation), `[R, D]`. Owner: caller. */
@@ -125,7 +111,7 @@ function featureChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): Ac
 /** Entries with a value that is not 0, by flat row. */
 function entriesOf({ pointer, feature }: ActiveFeatures, values: Float32Array, firstRow: number): FeatureEntries {
   const row = new Int32Array(feature.length);
-  eachEntry(pointer, (of, entry) => (row[entry] = firstRow + of));
+  for (let of = 0; of + 1 < pointer.length; of++) row.fill(firstRow + of, pointer[of], pointer[of + 1]);
   if (!values.includes(0)) return { row, feature, value: values };
   const counts = (_: number, entry: number): boolean => values[entry] !== 0;
   return { row: row.filter(counts), feature: feature.filter(counts), value: values.filter(counts) };
@@ -153,12 +139,7 @@ export async function dotScores(gradient_RD: Tensor, delta_RD: Tensor, heads = 1
   );
 }
 
-/** Norms of delta and gradient and their dot product, for each row. */
-export async function rowProducts(gradient_RD: Tensor, delta_RD: Tensor): Promise<RowProducts> {
-  const norm = (x: Tensor): Tensor => tf.tidy(() => tf.sqrt(tf.sum(tf.square(x), -1)));
-  return {
-    deltaNorm: await readAndDispose(norm(delta_RD)),
-    gradNorm: await readAndDispose(norm(gradient_RD)),
-    dot: await dotScores(gradient_RD, delta_RD),
-  };
+/** Euclidean norm of each row, `[R]`. */
+export async function rowNorms(x_RD: Tensor): Promise<Float32Array> {
+  return await readAndDispose(tf.tidy(() => tf.sqrt(tf.sum(tf.square(x_RD), -1))));
 }

@@ -93,11 +93,12 @@ export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMet
   for (let site = 0; site < 3 * config.nLayers; site++) {
     const width = site % 3 === 0 ? config.nHeads * config.headDim : config.dModel;
     work.move("arithmetic", rows * width, 10, 8);
+    if (score.method === "atp") work.move("arithmetic", rows * width, 3, 3);
   }
   for (const sae of model.saes) {
-    work.move("copy", later * sae.dIn, 8, 12);
+    work.move("copy", later * sae.dIn, 6, 9);
     changeWork(work, sae, later, { donors, scored: true });
-    work.move("arithmetic", rows * sae.dIn, score.method === "atp" ? 16 : 5, score.method === "atp" ? 10 : 3);
+    work.move("arithmetic", later * sae.dIn, score.method === "atp" ? 7 : 4, score.method === "atp" ? 6 : 3);
   }
   return work;
 }

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { componentsOf } from "../../../src/attribution/components.js";
-import { firstDifference, laterRows, padRows, wholeRow } from "../../../src/attribution/later-positions.js";
+import { firstDifference, laterRows, padRows, wholeRow, wholeRows } from "../../../src/attribution/later-positions.js";
 import { checkMetrics, firstNonFinite } from "../../../src/attribution/non-finite.js";
 import { idsOf } from "../../../src/attribution/capture.js";
 import { rowChunks } from "../../../src/attribution/row-chunks.js";
@@ -32,6 +32,8 @@ describe("rows of later positions", () => {
     expect(Array.from(later.dataSync())).toEqual([3, 4, 5, 6, 9, 10, 11, 12]);
     expect(Array.from(padRows(later, 2, 1).dataSync())).toEqual([0, 0, 3, 4, 5, 6, 0, 0, 9, 10, 11, 12]);
     expect([0, 1, 2, 3].map((row) => wholeRow(row, 3, 1))).toEqual([1, 2, 4, 5]);
+    expect(wholeRows(Float32Array.of(3, 5, 9, 11), 2, 1)).toEqual(Float32Array.of(0, 3, 5, 0, 9, 11));
+    expect(wholeRows(Float32Array.of(3, 5), 2, 0)).toEqual(Float32Array.of(3, 5));
     expect(Array.from(padRows(laterRows(x, 2, 0), 2, 0).dataSync())).toEqual(Array.from(x.dataSync()));
   });
 });
