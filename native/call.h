@@ -79,6 +79,7 @@ void defineSparse(napi_env env, napi_value exports);
 void defineDevice(napi_env env, napi_value exports);
 void defineWeights(napi_env env, napi_value exports);
 void defineFused(napi_env env, napi_value exports);
+void defineAttention(napi_env env, napi_value exports);
 void defineAdam(napi_env env, napi_value exports);
 
 }  // namespace patchbay

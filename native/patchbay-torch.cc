@@ -22,6 +22,7 @@ napi_value start(napi_env env, napi_value exports) {
   patchbay::defineDevice(env, exports);
   patchbay::defineWeights(env, exports);
   patchbay::defineFused(env, exports);
+  patchbay::defineAttention(env, exports);
   patchbay::defineAdam(env, exports);
   return exports;
 }

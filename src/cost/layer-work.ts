@@ -1,6 +1,7 @@
 /** @file Work of a Gemma's parts, one function for each of src/model's, in the same order of operations. */
+import { ATTENTION_MOST_KEYS } from "../model/layer-kernels.js";
 import type { ModelConfig } from "../weights/model-config.js";
-import type { Work } from "./work.js";
+import type { Device, Work } from "./work.js";
 
 /** RMS norm of `[rows, width]`. */
 export function normWork(work: Work, rows: number, width: number): void {
@@ -29,11 +30,22 @@ export function qkvWork(work: Work, config: ModelConfig, rows: number): void {
   }
 }
 
+/** Whether attention over so many keys is one kernel, whose gradient computes the scores again. */
+export function attendsInOneKernel({ ownKernels }: Device, keys: number): boolean {
+  return ownKernels && keys <= ATTENTION_MOST_KEYS;
+}
+
 /** Attention of `batch` prompts, each with `queries` query rows and `keys` keys. */
 export function attentionWork(work: Work, config: ModelConfig, batch: number, queries: number, keys: number): void {
   const { nHeads: N, nKvHeads: K, headDim: H } = config;
   const grouped = (N / K) * queries;
   const scores = batch * N * queries * keys;
+  if (attendsInOneKernel(work.device, keys)) {
+    work.product("attention", grouped, H, keys, batch * K);
+    work.product("attention", grouped, keys, H, batch * K);
+    work.move("special", scores, 2, 0);
+    return;
+  }
   work.move("copy", batch * queries * N * H, 4, 6);
   work.move("copy", batch * keys * K * H, 4, 6);
   work.product("attention", grouped, H, keys, batch * K);

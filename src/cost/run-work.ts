@@ -1,7 +1,14 @@
 /** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
 import type { SiteAt } from "../circuit/site.js";
 import type { ModelConfig } from "../weights/model-config.js";
-import { afterAttentionWork, attentionWork, layerWork, qkvWork, unembedWork } from "./layer-work.js";
+import {
+  afterAttentionWork,
+  attendsInOneKernel,
+  attentionWork,
+  layerWork,
+  qkvWork,
+  unembedWork,
+} from "./layer-work.js";
 import { changeWork, sumWork, type SaeSize } from "./sae-work.js";
 import { type Device, Work } from "./work.js";
 
@@ -70,6 +77,10 @@ function gradientWork(work: Work, model: CostModel, { prompts, positions }: Prom
     attentionWork(forward, config, prompts, positions, positions);
   }
   backwardWork(work, forward);
+  if (layer > 0 && attendsInOneKernel(work.device, positions)) {
+    const { nHeads: N, nKvHeads: K, headDim: H } = config;
+    work.product("attention", (N / K) * positions, H, positions, prompts * K);
+  }
   for (const [shape, { product }] of forward.products) if (product.of === "layers") forward.products.delete(shape);
   work.add(forward);
   work.move("arithmetic", prompts * positions * config.dModel, 3, 1);

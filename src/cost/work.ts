@@ -28,7 +28,7 @@ export function flopsOf({ m, k, n, batch }: Product): number {
 export interface Device {
   /** Bytes of a number. */
   readonly valueBytes: number;
-  /** The backend has kernels of our own: norms, GELU and rope in one call each, products of the features that fire alone. */
+  /** The backend has kernels of our own: norms, GELU, rope and attention in one call each, products of the features that fire alone. */
   readonly ownKernels: boolean;
 }
 

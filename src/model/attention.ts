@@ -9,7 +9,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
 import type { LayerType, ModelConfig } from "../weights/model-config.js";
-import type { BackwardRules } from "./backward-rules.js";
+import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
+import { ATTENTION_MOST_KEYS, hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { computeProducts, type Products } from "./products.js";
 import { rmsNorm } from "./rms-norm.js";
 import { applyRope, type Rope } from "./rope.js";
@@ -121,10 +122,15 @@ export function attentionCore(
     mask.shape[1] === G * T && mask.shape[2] === S,
     `mask [${mask.shape.join(", ")}] against ${String(T)} queries, ${String(S)} keys`,
   );
+  const scale = config.queryPreAttnScalar ** -0.5;
+  if (rules === AUTODIFF_RULES && hasKernel(LAYER_KERNELS.attention) && S <= ATTENTION_MOST_KEYS) {
+    const sizes = { batch, heads: N, kvHeads: K, scale, cap: config.attnSoftcap ?? 0 };
+    return runKernel(LAYER_KERNELS.attention, { q: q_RZ, k: k_UJ, v: v_UJ, mask }, sizes);
+  }
   const q = tf.reshape(tf.transpose(tf.reshape(q_RZ, [batch, T, N, H]), [0, 2, 1, 3]), [batch * K, G * T, H]);
   const kT = tf.reshape(tf.transpose(tf.reshape(k_UJ, [batch, S, K, H]), [0, 2, 3, 1]), [batch * K, H, S]);
   const v = tf.reshape(tf.transpose(tf.reshape(v_UJ, [batch, S, K, H]), [0, 2, 1, 3]), [batch * K, S, H]);
-  const scores = softCap(tf.mul(tf.matMul(q, kT), config.queryPreAttnScalar ** -0.5), config.attnSoftcap, rules);
+  const scores = softCap(tf.mul(tf.matMul(q, kT), scale), config.attnSoftcap, rules);
   const pattern = rules.pattern(tf.softmax(tf.add(scores, mask)));
   const z = tf.reshape(tf.matMul(pattern, v), [batch, N, T, H]);
   return tf.reshape(tf.transpose(z, [0, 2, 1, 3]), [batch * T, N * H]);

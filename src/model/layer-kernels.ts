@@ -1,6 +1,6 @@
 /**
- * @file A layer's elementwise parts that a backend may have as one kernel each; the composed definitions stand where they are used
- * (`rms-norm.ts`, `mlp.ts`, `rope.ts`), serve every other backend, and say what the kernels compute.
+ * @file Parts of a layer between its products that a backend may have as one kernel each; the composed definitions stand where they are used
+ * (`rms-norm.ts`, `mlp.ts`, `rope.ts`, `attention.ts`), serve every other backend, and say what the kernels compute.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -17,7 +17,14 @@ export const LAYER_KERNELS = {
   geluTimesGradient: "PatchbayGeluTimesGradient",
   /** x, cos, sin; direction: 1, or -1 for the gradient. */
   rope: "PatchbayRope",
+  /** q, k, v, mask; batch, heads, kvHeads, scale, cap (0: none). */
+  attention: "PatchbayAttention",
+  /** dy and as above → gradients of q, k and v. */
+  attentionGradient: "PatchbayAttentionGradient",
 } as const;
+
+/** Keys for which attention's kernel is used, at most: its loops are made for prompts of a sentence, whose numbers stay in a core's cache. */
+export const ATTENTION_MOST_KEYS = 32;
 
 /** Whether the backend that runs has a kernel. (tfjs's types leave out that it may not.) */
 export function hasKernel(name: string): boolean {

@@ -16,7 +16,7 @@ export interface MemoryShape {
   readonly dSae: number;
   /** Tokens of the longest prompt. */
   readonly positions: number;
-  /** The backend has kernels of our own for norms, GELU and rope, which make fewer arrays on their way. */
+  /** The backend has kernels of our own for norms, GELU, rope and attention, which make fewer arrays on their way. */
   readonly ownKernels: boolean;
 }
 

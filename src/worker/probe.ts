@@ -16,6 +16,7 @@ import { expectedNodes } from "../cost/expected-nodes.js";
 import { probeConfig, probePlan, probePrompts } from "../cost/probe-plan.js";
 import { type Correction, type ProbeRequest, type Rates, secondsOf } from "../cost/rates.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "../cost/stage-work.js";
+import { LAYER_KERNELS } from "../model/layer-kernels.js";
 import { circuitSites } from "../plan/evaluation-interventions.js";
 import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import type { Plan, Stage } from "../plan/plan.js";
@@ -146,7 +147,12 @@ async function measure(
 /** Times the kernels that multiply matrices. */
 function watchProducts(): { seconds: () => number; reset: () => void; end: () => void } {
   const backend = tf.getBackend();
-  const products = new Set<string>([tf.BatchMatMul, SAE_KERNELS.encode]);
+  const products = new Set<string>([
+    tf.BatchMatMul,
+    SAE_KERNELS.encode,
+    LAYER_KERNELS.attention,
+    LAYER_KERNELS.attentionGradient,
+  ]);
   const stock = tf.getKernelsForBackend(backend).filter(({ kernelName }) => products.has(kernelName));
   let spent = 0;
   const swap = (kernels: readonly tf.KernelConfig[]): void => {

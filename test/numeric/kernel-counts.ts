@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { KernelConfig, TensorInfo } from "@tensorflow/tfjs-core";
 import { must } from "../../src/base/assert.js";
+import { LAYER_KERNELS } from "../../src/model/layer-kernels.js";
 import { SAE_KERNELS } from "../../src/sae/active-features.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
@@ -15,6 +16,11 @@ export interface KernelCounts {
   readonly peakBytes: number;
 }
 
+/** Products inside of attention's kernels: scores and what is read by them; scores again, and two for each. */
+const ATTENTION_PRODUCTS: Readonly<Record<string, number>> = {
+  [LAYER_KERNELS.attention]: 2,
+  [LAYER_KERNELS.attentionGradient]: 5,
+};
 const SAE_NAMES = new Set<string>(Object.values(SAE_KERNELS));
 const VIEWS = new Set(["Reshape", "Identity", "ExpandDims", "Cast"]);
 
@@ -51,6 +57,13 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
       const features = must(named.encoder.shape[1], "features");
       counts.flops += 2 * tf.util.sizeFromShape(named.x.shape) * features;
       counts.bytes += 4 * 2 * must(named.x.shape[0], "rows") * features;
+    } else if (name in ATTENTION_PRODUCTS) {
+      const { q, k } = args as { q: TensorInfo; k: TensorInfo };
+      const { batch, heads } = attrs as { batch: number; heads: number };
+
+      const keys = must(k.shape[0], "keys") / batch;
+      counts.flops += 2 * must(ATTENTION_PRODUCTS[name], "products") * tf.util.sizeFromShape(q.shape) * keys;
+      counts.bytes += 4 * 2 * must(q.shape[0], "rows") * heads * keys;
     } else if (!VIEWS.has(name) && !SAE_NAMES.has(name))
       counts.bytes += 4 * [...inputs, ...outputs].reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
   };

@@ -36,7 +36,7 @@ describe("kernels of a layer's parts", () => {
   });
 
   it("are there on torch, and only there", () => {
-    expect(Object.values(LAYER_KERNELS).map(hasKernel)).toEqual(Array(5).fill(TEST_BACKEND === "torch"));
+    expect(Object.values(LAYER_KERNELS).map(hasKernel)).toEqual(Array(7).fill(TEST_BACKEND === "torch"));
   });
 
   it("norm as the composed norm does, value and gradient", () => {

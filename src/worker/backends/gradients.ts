@@ -187,6 +187,14 @@ const LAYER: Record<string, Rule> = {
       return { gate: () => must(gate, "gradient"), up: () => must(up, "gradient") };
     },
   },
+  [LAYER_KERNELS.attention]: {
+    inputs: ["q", "k", "v", "mask"],
+    gradient: (dy, saved, attributes) => {
+      const inputs = { dy, q: at(saved, 0), k: at(saved, 1), v: at(saved, 2), mask: at(saved, 3) };
+      const [q, k, v] = runKernelOfMany(LAYER_KERNELS.attentionGradient, inputs, attributes);
+      return { q: () => must(q, "gradient"), k: () => must(k, "gradient"), v: () => must(v, "gradient") };
+    },
+  },
   [LAYER_KERNELS.rope]: {
     inputs: ["cos", "sin"],
     gradient: (dy, saved) => ({

@@ -12,6 +12,7 @@ export const TORCH_DTYPES: Readonly<Record<string, number>> = { float32: 0, int3
 
 type Unary = (x: Handle) => Handle;
 type Binary = (a: Handle, b: Handle) => Handle;
+type AttentionSizes = readonly [batch: number, heads: number, kvHeads: number, scale: number, cap: number];
 type Reduction = (x: Handle, keepAxes: boolean, ...axes: number[]) => Handle;
 
 /**
@@ -110,6 +111,15 @@ export interface TorchAddon {
   geluTimesGradient(dy: Handle, gate: Handle, up: Handle): readonly [Handle, Handle];
   /** `direction` is 1, or -1 to turn back. */
   rope(x: Handle, cos: Handle, sin: Handle, direction: number): Handle;
+  attention(q: Handle, k: Handle, v: Handle, mask: Handle, ...sizes: AttentionSizes): Handle;
+  attentionGradient(
+    dy: Handle,
+    q: Handle,
+    k: Handle,
+    v: Handle,
+    mask: Handle,
+    ...sizes: AttentionSizes
+  ): readonly [Handle, Handle, Handle];
   /** @returns value and moments after a step; `epsilon` stands beside the square root. */
   adam(
     value: Handle,

@@ -59,6 +59,24 @@ const geluTimesGradient: OwnKernel = (torch, addon, handle, shape) =>
 const rope: OwnKernel = (torch, addon, handle, shape, attribute) =>
   torch.adopt(addon.rope(handle("x"), handle("cos"), handle("sin"), attribute("direction")), shape("x"), "float32");
 
+const attentionSizes = (attribute: (name: string) => number) =>
+  [attribute("batch"), attribute("heads"), attribute("kvHeads"), attribute("scale"), attribute("cap")] as const;
+
+const attention: OwnKernel = (torch, addon, handle, shape, attribute) => {
+  const inputs = [handle("q"), handle("k"), handle("v"), handle("mask")] as const;
+  return torch.adopt(addon.attention(...inputs, ...attentionSizes(attribute)), shape("q"), "float32");
+};
+
+const attentionGradient: OwnKernel = (torch, addon, handle, shape, attribute) => {
+  const inputs = [handle("dy"), handle("q"), handle("k"), handle("v"), handle("mask")] as const;
+  const [q, k, v] = addon.attentionGradient(...inputs, ...attentionSizes(attribute));
+  return [
+    torch.adopt(q, shape("q"), "float32"),
+    torch.adopt(k, shape("k"), "float32"),
+    torch.adopt(v, shape("v"), "float32"),
+  ];
+};
+
 const adam: OwnKernel = (torch, addon, handle, shape, attribute) =>
   addon
     .adam(
@@ -84,6 +102,8 @@ export function registerOwnKernels(backendName: string): void {
     [LAYER_KERNELS.geluTimes, geluTimes],
     [LAYER_KERNELS.geluTimesGradient, geluTimesGradient],
     [LAYER_KERNELS.rope, rope],
+    [LAYER_KERNELS.attention, attention],
+    [LAYER_KERNELS.attentionGradient, attentionGradient],
     [ADAM_KERNEL, adam],
   ] as const;
   for (const [kernelName, kernel] of kernels)
