@@ -1,6 +1,6 @@
 // The cost model against what happens: `node bench/estimate-bench.js [--size medium] [--backend torch] [--repeats 5] [--name NAME]`.
 // Plans means, AtP, the truth of all error nodes and circuits of 10 to 10,000 nodes for a block of random prompts on a random model of
-// the size, and computes every stage whole in this process. Rates are measured anew before each turn, because machines are shared. Prints
+// the size, and computes every stage whole in this process. Programs are probed anew before each turn, because machines are shared. Prints
 // predicted over measured: seconds of a stage (median of the repeats) and peak memory. `--budget-seconds` (default 480) bounds the measuring.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
-import { estimateRun } from "../dist/cli/estimate.js";
+import { CALIBRATION_MS, estimateRun } from "../dist/cli/estimate.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { prepareRun } from "../dist/plan/prepare-run.js";
 import { slotGroups } from "../dist/plan/node-slots.js";
@@ -40,7 +40,6 @@ const { values: flags } = parseArgs({
   },
 });
 const threads = Number(flags.threads);
-const CALIBRATION_MS = 4000;
 /** Node counts of the circuits. */
 const CIRCUIT_NODES = [10, 100, 1000, 10_000];
 process.env.OMP_NUM_THREADS = flags.threads;

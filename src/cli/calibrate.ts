@@ -4,8 +4,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
-import { type CalibrationRequest, type Rates, ratesSchema } from "../cost/rates.js";
-import { TRAFFIC_KINDS } from "../cost/work.js";
+import { meanOf, type ProbeRequest, type Rates, ratesSchema } from "../cost/rates.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 
@@ -20,11 +19,11 @@ export interface CalibrationPlace {
  * Speeds of one engine while `workers` of them compute at once.
  * @throws application where a measuring process fails.
  */
-export async function calibrate(request: CalibrationRequest, place: CalibrationPlace): Promise<Rates> {
-  return meanOf(await Promise.all(Array.from({ length: place.workers }, () => calibrateOne(request, place))));
+export async function calibrate(request: ProbeRequest, place: CalibrationPlace): Promise<Rates> {
+  return joined(await Promise.all(Array.from({ length: place.workers }, () => calibrateOne(request, place))));
 }
 
-async function calibrateOne(request: CalibrationRequest, { backend, threads }: CalibrationPlace): Promise<Rates> {
+async function calibrateOne(request: ProbeRequest, { backend, threads }: CalibrationPlace): Promise<Rates> {
   const env = {
     ...process.env,
     OMP_NUM_THREADS: String(threads),
@@ -43,30 +42,13 @@ async function calibrateOne(request: CalibrationRequest, { backend, threads }: C
   );
 }
 
-/** Rates that give the mean time of each operation. */
-function meanOf(all: readonly Rates[]): Rates {
-  const first = must(all[0], "rates");
-  const mean = (of: (rates: Rates) => number): number => all.reduce((sum, rates) => sum + of(rates), 0) / all.length;
-  const rate = (of: (rates: Rates) => number): number => 1 / mean((rates) => 1 / of(rates));
+/** Rates that give the mean time of each program. */
+function joined(all: readonly Rates[]): Rates {
+  const kinds = Object.keys(must(all[0], "rates").corrections);
   return {
-    products: first.products.map((shape, i) => ({
-      ...shape,
-      gflops: rate(({ products }) => must(products[i], "product").gflops),
-    })),
-    traffic: Object.fromEntries(
-      TRAFFIC_KINDS.map((kind) => [
-        kind,
-        first.traffic[kind].map((_, place) => rate(({ traffic }) => must(traffic[kind][place], "rate"))),
-      ]),
-    ) as Rates["traffic"],
-    secondsPerCall: mean((rates) => rates.secondsPerCall),
-    baseBytes: Math.max(...all.map(({ baseBytes }) => baseBytes)),
     corrections: Object.fromEntries(
-      Object.keys(first.corrections).map((kind) => {
-        const of = (part: "products" | "rest"): number =>
-          mean(({ corrections }) => must(corrections[kind], "correction")[part]);
-        return [kind, { products: of("products"), rest: of("rest") }];
-      }),
+      kinds.map((kind) => [kind, meanOf(all.map(({ corrections }) => must(corrections[kind], "correction")))]),
     ),
+    baseBytes: Math.max(...all.map(({ baseBytes }) => baseBytes)),
   };
 }

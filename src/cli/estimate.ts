@@ -1,15 +1,15 @@
 /** @file `patchbay run --estimate`: what a sweep will take, before it runs. */
 import { countWork, predict } from "../cost/estimate.js";
-import { probePrompts } from "../cost/probe-plan.js";
+import { probePlan } from "../cost/probe-plan.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Prediction } from "../plan/run-folder.js";
 import { readModelConfig } from "../weights/model-config.js";
 import { calibrate, type CalibrationPlace } from "./calibrate.js";
 
-/** Time for measuring before an ordinary run, */
-export const SHORT_CALIBRATION_MS = 800;
-/** and for an estimate. */
-export const CALIBRATION_MS = 6000;
+/** Time for measuring before an ordinary run: programs that take longer than a moment run once, */
+export const SHORT_CALIBRATION_MS = 1500;
+/** and for an estimate: those of Gemma-2-2b's widths run twice on two cores. */
+export const CALIBRATION_MS = 12_000;
 
 /** Estimates a planned run; `budgetMs` is for measuring. */
 export async function estimateRun(
@@ -17,14 +17,13 @@ export async function estimateRun(
   place: CalibrationPlace,
   budgetMs: number,
 ): Promise<Prediction> {
-  const run = countWork(plan, readModelConfig(inputs.model), place.workers);
+  const config = readModelConfig(inputs.model);
+  const run = countWork(plan, config, place.workers);
   const { model, saes, saeOptions } = inputs;
-  const probe = {
-    plan: { ...plan, prompts: probePrompts(plan), stages: [], donors: null },
-    inputs: { model, saes, saeOptions },
-    budgetMs,
-  };
-  const rates = await calibrate({ products: [...run.shapes], budgetMs, probe }, place);
+  const rates = await calibrate(
+    { plan: probePlan(plan, config), inputs: { model, saes, saeOptions }, budgetMs },
+    place,
+  );
   return predict(run, rates, place.workers, place.threads);
 }
 

@@ -3,7 +3,7 @@ import type { ModelConfig } from "../weights/model-config.js";
 import { gemmaTensors, EMBEDDING } from "../weights/gemma-tensors.js";
 import type { Plan } from "../plan/plan.js";
 import type { Prediction } from "../plan/run-folder.js";
-import { correctedSeconds, type Rates, type Shape, shapesToMeasure } from "./rates.js";
+import { type Rates, secondsOf } from "./rates.js";
 import type { CostModel } from "./run-work.js";
 import { type StageWork, stageWorks } from "./stage-work.js";
 
@@ -15,8 +15,6 @@ export interface RunWork {
   readonly valueBytes: number;
   /** As {@link CostModel.ownKernels}: the backend is torch. */
   readonly ownKernels: boolean;
-  /** Shapes at which rates are needed. */
-  readonly shapes: readonly Shape[];
 }
 
 /** Counts what `workers` engines will be asked for. */
@@ -25,8 +23,7 @@ export function countWork(plan: Plan, config: ModelConfig, workers: number): Run
   const ownKernels = plan.engine.backend === "torch";
   const model: CostModel = { config, saes: plan.saes, valueBytes, ownKernels };
   const stages = stageWorks(plan, model, workers);
-  const shapes = shapesToMeasure(stages.map(({ work }) => work));
-  return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, ownKernels, shapes };
+  return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, ownKernels };
 }
 
 /** Numbers in the layers and the SAEs; embedding rows are read one by one. */
@@ -50,7 +47,7 @@ export function predict(run: RunWork, rates: Rates, workers: number, threads: nu
   const base = rates.baseBytes + heap + run.weightBytes;
   const stages = Object.fromEntries(
     run.stages.map(({ id, kind, shards, units, work, alive }) => {
-      const parts = correctedSeconds(kind, work, rates);
+      const parts = secondsOf(kind, work, rates);
       const seconds = parts.products + parts.traffic + parts.calls;
       return [
         id,
@@ -68,13 +65,15 @@ export function predict(run: RunWork, rates: Rates, workers: number, threads: nu
       ];
     }),
   );
-  const peaks = Object.values(stages).map(({ peak_mib: peak }) => peak);
+  const all = Object.values(stages);
+  const flops = all.reduce((sum, one) => sum + Object.values(one.flops).reduce((a, b) => a + b, 0), 0);
+  const inProducts = all.reduce((sum, one) => sum + one.seconds_by_part.products, 0);
   return {
     workers,
     threads,
     weights_mib: run.weightBytes / MIB,
-    peak_mib: Math.max(base / MIB, ...peaks),
-    gemm_gflops: rates.products[0]?.gflops ?? 0,
+    peak_mib: Math.max(base / MIB, ...all.map((one) => one.peak_mib)),
+    gemm_gflops: inProducts === 0 ? 0 : flops / inProducts / 1e9,
     stages,
   };
 }

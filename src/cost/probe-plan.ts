@@ -2,8 +2,9 @@
  * @file The probe: a plan of the sweep's own programs on the model's first layers, small enough to be run before an estimate.
  *
  * Rates of single operations do not say how fast a program is: between its products it reads lists on the host, waits for memory
- * that nobody has touched, and calls small kernels. So the programs themselves are run, for a moment, on the sweep's own weights;
- * what they take over what the rates predict for them corrects the estimate of the stages that run the same program.
+ * that nobody has touched, and calls small kernels. So the programs themselves are run, on the sweep's own weights and in the plan's
+ * own blocks: fewer rows would share what is read once for all of them, such as decoders. What they take for the work that
+ * is counted for them is the estimate's rate for the stages that run the same program.
  */
 import type { Prompt } from "../circuit/prompt.js";
 import { SITES } from "../circuit/site.js";
@@ -11,6 +12,7 @@ import { slotGroups, slotCount } from "../plan/node-slots.js";
 import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import type { ModelConfig } from "../weights/model-config.js";
+import { firstDifferenceOf } from "./stage-work.js";
 
 /** One layer that rows join, and one that they climb. */
 const LAYERS = 2;
@@ -22,27 +24,21 @@ export function probeConfig(config: ModelConfig): ModelConfig {
 }
 
 /** The largest number of prompts of one length that the plan puts in a block, and no more. */
-export function probePrompts({ prompts, blocks }: Pick<Plan, "prompts" | "blocks">): Prompt[] {
+function largestBlock({ prompts, blocks }: Pick<Plan, "prompts" | "blocks">): Prompt[] {
   const largest = promptBlocks(prompts, blocks.prompts).sort((a, b) => b.length - a.length)[0] ?? [];
   return largest.flatMap((index) => prompts[index] ?? []);
 }
 
-/** The plan's stages for these prompts, on the model's first layers: one score, the truth of error nodes (or whole sites), two circuits. */
-export function probePlan(plan: Plan, config: ModelConfig, prompts: readonly Prompt[]): Plan {
+/**
+ * The plan's stages for one of its blocks, on the model's first layers: one score, the truth of error nodes (or whole sites) where
+ * prompts differ, a circuit. Of each the first shard alone, which blocks bound.
+ */
+export function probePlan(plan: Plan, config: ModelConfig): Plan {
+  const prompts = largestBlock(plan);
   const { nLayers } = probeConfig(config);
   const saes = plan.saes.filter(({ layer }) => layer < nLayers);
-  const all = { sites: [...SITES], layers: "all" as const };
-  const { truth, circuits, scores, ...rest } = plan.sweep;
-  const paired = prompts.every(({ corrupted }) => corrupted !== null);
-  const sweep: Plan["sweep"] = {
-    ...rest,
-    scores: scores.slice(0, 1),
-    experiments: [],
-    ...(truth !== undefined &&
-      paired && { truth: { positions: ["all"], ...(saes.length > 0 ? { errors: all } : { whole_sites: all }) } }),
-    ...(circuits !== undefined && { circuits: { ...circuits, thresholds: [1, 2], completeness: false } }),
-  };
   const shape = { ...plan.shape, nLayers };
+  const sweep = probeSweep(plan.sweep, prompts, saes.length > 0);
   const lengths = [...new Set(prompts.map(({ clean }) => clean.length))];
   const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
   const inputs = {
@@ -51,7 +47,25 @@ export function probePlan(plan: Plan, config: ModelConfig, prompts: readonly Pro
     blocks: plan.blocks,
     slots,
   };
-  const stages = stagesOf(inputs).filter(({ task }) => task.kind !== "truth" || !task.floor);
+  const stages = stagesOf(inputs)
+    .filter(({ task }) => task.kind !== "truth" || !task.floor)
+    .map((stage) => ({ ...stage, shards: stage.shards.slice(0, 1) }));
   const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
   return { ...plan, sweep, shape, saes, prompts, donors: null, nodeSlots, stages };
+}
+
+function probeSweep(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: boolean): Plan["sweep"] {
+  const { truth, circuits, scores, ...rest } = sweep;
+  const all = { sites: [...SITES], layers: "all" as const };
+  const paired = prompts.every(({ corrupted }) => corrupted !== null);
+  const first = Math.min(...prompts.map((_, index) => firstDifferenceOf({ prompts }, index)));
+  const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
+  return {
+    ...rest,
+    scores: scores.slice(0, 1),
+    experiments: [],
+    ...(truth !== undefined &&
+      paired && { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } }),
+    ...(circuits !== undefined && { circuits: { ...circuits, thresholds: [1], completeness: false } }),
+  };
 }

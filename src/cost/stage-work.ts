@@ -224,7 +224,7 @@ function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
 }
 
 /** First position at which a prompt differs from its corrupted twin; its length where none does. */
-function firstDifferenceOf(plan: Plan, index: number): number {
+export function firstDifferenceOf(plan: Pick<Plan, "prompts">, index: number): number {
   const { clean, corrupted } = must(plan.prompts[index], "prompt");
   const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
   return at < 0 ? clean.length : at;

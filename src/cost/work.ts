@@ -16,9 +16,6 @@ export interface Product {
 export const TRAFFIC_KINDS = ["arithmetic", "special", "copy", "host"] as const;
 export type TrafficKind = (typeof TRAFFIC_KINDS)[number];
 
-/** Bytes of the tensors on which operations are measured: below the first, cores' own caches hold them; above the second, memory. */
-export const TENSOR_SIZES = [2 ** 16, 2 ** 20, 2 ** 24] as const;
-
 /** Floating point operations of a product. */
 export function flopsOf({ m, k, n, batch }: Product): number {
   return 2 * batch * m * k * n;
@@ -36,13 +33,8 @@ export interface Device {
 export class Work {
   /** Products and how often each is computed, by shape. */
   readonly products = new Map<string, { readonly product: Product; times: number }>();
-  /** Bytes read and written, by kind of operation and by the tensors' size (see {@link TENSOR_SIZES}). */
-  readonly traffic: Record<TrafficKind, number[]> = {
-    arithmetic: [0, 0, 0],
-    special: [0, 0, 0],
-    copy: [0, 0, 0],
-    host: [0, 0, 0],
-  };
+  /** Bytes read and written, by kind of operation. */
+  readonly traffic: Record<TrafficKind, number> = { arithmetic: 0, special: 0, copy: 0, host: 0 };
   /** Kernel calls, views included. */
   calls = 0;
 
@@ -65,18 +57,13 @@ export class Work {
    */
   move(kind: TrafficKind, values: number, arrays: number, calls: number): void {
     this.calls += calls;
-    const size = values * this.device.valueBytes;
-    const place = size <= 4 * TENSOR_SIZES[0] ? 0 : size <= 4 * TENSOR_SIZES[1] ? 1 : 2;
-    this.traffic[kind][place] = (this.traffic[kind][place] ?? 0) + size * arrays;
+    this.traffic[kind] += values * this.device.valueBytes * arrays;
   }
 
   /** Adds other work, `times` times. */
   add(other: Work, times = 1): void {
     for (const { product, times: each } of other.products.values()) this.#add(product, each * times);
-    for (const kind of TRAFFIC_KINDS)
-      other.traffic[kind].forEach((bytes, place) => {
-        this.traffic[kind][place] = (this.traffic[kind][place] ?? 0) + bytes * times;
-      });
+    for (const kind of TRAFFIC_KINDS) this.traffic[kind] += other.traffic[kind] * times;
     this.calls += other.calls * times;
   }
 
@@ -89,7 +76,7 @@ export class Work {
 
   /** Bytes moved outside products. */
   bytes(): number {
-    return TRAFFIC_KINDS.reduce((sum, kind) => sum + this.traffic[kind].reduce((a, b) => a + b, 0), 0);
+    return TRAFFIC_KINDS.reduce((sum, kind) => sum + this.traffic[kind], 0);
   }
 
   #add(product: Product, times: number): void {

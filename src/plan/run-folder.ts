@@ -65,7 +65,7 @@ const prediction = z.object({
   threads: z.int(),
   weights_mib: z.number(),
   peak_mib: z.number(),
-  /** Rate of the product that most of the work is in, measured when the estimate was made. */
+  /** Rate at which all products together are expected to run. */
   gemm_gflops: z.number(),
   /** By stage id. */
   stages: z.record(z.string(), stagePrediction),

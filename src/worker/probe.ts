@@ -1,11 +1,10 @@
-/** @file Runs a probe plan's programs on the sweep's own weights, and says how much longer they take than rates predict. */
+/** @file Runs a probe plan's programs on the sweep's own weights, and says what they take for the work that is counted for them. */
 import * as tf from "@tensorflow/tfjs-core";
 import { computeCircuits } from "../attribution/circuits.js";
 import { computeMeans } from "../attribution/means.js";
 import { computeScores } from "../attribution/scores.js";
 import { openSpliced, type SplicedModel } from "../attribution/spliced-model.js";
 import { computeTruth } from "../attribution/truth.js";
-import { createRunCache } from "../attribution/unpatched-runs.js";
 import { must } from "../base/assert.js";
 import { ABLATED, type Intervention, LIVE, type SiteIntervention } from "../circuit/intervention.js";
 import { uniformSite } from "../circuit/node-states.js";
@@ -13,8 +12,8 @@ import { variantAblatesErrors } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { countWork } from "../cost/estimate.js";
 import { expectedNodes } from "../cost/expected-nodes.js";
-import { probeConfig, probePlan, probePrompts } from "../cost/probe-plan.js";
-import { type Correction, type ProbeRequest, type Rates, secondsOf } from "../cost/rates.js";
+import { probeConfig } from "../cost/probe-plan.js";
+import { type Correction, type ProbeRequest, type Seconds, usualSeconds } from "../cost/rates.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "../cost/stage-work.js";
 import { LAYER_KERNELS } from "../model/layer-kernels.js";
 import { circuitSites } from "../plan/evaluation-interventions.js";
@@ -23,14 +22,9 @@ import type { Plan, Stage } from "../plan/plan.js";
 import { SAE_KERNELS } from "../sae/active-features.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
 import { findSaes } from "../weights/sae-folder.js";
-import type { ModelConfig } from "../weights/model-config.js";
 import { matricesFor } from "./backends/torch-matrices.js";
+import { inRounds } from "./rounds.js";
 import { median } from "./timing.js";
-
-/** Times each program runs after its first, which is not counted, while there is time; the median is taken. */
-const REPEATS = 3;
-/** Rows of its products, at least: thinner ones run at rates that nothing in the plan runs at. */
-const LEAST_ROWS = 64;
 
 /** Seconds of a program, by whether they passed in matrix products. */
 interface Spent {
@@ -38,31 +32,24 @@ interface Spent {
   readonly rest: number;
 }
 
-/** How much longer each kind of stage takes than the rates say, in products and outside of them. */
-export async function probe({ plan, inputs, budgetMs }: ProbeRequest, rates: Rates): Promise<Rates["corrections"]> {
+/** How much longer each kind of stage takes than on a usual machine, in products and outside of them. */
+export async function probe({ plan, inputs, budgetMs }: ProbeRequest): Promise<Record<string, Correction>> {
   const checkpoint = await openCheckpoint(inputs.model);
   const config = probeConfig(checkpoint.config);
   const found = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
   const entries = found.filter(({ layer }) => layer < config.nLayers);
-  const small = smallPlan(plan, checkpoint.config, rates, budgetMs / 1000);
   const model = await openSpliced({ ...checkpoint, config }, entries, Infinity, matricesFor(plan.sweep.dtype));
   const watch = watchProducts();
   try {
-    const corrections: Record<string, Correction> = {};
-    const { stages } = countWork(small, config, 1);
-    for (const { id, work } of stages) {
-      const stage = must(
-        small.stages.find((one) => one.id === id),
-        "stage",
-      );
-      const spent = await measure(() => runStage(small, model, stage), watch, budgetMs / stages.length);
-      const expected = secondsOf(work, rates);
-      corrections[stage.task.kind] = {
-        products: spent.products / expected.products,
-        rest: spent.rest / (expected.traffic + expected.calls),
-      };
-    }
-    return corrections;
+    const { stages } = countWork(plan, config, 1);
+    const programs = stages.map(({ id }) => {
+      const stage = plan.stages.find((one) => one.id === id);
+      return () => timed(() => runStage(plan, model, must(stage, "stage")), watch);
+    });
+    const rounds = await inRounds(programs, budgetMs);
+    return Object.fromEntries(
+      stages.map(({ kind, work }, i) => [kind, correctionOf(usualSeconds(work), must(rounds[i], "rounds"))]),
+    );
   } finally {
     watch.end();
     model.dispose();
@@ -70,16 +57,19 @@ export async function probe({ plan, inputs, budgetMs }: ProbeRequest, rates: Rat
   }
 }
 
-/** As many prompts as the time allows. */
-function smallPlan(plan: Plan, config: ModelConfig, rates: Rates, seconds: number): Plan {
-  const prompts = probePrompts(plan);
-  const least = Math.min(prompts.length, Math.ceil(LEAST_ROWS / must(prompts[0], "prompt").clean.length));
-  for (let count = prompts.length; ; count = Math.max(least, Math.ceil(count / 2))) {
-    const small = probePlan(plan, config, prompts.slice(0, count));
-    const works = countWork(small, probeConfig(config), 1).stages.map(({ work }) => secondsOf(work, rates));
-    const once = works.reduce((sum, { products, traffic, calls }) => sum + products + traffic + calls, 0);
-    if (count === least || once * (1 + REPEATS) < seconds) return small;
-  }
+function correctionOf({ products, traffic, calls }: Seconds, rounds: readonly Spent[]): Correction {
+  return {
+    products: median(rounds.map((one) => one.products)) / products,
+    rest: median(rounds.map((one) => one.rest)) / (traffic + calls),
+  };
+}
+
+async function timed(run: () => Promise<void>, watch: ReturnType<typeof watchProducts>): Promise<Spent> {
+  watch.reset();
+  const began = performance.now();
+  await run();
+  const products = watch.seconds();
+  return { products, rest: (performance.now() - began) / 1000 - products };
 }
 
 async function runStage(plan: Plan, model: SplicedModel, { task, shards }: Stage): Promise<void> {
@@ -88,22 +78,13 @@ async function runStage(plan: Plan, model: SplicedModel, { task, shards }: Stage
   if (task.kind === "means") await computeMeans(model, prompts, reduce);
   if (task.kind === "scores") await computeScores(model, prompts, reduce, task.score);
   if (task.kind === "truth") {
-    const nodes = expectedNodes(plan).map(({ node }) => node);
-    const runs = createRunCache();
-    for (const { slots } of shards)
-      await computeTruth(
-        model,
-        prompts,
-        reduce,
-        nodes.slice(...must(slots, "slots")),
-        task.rowsPerBlock,
-        undefined,
-        runs,
-      );
-    runs.dispose();
+    const nodes = expectedNodes(plan).slice(...must(shards[0]?.slots, "slots"));
+    const named = nodes.map(({ node }) => node);
+    await computeTruth(model, prompts, reduce, named, task.rowsPerBlock);
   }
   if (task.kind === "circuits") {
-    const interventions = evaluationsOf(plan.sweep).map((evaluation) => typicalIntervention(plan, evaluation));
+    const evaluations = evaluationsOf(plan.sweep).slice(...must(shards[0]?.slots, "slots"));
+    const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
     await computeCircuits(model, prompts, reduce, interventions, { kind: "zero" }, blocks.circuitRows);
   }
 }
@@ -124,24 +105,6 @@ function typicalIntervention(plan: Plan, evaluation: Evaluation): Intervention {
     return [siteHook(at), { ...site, features, errors }];
   });
   return new Map(sites);
-}
-
-async function measure(
-  run: () => Promise<void>,
-  watch: ReturnType<typeof watchProducts>,
-  budgetMs: number,
-): Promise<Spent> {
-  const times: Spent[] = [];
-  const began = performance.now();
-  await run();
-  while (times.length === 0 || (times.length < REPEATS && performance.now() - began < budgetMs)) {
-    watch.reset();
-    const before = performance.now();
-    await run();
-    const total = (performance.now() - before) / 1000;
-    times.push({ products: watch.seconds(), rest: total - watch.seconds() });
-  }
-  return { products: median(times.map(({ products }) => products)), rest: median(times.map(({ rest }) => rest)) };
 }
 
 /** Times the kernels that multiply matrices. */

@@ -44,7 +44,11 @@ export function secondsPerCall(): number {
   return seconds / SMALL_OPS;
 }
 
-/** The middle one; of an even number, the upper of two. */
+/** The middle one; of an even number, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
-  return must([...values].sort((x, y) => x - y)[Math.floor(values.length / 2)], "median");
+  const sorted = [...values].sort((x, y) => x - y);
+  const middle = [Math.floor((sorted.length - 1) / 2), Math.floor(sorted.length / 2)].map((i) =>
+    must(sorted[i], "median"),
+  );
+  return middle.reduce((sum, value) => sum + value / 2, 0);
 }
