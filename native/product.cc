@@ -3,6 +3,7 @@
 // processor has AVX-512. Where libtorch has no such operation (1.13), its BLAS serves.
 #include "product.h"
 
+#include "bfloat16-product.h"
 #include "signals.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -31,6 +32,7 @@ bool suitsOneDnn(const Tensor& a, const Tensor& b) {
 
 at::Tensor product(const Tensor& a, const Tensor& b) {
   const ProfilerWaits waits;
+  if (suitsTimesBfloat16(a, b)) return timesBfloat16(a, b);
   if (a.scalar_type() == at::kBFloat16 || b.scalar_type() == at::kBFloat16)
     return at::matmul(a.to(at::kBFloat16), b.to(at::kBFloat16)).to(at::kFloat);
   if (!suitsOneDnn(a, b)) return at::matmul(a, b);
