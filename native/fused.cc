@@ -2,10 +2,12 @@
 // Every row is computed by one thread in one order, so bits do not depend on the number of threads.
 #include "call.h"
 #include "dot.h"
+#include "lanes.h"
 #include "processors.h"
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace patchbay {
@@ -13,8 +15,11 @@ namespace {
 
 using at::Tensor;
 
-/// Rows of a thread's share, at least.
-constexpr int64_t kFewRows = 4;
+/// Numbers of a thread's share, at least: below that, waking another thread costs more than it saves.
+constexpr int64_t kFewNumbers = int64_t{1} << 15;
+constexpr int64_t kFewVectors = kFewNumbers / kVector;
+
+int64_t fewRows(int64_t width) { return std::max<int64_t>(1, kFewNumbers / std::max<int64_t>(1, width)); }
 
 Tensor floats(const Tensor& x) { return x.to(at::kFloat).contiguous(); }
 
@@ -32,7 +37,7 @@ napi_value rmsNorm(Call& call) {
   const auto* from = x.data_ptr<float>();
   const auto* gains = gain.data_ptr<float>();
   auto* to = y.data_ptr<float>();
-  at::parallel_for(0, x.numel() / width, kFewRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, x.numel() / width, fewRows(width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = from + r * width;
       const float mean = dot(row, row, width) / static_cast<float>(width);
@@ -67,7 +72,7 @@ napi_value rmsNormGradient(Call& call) {
   const auto* xs = x.data_ptr<float>();
   const auto* gains = gain.data_ptr<float>();
   auto* to = dx.data_ptr<float>();
-  at::parallel_for(0, x.numel() / width, kFewRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, x.numel() / width, fewRows(width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = xs + r * width;
       const float mean = dot(row, row, width) / static_cast<float>(width);
@@ -77,19 +82,91 @@ napi_value rmsNormGradient(Call& call) {
   return call.give(dx.to(call.tensor(1).scalar_type()));
 }
 
-/// geluTimes(gate, up): `gelu(gate) up`, GELU in its tanh form.
+/// GELU in its tanh form is x times this: `1 / (1 + e^-w)` with `w = 2 sqrt(2/pi) (x + 0.044715 x^3)`.
+/// Source: Hendrycks and Gimpel, arXiv 1606.08415.
+constexpr float kLinear = 1.59576912161f;
+constexpr float kCubic = 0.07135481627f;
+
+INLINED Lanes geluShare(const Lanes& x) {
+  const Lanes down = -x * (kCubic * x * x + kLinear);
+  const Lanes most = Lanes{} + 87.0f;
+  return 1.0f / (exponential(choose(down > most, most, down)) + 1.0f);
+}
+
+INLINED Lanes geluTimes(const Lanes& gate, const Lanes& up) { return gate * geluShare(gate) * up; }
+
+FOR_EACH_PROCESSOR void geluTimesVectors(const float* gate, const float* up, int64_t size, float* y) {
+  for (int64_t i = 0; i < size; i += kVector) store(geluTimes(load(gate + i), load(up + i)), y + i);
+}
+
+FOR_EACH_PROCESSOR void geluTimesRest(const float* gate, const float* up, int64_t size, float* y) {
+  storeSome(geluTimes(loadSome(gate, size), loadSome(up, size)), size, y);
+}
+
+/// geluTimes(gate, up): `gelu(gate) up`.
 napi_value geluTimes(Call& call) {
   const Tensor gate = floats(call.tensor(0));
-  return call.give(at::gelu(gate, "tanh").mul_(floats(call.tensor(1))).to(call.tensor(0).scalar_type()));
+  const Tensor up = floats(call.tensor(1));
+  const Tensor y = at::empty_like(gate);
+  const auto* gates = gate.data_ptr<float>();
+  const auto* ups = up.data_ptr<float>();
+  auto* to = y.data_ptr<float>();
+  const int64_t vectors = gate.numel() / kVector;
+  at::parallel_for(0, vectors, kFewVectors, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * kVector;
+    geluTimesVectors(gates + at, ups + at, (end - begin) * kVector, to + at);
+  });
+  const int64_t done = vectors * kVector;
+  geluTimesRest(gates + done, ups + done, gate.numel() - done, to + done);
+  return call.give(y.to(call.tensor(0).scalar_type()));
+}
+
+INLINED void geluTimesGradient(const Lanes& dy, const Lanes& gate, const Lanes& up, Lanes& ofGate, Lanes& ofUp) {
+  const Lanes share = geluShare(gate);
+  const Lanes slope = share + gate * share * (1.0f - share) * (3.0f * kCubic * gate * gate + kLinear);
+  ofGate = dy * up * slope;
+  ofUp = dy * gate * share;
+}
+
+FOR_EACH_PROCESSOR void geluTimesGradientVectors(const float* dy, const float* gate, const float* up, int64_t size,
+                                                 float* ofGate, float* ofUp) {
+  for (int64_t i = 0; i < size; i += kVector) {
+    Lanes gates, ups;
+    geluTimesGradient(load(dy + i), load(gate + i), load(up + i), gates, ups);
+    store(gates, ofGate + i);
+    store(ups, ofUp + i);
+  }
+}
+
+FOR_EACH_PROCESSOR void geluTimesGradientRest(const float* dy, const float* gate, const float* up, int64_t size,
+                                              float* ofGate, float* ofUp) {
+  Lanes gates, ups;
+  geluTimesGradient(loadSome(dy, size), loadSome(gate, size), loadSome(up, size), gates, ups);
+  storeSome(gates, size, ofGate);
+  storeSome(ups, size, ofUp);
 }
 
 /// geluTimesGradient(dy, gate, up): of gate and up.
 napi_value geluTimesGradient(Call& call) {
   const Tensor dy = floats(call.tensor(0));
   const Tensor gate = floats(call.tensor(1));
+  const Tensor up = floats(call.tensor(2));
+  const Tensor ofGate = at::empty_like(gate);
+  const Tensor ofUp = at::empty_like(gate);
+  const auto* dys = dy.data_ptr<float>();
+  const auto* gates = gate.data_ptr<float>();
+  const auto* ups = up.data_ptr<float>();
+  auto* toGate = ofGate.data_ptr<float>();
+  auto* toUp = ofUp.data_ptr<float>();
+  const int64_t vectors = gate.numel() / kVector;
+  at::parallel_for(0, vectors, kFewVectors, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * kVector;
+    geluTimesGradientVectors(dys + at, gates + at, ups + at, (end - begin) * kVector, toGate + at, toUp + at);
+  });
+  const int64_t done = vectors * kVector;
+  geluTimesGradientRest(dys + done, gates + done, ups + done, gate.numel() - done, toGate + done, toUp + done);
   const auto type = call.tensor(1).scalar_type();
-  const Tensor ofGate = at::gelu_backward(at::mul(dy, floats(call.tensor(2))), gate, "tanh");
-  return call.giveAll({ofGate.to(type), at::gelu(gate, "tanh").mul_(dy).to(type)});
+  return call.giveAll({ofGate.to(type), ofUp.to(type)});
 }
 
 FOR_EACH_PROCESSOR void turnHead(const float* x, const float* cos, const float* sin, float direction, int64_t half,
@@ -114,7 +191,7 @@ napi_value rope(Call& call) {
   const auto* cosines = cos.data_ptr<float>();
   const auto* sines = sin.data_ptr<float>();
   auto* to = y.data_ptr<float>();
-  at::parallel_for(0, rows, kFewRows, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows, fewRows(width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++)
       for (int64_t at = r * width; at < (r + 1) * width; at += head)
         turnHead(from + at, cosines + r * head, sines + r * head, direction, head / 2, to + at);

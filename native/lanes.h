@@ -1,4 +1,4 @@
-// Eight float32 numbers at a time, in the vector extension that GCC and Clang share, with the exponentials that attention needs.
+// Eight float32 numbers at a time, in the vector extension that GCC and Clang share, with the exponentials that our kernels need.
 // For functions marked FOR_EACH_PROCESSOR, into which all of these are inlined.
 #pragma once
 
@@ -24,6 +24,15 @@ INLINED Lanes load(const float* from) {
 }
 
 INLINED void store(const Lanes& x, float* to) { std::memcpy(to, &x, sizeof x); }
+
+/// The first `count` lanes; the others are 0.
+INLINED Lanes loadSome(const float* from, int64_t count) {
+  Lanes x = {};
+  std::memcpy(&x, from, count * sizeof(float));
+  return x;
+}
+
+INLINED void storeSome(const Lanes& x, int64_t count, float* to) { std::memcpy(to, &x, count * sizeof(float)); }
 
 INLINED float sumOf(const Lanes& x) {
   using Half = float __attribute__((vector_size(kVector / 2 * sizeof(float))));
