@@ -30,6 +30,10 @@ constexpr int64_t kColumns = kVectors * kVector;
 constexpr int64_t kRows = 6;
 /// Rows of the weights in a block: the packed block stays in the innermost cache.
 constexpr int64_t kDepth = 256;
+/// Rows of the result that make up for packing a block.
+constexpr int64_t kFewRows = 192;
+/// Numbers of the left factor that stay in a cache.
+constexpr int64_t kCached = int64_t{1} << 20;
 /// Bfloat16 numbers of a cache line.
 constexpr int64_t kLine = 32;
 
@@ -160,7 +164,7 @@ class Fetch {
   int64_t next_ = 0;
 };
 
-/// Rows of the left factor in pairs of bfloat16, and of the result.
+/// Rows of the left factor, in as many numbers as a block of weights has, and of the result.
 struct Rows {
   const uint16_t* x;
   int64_t xStride;
@@ -200,39 +204,57 @@ using AddProducts = void (*)(const Rows&, const uint32_t*, const Block&);
 constexpr AddProducts kAddProducts[kRows] = {addProducts<1>, addProducts<2>, addProducts<3>,
                                              addProducts<4>, addProducts<5>, addProducts<6>};
 
-/// The result's columns from `column` on, at most kColumns, of `count` rows.
-void multiplyColumns(const Rows& all, int64_t count, const Weights& w, int64_t column) {
+/// The left factor in bfloat16, cut as the weights are: `[block][row][number]`, so that a block's rows lie one after the other.
+struct Left {
+  const uint16_t* start;
+  int64_t rows;
+  int64_t stride;
+  const uint16_t* at(int64_t depth, int64_t row) const { return start + (depth / kDepth * rows + row) * stride; }
+};
+
+/// Rounds rows. What is beyond the end of an odd row is 0.
+Tensor rounded(const Tensor& a, Left& left) {
+  const int64_t size = a.size(1);
+  const int64_t blocks = (size + kDepth - 1) / kDepth;
+  left.rows = a.size(0);
+  left.stride = std::min(kDepth, size + size % 2);
+  const Tensor x = at::empty({blocks, left.rows, left.stride}, at::kBFloat16);
+  auto* start = static_cast<uint16_t*>(x.data_ptr());
+  left.start = start;
+  const auto* from = a.data_ptr<float>();
+  at::parallel_for(0, left.rows, kRows, [&](int64_t begin, int64_t end) {
+    for (int64_t depth = 0; depth < size; depth += kDepth)
+      for (int64_t r = begin; r < end; r++) {
+        const int64_t part = std::min(kDepth, size - depth);
+        uint16_t* to = start + (left.at(depth, r) - start);
+        roundRow(from + r * size + depth, part, to);
+        if (part % 2 != 0) to[part] = 0;
+      }
+  });
+  return x;
+}
+
+/// Rows from `first` on, `count` of them, of the result's columns from `column` on, at most kColumns.
+void multiplyColumns(const Left& left, const Weights& w, int64_t first, int64_t count, int64_t column, float* y) {
   alignas(64) uint32_t packed[kDepth / 2 * kColumns];
   for (int64_t row = 0; row < w.k; row += kDepth) {
     const Block block = blockAt(w, row, column);
     pack(w, block, packed);
     const bool last = row + kDepth >= w.k;
     Fetch next(w, blockAt(w, last ? 0 : row + kDepth, last ? column + kColumns : column), (count + kRows - 1) / kRows);
-    for (int64_t r = 0; r < count; r += kRows) {
+    for (int64_t r = first; r < first + count; r += kRows) {
       next.some();
-      const Rows rows{all.x + r * all.xStride + row, all.xStride, all.y + r * all.yStride + column, all.yStride};
-      kAddProducts[std::min(kRows, count - r) - 1](rows, packed, block);
+      const Rows rows{left.at(row, r), left.stride, y + r * w.n + column, w.n};
+      kAddProducts[std::min(kRows, first + count - r) - 1](rows, packed, block);
     }
   }
 }
 
-/// Rows as bfloat16, of an even length: what is beyond their end is 0.
-Tensor rounded(const Tensor& a) {
-  const int64_t size = a.size(1);
-  const int64_t even = size + size % 2;
-  const Tensor x = even == size ? at::empty({a.size(0), even}, at::kBFloat16) : at::zeros({a.size(0), even}, at::kBFloat16);
-  const auto* from = a.data_ptr<float>();
-  auto* to = static_cast<uint16_t*>(x.data_ptr());
-  at::parallel_for(0, a.size(0), 4, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; r++) roundRow(from + r * size, size, to + r * even);
-  });
-  return x;
-}
-
-/// Rows that a thread multiplies at a time: all, unless there are too few columns for all threads.
-int64_t rowsAtATime(int64_t rows, int64_t panels) {
-  const int64_t wanted = 4 * at::get_num_threads();
-  const int64_t parts = std::max<int64_t>(1, std::min((wanted + panels - 1) / panels, rows / (8 * kRows)));
+/// Rows that a thread multiplies at a time: so many as stay in a cache, but enough to be worth packing the weights for; fewer, where there would not be work for all threads.
+int64_t rowsAtATime(int64_t rows, int64_t depth, int64_t panels) {
+  const int64_t most = std::max(kCached / depth, kFewRows);
+  const int64_t wanted = (4 * at::get_num_threads() + panels - 1) / panels;
+  const int64_t parts = std::max((rows + most - 1) / most, std::min(wanted, rows / (8 * kRows)));
   const int64_t each = (rows + parts - 1) / parts;
   return (each + kRows - 1) / kRows * kRows;
 }
@@ -246,20 +268,19 @@ bool suitsTimesBfloat16(const Tensor& a, const Tensor& b) {
 }
 
 at::Tensor timesBfloat16(const Tensor& a, const Tensor& b) {
-  const Tensor x = rounded(a.contiguous());
-  const int64_t rows = a.size(0);
+  Left left{};
+  const Tensor x = rounded(a.contiguous(), left);
   const bool alongK = b.stride(1) != 1;
   const Weights w{static_cast<const uint16_t*>(b.data_ptr()), b.size(0), b.size(1), b.stride(alongK ? 1 : 0), alongK};
-  const Tensor y = at::empty({rows, w.n}, at::kFloat);
-  const Rows all{static_cast<const uint16_t*>(x.data_ptr()), x.size(1), y.data_ptr<float>(), w.n};
+  const Tensor y = at::empty({left.rows, w.n}, at::kFloat);
+  auto* start = y.data_ptr<float>();
   const int64_t panels = (w.n + kColumns - 1) / kColumns;
-  const int64_t each = rowsAtATime(rows, panels);
-  const int64_t parts = (rows + each - 1) / each;
+  const int64_t each = rowsAtATime(left.rows, w.k, panels);
+  const int64_t parts = (left.rows + each - 1) / each;
   at::parallel_for(0, panels * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) {
       const int64_t first = i / panels * each;
-      const Rows part{all.x + first * all.xStride, all.xStride, all.y + first * all.yStride, all.yStride};
-      multiplyColumns(part, std::min(each, rows - first), w, i % panels * kColumns);
+      multiplyColumns(left, w, first, std::min(each, left.rows - first), i % panels * kColumns, start);
     }
   });
   return y;
