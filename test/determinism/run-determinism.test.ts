@@ -1,5 +1,6 @@
 /**
- * @file One sweep, however it is run: any number of workers, killed processes, another run log. The artifacts are the same bytes.
+ * @file One sweep, however it is run: any number of workers, killed processes, another run log. The artifacts are the same bytes,
+ * on every backend: a vitest project for each sets PATCHBAY_TEST_BACKEND.
  *
  * Each kill is real (SIGKILL to a process of the run, while it works) and proved: the process is gone, records were missing when
  * it died, and the run says that it started a process again or gave a shard out again.
@@ -10,8 +11,18 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { artifactHashes, isAlive, listedProcesses, patchbay, recordCount, runFile, start, until } from "./command.js";
-import { startNatsServer } from "./nats-server.js";
+import {
+  artifactHashes,
+  isAlive,
+  listedProcesses,
+  patchbay,
+  recordCount,
+  runFile,
+  start,
+  until,
+} from "../cluster/command.js";
+import { startNatsServer } from "../cluster/nats-server.js";
+import { TEST_BACKEND } from "../numeric/test-backend.js";
 
 const TINY_A = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "patchbay-run-"));
@@ -32,6 +43,16 @@ circuits: { thresholds: { log10: [-4, -1], count: 6 } }
 );
 
 const out = (name: string): string => join(scratch, name);
+/** The command that every test runs, with further options. */
+const runOf = (name: string, ...options: string[]): string[] => [
+  "run",
+  sweep,
+  "--out",
+  out(name),
+  "--backend",
+  TEST_BACKEND,
+  ...options,
+];
 let expected: Record<string, string> = {};
 
 function expectComplete(name: string): void {
@@ -54,7 +75,7 @@ async function killMidRun(
 }
 
 beforeAll(async () => {
-  const ended = await patchbay(["run", sweep, "--out", out("one"), "--workers", "1"]);
+  const ended = await patchbay(runOf("one", "--workers", "1"));
   expect(ended.stderr).toBe("");
   expect(ended.code).toBe(0);
   expected = artifactHashes(out("one"));
@@ -72,13 +93,13 @@ beforeAll(async () => {
 describe("the artifacts of a sweep are the same bytes", () => {
   it.each([2, 3])("with %i workers", async (workers) => {
     const name = `workers-${String(workers)}`;
-    const ended = await patchbay(["run", sweep, "--out", out(name), "--workers", String(workers)]);
+    const ended = await patchbay(runOf(name, "--workers", String(workers)));
     expect(ended.code).toBe(0);
     expectComplete(name);
   });
 
   it("when a worker is killed in the middle", async () => {
-    const run = start(["run", sweep, "--out", out("worker-killed"), "--workers", "2"]);
+    const run = start(runOf("worker-killed", "--workers", "2"));
     await killMidRun("worker-killed", "worker");
     const ended = await run.ended;
     expect(ended.stdout).toContain("died (SIGKILL)");
@@ -87,7 +108,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
   });
 
   it("when an engine is killed in the middle", async () => {
-    const run = start(["run", sweep, "--out", out("engine-killed"), "--workers", "2"]);
+    const run = start(runOf("engine-killed", "--workers", "2"));
     await killMidRun("engine-killed", "engine");
     expect((await run.ended).code).toBe(0);
     expect(runFile(out("engine-killed")).counts["retries"]).toBeGreaterThan(0);
@@ -95,7 +116,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
   });
 
   it("when the coordinator is killed in the middle", async () => {
-    const run = start(["run", sweep, "--out", out("coordinator-killed"), "--workers", "2"]);
+    const run = start(runOf("coordinator-killed", "--workers", "2"));
     await killMidRun("coordinator-killed", "coordinator");
     const ended = await run.ended;
     expect(ended.stdout).toContain("coordinator died (SIGKILL)");
@@ -104,7 +125,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
   });
 
   it("when the command itself is killed and started again, and nothing it started survives it", async () => {
-    const run = start(["run", sweep, "--out", out("run-killed"), "--workers", "2"]);
+    const run = start(runOf("run-killed", "--workers", "2"));
     await until("records", () => (recordCount(out("run-killed")) > 2 ? true : undefined));
     const processes = await until("all processes", () => {
       const listed = listedProcesses(out("run-killed"));
@@ -115,7 +136,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
     for (const { pid } of processes) await until(`the end of ${String(pid)}`, () => (isAlive(pid) ? undefined : true));
     const kept = recordCount(out("run-killed"));
     expect(runFile(out("run-killed")).status).not.toBe("complete");
-    const again = await patchbay(["run", sweep, "--out", out("run-killed"), "--workers", "1"]);
+    const again = await patchbay(runOf("run-killed", "--workers", "1"));
     expect(again.stdout).toContain("continuing");
     expect(again.code).toBe(0);
     expect(kept).toBeGreaterThan(2);
@@ -125,7 +146,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
   it("with the JetStream run log", async () => {
     const server = await startNatsServer();
     try {
-      const ended = await patchbay(["run", sweep, "--out", out("jetstream"), "--workers", "2", "--log", server.url]);
+      const ended = await patchbay(runOf("jetstream", "--workers", "2", "--log", server.url));
       expect(ended.stderr).toBe("");
       expect(ended.code).toBe(0);
       expectComplete("jetstream");
@@ -139,7 +160,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
 describe("a complete run", () => {
   it("says so when it is started again, and computes nothing", async () => {
     const before = readFileSync(join(out("one"), "run.json"));
-    const ended = await patchbay(["run", sweep, "--out", out("one")]);
+    const ended = await patchbay(runOf("one"));
     expect(ended.code).toBe(0);
     expect(ended.stdout).toContain("already complete");
     expect(readFileSync(join(out("one"), "run.json")).equals(before)).toBe(true);
@@ -157,7 +178,7 @@ describe("a complete run", () => {
   it("refuses another sweep in its folder and names the difference", async () => {
     const other = join(scratch, "other.yaml");
     writeFileSync(other, `${readFileSync(sweep, "utf8")}seed: 7\n`);
-    const ended = await patchbay(["run", other, "--out", out("one")]);
+    const ended = await patchbay(["run", other, "--out", out("one"), "--backend", TEST_BACKEND]);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain("they differ in sweep.seed");
   });
