@@ -1,16 +1,20 @@
 /** @file The environment of runs started here, and the choice of a backend. */
 import { availableParallelism } from "node:os";
+import { measuredOnce } from "../base/backend-measures.js";
 import { probeBackend } from "../base/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import type { Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
+import { fastestBackend } from "../base/fastest-backend.js";
 
+/** In the order of preference among equals. */
+const KNOWN = ["torch", "tensorflow", "wasm"] as const;
 /** Names that `--backend` takes. */
-export const BACKENDS = ["auto", "torch", "tensorflow", "wasm"] as const;
+export const BACKENDS = ["auto", ...KNOWN] as const;
 
 /** A backend, its device, and why it was taken. */
 export interface BackendChoice {
-  readonly backend: "wasm" | "torch" | "tensorflow";
+  readonly backend: (typeof KNOWN)[number];
   readonly device: string;
   readonly reason: string;
 }
@@ -20,24 +24,39 @@ const SMALL_D_MODEL = 256;
 
 /**
  * The backend that `--backend` names. `auto` is wasm for a small model: it is about as fast there, and its bits depend neither on
- * the processor nor on the number of threads. For any other model it is torch where that loads, else wasm, which runs everywhere.
+ * the processor nor on the number of threads. For any other model it is the one that multiplies matrices fastest on this machine.
  * @param dModel - width of the sweep's model.
  * @throws not_built for a backend that is not here; bad_input for any other name.
  */
 export function chooseBackend(name: string, dModel: number): BackendChoice {
-  if (name === "wasm") return wasm("--backend wasm");
-  if (name === "auto" && dModel < SMALL_D_MODEL) return wasm("--backend auto: the model is small");
-  const found = BACKENDS.find((known) => known === name);
-  if (found === undefined)
+  const backend = BACKENDS.find((known) => known === name);
+  if (backend === undefined)
     throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${name}`, { field: "--backend" });
-  const backend = found === "tensorflow" ? found : "torch";
+  if (backend === "auto") return dModel < SMALL_D_MODEL ? wasm("the model is small") : fastest();
   const { device, problem } = probeBackend(backend);
-  if (device !== undefined) return { backend, device, reason: `--backend ${name}: ${backend} loads here` };
-  if (name === "auto") return wasm(`--backend auto: ${problem}`);
+  if (device !== undefined) return { backend, device, reason: `--backend ${name}` };
   throw new PatchbayError("not_built", `--backend ${name}: ${problem}; or use wasm, which runs everywhere`);
 }
 
-const wasm = (reason: string): BackendChoice => ({ backend: "wasm", device: "cpu", reason });
+const wasm = (reason: string): BackendChoice => ({
+  backend: "wasm",
+  device: "cpu",
+  reason: `--backend auto: ${reason}`,
+});
+
+/** What the measurements of `patchbay doctor` say, which are taken now where they were not before. */
+function fastest(): BackendChoice {
+  const found = KNOWN.map((name) => {
+    const { device, problem } = probeBackend(name);
+    return { name, device, ...(problem === undefined ? measuredOnce(name, device) : { problem }) };
+  });
+  const first = fastestBackend(found);
+  if (first?.device === undefined) return wasm("no backend could be measured");
+  const words = found.map(({ name, measures, problem }) =>
+    measures === undefined ? `${name}: ${problem}` : `${name} multiplies at ${String(measures.gemm_gflops)} GFLOP/s`,
+  );
+  return { backend: first.name, device: first.device, reason: `--backend auto: ${words.join("; ")}` };
+}
 
 /** What `engine.threads: auto` becomes for `workers` engines on this machine. wasm computes on one thread in Node. */
 export function autoThreads(backend: BackendChoice["backend"], workers: number): number {

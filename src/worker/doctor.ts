@@ -1,14 +1,14 @@
 /** @file What this machine can compute with, measured: behind `patchbay doctor`. */
-import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { fileURLToPath } from "node:url";
+import { isFloat32, measureInProcess, type BackendMeasures, type Measured } from "../base/backend-measures.js";
 import { probeBackend } from "../base/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
+import { fastestBackend } from "../base/fastest-backend.js";
 import { BACKENDS, type Backend } from "./backends/wasm.js";
-import { GEMM_SIZE, type BackendMeasures } from "./measure-backend.js";
+import { GEMM_SIZE } from "./measure-backend.js";
 
 /** One backend: measured where it is present, with what to do where it is not. */
-export interface BackendReport extends Readonly<Partial<BackendMeasures>> {
+export interface BackendReport extends Partial<BackendMeasures> {
   readonly name: Backend;
   readonly present: boolean;
   /** Null where it is absent. */
@@ -22,19 +22,16 @@ export interface DoctorReport {
   readonly node: string;
   readonly machine: { readonly processor: string; readonly cores: number; readonly memory_gib: number };
   readonly backends: readonly BackendReport[];
-  /** What `--backend auto` chooses. */
-  readonly auto: "wasm" | "torch";
+  /** What `--backend auto` chooses for all but small models. */
+  readonly auto: Backend;
 }
 
-const MEASURE = fileURLToPath(new URL("./measure-main.js", import.meta.url));
 /** A core without an optimised matrix library stays below this. */
 const SLOW_GFLOPS = 8;
-/** float32 stays well below; TF32 and bfloat16 are far above. */
-const FLOAT32_ERROR = 1e-5;
 
-/** Measures every backend that is present, each in a process of its own: two native libraries in one may disturb each other. */
+/** Measures every backend that is present, anew. */
 export function examine(): DoctorReport {
-  const backends = BACKENDS.map(reportOf);
+  const found = BACKENDS.map((name) => ({ name, ...probeAndMeasure(name) }));
   return {
     code: codeVersion(),
     node: process.version,
@@ -43,30 +40,25 @@ export function examine(): DoctorReport {
       cores: availableParallelism(),
       memory_gib: Number((totalmem() / 2 ** 30).toPrecision(3)),
     },
-    backends,
-    auto: backends.some(({ name, present }) => name === "torch" && present) ? "torch" : "wasm",
+    backends: found.map(({ name, device, measures, problem }) =>
+      measures === undefined
+        ? { name, present: false, device, advice: problem }
+        : { name, present: true, device, ...measures, advice: adviceFor(name, device, measures) },
+    ),
+    auto: fastestBackend(found)?.name ?? "wasm",
   };
 }
 
-function reportOf(name: Backend): BackendReport {
+function probeAndMeasure(name: Backend): Measured & { readonly device: string | null } {
   const { device, problem } = probeBackend(name);
-  if (problem !== undefined) return { name, present: false, device: null, advice: problem };
-  // All cores, which is what one worker's engine gets.
-  const cores = String(availableParallelism());
-  const env = { OMP_NUM_THREADS: cores, OMP_WAIT_POLICY: "passive", TF_NUM_INTRAOP_THREADS: cores, ...process.env };
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MEASURE, name], { encoding: "utf8", env });
-  if (status !== 0)
-    return { name, present: false, device, advice: `it fails: ${/Error: (.*)/.exec(stderr)?.[1] ?? "see above"}` };
-  const measures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as BackendMeasures;
-  return { name, present: true, device, ...measures, advice: adviceFor(name, device, measures) };
+  return problem === undefined ? { device, ...measureInProcess(name, device) } : { device: null, problem };
 }
 
 /** What would make it faster, or what to beware of. */
-function adviceFor(name: Backend, device: string, { gemm_gflops, largest_relative_error }: BackendMeasures): string {
-  if (!(largest_relative_error < FLOAT32_ERROR))
-    return "its products are not float32: expect other scores than on the other backends";
+function adviceFor(name: Backend, device: string | null, measures: BackendMeasures): string {
+  if (!isFloat32(measures)) return "its products are not float32: expect other scores than on the other backends";
   if (name === "wasm") return "one thread per engine: give `patchbay run` as many --workers as the machine has cores";
-  const slow = device.startsWith("cpu") && gemm_gflops < SLOW_GFLOPS * availableParallelism();
+  const slow = device?.startsWith("cpu") === true && measures.gemm_gflops < SLOW_GFLOPS * availableParallelism();
   if (slow && name === "torch")
     return "its matrix library is slow: apt-get install libopenblas0-openmp, or patchbay doctor --build torch --fetch";
   return "nothing to do";
@@ -78,7 +70,7 @@ export function doctorText({ code, node, machine, backends, auto }: DoctorReport
     `patchbay ${code}, node ${node}`,
     `${machine.processor}, ${String(machine.cores)} cores, ${String(machine.memory_gib)} GiB`,
     ...backends.flatMap(backendLines),
-    `--backend auto chooses ${auto === "torch" ? "torch, and wasm for small models" : auto}`,
+    `--backend auto chooses ${auto === "wasm" ? auto : `${auto}, and wasm for small models`}`,
   ].join("\n");
 }
 

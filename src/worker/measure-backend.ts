@@ -1,19 +1,8 @@
 /** @file Speed and accuracy of the backend that is on, measured: what `patchbay doctor` says of each. */
 import * as tf from "@tensorflow/tfjs-core";
+import type { BackendMeasures } from "../base/backend-measures.js";
 import { createRng } from "../base/rng.js";
 import { finish, medianSeconds, secondsPerCall } from "./timing.js";
-
-/** What was measured. */
-export interface BackendMeasures {
-  /** float32 product of two 512 x 512 matrices, GFLOP/s; median of several. */
-  readonly gemm_gflops: number;
-  /** Microseconds for adding two tensors of 64 values. */
-  readonly microseconds_per_small_op: number;
-  /** Adding a number to each of 16 Mi float32 values, bytes read and written, GiB/s; median of several. */
-  readonly copy_gib_per_second: number;
-  /** Largest error of a norm, a product, a soft-cap and a softmax against float64, relative to the largest value of each. */
-  readonly largest_relative_error: number;
-}
 
 /** Side of the square matrices of the product. */
 export const GEMM_SIZE = 512;

@@ -1,0 +1,90 @@
+/**
+ * @file How fast and how accurate a backend is on this machine: measured in a process of its own, because two native libraries in
+ * one may disturb each other, and remembered, so that `--backend auto` decides alike every time.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { availableParallelism, homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { codeVersion } from "./code-version.js";
+import { readJsonFile } from "./read-file.js";
+import { writeFileAtomically } from "./write-file.js";
+
+const measuresSchema = z.object({
+  /** float32 product of two 512 x 512 matrices, GFLOP/s; median of several. */
+  gemm_gflops: z.number().positive(),
+  /** Microseconds for adding two tensors of 64 values. */
+  microseconds_per_small_op: z.number().positive(),
+  /** Adding a number to each of 16 Mi float32 values, bytes read and written, GiB/s; median of several. */
+  copy_gib_per_second: z.number().positive(),
+  /** Largest error of a norm, a product, a soft-cap and a softmax against float64, relative to the largest value of each. */
+  largest_relative_error: z.number().nonnegative(),
+});
+
+/** What was measured. */
+export type BackendMeasures = Readonly<z.infer<typeof measuresSchema>>;
+
+/** Figures of a backend, or why it gave none. */
+export type Measured =
+  | { readonly measures: BackendMeasures; readonly problem?: never }
+  | { readonly measures?: never; readonly problem: string };
+
+/** float32 stays well below this relative error; TF32 and bfloat16 are far above. */
+const FLOAT32_ERROR = 1e-5;
+/** Backends, devices and builds that one machine has seen; older ones are forgotten. */
+const MOST_REMEMBERED = 64;
+const MEASURE = fileURLToPath(new URL("../../dist/worker/measure-main.js", import.meta.url));
+
+const memorySchema = z.record(z.string(), measuresSchema);
+
+/** Whether its results are those of float32 arithmetic. */
+export function isFloat32({ largest_relative_error }: BackendMeasures): boolean {
+  return largest_relative_error < FLOAT32_ERROR;
+}
+
+/** Measures a backend that is present, with all cores, which is what one worker's engine gets. Takes a second or two. */
+export function measureInProcess(backend: string, device: string): Measured {
+  const cores = String(availableParallelism());
+  const env = { OMP_NUM_THREADS: cores, OMP_WAIT_POLICY: "passive", TF_NUM_INTRAOP_THREADS: cores, ...process.env };
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MEASURE, backend], { encoding: "utf8", env });
+  if (status !== 0) return { problem: `it fails: ${/Error: (.*)/.exec(stderr)?.[1] ?? `exit code ${String(status)}`}` };
+  const measures = measuresSchema.parse(JSON.parse(stdout.trim().split("\n").at(-1) ?? ""));
+  remember(keyOf(backend, device), measures);
+  return { measures };
+}
+
+/** What was measured of this backend, device and build before; measured now where nothing was. */
+export function measuredOnce(backend: string, device: string): Measured {
+  const measures = remembered()[keyOf(backend, device)];
+  return measures === undefined ? measureInProcess(backend, device) : { measures };
+}
+
+function keyOf(backend: string, device: string): string {
+  return [backend, device, `${String(availableParallelism())} cores`, codeVersion()].join("; ");
+}
+
+function memoryFile(): string {
+  return join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "patchbay", "backends.json");
+}
+
+/** Empty where nothing was remembered, or what was cannot be read: it can be measured again. */
+function remembered(): z.infer<typeof memorySchema> {
+  try {
+    return readJsonFile(memoryFile(), memorySchema);
+  } catch {
+    return {};
+  }
+}
+
+function remember(key: string, measures: BackendMeasures): void {
+  const { [key]: _, ...others } = remembered();
+  const kept = Object.entries(others).slice(1 - MOST_REMEMBERED);
+  try {
+    mkdirSync(dirname(memoryFile()), { recursive: true });
+    writeFileAtomically(memoryFile(), JSON.stringify(Object.fromEntries([...kept, [key, measures]]), null, 1));
+  } catch {
+    // A home folder that cannot be written to: it is measured again next time.
+  }
+}
