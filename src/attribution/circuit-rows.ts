@@ -1,5 +1,7 @@
-/** @file Which runs circuit evaluation puts together: (evaluation, side, prompt) rows in blocks. Pure: no tensors. */
+/** @file Which runs circuit evaluation makes and puts together: (evaluation, side, prompt) rows in blocks. Pure: no tensors. */
 import { assert } from "../base/assert.js";
+import { ABLATED, RESTORED, type Intervention } from "../circuit/intervention.js";
+import { countNodes } from "../circuit/node-states.js";
 
 /** Consecutive rows of one evaluation; its rows are all clean prompts, then all corrupted ones. */
 export interface Segment {
@@ -10,22 +12,37 @@ export interface Segment {
 }
 
 /**
- * Cuts `evaluations` of `rows` rows each into blocks of at most `rowsPerBlock`. Evaluations stay whole where they fit, so
- * that every row of a block's segment shares one set of masks.
+ * Whether an evaluation comes to the same for every prompt and side: a whole resid_post is set to its mean or to zero, so that all
+ * rows go on from one activation, and nothing is taken from the prompt's own run after that. One row then stands for all.
+ *
+ * @param residHooks site hooks of the resid_post sites that circuits are made of.
  */
-export function circuitBlocks(evaluations: number, rows: number, rowsPerBlock: number): Segment[][] {
-  assert(rowsPerBlock >= 1 && rows >= 1, `blocks of ${String(rowsPerBlock)} rows`);
-  const together = Math.floor(rowsPerBlock / rows);
-  const all = Array.from({ length: evaluations }, (_, evaluation) => evaluation);
-  if (together >= 1) {
-    return Array.from({ length: Math.ceil(evaluations / together) }, (_, block) =>
-      all.slice(block * together, (block + 1) * together).map((evaluation) => ({ evaluation, start: 0, count: rows })),
-    );
-  }
-  return all.flatMap((evaluation) =>
-    Array.from({ length: Math.ceil(rows / rowsPerBlock) }, (_, part) => {
-      const start = part * rowsPerBlock;
-      return [{ evaluation, start, count: Math.min(rowsPerBlock, rows - start) }];
-    }),
+export function forgetsPrompt(intervention: Intervention, residHooks: readonly string[]): boolean {
+  const isAblated = (state: number): boolean => state === ABLATED;
+  return (
+    residHooks.some((hook) => {
+      const site = intervention.get(hook);
+      return site !== undefined && site.errors.every(isAblated) && site.features.every(isAblated);
+    }) && countNodes(intervention, RESTORED) === 0
   );
+}
+
+/**
+ * Cuts evaluations into blocks of at most `rowsPerBlock` rows, in order. Evaluations stay whole where they fit, so
+ * that every row of a block's segment shares one set of masks.
+ *
+ * @param rows of each evaluation.
+ */
+export function circuitBlocks(rows: readonly number[], rowsPerBlock: number): Segment[][] {
+  assert(rowsPerBlock >= 1, `blocks of ${String(rowsPerBlock)} rows`);
+  const blocks: Segment[][] = [];
+  let room = 0;
+  for (const [evaluation, all] of rows.entries()) {
+    if (all <= room) blocks.at(-1)?.push({ evaluation, start: 0, count: all });
+    else
+      for (let start = 0; start < all; start += rowsPerBlock)
+        blocks.push([{ evaluation, start, count: Math.min(rowsPerBlock, all - start) }]);
+    room = all <= room ? room - all : all < rowsPerBlock ? rowsPerBlock - all : 0;
+  }
+  return blocks;
 }

@@ -6,13 +6,16 @@
  *    splice, or slice by slice where circuits do without SAEs.
  * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows its clean run, corrupted rows its corrupted
  *    one); restored nodes take the same prompt's unablated run.
+ * 4. An evaluation that comes to the same for every prompt, as the empty circuit and small ones do, has one row.
  *
  * Source: REFERENCE 5.
  */
 import { assert, must } from "../base/assert.js";
+import type { PatchbayError } from "../base/errors.js";
 import { RESTORED, type Intervention } from "../circuit/intervention.js";
 import { countNodes } from "../circuit/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
+import { siteHook } from "../circuit/site.js";
 import { startBlock } from "../model/forward.js";
 import { loadAnswers, metricOf, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
@@ -21,7 +24,7 @@ import { withScope, type Own } from "../model/tensor-scope.js";
 import { breathe, type OnProgress } from "./breathe.js";
 import { captureRuns, idsOf, type Run } from "./capture.js";
 import { runCircuitBlock } from "./circuit-block.js";
-import { circuitBlocks } from "./circuit-rows.js";
+import { circuitBlocks, forgetsPrompt, type Segment } from "./circuit-rows.js";
 import type { Means } from "./circuit-site-work.js";
 import type { CircuitContext } from "./circuit-splice.js";
 import { nonFinite } from "./non-finite.js";
@@ -71,45 +74,58 @@ export async function computeCircuits(
       answers,
       positions: must(ids[0], "prompt").length,
     };
-    return { metric: await runBlocks(context, prompts, ids.length, rowsPerBlock, onProgress) };
+    const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
+    const runs = interventions.map((one) =>
+      ablation.kind !== "resample" && forgetsPrompt(one, residHooks) ? 1 : ids.length,
+    );
+    const blocks = circuitBlocks(runs, rowsPerBlock);
+    return { metric: await runBlocks(context, prompts, { blocks, runs, rows: ids.length }, onProgress) };
   });
+}
+
+/** What is run for the results of a call. */
+interface Schedule {
+  readonly blocks: readonly (readonly Segment[])[];
+  /** How often each evaluation is run: for every result, or once for all of them. */
+  readonly runs: readonly number[];
+  /** Results of each evaluation: sides x prompts. */
+  readonly rows: number;
 }
 
 async function runBlocks(
   context: CircuitContext,
   prompts: readonly Prompt[],
-  rows: number,
-  rowsPerBlock: number,
+  { blocks, runs, rows }: Schedule,
   onProgress?: OnProgress,
 ): Promise<Float64Array> {
-  const total = context.interventions.length * rows;
-  const metric = new Float64Array(total);
+  const metric = new Float64Array(runs.length * rows);
   let done = 0;
-  for (const segments of circuitBlocks(context.interventions.length, rows, rowsPerBlock)) {
-    onProgress?.(done, total);
+  for (const segments of blocks) {
+    onProgress?.(done, metric.length);
     await breathe();
     const logits = await readAndDispose(await runCircuitBlock(context, segments));
-    let row = 0;
-    for (const { evaluation, start, count } of segments)
-      for (let r = start; r < start + count; r++, row++) {
-        const prompt = r % prompts.length;
-        const value = metricOf(logits, row, context.answers, prompt);
-        if (!Number.isFinite(value)) {
-          const side = must(SIDES[Math.floor(r / prompts.length)], "side");
-          throw nonFinite(
-            `metric of evaluation ${String(evaluation)}`,
-            null,
-            side,
-            must(prompts[prompt], "prompt"),
-            value,
-          );
-        }
+    let first = 0;
+    for (const { evaluation, start, count } of segments) {
+      const once = runs[evaluation] !== rows;
+      const results = once ? rows : count;
+      for (let r = start; r < start + results; r++) {
+        const value = metricOf(logits, once ? first : first + r - start, context.answers, r % prompts.length);
+        if (!Number.isFinite(value)) throw nonFiniteMetric(evaluation, prompts, r, value);
         metric[evaluation * rows + r] = value;
       }
-    done += row;
+      first += count;
+      done += results;
+    }
   }
-  onProgress?.(done, total);
+  onProgress?.(done, metric.length);
   return metric;
+}
+
+/** @param row of the evaluation: all clean prompts, then all corrupted ones. */
+function nonFiniteMetric(evaluation: number, prompts: readonly Prompt[], row: number, value: number): PatchbayError {
+  const side = must(SIDES[Math.floor(row / prompts.length)], "side");
+  const prompt = must(prompts[row % prompts.length], "prompt");
+  return nonFinite(`metric of evaluation ${String(evaluation)}`, null, side, prompt, value);
 }
 
 /** Clean and corrupted, or clean alone for a plain dataset. */

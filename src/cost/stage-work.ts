@@ -180,8 +180,9 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
   const [start, end] = must(shard.slots, "slots");
   const evaluations = evaluationsOf(plan.sweep).slice(start, end);
   const rows = block.prompts * (block.paired ? 2 : 1);
+  const runs = evaluations.map((evaluation) => (runsOnce(plan, evaluation) ? 1 : rows));
   const work = new Work(model);
-  for (const segments of circuitBlocks(evaluations.length, rows, plan.blocks.circuitRows))
+  for (const segments of circuitBlocks(runs, plan.blocks.circuitRows))
     work.add(
       circuitBlockWork(
         model,
@@ -193,6 +194,13 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
       ),
     );
   return { units: evaluations.length * rows, work };
+}
+
+/** Whether one row stands for all, as far as is known before a run: small circuits do, too, but which is for results to tell. */
+function runsOnce({ saes }: Plan, evaluation: Evaluation): boolean {
+  return (
+    evaluation.kind === "empty" && evaluation.ablation !== "resample" && saes.some(({ site }) => site === "resid_post")
+  );
 }
 
 /**

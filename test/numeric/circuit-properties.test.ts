@@ -50,6 +50,15 @@ function randomIntervention(rng: Rng, weights: readonly [number, number, number]
   return intervention;
 }
 
+/** The same with all nodes of a resid_post in the middle ablated. */
+function withResidAblated(intervention: Intervention): Intervention {
+  const at = must(
+    GOLDEN_SITES.find(({ site, layer }) => site === "resid_post" && layer === 1),
+    "site",
+  );
+  return new Map([...intervention, [siteHook(at), uniformSite(at, T, ABLATED)]]);
+}
+
 /** Arrays as means are: of the right size for every site, and longer than the prompts. */
 function someMeans(rng: Rng): Means {
   const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.3 * rng.normal());
@@ -144,7 +153,17 @@ describe("circuit evaluation", () => {
         [1, 0, 0.05],
         [0.6, 0.4, 0],
       ] as const;
-      const interventions = mixes.map((weights) => randomIntervention(rng, weights));
+      // Of these, the one without restored nodes comes to the same for every prompt, and is run once for all.
+      const forgetting = (
+        [
+          [1, 1, 0],
+          [1, 1, 0.2],
+        ] as const
+      ).map((weights) =>
+        // prettier-ignore
+        withResidAblated(randomIntervention(rng, weights)),
+      );
+      const interventions = [...mixes.map((weights) => randomIntervention(rng, weights)), ...forgetting];
       const metric = await run(interventions, values, 2 * ROWS);
       const expected: number[] = [];
       for (const intervention of interventions)
@@ -191,6 +210,18 @@ describe("circuit evaluation", () => {
   it("gives every row the same logits where everything is ablated to one value", async () => {
     const metric = await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "mean", means: someMeans(createRng(9)) });
     for (const index of prompts.keys()) expect(metric[index]).toBe(metric[prompts.length + index]);
+  });
+
+  it("runs once what comes to the same for every prompt, whatever is left of its block", async () => {
+    const rng = createRng(17, "once");
+    const interventions = [1, 0, 1, 1, 0].map((forgets) => {
+      const one = randomIntervention(rng, [1, 1, 0]);
+      return forgets === 1 ? withResidAblated(one) : one;
+    });
+    const alone: number[] = [];
+    for (const one of interventions) alone.push(...(await run([one], ZERO)));
+    for (const rowsPerBlock of [1, 7, ROWS, ROWS + 1, 1000])
+      expectSameInAnyBlock(await run(interventions, ZERO, rowsPerBlock), alone);
   });
 
   it("stays the full model where everything is restored, or resampled from itself", async () => {

@@ -8,8 +8,9 @@ import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
 import type { Node } from "../../src/circuit/node.js";
-import { emptyIntervention } from "../../src/circuit/node-states.js";
-import { allSites } from "../../src/circuit/site.js";
+import { ABLATED, LIVE, type Intervention } from "../../src/circuit/intervention.js";
+import { emptyIntervention, uniformSite } from "../../src/circuit/node-states.js";
+import { allSites, siteHook } from "../../src/circuit/site.js";
 import { circuitBlockWork } from "../../src/cost/circuit-work.js";
 import { meansWork, scoresWork, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
 import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/cost/truth-work.js";
@@ -108,18 +109,25 @@ describe("the cost model", () => {
   });
 
   it("counts what circuits take", async () => {
-    const empty = emptyIntervention(
-      spliced.saes.map((at) => ({ ...at, dSae: 128 })),
-      T,
-      0,
+    const sites = spliced.saes.map((at) => ({ ...at, dSae: 128 }));
+    const keepsOne: Intervention = new Map(
+      sites.map((at) => {
+        const features = Uint8Array.from({ length: T * 128 }, (_, i) => (i % 128 === 0 ? LIVE : ABLATED));
+        return [siteHook(at), { ...uniformSite(at, T, ABLATED), features }];
+      }),
     );
-    const interventions = [new Map(), empty];
+    const interventions = [new Map(), emptyIntervention(sites, T, 0), keepsOne];
     const counted = await countKernels(() =>
       computeCircuits(spliced, prompts, "max", interventions, { kind: "zero" }, ROWS),
     );
     const ablated = { untouched: false, dense: 0, columns: 0, constants: false };
-    const segments = [{ ...ablated, untouched: true }, ablated].map((evaluation) => ({ rows: 16, evaluation }));
+    // The empty circuit is one row for all prompts.
+    const segments = [
+      { rows: 16, evaluation: { ...ablated, untouched: true } },
+      { rows: 1, evaluation: ablated },
+      { rows: 16, evaluation: { ...ablated, columns: 1 / 128 } },
+    ];
     expectCounted(circuitBlockWork(model, block, segments), counted);
-    expectAlive(counted, circuitBlockSize(shape(), 32));
+    expectAlive(counted, circuitBlockSize(shape(), 33));
   });
 });
