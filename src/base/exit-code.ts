@@ -31,6 +31,11 @@ export function exitCodeOfState(state: AnyState, unended: number): number {
   return state === "queued" || state === "running" ? unended : EXIT_OF_STATE[state];
 }
 
+/** Exit code of a command line that commander answered itself: one it refused, or one that asked for `--help` or `--version`. */
+export function exitCodeOfCommander({ exitCode }: { readonly exitCode: number }): number {
+  return exitCode === 0 ? EXIT.complete : EXIT.badInput;
+}
+
 /** Exit code of an error: 2 where the user can mend it and nothing was started, else `otherwise`. */
 export function exitCodeOfError({ code }: PatchbayError, otherwise: number = EXIT.failed): number {
   return MENDABLE.has(code) ? EXIT.badInput : otherwise;

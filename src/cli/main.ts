@@ -2,7 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
-import { EXIT, exitCodeOfError } from "../base/exit-code.js";
+import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
@@ -118,7 +118,7 @@ async function main(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: "user" });
     return code;
   } catch (thrown) {
-    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
+    if (thrown instanceof CommanderError) return exitCodeOfCommander(thrown);
     const error = toPatchbayError(thrown);
     printError(error, args.includes("--json"));
     if (error.code === "application" && process.env["PATCHBAY_DEBUG"] !== undefined) console.error(error.cause);

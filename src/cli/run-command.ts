@@ -1,9 +1,9 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
 import { must } from "../base/assert.js";
-import { badInput } from "../base/errors.js";
-import { memoryMib } from "../base/memory.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
+import { memoryMib } from "../base/memory.js";
+import { wholeNumber } from "../base/whole-number.js";
 import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
 import { readRunFile, type RunFile, runPaths, writeRunFile } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
@@ -242,10 +242,4 @@ function printOutcome(folder: string, run: RunFile, json: boolean): void {
 
 function describeExit({ code, signal }: RoleExit): string {
   return signal === null ? `exit code ${String(code)}` : signal;
-}
-
-function wholeNumber(text: string, flag: string, least: number, most: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw badInput(`expected a whole number from ${String(least)} to ${String(most)}, got ${text}`, { field: flag });
 }

@@ -1,8 +1,9 @@
 /** @file `patchbay coordinator`: the coordinator as a process. Serves one run folder, or sweeps that clients submit. */
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import { resolve } from "node:path";
-import { toPatchbayError } from "../base/errors.js";
-import { EXIT, exitCodeOfError, exitCodeOfState } from "../base/exit-code.js";
+import { badInput, toPatchbayError } from "../base/errors.js";
+import { EXIT, exitCodeOfCommander, exitCodeOfError, exitCodeOfState } from "../base/exit-code.js";
+import { wholeNumber } from "../base/whole-number.js";
 import { endSignals } from "../wire/parent-process.js";
 import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
@@ -18,15 +19,12 @@ interface Flags {
 function parseListen(text: string): Flags["listen"] {
   const match = /^(.+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
-  if (match?.[1] === undefined || port > 65_535) throw new InvalidArgumentError(`expected HOST:PORT, got ${text}`);
+  if (match?.[1] === undefined || port > 65_535)
+    throw badInput(`expected HOST:PORT, got ${text}`, { field: "--listen" });
   return { host: match[1], port };
 }
 
-function parseThreads(text: string): number {
-  const threads = Number(text);
-  if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;
-  throw new InvalidArgumentError(`expected a whole number from 1 to 1024, got ${text}`);
-}
+const parseThreads = (text: string): number => wholeNumber(text, "--threads", 1, 1024);
 
 function readFlags(): Flags {
   const program = new Command("patchbay coordinator")
@@ -77,7 +75,7 @@ try {
   process.exitCode = await main();
 } catch (thrown) {
   if (thrown instanceof CommanderError) {
-    process.exitCode = thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
+    process.exitCode = exitCodeOfCommander(thrown);
   } else {
     const error = toPatchbayError(thrown);
     process.stderr.write(`patchbay: ${error.message}\n`);

@@ -1,7 +1,7 @@
 /** @file `patchbay train-saes`: trains SAEs for a model's sites on text, in Gemma Scope's layout. */
 import { Command, CommanderError } from "commander";
 import { toPatchbayError } from "../base/errors.js";
-import { EXIT, exitCodeOfError } from "../base/exit-code.js";
+import { exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
 import { autoThreads, chooseBackend, environmentOf } from "../cli/environment.js";
 import { formatSeconds } from "../base/format-seconds.js";
@@ -130,7 +130,7 @@ function program(): Command {
 try {
   await program().parseAsync(process.argv.slice(3), { from: "user" });
 } catch (thrown) {
-  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? EXIT.complete : EXIT.badInput;
+  if (thrown instanceof CommanderError) process.exitCode = exitCodeOfCommander(thrown);
   else {
     const error = toPatchbayError(thrown);
     printError(error, process.argv.includes("--json"));

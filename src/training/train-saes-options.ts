@@ -1,7 +1,7 @@
 /** @file Options of `patchbay train-saes`: checked text to settings. */
 import { basename, resolve } from "node:path";
-import { z } from "zod";
 import { badInput } from "../base/errors.js";
+import { wholeNumber } from "../base/whole-number.js";
 import { SITES, siteHook, type Site, type SiteAt } from "../circuit/site.js";
 import { parseWidth } from "../weights/gemma-scope.js";
 import type { ModelConfig } from "../weights/model-config.js";
@@ -56,17 +56,17 @@ export function readSettings(options: TrainSaesOptions, config: ModelConfig): Sa
   const bufferRows =
     options.buffer === undefined
       ? defaultBufferRows(places, config)
-      : wholeNumber("--buffer", options.buffer, CONTEXT, 10_000_000);
+      : wholeNumber(options.buffer, "--buffer", CONTEXT, 10_000_000);
   return {
     sites: places,
-    tokens: wholeNumber("--tokens", options.tokens, 1, 1e12),
+    tokens: wholeNumber(options.tokens, "--tokens", 1, 1e12),
     bufferRows,
     blockTokens: Math.min(BLOCK_TOKENS, bufferRows),
     batchRows: BATCH_ROWS,
     training: {
       ...TRAINING,
       dSae,
-      seed: wholeNumber("--seed", options.seed, 0, 2 ** 31),
+      seed: wholeNumber(options.seed, "--seed", 0, 2 ** 31),
       targetL0: number("--l0", options.l0, dSae),
     },
   };
@@ -79,7 +79,7 @@ export function outputFolder({ out, model, width }: TrainSaesOptions): string {
 
 /** Seconds from one checkpoint to the next. */
 export function checkpointSeconds(options: TrainSaesOptions): number {
-  return wholeNumber("--checkpoint-seconds", options.checkpointSeconds, 0, 1e6);
+  return wholeNumber(options.checkpointSeconds, "--checkpoint-seconds", 0, 1e6);
 }
 
 function defaultBufferRows(sites: readonly SiteAt[], config: ModelConfig): number {
@@ -107,12 +107,6 @@ function parseLayers(text: string, nLayers: number): number[] {
     throw expected("--layers", `all, or layers below ${String(nLayers)} such as 0,3,6-8`, part);
   });
   return all.filter((layer) => ranges.some(({ first, last }) => first <= layer && layer <= last));
-}
-
-function wholeNumber(option: string, text: string, least: number, most: number): number {
-  const parsed = z.coerce.number().int().min(least).max(most).safeParse(text);
-  if (parsed.success && text.trim() !== "") return parsed.data;
-  throw expected(option, `a whole number from ${String(least)} to ${String(most)}`, text);
 }
 
 function number(option: string, text: string, below: number): number {

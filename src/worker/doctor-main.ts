@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
+import { exitCodeOfCommander } from "../base/exit-code.js";
 import { doctorText, examine } from "./doctor.js";
 
 interface Flags {
@@ -43,5 +44,5 @@ try {
   }
 } catch (thrown) {
   if (!(thrown instanceof CommanderError)) throw thrown;
-  process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+  process.exitCode = exitCodeOfCommander(thrown);
 }

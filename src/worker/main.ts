@@ -1,17 +1,18 @@
 /** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
+import { BACKENDS, probeBackend } from "../base/backend-probe.js";
 import { toPatchbayError } from "../base/errors.js";
-import { probeBackend } from "../base/backend-probe.js";
+import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
+import { wholeNumber } from "../base/whole-number.js";
 import { endSignals } from "../wire/parent-process.js";
 import { runWorker } from "./supervisor.js";
 
-/** Exit code after a bug, and of a worker that was refused. */
-const CRASHED = 70;
-const REFUSED = 2;
+const MAX_MEMORY_MIB = 2 ** 26;
+const MAX_STALL_SECONDS = 7 * 24 * 3600;
 
 interface Flags {
   readonly coordinator: string;
@@ -21,7 +22,7 @@ interface Flags {
   readonly model?: string;
   readonly saes?: string;
   readonly memoryMib: number;
-  readonly engineStallSeconds: string;
+  readonly engineStallSeconds: number;
 }
 
 function readFlags(): Flags {
@@ -29,22 +30,26 @@ function readFlags(): Flags {
     .description("Computes shards for a coordinator, on one device.")
     .option("--coordinator <address>", "HOST:PORT of the coordinator", "127.0.0.1:7070")
     .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${String(process.pid)}`)
-    .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
+    .addOption(
+      new Option("--backend <name>", "what engines compute with").choices(["auto", ...BACKENDS]).default("auto"),
+    )
     .option("--log <where>", "address of the run log as seen from here: auto, dir, or nats://HOST:PORT", "auto")
     .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
     .option("--saes <folder>", "the SAEs' folder on this machine (default: the sweep's)")
-    .option("--memory-mib <n>", "memory for this worker; weights that do not fit are read as needed", mib, memoryMib())
-    .option("--engine-stall-seconds <n>", "an engine without progress for this long is killed", "120")
+    .option(
+      "--memory-mib <n>",
+      "memory for this worker; weights that do not fit are read as needed",
+      parseMib,
+      memoryMib(),
+    )
+    .option("--engine-stall-seconds <n>", "an engine without progress for this long is killed", parseStall, 120)
     .exitOverride();
   program.parse(process.argv.slice(3), { from: "user" }); // After the name of the role.
   return program.opts();
 }
 
-function mib(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError(`expected a whole number of MiB, got ${text}`);
-}
+const parseMib = (text: string): number => wholeNumber(text, "--memory-mib", 1, MAX_MEMORY_MIB);
+const parseStall = (text: string): number => wholeNumber(text, "--engine-stall-seconds", 1, MAX_STALL_SECONDS);
 
 async function main(): Promise<number> {
   const { coordinator, name, backend, log, model, saes, memoryMib: memory, engineStallSeconds } = readFlags();
@@ -65,24 +70,29 @@ async function main(): Promise<number> {
     saes: saes === undefined ? null : resolve(saes),
     log: log.includes("://") ? log : null,
     memoryMib: memory,
-    engineStallMs: Number(engineStallSeconds) * 1000,
+    engineStallMs: engineStallSeconds * 1000,
     drain,
     stop,
     say: (text) => process.stderr.write(`${name}: ${text}\n`),
   });
   if (end.refused) process.stderr.write(`${name}: refused: ${end.reason}\n`);
-  return end.refused ? REFUSED : 0;
+  return end.refused ? EXIT.badInput : EXIT.complete;
 }
 
 process.on("uncaughtException", (error) => {
   process.stderr.write(`worker: bug: ${error.stack ?? error.message}\n`);
-  process.exit(CRASHED);
+  process.exit(EXIT.crashed);
 });
 
 try {
   process.exitCode = await main();
 } catch (thrown) {
-  if (!(thrown instanceof CommanderError)) process.stderr.write(`patchbay: ${toPatchbayError(thrown).message}\n`);
-  process.exitCode = thrown instanceof CommanderError ? (thrown.exitCode === 0 ? 0 : 2) : CRASHED;
+  if (thrown instanceof CommanderError) {
+    process.exitCode = exitCodeOfCommander(thrown);
+  } else {
+    const error = toPatchbayError(thrown);
+    process.stderr.write(`patchbay: ${error.message}\n`);
+    process.exitCode = exitCodeOfError(error, EXIT.crashed);
+  }
 }
 if (process.connected) process.disconnect();

@@ -1,5 +1,6 @@
 /** @file Measures one backend, which is the only argument, and prints the figures as a line of JSON. For `patchbay doctor`. */
-import { BACKENDS, startBackend } from "./backends/wasm.js";
+import { BACKENDS } from "../base/backend-probe.js";
+import { startBackend } from "./backends/wasm.js";
 import { measureBackend } from "./measure-backend.js";
 
 const name = BACKENDS.find((known) => known === process.argv[2]);

@@ -176,4 +176,16 @@ describe("flags and surroundings", () => {
     expect(code).toBe(2);
     expect(stderr).toContain(part);
   });
+
+  it.each([
+    ["worker", "--backend", "jax"],
+    ["worker", "--engine-stall-seconds", "soon"],
+    ["worker", "--memory-mib", "0"],
+    ["coordinator", "--threads", "many"],
+    ["coordinator", "--listen", "nowhere"],
+  ])("refuse %s %s %s", async (role, flag, value) => {
+    const { code, stderr } = await patchbay([role, flag, value]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(flag);
+  });
 });

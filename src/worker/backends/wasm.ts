@@ -1,14 +1,11 @@
 /** @file Starts a tfjs backend. The only place that imports one, and the only place that registers gradients. */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Backend } from "../../base/backend-probe.js";
 import { PatchbayError } from "../../base/errors.js";
 import { registerGradients } from "./gradients.js";
 import { startTensorflow } from "./tensorflow.js";
 import { startTorch } from "./torch.js";
 import { registerWasmKernels } from "./wasm-kernels.js";
-
-/** Names that `--backend` accepts. */
-export const BACKENDS = ["wasm", "torch", "tensorflow"] as const;
-export type Backend = (typeof BACKENDS)[number];
 
 const HOOKED = ["uncaughtException", "unhandledRejection"] as const;
 
