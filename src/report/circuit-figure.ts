@@ -2,20 +2,10 @@
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShare } from "./format-number.js";
-import { SERIES } from "./palette.js";
-import { sizeOf, type CircuitRow, type RunContents } from "./run-contents.js";
-
-/** What the variants are called. */
-export const VARIANT_NAMES: Record<string, string> = {
-  all: "all nodes",
-  no_resid_errors: "resid errors ablated",
-  no_mlp_attn_errors: "mlp and attn errors ablated",
-};
-
-/** The threshold circuits, without custom configurations. */
-export function thresholdCircuits(circuits: readonly CircuitRow[] | null): CircuitRow[] {
-  return (circuits ?? []).filter(({ variant }) => variant in VARIANT_NAMES);
-}
+import { VARIANT_NAMES } from "./labels.js";
+import { seriesStyle } from "./palette.js";
+import { sizeOf, thresholdCircuits, type CircuitRow } from "./artifact-rows.js";
+import type { RunContents } from "./run-contents.js";
 
 /** The figure, or none where the run holds no threshold circuits. */
 export function circuitFigures({ circuits }: RunContents): Figure[] {
@@ -137,7 +127,7 @@ function curvePanel(
   });
 }
 
-function curve(points: readonly Point[], { color, dash }: { color: string; dash: string }): Plot.Markish[] {
+function curve(points: readonly Point[], { color, dash }: ReturnType<typeof seriesStyle>): Plot.Markish[] {
   const banded = points.filter(({ low, high }) => Number.isFinite(low) && Number.isFinite(high));
   return [
     Plot.areaY(banded, { x: "size", y1: "low", y2: "high", fill: color, fillOpacity: 0.15, clip: true }),
@@ -151,10 +141,6 @@ function curve(points: readonly Point[], { color, dash }: { color: string; dash:
         `${String(size)} nodes (threshold ${formatNumber(threshold)})\n${formatShare({ value, low, high })}`,
     }),
   ];
-}
-
-function seriesStyle(index: number): { color: string; dash: string } {
-  return SERIES[index % SERIES.length] ?? SERIES[0];
 }
 
 /** Powers of ten in full, other ticks without a label. */

@@ -1,12 +1,10 @@
 /** @file What circuits are made of, threshold by threshold, and custom configurations. */
-import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
+import { sizeOf, thresholdCircuits, type CircuitRow } from "./artifact-rows.js";
+import { VARIANT_NAMES } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import { htmlTable, numberColumn, stacked, textColumn, type Table } from "./table.js";
 import { formatCount, formatNumber, formatPercent, formatShare } from "./format-number.js";
-import { markup, type Content, type Markup } from "./markup.js";
-import { sizeOf, type CircuitRow, type RunContents } from "./run-contents.js";
-import { htmlTable, type HtmlColumn, type Table } from "./table.js";
-import { stacked } from "./validation-tables.js";
-
-const number = (label: Content): HtmlColumn => ({ label, align: "number" });
+import { markup, type Markup } from "./markup.js";
 
 /** What a circuit's nodes are, and what they are called. */
 const SAE_KINDS = [
@@ -34,12 +32,12 @@ export function compositionTable({ circuits }: RunContents): Markup | null {
   return htmlTable(
     `Nodes kept at each threshold (${VARIANT_NAMES[variants[0] ?? ""] ?? ""}) and faithfulness [95 %]`,
     [
-      number("threshold"),
-      number("nodes"),
-      ...kinds.map(([, label]) => number(label)),
-      ...variants.map((variant) => number(markup`faithful, ${VARIANT_NAMES[variant] ?? variant}`)),
-      number("mean of ratios"),
-      number("complement"),
+      numberColumn("threshold"),
+      numberColumn("nodes"),
+      ...kinds.map(([, label]) => numberColumn(label)),
+      ...variants.map((variant) => numberColumn(markup`faithful, ${VARIANT_NAMES[variant] ?? variant}`)),
+      numberColumn("mean of ratios"),
+      numberColumn("complement"),
     ],
     base.map((row) => [
       formatNumber(row.threshold),
@@ -65,14 +63,14 @@ export function experimentTable({ circuits }: RunContents): Markup | null {
   return htmlTable(
     "Custom configurations",
     [
-      { label: "name", align: "text" },
-      { label: "ablation", align: "text" },
-      number("features live"),
-      number("resid errors live"),
-      number("other errors live"),
-      number("metric"),
-      number("unablated"),
-      number("faithful [95 %]"),
+      textColumn("name"),
+      textColumn("ablation"),
+      numberColumn("features live"),
+      numberColumn("resid errors live"),
+      numberColumn("other errors live"),
+      numberColumn("metric"),
+      numberColumn("unablated"),
+      numberColumn("faithful [95 %]"),
     ],
     rows.map((row) => [
       row.circuit,

@@ -3,9 +3,10 @@ import * as Plot from "@observablehq/plot";
 import { parseNodeHook, SITES } from "../circuit/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
-import { KIND_NAMES, KIND_ORDER } from "./labels.js";
+import type { ComponentRow } from "./artifact-rows.js";
+import { KIND_NAMES, KIND_ORDER, capitalised } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
-import { capitalised, type ComponentRow, type RunContents } from "./run-contents.js";
 
 /** A node that moves and has a gradient. */
 interface Point extends ComponentRow {

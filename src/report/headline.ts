@@ -1,12 +1,13 @@
 /** @file The question a run answers and its answer in a few sentences, its weakest place included. */
 import { basename } from "node:path";
 import { completenessOf, faithfulnessOf } from "./circuit-tables.js";
-import { thresholdCircuits, VARIANT_NAMES } from "./circuit-figure.js";
+import { sizeOf, thresholdCircuits, type CircuitRow } from "./artifact-rows.js";
+import { KIND_NAMES, VARIANT_NAMES, capitalised, familiesOf, groupLabel, scoreLabel, sitesOf } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import { htmlTable, numberColumn, textColumn } from "./table.js";
+import type { Group } from "./validation-file.js";
 import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
-import { familiesOf, groupLabel, KIND_NAMES, sitesOf } from "./labels.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import { capitalised, scoreLabel, sizeOf, type CircuitRow, type Group, type RunContents } from "./run-contents.js";
-import { htmlTable, type HtmlColumn } from "./table.js";
 
 /** A correlation over fewer nodes is not held against a score. */
 const ENOUGH_NODES = 4;
@@ -59,11 +60,7 @@ export function glance({ plan, groups }: RunContents): Markup | null {
   );
   return htmlTable(
     "Pearson r of score and true effect [95 % over prompts]",
-    [
-      { label: "nodes", align: "text" },
-      { label: "score", align: "text" },
-      ...sites.map((site): HtmlColumn => ({ label: site, align: "number" })),
-    ],
+    [textColumn("nodes"), textColumn("score"), ...sites.map((site) => numberColumn(site))],
     rows,
   );
 }

@@ -1,8 +1,37 @@
-/** @file What nodes and groups are called in figures and sentences. */
+/** @file What scores, nodes, groups and circuits are called in figures and sentences. */
+import { must } from "../base/assert.js";
 import { GLOBAL_POSITION } from "../circuit/node.js";
+import type { Variant } from "../circuit/selection.js";
+import type { Plan } from "../plan/plan.js";
 import type { RunStatus } from "../plan/run-folder.js";
 import { SITES, type NodeKind, type Site } from "../circuit/site.js";
-import type { Group, NodeRow } from "./run-contents.js";
+import type { NodeRow } from "./artifact-rows.js";
+import type { Group } from "./validation-file.js";
+
+/** With a capital first letter, for titles and the start of sentences. */
+export function capitalised(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+const METHOD_NAMES = { atp: "AtP", zero: "zero-ablation AtP", ig: "integrated gradients", relp: "RelP" } as const;
+
+/** Name of a score: its method, and its own name where that differs. */
+export function scoreLabel({ sweep }: Plan, name: string): string {
+  const spec = must(
+    sweep.scores.find((score) => score.name === name),
+    name,
+  );
+  const method = METHOD_NAMES[spec.method];
+  const steps = spec.method === "ig" ? ` (${String(spec.steps)} steps)` : "";
+  return spec.name === spec.method ? method + steps : `${method} “${name}”${steps}`;
+}
+
+/** What the variants of threshold circuits are called. */
+export const VARIANT_NAMES: Readonly<Record<string, string>> = {
+  all: "all nodes",
+  no_resid_errors: "resid errors ablated",
+  no_mlp_attn_errors: "mlp and attn errors ablated",
+} satisfies Record<Variant, string>;
 
 /** Plural names of node kinds. */
 export const KIND_NAMES: Record<NodeKind, string> = {

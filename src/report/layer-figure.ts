@@ -3,9 +3,10 @@ import * as Plot from "@observablehq/plot";
 import type { NodeKind, Site } from "../circuit/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
-import { KIND_NAMES, sitesOf } from "./labels.js";
-import { SERIES } from "./palette.js";
-import { capitalised, scoreLabel, type NodeRow, type RunContents } from "./run-contents.js";
+import type { NodeRow } from "./artifact-rows.js";
+import { KIND_NAMES, capitalised, scoreLabel, sitesOf } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import { seriesStyle } from "./palette.js";
 
 /** Positions that are drawn. */
 const POSITIONS = 2;
@@ -22,7 +23,7 @@ export function layerFigures({ plan, nodes }: RunContents): Figure[] {
     const positions = strongestPositions(mine);
     const shown = mine.filter(({ position }) => positions.includes(position));
     if (shown.length === 0 || plan.shape.nLayers < 2) return [];
-    const legend = scores.map((name, i) => ({ label: capitalised(scoreLabel(plan, name)), ...styleOf(i) }));
+    const legend = scores.map((name, i) => ({ label: capitalised(scoreLabel(plan, name)), ...seriesStyle(i) }));
     return [
       {
         id: `layers-${kind}`,
@@ -112,17 +113,13 @@ function layerPanel(
         Plot.line(line, {
           x: "layer",
           y: "value",
-          stroke: styleOf(i).color,
+          stroke: seriesStyle(i).color,
           strokeWidth: 1.6,
-          strokeDasharray: styleOf(i).dash,
+          strokeDasharray: seriesStyle(i).dash,
         }),
       ),
       Plot.line(mine, { x: "layer", y: "effect", stroke: "currentColor", strokeWidth: 1.8 }),
       Plot.dot(mine, { x: "layer", y: "effect", r: 2.2, fill: "currentColor", title: text }),
     ],
   });
-}
-
-function styleOf(index: number): { color: string; dash: string } {
-  return SERIES[index % SERIES.length] ?? SERIES[0];
 }

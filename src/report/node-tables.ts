@@ -1,10 +1,10 @@
 /** @file The strongest nodes, and the nodes where a score is furthest from the truth. */
 import { formatCount, formatInterval, formatNumber } from "./format-number.js";
-import { nodeLabel, positionLabel } from "./labels.js";
+import type { NodeRow } from "./artifact-rows.js";
+import { nodeLabel, positionLabel, scoreLabel } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import { htmlTable, numberColumn, stacked, textColumn, type HtmlColumn, type Table } from "./table.js";
 import type { Markup } from "./markup.js";
-import { scoreLabel, type NodeRow, type RunContents } from "./run-contents.js";
-import { htmlTable, type HtmlColumn, type Table } from "./table.js";
-import { stacked } from "./validation-tables.js";
 
 const STRONGEST = 25;
 const WORST = 10;
@@ -12,10 +12,10 @@ const WORST = 10;
 const NORMAL_95 = 1.96;
 
 const PLACE: readonly HtmlColumn[] = [
-  { label: "site", align: "text" },
-  { label: "layer", align: "number" },
-  { label: "position", align: "number" },
-  { label: "node", align: "text" },
+  textColumn("site"),
+  numberColumn("layer"),
+  numberColumn("position"),
+  textColumn("node"),
 ];
 
 /** Nodes by |effect|, descending; ties in file order. */
@@ -31,10 +31,10 @@ export function strongestTable({ plan, nodes }: RunContents): Markup | null {
   const names = plan.sweep.scores.map(({ name }) => name);
   const columns: HtmlColumn[] = [
     ...PLACE,
-    { label: "prompts", align: "number" },
-    { label: "effect", align: "number" },
-    { label: "share of m’s shift", align: "number" },
-    ...names.map((name): HtmlColumn => ({ label: scoreLabel(plan, name), align: "number" })),
+    numberColumn("prompts"),
+    numberColumn("effect"),
+    numberColumn("share of m’s shift"),
+    ...names.map((name) => numberColumn(scoreLabel(plan, name))),
   ];
   const rows = strongest(nodes).slice(0, STRONGEST);
   return htmlTable(
@@ -64,12 +64,7 @@ export function worstTable({ plan, nodes }: RunContents): Markup | null {
     .slice(0, WORST);
   return htmlTable(
     `The ${String(rows.length)} nodes where ${scoreLabel(plan, name)} is furthest off`,
-    [
-      ...PLACE,
-      { label: "score", align: "number" },
-      { label: "effect", align: "number" },
-      { label: "score − effect", align: "number" },
-    ],
+    [...PLACE, numberColumn("score"), numberColumn("effect"), numberColumn("score − effect")],
     rows.map((node) => [
       ...placeCells(node),
       formatNumber(node.scores.get(name)?.mean ?? null),

@@ -1,12 +1,17 @@
 /** @file Colours of mid lightness: readable on white and on near black, told apart along the blue-orange axis. */
 
 /** Series that are told apart by hue, with a dash pattern as a second cue. */
-export const SERIES = [
+const SERIES = [
   { color: "#3d7fd9", dash: "none" },
   { color: "#d9722e", dash: "7 3" },
   { color: "#2a9d78", dash: "2 3" },
   { color: "#b268c4", dash: "9 3 2 3" },
 ] as const;
+
+/** Colour and dash of series `index`; beyond the last they repeat. */
+export function seriesStyle(index: number): { readonly color: string; readonly dash: string } {
+  return SERIES[index % SERIES.length] ?? SERIES[0];
+}
 
 /** Below zero and above zero. Size is shown by opacity, so zero vanishes in any background. */
 export const NEGATIVE = "#3d7fd9";

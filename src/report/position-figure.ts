@@ -2,9 +2,10 @@
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation } from "./format-number.js";
-import { familiesOf, KIND_NAMES, sitesOf } from "./labels.js";
-import { SERIES } from "./palette.js";
-import { capitalised, scoreLabel, type Group, type RunContents } from "./run-contents.js";
+import { KIND_NAMES, capitalised, familiesOf, scoreLabel, sitesOf } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import type { Group } from "./validation-file.js";
+import { seriesStyle } from "./palette.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
 const SPREAD = 0.5;
@@ -36,7 +37,11 @@ export function positionFigures({ plan, groups }: RunContents): Figure[] {
       columns: 3,
       legend: {
         kind: "series",
-        entries: names.map((name, i) => ({ label: capitalised(scoreLabel(plan, name)), ...styleOf(i), dash: "none" })),
+        entries: names.map((name, i) => ({
+          label: capitalised(scoreLabel(plan, name)),
+          ...seriesStyle(i),
+          dash: "none",
+        })),
       },
       table: {
         columns: ["score", "kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
@@ -61,7 +66,7 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
   const [first, last] = [positions[0] ?? 0, positions.at(-1) ?? 0];
   const placeOf = ({ position, score }: Group): number =>
     (position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
-  const colorOf = ({ score }: Group): string => styleOf(names.indexOf(score)).color;
+  const colorOf = ({ score }: Group): string => seriesStyle(names.indexOf(score)).color;
   return drawPanel(title, [], {
     width: 290,
     height: 190,
@@ -112,8 +117,4 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
       }),
     ],
   });
-}
-
-function styleOf(index: number): { color: string; dash: string } {
-  return SERIES[index % SERIES.length] ?? SERIES[0];
 }

@@ -2,8 +2,8 @@
 import type { HubSnapshot } from "../hub/snapshot.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
-import { htmlTable, type HtmlColumn, type Table } from "./table.js";
 import type { RunContents } from "./run-contents.js";
+import { htmlTable, numberColumn, textColumn, type Table } from "./table.js";
 
 /** Dropped rows that are listed one by one. */
 const LISTED_ROWS = 40;
@@ -20,11 +20,7 @@ export function droppedTable({ dropped }: RunContents): Markup {
   const explain = (reason: string): string => DROP_REASONS[reason] ?? "";
   const counts = htmlTable(
     "Dataset rows that were not used",
-    [
-      { label: "reason", align: "text" },
-      { label: "rows", align: "number" },
-      { label: "meaning", align: "text" },
-    ],
+    [textColumn("reason"), numberColumn("rows"), textColumn("meaning")],
     reasons.map((reason) => [
       markup`<code>${reason}</code>`,
       formatCount(dropped.filter((row) => row.reason === reason).length),
@@ -35,10 +31,7 @@ export function droppedTable({ dropped }: RunContents): Markup {
   const rest = dropped.length - rows.length;
   return markup`${counts}<details><summary>Line by line</summary>${htmlTable(
     rest > 0 ? `The first ${String(rows.length)} of ${String(dropped.length)}; all are in dropped.csv` : "All of them",
-    [
-      { label: "line of the dataset", align: "number" },
-      { label: "reason", align: "text" },
-    ],
+    [numberColumn("line of the dataset"), textColumn("reason")],
     rows,
   )}</details>`;
 }
@@ -183,13 +176,11 @@ export function timingTable({ run }: RunContents): Markup | null {
   const table = htmlTable(
     "Engine time by stage, without loading weights",
     [
-      { label: "stage", align: "text" },
-      { label: "seconds", align: "number" },
-      { label: "work", align: "number" },
-      { label: "per second", align: "number" },
-      ...(prediction === undefined
-        ? []
-        : (["expected seconds", "expected work"].map((label) => ({ label, align: "number" })) as HtmlColumn[])),
+      textColumn("stage"),
+      numberColumn("seconds"),
+      numberColumn("work"),
+      numberColumn("per second"),
+      ...(prediction === undefined ? [] : ["expected seconds", "expected work"].map(numberColumn)),
     ],
     stages.map(([stage, { seconds, units, unit, per_second }, ids]) => [
       stage,

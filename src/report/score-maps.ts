@@ -3,9 +3,9 @@ import * as Plot from "@observablehq/plot";
 import { parseNodeHook, SITES, type NodeKind, type Site } from "../circuit/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShort } from "./format-number.js";
-import { KIND_NAMES, KIND_ORDER } from "./labels.js";
+import { KIND_NAMES, KIND_ORDER, capitalised, scoreLabel } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
-import { capitalised, scoreLabel, type RunContents } from "./run-contents.js";
 
 /** Score of all nodes of a kind at one place, added up. */
 interface Cell {

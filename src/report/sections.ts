@@ -1,20 +1,20 @@
 /** @file The sections of the report; a section whose artifact is missing says in one line why. */
 import { circuitFigures } from "./circuit-figure.js";
+import { statusPhrase } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import type { Table } from "./table.js";
+import { reliabilityTable, validationCsv, validationTables } from "./validation-tables.js";
 import { compositionCsv, compositionTable, experimentTable } from "./circuit-tables.js";
 import { componentFigures } from "./component-figure.js";
 import type { Figure } from "./figure.js";
 import { layerFigures } from "./layer-figure.js";
-import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { figureBlock, type Section } from "./page.js";
 import { positionFigures } from "./position-figure.js";
 import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable } from "./provenance.js";
-import type { RunContents } from "./run-contents.js";
 import { scoreMapFigures } from "./score-maps.js";
-import type { Table } from "./table.js";
 import { truthFigures } from "./truth-figures.js";
-import { reliabilityTable, validationCsv, validationTables } from "./validation-tables.js";
 
 /** Sections in reading order, the figures among them, and the tables that are files of their own. */
 export interface ReportParts {

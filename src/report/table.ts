@@ -23,6 +23,22 @@ export interface HtmlColumn {
   readonly align: "text" | "number";
 }
 
+/** A column of words. */
+export function textColumn(label: Content): HtmlColumn {
+  return { label, align: "text" };
+}
+
+/** A column of numbers. */
+export function numberColumn(label: Content): HtmlColumn {
+  return { label, align: "number" };
+}
+
+/** A cell with the interval of `value [low, high]` under the value; a dagger where it is marked. */
+export function stacked(text: string, marked = false): Markup {
+  const [value = "", interval] = text.split(" [");
+  return markup`${value}${marked && "†"}${interval !== undefined && markup`<span class="sub">[${interval}</span>`}`;
+}
+
 /** An HTML table in a box that scrolls by itself where the page is narrow. */
 export function htmlTable(
   caption: Content,

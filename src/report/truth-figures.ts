@@ -2,10 +2,12 @@
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber } from "./format-number.js";
-import { KIND_NAMES, KIND_ORDER, nodeLabel, positionLabel, sitesOf } from "./labels.js";
-import { layerColor } from "./palette.js";
-import { capitalised, scoreLabel, type Group, type NodeRow, type RunContents } from "./run-contents.js";
+import type { NodeRow } from "./artifact-rows.js";
+import { KIND_NAMES, KIND_ORDER, capitalised, nodeLabel, positionLabel, scoreLabel, sitesOf } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
+import type { Group } from "./validation-file.js";
+import { layerColor } from "./palette.js";
 
 /** Nodes above which whiskers and labels would hide the points. */
 const FEW_NODES = 60;

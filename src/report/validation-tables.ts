@@ -1,23 +1,23 @@
 /** @file Tables of the statistics per group, and of the noise floor. */
 import { markup, type Content, type Markup } from "./markup.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber, UNDEFINED } from "./format-number.js";
-import { compareGroups, groupLabel } from "./labels.js";
-import { capitalised, scoreLabel, type Group, type RunContents } from "./run-contents.js";
-import { htmlTable, type HtmlColumn, type Table } from "./table.js";
+import { capitalised, compareGroups, groupLabel, scoreLabel } from "./labels.js";
+import type { RunContents } from "./run-contents.js";
+import { htmlTable, numberColumn, stacked, textColumn, type HtmlColumn, type Table } from "./table.js";
+import type { Group } from "./validation-file.js";
 
 type Statistics = Group["weighted"];
 
-const number = (label: Content): HtmlColumn => ({ label, align: "number" });
 const COLUMNS: readonly HtmlColumn[] = [
-  { label: "nodes", align: "text" },
-  number("n"),
-  number("Pearson r"),
-  number("Spearman ρ"),
-  number("Kendall τ-b"),
-  number("same sign"),
-  number("slope"),
-  number("intercept"),
-  number("top-k overlap"),
+  textColumn("nodes"),
+  numberColumn("n"),
+  numberColumn("Pearson r"),
+  numberColumn("Spearman ρ"),
+  numberColumn("Kendall τ-b"),
+  numberColumn("same sign"),
+  numberColumn("slope"),
+  numberColumn("intercept"),
+  numberColumn("top-k overlap"),
 ];
 
 /** The statistics section: groups over all positions in full view, single positions folded. */
@@ -66,25 +66,19 @@ function isShifted({ low, high, bias }: Statistics["pearson"]): boolean {
   return low !== null && high !== null && typeof bias === "number" && Math.abs(bias) > (high - low) / 2;
 }
 
-/** Puts the interval of `value [low, high]` under the value. */
-export function stacked(text: string, marked = false): Markup {
-  const [value = "", interval] = text.split(" [");
-  return markup`${value}${marked && "†"}${interval !== undefined && markup`<span class="sub">[${interval}</span>`}`;
-}
-
 /** The noise floor, or null where the run holds none. */
 export function reliabilityTable({ reliability }: RunContents): Markup | null {
   if (reliability.length === 0) return null;
   return htmlTable(
     "True effects against themselves",
     [
-      { label: "nodes", align: "text" },
-      number("n"),
-      number("half against half, r"),
-      number("half against half, ρ"),
-      number("stepped up to all prompts, r"),
-      number("arithmetic: largest difference"),
-      number("of largest effect"),
+      textColumn("nodes"),
+      numberColumn("n"),
+      numberColumn("half against half, r"),
+      numberColumn("half against half, ρ"),
+      numberColumn("stepped up to all prompts, r"),
+      numberColumn("arithmetic: largest difference"),
+      numberColumn("of largest effect"),
     ],
     [...reliability]
       .sort(compareGroups)

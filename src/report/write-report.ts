@@ -7,11 +7,11 @@ import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { answers, glance, question } from "./headline.js";
 import { statusPhrase } from "./labels.js";
+import { readRunContents, type RunContents } from "./run-contents.js";
+import { toCsv } from "./table.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
-import { readRunContents, type RunContents } from "./run-contents.js";
 import { reportParts } from "./sections.js";
-import { toCsv } from "./table.js";
 
 /**
  * Writes `report.html`, `report/*.svg` and `report/*.csv` from the artifacts that are there. Files of an earlier report

@@ -2,8 +2,9 @@
 import { describe, expect, test } from "vitest";
 import { experimentTable } from "../../../src/report/circuit-tables.js";
 import { answers } from "../../../src/report/headline.js";
-import { thresholdCircuits } from "../../../src/report/circuit-figure.js";
-import type { CircuitRow, Group, NodeRow, RunContents } from "../../../src/report/run-contents.js";
+import { thresholdCircuits, type CircuitRow, type NodeRow } from "../../../src/report/artifact-rows.js";
+import type { RunContents } from "../../../src/report/run-contents.js";
+import type { Group } from "../../../src/report/validation-file.js";
 import { truthFigures } from "../../../src/report/truth-figures.js";
 
 /** Contents with the parts that a test gives; whatever else is read fails loudly. */

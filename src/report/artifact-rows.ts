@@ -1,0 +1,135 @@
+/** @file Rows of the tables that a report is made of, as reduce/ writes them. */
+import { z } from "zod";
+import { VARIANTS } from "../circuit/selection.js";
+import { NODE_KINDS, SITES, type NodeKind, type Site } from "../circuit/site.js";
+
+/** A row as Parquet gives it. */
+export type ParquetRow = Readonly<Record<string, unknown>>;
+
+/** One row of validation.parquet. */
+export interface NodeRow {
+  readonly hook: string;
+  readonly kind: NodeKind;
+  readonly site: Site;
+  readonly layer: number;
+  readonly position: number;
+  readonly feature: number;
+  readonly head: number;
+  readonly global: boolean;
+  readonly n: number;
+  readonly effect: number;
+  readonly effectSem: number;
+  readonly normalised: number;
+  readonly stratum: string;
+  readonly inclusionProbability: number;
+  readonly scores: ReadonlyMap<string, { readonly mean: number; readonly sem: number }>;
+}
+
+/** One row of components.parquet. */
+export interface ComponentRow {
+  readonly hook: string;
+  readonly position: number;
+  readonly deltaNorm: number;
+  readonly gradNorm: number;
+  readonly cosine: number;
+  readonly dot: number;
+}
+
+/** One row of circuits.parquet. */
+export interface CircuitRow {
+  readonly circuit: string;
+  readonly variant: string;
+  readonly threshold: number;
+  readonly ablation: string;
+  readonly keep: string;
+  readonly exemptEarlyLayers: boolean;
+  readonly features: number;
+  readonly errorsResid: number;
+  readonly errorsOther: number;
+  readonly sites: number;
+  readonly heads: number;
+  readonly metricCircuit: number;
+  readonly metricFull: number;
+  readonly faithfulness: number;
+  readonly faithfulnessLow: number;
+  readonly faithfulnessHigh: number;
+  readonly faithfulnessMean: number;
+  readonly completeness: number;
+  readonly completenessLow: number;
+  readonly completenessHigh: number;
+}
+
+const placeSchema = z.object({ kind: z.enum(NODE_KINDS), site: z.enum(SITES) });
+
+/** Reads one of them. */
+export function toNodeRow(row: ParquetRow, scoreNames: readonly string[]): NodeRow {
+  return {
+    ...placeSchema.parse(row),
+    hook: String(row["hook"]),
+    layer: Number(row["layer"]),
+    position: Number(row["position"]),
+    feature: Number(row["feature"]),
+    head: Number(row["head"]),
+    global: row["global"] === true,
+    n: Number(row["n"]),
+    effect: Number(row["effect"]),
+    effectSem: Number(row["effect_sem"]),
+    normalised: Number(row["normalised"]),
+    stratum: String(row["stratum"]),
+    inclusionProbability: Number(row["inclusion_probability"]),
+    scores: new Map(
+      scoreNames
+        .filter((name) => name in row)
+        .map((name) => [name, { mean: Number(row[name]), sem: Number(row[`${name}_sem`]) }]),
+    ),
+  };
+}
+
+/** Reads one of them. */
+export function toComponentRow(row: ParquetRow): ComponentRow {
+  return {
+    hook: String(row["hook"]),
+    position: Number(row["position"]),
+    deltaNorm: Number(row["delta_norm"]),
+    gradNorm: Number(row["grad_norm"]),
+    cosine: Number(row["cosine"]),
+    dot: Number(row["dot"]),
+  };
+}
+
+/** Reads one of them. */
+export function toCircuitRow(row: ParquetRow): CircuitRow {
+  const optional = (name: string): number => (typeof row[name] === "number" ? row[name] : Number.NaN);
+  return {
+    circuit: String(row["circuit"]),
+    variant: String(row["variant"]),
+    threshold: optional("threshold"),
+    ablation: String(row["ablation"]),
+    keep: String(row["keep"]),
+    exemptEarlyLayers: row["exempt_early_layers"] === true,
+    features: Number(row["n_features"]),
+    errorsResid: Number(row["n_errors_resid"]),
+    errorsOther: Number(row["n_errors_other"]),
+    sites: Number(row["n_sites"]),
+    heads: Number(row["n_heads"]),
+    metricCircuit: Number(row["metric_circuit"]),
+    metricFull: Number(row["metric_full"]),
+    faithfulness: optional("faithfulness"),
+    faithfulnessLow: optional("faithfulness_low"),
+    faithfulnessHigh: optional("faithfulness_high"),
+    faithfulnessMean: optional("faithfulness_mean"),
+    completeness: optional("completeness"),
+    completenessLow: optional("completeness_low"),
+    completenessHigh: optional("completeness_high"),
+  };
+}
+
+/** Nodes that a circuit keeps. */
+export function sizeOf({ features, errorsResid, errorsOther, sites, heads }: CircuitRow): number {
+  return features + errorsResid + errorsOther + sites + heads;
+}
+
+/** The threshold circuits, without custom configurations. */
+export function thresholdCircuits(circuits: readonly CircuitRow[] | null): CircuitRow[] {
+  return (circuits ?? []).filter(({ variant }) => VARIANTS.some((known) => known === variant));
+}
