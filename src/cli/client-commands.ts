@@ -1,8 +1,7 @@
 /** @file Commands that talk to a running coordinator: submit, status, watch, cancel. */
-import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { badInput } from "../base/errors.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
+import { readTextFile } from "../base/read-file.js";
 import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import { followRun } from "./follow-run.js";
@@ -27,7 +26,7 @@ export async function submitCommand(
   sweepFile: string,
   options: ClientOptions & { readonly allowPartial: boolean },
 ): Promise<void> {
-  const sweep = readSweepText(sweepFile);
+  const sweep = readTextFile(sweepFile);
   const baseFolder = dirname(resolve(sweepFile));
   const reply = await withClient(options, (client) =>
     client.submit({ sweep, baseFolder, allowPartial: options.allowPartial }),
@@ -94,17 +93,5 @@ async function withClient<T>({ coordinator }: ClientOptions, use: (client: Clust
     return await use(client);
   } finally {
     client.close();
-  }
-}
-
-function readSweepText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw badInput(
-      `cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`,
-      { file },
-      error,
-    );
   }
 }

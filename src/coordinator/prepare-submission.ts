@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
 import { prepareRun } from "../plan/prepare-run.js";
+import { runName } from "../plan/run-folder.js";
 import type { WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
 import type { RunToServe } from "./served-run.js";
@@ -35,7 +36,7 @@ export async function prepareSubmission(
   const planned = await planSweep(sweep, "sweep", baseFolder, { backend, autoThreads }, process.stderr);
   const { plan, planHash } = planned;
   const { folder } = prepareRun(planned, {
-    out: join(runsFolder, `${plan.sweep.name}-${planHash.slice(0, 8)}`),
+    out: join(runsFolder, runName(plan.sweep.name, planHash)),
     environment: { code, backend, device, threads: plan.engine.threads, dtype: plan.sweep.dtype },
     backendReason: "the first worker's",
     allowPartial,

@@ -8,7 +8,7 @@ import { basename } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlan, readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
+import { readPlan, readRunFile, runName, runPaths, type RunFile } from "../plan/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
@@ -76,7 +76,7 @@ export async function openServedRun({ folder, log: location }: RunToServe): Prom
 
 /** Names the run in status, leases and NATS subjects; stays the same when the run is continued. */
 function runId({ name, plan_hash, started }: RunFile): string {
-  return `${name}-${plan_hash.slice(0, 8)}-${sha256(`${plan_hash} ${started}`).slice(0, 6)}`;
+  return `${runName(name, plan_hash)}-${sha256(`${plan_hash} ${started}`).slice(0, 6)}`;
 }
 
 /** What the logs hold of a run. */

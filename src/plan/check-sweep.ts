@@ -70,18 +70,13 @@ function checkNames({ scores, truth, circuits, experiments }: CheckedSweep, faul
   });
 }
 
-const RESERVED = new Set([
-  ...["hook", "kind", "site", "layer", "position", "feature", "head", "global", "prompt", "n", "effect", "effect_sem"],
-  ...[
-    "metric_clean",
-    "metric_corrupted",
-    "metric_patched",
-    "normalised",
-    "normalised_mean",
-    "stratum",
-    "inclusion_probability",
-  ],
-]);
+/** Columns of truth.parquet and validation.parquet beside the scores' own. */
+const RESERVED = new Set(
+  (
+    "hook kind site layer position feature head global prompt n effect effect_sem metric_clean metric_corrupted " +
+    "metric_patched normalised normalised_mean stratum inclusion_probability"
+  ).split(" "),
+);
 
 function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }: SweepContext): void {
   if (paired) return;

@@ -1,8 +1,7 @@
 /** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { badInput, PatchbayError } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
+import { readTextFile } from "../base/read-file.js";
 import type { Prompt } from "../circuit/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
@@ -46,7 +45,7 @@ export interface PlannedRun {
 
 /** Reads and plans the sweep file at `path`. @throws bad_input, not_built. */
 export async function planSweepFile(path: string, options: PlanOptionsFor, screen: Screen): Promise<PlannedRun> {
-  return planSweep(readText(path), path, resolve(path, ".."), options, screen);
+  return planSweep(readTextFile(path), path, resolve(path, ".."), options, screen);
 }
 
 /**
@@ -162,17 +161,4 @@ function resolvedSweep(sweep: Sweep): ResolvedSweep {
     saes: saes === "none" ? "none" : saeOptionsOf(saes),
     dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
   };
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof PatchbayError) throw error;
-    throw badInput(
-      `cannot read the sweep file: ${error instanceof Error ? error.message : String(error)}`,
-      { file: path },
-      error,
-    );
-  }
 }

@@ -1,6 +1,6 @@
 /** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
 import { existsSync, readdirSync, rmSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
 import { PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
@@ -13,6 +13,7 @@ import {
   readPlan,
   readRunFile,
   type RunFile,
+  runName,
   runPaths,
   writeRunFile,
 } from "./run-folder.js";
@@ -43,7 +44,7 @@ export function prepareRun(
   { out, environment, backendReason, allowPartial }: RunChoices,
 ): PreparedRun {
   const { plan, planHash } = planned;
-  const folder = resolve(out ?? `runs/${plan.sweep.name}-${planHash.slice(0, 8)}`);
+  const folder = resolve(out ?? join("runs", runName(plan.sweep.name, planHash)));
   if (holdsRun(folder)) return continueRun(folder, planned, environment, allowPartial);
   refuseForeignFolder(folder);
   createRunFolder(folder, plan);

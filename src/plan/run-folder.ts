@@ -1,10 +1,11 @@
 /** @file A run's folder: its paths, and the schema of run.json. Volatile facts (times, paths, hosts) live in run.json only. */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { environmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
+import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import { SITES } from "../circuit/site.js";
 import { hubInputsSchema } from "../hub/snapshot.js";
@@ -22,9 +23,14 @@ export const runPaths = (folder: string) => ({
   figures: join(folder, "report"),
 });
 
-/** How a run stands or ended. */
-export const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancelled"] as const;
-export type RunStatus = (typeof RUN_STATUSES)[number];
+/** What a run is called where nobody says otherwise: its sweep's name, and the first 8 digits of the plan hash. */
+export function runName(sweepName: string, planHash: string): string {
+  return `${sweepName}-${planHash.slice(0, 8)}`;
+}
+
+/** How a run stands or ended, as run.json says it; the coordinator knows more states (`RunState` of the wire). */
+const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancelled"] as const;
+export type RecordedStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
 
@@ -124,7 +130,7 @@ export type RunFile = z.infer<typeof runFileSchema>;
 /** Reads run.json. @throws bad_input when it is missing, broken or of another version. */
 export function readRunFile(folder: string): RunFile {
   const file = runPaths(folder).run;
-  const parsed = runFileSchema.safeParse(readJson(file));
+  const parsed = runFileSchema.safeParse(readJsonFile(file, z.unknown()));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw badInput(`not a run file of this version: ${issue?.message ?? ""}`, {
@@ -141,7 +147,7 @@ export function writeRunFile(folder: string, run: RunFile): void {
 /** Reads plan.json and checks it against the hash that run.json names. @throws bad_input. */
 export function readPlan(folder: string, planHash: string): Plan {
   const file = runPaths(folder).plan;
-  const plan = readJson(file);
+  const plan = readJsonFile(file, z.unknown());
   const found = sha256(canonicalJson(plan));
   if (found !== planHash)
     throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
@@ -158,12 +164,4 @@ export function createRunFolder(folder: string, plan: Plan): void {
   const paths = runPaths(folder);
   for (const path of [folder, paths.log, paths.artifacts]) mkdirSync(path, { recursive: true });
   writeFileAtomically(paths.plan, `${canonicalJson(plan)}\n`);
-}
-
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    throw badInput(`cannot be read: ${error instanceof Error ? error.message : String(error)}`, { file }, error);
-  }
 }

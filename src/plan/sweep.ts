@@ -1,7 +1,7 @@
 /** @file The sweep file's schema: the single source of what a user may write. docs/formats.md describes it. */
 import { z } from "zod";
 import { ABLATIONS } from "../circuit/intervention.js";
-import { VARIANTS, type Variant } from "../circuit/selection.js";
+import { KEEPS, VARIANTS, type Variant } from "../circuit/selection.js";
 import { SITES } from "../circuit/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 
@@ -62,7 +62,7 @@ const thresholds = z.union([
 const circuits = z.strictObject({
   scores: name.default("atp"),
   thresholds: thresholds.prefault({ log10: [-4, 0], count: 20 }),
-  keep: z.enum(["signed", "absolute"]).default("absolute"),
+  keep: z.enum(KEEPS).default("absolute"),
   ablation: z.enum(ABLATIONS).default("mean"),
   exempt_early_layers: z.boolean().default(false),
   /** Default: all of them with SAEs, `all` without. */
@@ -85,7 +85,7 @@ const experiment = z.strictObject({
   name,
   ablation: z.enum(ABLATIONS).default("mean"),
   threshold: z
-    .strictObject({ keep: z.enum(["signed", "absolute"]), value: z.number() })
+    .strictObject({ keep: z.enum(KEEPS), value: z.number() })
     .nullable()
     .default(null),
   ablate: nodeChoice.prefault({}),

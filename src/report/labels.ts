@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import { GLOBAL_POSITION } from "../circuit/node.js";
 import type { Variant } from "../circuit/selection.js";
 import type { Plan } from "../plan/plan.js";
-import type { RunStatus } from "../plan/run-folder.js";
+import type { RecordedStatus } from "../plan/run-folder.js";
 import { SITES, type NodeKind, type Site } from "../circuit/site.js";
 import type { NodeRow } from "./artifact-rows.js";
 import type { Group } from "./validation-file.js";
@@ -95,7 +95,7 @@ export function sitesOf(rows: readonly { readonly site: Site }[]): Site[] {
 }
 
 /** How a run that is not complete stands, as the end of a sentence. */
-export function statusPhrase(status: RunStatus): string {
+export function statusPhrase(status: RecordedStatus): string {
   const phrases = {
     complete: "is complete",
     partial: "is partial",
