@@ -7,10 +7,12 @@
 import { basename } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
+import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlan, readRunFile, runName, runPaths, type RunFile } from "../plan/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
+import { unlessDamaged } from "../runlog/record-codec.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../base/environment.js";
 import type { RecordFacts, Report, RunToAdd } from "./events.js";
@@ -94,13 +96,13 @@ export async function replay(run: ServedRun): Promise<Replay> {
   const listed = new Set((await run.mirror.list()).map(({ shard }) => shard));
   if (run.log !== run.mirror) for (const { shard } of await run.log.list()) listed.add(shard);
   const shards = run.plan.stages.flatMap((stage) => stage.shards.map(({ id }) => id)).filter((id) => listed.has(id));
-  const envelopes: RecordEnvelope[] = [];
-  for (let start = 0; start < shards.length; start += READS_AT_ONCE) {
-    const records = await Promise.all(
-      shards.slice(start, start + READS_AT_ONCE).map((shard) => readOrCopy(run, shard)),
-    );
-    for (const record of records) if (record !== null) envelopes.push(record.envelope);
-  }
+  // Payloads are not held: a run's are larger than the memory.
+  const read = await mapInOrder(
+    shards,
+    READS_AT_ONCE,
+    async (shard) => (await readOrCopy(run, shard))?.envelope ?? null,
+  );
+  const envelopes = read.filter((envelope) => envelope !== null);
   for (const envelope of envelopes) expectOurs(run, envelope);
   return {
     completed: envelopes.map(factsOf),
@@ -114,16 +116,6 @@ async function readOrCopy({ log, mirror }: ServedRun, shard: string): Promise<Ru
   const record = await unlessDamaged(log.read(shard));
   if (record !== null) await mirror.append(record.envelope, record.payload);
   return record;
-}
-
-/** A damaged record is as good as none: the shard runs again, and its new record takes the place. */
-async function unlessDamaged(pending: Promise<RunRecord | null>): Promise<RunRecord | null> {
-  try {
-    return await pending;
-  } catch (thrown) {
-    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
-    throw thrown;
-  }
 }
 
 /**

@@ -30,7 +30,8 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
-import { corrupt, decodeHead, encodeHead, HEAD_LIMIT, verifyRecord } from "./record-codec.js";
+import { mapInOrder } from "../base/map-in-order.js";
+import { corrupt, decodeHead, encodeHead, HEAD_LIMIT, unlessDamaged, verifyRecord } from "./record-codec.js";
 import {
   orderByShard,
   splitShardId,
@@ -87,7 +88,7 @@ async function append(
           await makeDurable(descriptor, file);
           return { status: "accepted" };
         }
-        const winner = await readUnlessDamaged(folder, envelope.shard);
+        const winner = await unlessDamaged(read(folder, envelope.shard));
         if (winner !== null) return { status: "duplicate", sha256: winner.envelope.sha256 };
         await setAside(folder, file, envelope.shard);
       }
@@ -122,15 +123,6 @@ async function readRecord(file: string, shard: string): Promise<RunRecord | null
   return verifyRecord(envelope, body, shard, file);
 }
 
-async function readUnlessDamaged(folder: string, shard: string): Promise<RunRecord | null> {
-  try {
-    return await read(folder, shard);
-  } catch (thrown) {
-    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
-    throw thrown;
-  }
-}
-
 /** Moves a damaged record away. If another writer put a good one there meanwhile, that one is put back. */
 async function setAside(folder: string, file: string, shard: string): Promise<void> {
   await mkdir(join(folder, DAMAGED), { recursive: true });
@@ -148,26 +140,17 @@ async function list(folder: string): Promise<RecordEnvelope[]> {
       if (name.endsWith(SUFFIX)) files.push(join(folder, stage.name, name));
     }
   }
-  const envelopes: RecordEnvelope[] = [];
-  for (let start = 0; start < files.length; start += READS_AT_ONCE) {
-    const heads = await Promise.all(
-      files.slice(start, start + READS_AT_ONCE).map((file) => readEnvelope(folder, file)),
-    );
-    envelopes.push(...heads.filter((head) => head !== null));
-  }
-  return orderByShard(envelopes);
+  const envelopes = await mapInOrder(files, READS_AT_ONCE, (file) => unlessDamaged(readEnvelope(folder, file)));
+  return orderByShard(envelopes.filter((envelope) => envelope !== null));
 }
 
-/** The envelope of a record file, or null when it is damaged, gone, or not the record its name says. */
+/** The envelope of a record file, or null when it is gone, or not the record its name says. */
 async function readEnvelope(folder: string, file: string): Promise<RecordEnvelope | null> {
   const handle = await unlessMissing(open(file, "r"));
   if (handle === null) return null;
   try {
     const { envelope } = decodeHead(await readHead(handle), file);
     return recordPath(folder, envelope.shard) === file ? envelope : null;
-  } catch (thrown) {
-    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
-    throw thrown;
   } finally {
     await handle.close();
   }

@@ -10,7 +10,7 @@
  * Frames that no record names are ignored: their writer died or lost.
  */
 import { z } from "zod";
-import { PatchbayError } from "../base/errors.js";
+import { mapInOrder } from "../base/map-in-order.js";
 import {
   expectJetStream,
   frameSubject,
@@ -20,7 +20,7 @@ import {
   type StoredMessage,
 } from "./jetstream-store.js";
 import { connectNats } from "./nats-connection.js";
-import { corrupt, decodeHead, encodeHead, verifyRecord } from "./record-codec.js";
+import { corrupt, decodeHead, encodeHead, unlessDamaged, verifyRecord } from "./record-codec.js";
 import { orderByShard, type AppendOutcome, type RecordEnvelope, type RunLog, type RunRecord } from "./run-log.js";
 
 const DEFAULT_PATIENCE_MS = 60_000;
@@ -90,7 +90,7 @@ async function append(
     }
     const winner = earlier ?? (await store.last(subject));
     if (winner === null) continue;
-    const record = await decodeUnlessDamaged(store, winner, envelope.shard, subject);
+    const record = await unlessDamaged(decode(store, winner, envelope.shard, subject));
     if (record !== null) return { status: "duplicate", sha256: record.envelope.sha256 };
     await store.remove(winner.sequence);
   }
@@ -108,7 +108,7 @@ async function publishFrames(
     { length: Math.ceil(payload.length / store.frameBytes) },
     (_none, frame) => frame * store.frameBytes,
   );
-  const frames = await mapInOrder(starts, (start, frame) =>
+  const frames = await mapInOrder(starts, REQUESTS_AT_ONCE, (start, frame) =>
     store.publish(
       frameSubject(run, envelope.shard, envelope.attempt, frame),
       payload.subarray(start, start + store.frameBytes),
@@ -137,7 +137,7 @@ async function decode(
 
 async function readFrames(store: JetStreamStore, manifest: Uint8Array, source: string): Promise<Uint8Array> {
   const { bytes, frames } = parseManifest(manifest, source);
-  const parts = await mapInOrder(frames, async (sequence) => {
+  const parts = await mapInOrder(frames, REQUESTS_AT_ONCE, async (sequence) => {
     const frame = await store.at(sequence);
     if (frame === null) throw corrupt(source, `frame at sequence ${String(sequence)} is missing`);
     return frame.body;
@@ -157,47 +157,18 @@ function parseManifest(manifest: Uint8Array, source: string): z.infer<typeof man
   }
 }
 
-async function decodeUnlessDamaged(
-  store: JetStreamStore,
-  message: StoredMessage,
-  shard: string,
-  source: string,
-): Promise<RunRecord | null> {
-  try {
-    return await decode(store, message, shard, source);
-  } catch (thrown) {
-    if (isDamage(thrown)) return null;
-    throw thrown;
-  }
-}
-
 async function list(store: JetStreamStore, run: string): Promise<RecordEnvelope[]> {
   const subjects = await store.subjects(`patchbay.${run}.result.>`);
-  const envelopes = await mapInOrder(subjects, async (subject) => {
-    const message = await store.last(subject);
-    if (message === null) return null;
-    try {
-      const { envelope } = decodeHead(message.body, subject);
-      return resultSubject(run, envelope.shard) === subject ? envelope : null;
-    } catch (thrown) {
-      if (isDamage(thrown)) return null;
-      throw thrown;
-    }
-  });
+  const envelopes = await mapInOrder(subjects, REQUESTS_AT_ONCE, (subject) =>
+    unlessDamaged(readEnvelope(store, run, subject)),
+  );
   return orderByShard(envelopes.filter((envelope) => envelope !== null));
 }
 
-function isDamage(thrown: unknown): boolean {
-  return thrown instanceof PatchbayError && thrown.code === "corrupt_record";
-}
-
-/** Maps with a bounded number of requests under way; results keep the order of `items`. */
-async function mapInOrder<T, R>(items: readonly T[], map: (item: T, index: number) => Promise<R>): Promise<R[]> {
-  const results = new Array<R>(items.length);
-  const entries = items.entries(); // Shared: each lane takes the next item.
-  const lane = async (): Promise<void> => {
-    for (const [index, item] of entries) results[index] = await map(item, index);
-  };
-  await Promise.all(Array.from({ length: REQUESTS_AT_ONCE }, lane));
-  return results;
+/** The envelope on a subject, or null when it is gone, or not of the record that the subject says. */
+async function readEnvelope(store: JetStreamStore, run: string, subject: string): Promise<RecordEnvelope | null> {
+  const message = await store.last(subject);
+  if (message === null) return null;
+  const { envelope } = decodeHead(message.body, subject);
+  return resultSubject(run, envelope.shard) === subject ? envelope : null;
 }

@@ -1,8 +1,8 @@
-/** @file Opens the run log that a location names, and copies records from one log to another. */
+/** @file Opens the run log that a location names. */
 import { isAbsolute } from "node:path";
 import { badInput } from "../base/errors.js";
 import { openDirectoryLog } from "./directory-log.js";
-import type { AppendOutcome, RunLog } from "./run-log.js";
+import type { RunLog } from "./run-log.js";
 
 /**
  * Opens a run log.
@@ -31,13 +31,4 @@ function isNats(location: string): boolean {
   if (location.startsWith("dir:") && isAbsolute(location.slice("dir:".length))) return false;
   if (/^(nats|tls):\/\//.test(location)) return true;
   throw badInput(`run log: expected dir:<absolute folder> or nats://HOST:PORT, got ${location}`, { field: "--log" });
-}
-
-/**
- * Copies one shard's record into another log, verified on the way; null when the first log does not hold it.
- * @throws PatchbayError `corrupt_record` when it is damaged.
- */
-export async function mirrorRecord(from: RunLog, to: RunLog, shard: string): Promise<AppendOutcome | null> {
-  const record = await from.read(shard);
-  return record === null ? null : to.append(record.envelope, record.payload);
 }

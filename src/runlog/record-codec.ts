@@ -101,6 +101,19 @@ export function corrupt(source: string, what: string, cause?: unknown): Patchbay
   return new PatchbayError("corrupt_record", `${source}: ${what}; the shard has to run again`, { cause });
 }
 
+/**
+ * What a read gives; null where the record is damaged: it is as good as none, for its shard runs again and the new record takes
+ * the place.
+ */
+export async function unlessDamaged<T>(pending: Promise<T>): Promise<T | null> {
+  try {
+    return await pending;
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError && thrown.code === "corrupt_record") return null;
+    throw thrown;
+  }
+}
+
 function headDigest(head: Buffer): Buffer {
   return createHash("sha256").update(head.subarray(FORM_AT, DIGEST_AT)).update(head.subarray(ENVELOPE_AT)).digest();
 }
