@@ -5,16 +5,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
-
-/** What a role tells its parent. */
-const messageSchema = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("listening"), port: z.int().min(1).max(65535) }),
-  z.object({ kind: z.literal("engine"), pid: z.int().min(1).nullable() }),
-]);
-
-/** A message from a role. */
-export type RoleMessage = z.infer<typeof messageSchema>;
+import { toParentSchema, type ToParent } from "../wire/parent-process.js";
 
 /** How a process ended. */
 export interface RoleExit {
@@ -26,7 +17,7 @@ export interface RoleExit {
 export interface RoleOptions {
   /** Arguments of the `patchbay` command; asked for again at every start. */
   readonly args: () => readonly string[];
-  readonly onMessage: (message: RoleMessage) => void;
+  readonly onMessage: (message: ToParent) => void;
   /** Called at every start and end with the process's id, null when it has none. */
   readonly onPid: (pid: number | null) => void;
   /** Whether a process that ended like this is to be started again. */
@@ -58,7 +49,7 @@ export function startRole(options: RoleOptions): RoleProcess {
     child = fork(COMMAND, [...options.args()], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
     options.onPid(child.pid ?? null);
     child.on("message", (raw) => {
-      const message = messageSchema.safeParse(raw);
+      const message = toParentSchema.safeParse(raw);
       if (message.success) options.onMessage(message.data);
     });
     child.once("exit", (code, signal) => {

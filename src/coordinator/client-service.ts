@@ -3,15 +3,13 @@ import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc
 import { badInput, PatchbayError } from "../base/errors.js";
 import { codecs, type Codec } from "../wire/codec.js";
 import { toServiceError } from "../wire/failure.js";
-import type { RunState, SubmitReply, SubmitRequest } from "../wire/messages.js";
+import { isFinal, type SubmitReply, type SubmitRequest } from "../wire/messages.js";
 import { readArtifact } from "./artifact-files.js";
 import type { Cluster } from "./cluster.js";
 import { clusterStatus } from "./explain.js";
 
 /** A watcher hears of changes at most this often. */
 const WATCH_INTERVAL_MS = 250;
-
-const FINAL: ReadonlySet<RunState> = new Set(["complete", "partial", "failed", "cancelled", "interrupted"]);
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = ServerWritableStream<Buffer, Buffer>;
@@ -104,7 +102,7 @@ function watch(call: StreamCall, cluster: Cluster, run: string): Promise<void> {
       changed = false;
       const now = cluster.status(run);
       call.write(codecs.runStatus.encode(now));
-      if (FINAL.has(now.state)) stop();
+      if (isFinal(now.state)) stop();
     };
     const timer = setInterval(look, WATCH_INTERVAL_MS);
     call.once("cancelled", stop);

@@ -1,5 +1,6 @@
 /** @file Runs as they enter the state machine: the plan's stages, with what the log already holds. */
 import { must } from "../base/assert.js";
+import { isFinal } from "../wire/messages.js";
 import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import type { ShardPlace, ShardState, StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
@@ -40,7 +41,7 @@ export function addRun(turn: Turn, run: RunToAdd): void {
 
 /** Ended runs are kept for a while, so that clients can ask about them. */
 function forgetOldRuns(turn: Turn): void {
-  const ended = [...turn.state.runs.values()].filter(({ state }) => state !== "queued" && state !== "running");
+  const ended = [...turn.state.runs.values()].filter(({ state }) => isFinal(state));
   for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_RUNS_KEPT))) removeRun(turn, id);
 }
 

@@ -5,6 +5,7 @@
  * 2. Stages and runs move on as far as they can.
  * 3. Free workers get leases; leaving ones that hold nothing may go.
  */
+import { isFinal } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
 import { onCompleted, onFailed, onRejected, onReleased, onVerified } from "./results.js";
 import { addRun } from "./runs.js";
@@ -89,7 +90,7 @@ function settleStage(turn: Turn, runId: string, stageId: string, failure: string
 
 function cancel(turn: Turn, runId: string): void {
   const state = turn.state.runs.get(runId)?.state;
-  if (state === "running" || state === "queued") finishRun(turn, runId, "cancelled", "cancelled by a client");
+  if (state !== undefined && !isFinal(state)) finishRun(turn, runId, "cancelled", "cancelled by a client");
 }
 
 function drain(turn: Turn, now: boolean): void {

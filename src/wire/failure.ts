@@ -1,9 +1,8 @@
 /** @file Errors across process boundaries: the error family <-> {@link Failure}, and <-> gRPC status for calls. */
 import { Metadata, status, type ServiceError } from "@grpc/grpc-js";
-import { z } from "zod";
-import { ERROR_CODES, PatchbayError, toPatchbayError, type ErrorCode } from "../base/errors.js";
+import { PatchbayError, toPatchbayError, type ErrorCode } from "../base/errors.js";
 import { clip } from "./limits.js";
-import type { Failure } from "./messages.js";
+import { failureSchema, type Failure } from "./messages.js";
 
 /** Key of the trailer that carries the error as JSON. */
 const TRAILER = "patchbay-error-bin";
@@ -60,14 +59,6 @@ export function toServiceError(thrown: unknown): Partial<ServiceError> & { code:
   return { code: STATUS[failure.code], details: failure.message.slice(0, 2000), metadata };
 }
 
-const trailerSchema = z.object({
-  code: z.enum(ERROR_CODES),
-  message: z.string(),
-  file: z.string(),
-  line: z.number(),
-  field: z.string(),
-});
-
 /**
  * The error that a failed call stands for. Without our trailer the coordinator could not be reached, or went away: a server that
  * shuts down cancels its calls.
@@ -83,7 +74,7 @@ function readTrailer({ metadata }: Partial<ServiceError>): Failure | null {
   const [value] = metadata?.get(TRAILER) ?? [];
   if (!Buffer.isBuffer(value)) return null;
   try {
-    return trailerSchema.parse(JSON.parse(value.toString("utf8")));
+    return failureSchema.parse(JSON.parse(value.toString("utf8")));
   } catch {
     return null;
   }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { ERROR_CODES } from "../base/errors.js";
 import { workerEnvironmentSchema } from "../base/environment.js";
+import { SHARD_PATTERN } from "../runlog/run-log.js";
 import { MAX_HUB, MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
 
 const text = z.string().max(MAX_TEXT);
@@ -9,7 +10,7 @@ const identifier = z.string().min(1).max(200);
 const count = z.int().min(0).max(0xffffffff);
 const amount = z.number().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-const shardId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.\d{1,9}$/);
+const shardId = z.string().regex(SHARD_PATTERN);
 const amounts = z.record(identifier, amount).readonly();
 
 const leaseSchema = z
@@ -19,13 +20,14 @@ const leaseSchema = z
 /** Permission to run one shard. `durationMs` counts from the grant; heartbeats that name the lease renew it. */
 export type Lease = z.infer<typeof leaseSchema>;
 
-const failureSchema = z
+/** The schema of {@link Failure}. */
+export const failureSchema = z
   .object({
     code: z.enum(ERROR_CODES),
     message: text,
-    file: z.string().max(MAX_TEXT),
+    file: text,
     line: count,
-    field: z.string().max(MAX_TEXT),
+    field: text,
   })
   .readonly();
 
@@ -99,6 +101,11 @@ export type RunOpened = Extract<FromCoordinator, { kind: "runOpened" }>;
 export const RUN_STATES = ["queued", "running", "complete", "partial", "failed", "cancelled", "interrupted"] as const;
 /** A run's state; the last five are final. `interrupted`: the coordinator stopped; the run continues when it is started again. */
 export type RunState = (typeof RUN_STATES)[number];
+
+/** Whether a run in this state is over. */
+export function isFinal(state: RunState): boolean {
+  return state !== "queued" && state !== "running";
+}
 
 export const STAGE_STATES = ["waiting", "open", "reducing", "reduced", "blocked", "failed"] as const;
 /** A stage's state. `blocked`: it, or a stage it depends on, has quarantined shards. */

@@ -1,8 +1,14 @@
 /** @file The pipe to the process that started this one, if it did so with one. */
+import { z } from "zod";
+
+/** The schema of {@link ToParent}. */
+export const toParentSchema = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("listening"), host: z.string(), port: z.int().min(1).max(65535) }),
+  z.object({ kind: z.literal("engine"), pid: z.int().min(1).nullable() }),
+]);
+
 /** What a role tells its parent: the port it serves, the engine process it owns (null: none now). */
-export type ToParent =
-  | { readonly kind: "listening"; readonly host: string; readonly port: number }
-  | { readonly kind: "engine"; readonly pid: number | null };
+export type ToParent = Readonly<z.infer<typeof toParentSchema>>;
 
 /** Sends a message to the parent; without a parent, or when it is gone, nothing happens. */
 export function tellParent(message: ToParent): void {
