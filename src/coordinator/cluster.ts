@@ -8,7 +8,7 @@ import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
 import type { RunStatus } from "../wire/messages.js";
-import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
+import type { CoordinatorEffect, CoordinatorEvent, EffectOf } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";
 import { runStatus } from "./explain.js";
 import type { Reducer } from "./reducer.js";
@@ -221,11 +221,7 @@ async function writeReport(reducer: Reducer, folder: string): Promise<string | n
   }
 }
 
-function grant(
-  sessions: Sessions,
-  run: ServedRun,
-  { session, lease }: Extract<CoordinatorEffect, { kind: "grant" }>,
-): void {
+function grant(sessions: Sessions, run: ServedRun, { session, lease }: EffectOf<"grant">): void {
   const { model, saes, saeOptions, hub } = run.file.inputs;
   sessions.once(session, run.id, () => {
     sessions.send(session, {
@@ -242,10 +238,7 @@ function grant(
   sessions.send(session, { kind: "grant", lease });
 }
 
-async function verify(
-  run: ServedRun,
-  { report }: Extract<CoordinatorEffect, { kind: "verify" }>,
-): Promise<CoordinatorEvent> {
+async function verify(run: ServedRun, { report }: EffectOf<"verify">): Promise<CoordinatorEvent> {
   try {
     return { kind: "recordVerified", run: run.id, report, record: await verifyReport(run, report) };
   } catch (thrown) {
@@ -257,7 +250,7 @@ async function verify(
 async function reduce(
   run: ServedRun,
   reducer: Reducer,
-  { stage, missing }: Extract<CoordinatorEffect, { kind: "reduce" }>,
+  { stage, missing }: EffectOf<"reduce">,
 ): Promise<CoordinatorEvent> {
   try {
     await reducer.reduceStage(run.folder, stage, missing);

@@ -55,7 +55,7 @@ export type CoordinatorEvent =
   | ({ readonly kind: "shardCompleted" } & FromSession & Pick<Completed, "lease" | "sha256">)
   | ({ readonly kind: "shardFailed" } & FromSession & Pick<Failed, "lease" | "failure">)
   | ({ readonly kind: "leaseReleased" } & FromSession & Pick<Released, "lease">)
-  /** The stored record of a reported shard is sound; `reported` is the hash the worker reported for its own attempt. */
+  /** The stored record of a reported shard is sound. */
   | { readonly kind: "recordVerified"; readonly run: string; readonly report: Report; readonly record: RecordFacts }
   | {
       readonly kind: "recordRejected";
@@ -76,6 +76,12 @@ export type CoordinatorEvent =
   /** No new leases; runs end as `interrupted`, `now` or once nothing is in flight. */
   | { readonly kind: "drain"; readonly now: boolean }
   | { readonly kind: "tick" };
+
+/** The events of one kind. */
+export type EventOf<K extends CoordinatorEvent["kind"]> = Extract<CoordinatorEvent, { kind: K }>;
+
+/** The effects of one kind. */
+export type EffectOf<K extends CoordinatorEffect["kind"]> = Extract<CoordinatorEffect, { kind: K }>;
 
 /** A worker's claim that a record is in the log. */
 export interface Report {

@@ -5,8 +5,8 @@ import type { ClusterStatus, QuarantinedShard, RunStatus, StageStatus, WorkerSta
 import { eligibleWorkers, obstacle } from "./eligibility.js";
 import {
   activeRun,
+  failedAttempts,
   type CoordinatorState,
-  type FailureClass,
   type RunProgress,
   type StageProgress,
   type WorkerProgress,
@@ -57,9 +57,9 @@ export function quarantinedShards(run: RunProgress): QuarantinedShard[] {
   return run.stages.flatMap((stage) =>
     stage.counts.quarantined === 0
       ? []
-      : stage.shards.flatMap(({ phase, failure, spent }, index) =>
-          phase === "quarantined" && failure !== null
-            ? [{ shard: must(stage.shardIds[index], "shard id"), ...failure, attempts: failures(spent) }]
+      : stage.shards.flatMap((shard, index) =>
+          shard.phase === "quarantined" && shard.failure !== null
+            ? [{ shard: must(stage.shardIds[index], "shard id"), ...shard.failure, attempts: failedAttempts(shard) }]
             : [],
         ),
   );
@@ -97,15 +97,12 @@ function groupReasons(state: CoordinatorState, run: RunProgress, stage: StagePro
 }
 
 function shardReason(stage: StageProgress, index: number, waiting: string): string | null {
-  const { phase, failure, spent } = must(stage.shards[index], `shard ${String(index)}`);
+  const shard = must(stage.shards[index], `shard ${String(index)}`);
+  const { phase, failure } = shard;
   const last = failure === null ? "" : `${failure.code}: ${failure.message}`;
-  if (phase === "quarantined") return `quarantined after ${String(failures(spent))} failed attempts: ${last}`;
+  if (phase === "quarantined") return `quarantined after ${String(failedAttempts(shard))} failed attempts: ${last}`;
   if (phase !== "pending") return null;
   return failure === null ? waiting : `${waiting}; last attempt: ${last}`;
-}
-
-function failures(spent: Readonly<Record<FailureClass, number>>): number {
-  return spent.lost + spent.memory + spent.application;
 }
 
 /** What all pending shards of a stage wait for. */

@@ -1,15 +1,13 @@
 /** @file What workers report about leases, and what the check of a record says. */
 import { must } from "../base/assert.js";
 import { blameWorker, failShard, returnLease, takeLease } from "./failures.js";
-import type { CoordinatorEvent, Report } from "./events.js";
+import type { EventOf, Report } from "./events.js";
 import { countWork, warn } from "./runs.js";
 import type { RunProgress, ShardPlace } from "./state.js";
 import { patchShard, patchWorker, shardAt, type Turn } from "./turn.js";
 
-type Event<K extends CoordinatorEvent["kind"]> = Extract<CoordinatorEvent, { kind: K }>;
-
 /** A worker says that a record is in the log. Whoever holds the shard now, the record is looked at. */
-export function onCompleted(turn: Turn, { worker, lease, sha256 }: Event<"shardCompleted">): void {
+export function onCompleted(turn: Turn, { worker, lease, sha256 }: EventOf<"shardCompleted">): void {
   takeLease(turn, worker, lease.id);
   const found = findShard(turn, lease.run, lease.shard);
   if (found === undefined) {
@@ -37,7 +35,7 @@ function freeShard(turn: Turn, { run, place }: Found, reported: string): void {
 }
 
 /** The record is sound: the shard is done, or was done before and both attempts are compared. */
-export function onVerified(turn: Turn, { run: runId, report, record }: Event<"recordVerified">): void {
+export function onVerified(turn: Turn, { run: runId, report, record }: EventOf<"recordVerified">): void {
   settle(turn, report.worker, report.lease);
   const found = findShard(turn, runId, report.shard);
   if (found === undefined) return;
@@ -59,7 +57,7 @@ function reportNondeterminism(turn: Turn, run: string, { shard, worker, sha256 }
 }
 
 /** The record is missing or damaged: the attempt has failed. */
-export function onRejected(turn: Turn, { run: runId, report, code, message }: Event<"recordRejected">): void {
+export function onRejected(turn: Turn, { run: runId, report, code, message }: EventOf<"recordRejected">): void {
   settle(turn, report.worker, report.lease);
   const found = findShard(turn, runId, report.shard);
   if (found === undefined || shardAt(found.run, found.place).phase !== "reported") return;
@@ -69,7 +67,7 @@ export function onRejected(turn: Turn, { run: runId, report, code, message }: Ev
 }
 
 /** An attempt failed on its worker. Only the current lease of a shard counts. */
-export function onFailed(turn: Turn, { worker, lease, failure }: Event<"shardFailed">): void {
+export function onFailed(turn: Turn, { worker, lease, failure }: EventOf<"shardFailed">): void {
   settle(turn, worker, lease.id);
   const held = takeLease(turn, worker, lease.id);
   const found = findShard(turn, lease.run, lease.shard);
@@ -81,7 +79,7 @@ export function onFailed(turn: Turn, { worker, lease, failure }: Event<"shardFai
 }
 
 /** A worker gives back a lease it has not begun. */
-export function onReleased(turn: Turn, { worker, lease }: Event<"leaseReleased">): void {
+export function onReleased(turn: Turn, { worker, lease }: EventOf<"leaseReleased">): void {
   const held = turn.state.workers.get(worker)?.leases.find(({ id }) => id === lease);
   if (held !== undefined) returnLease(turn, worker, held);
 }

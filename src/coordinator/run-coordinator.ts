@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { badInput, PatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
+import { whenAborted } from "../base/when-aborted.js";
 import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
 import { tellParent } from "../wire/parent-process.js";
 import { CHANNEL_OPTIONS, clusterService } from "../wire/service.js";
@@ -113,11 +114,6 @@ async function untilDrained(cluster: Cluster, { drain, stop }: CoordinatorOption
   });
   await cluster.settled();
   return null;
-}
-
-function whenAborted(signal: AbortSignal | undefined, callback: () => void): void {
-  if (signal?.aborted === true) callback();
-  else signal?.addEventListener("abort", callback, { once: true });
 }
 
 function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {

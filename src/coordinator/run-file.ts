@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { writeRunFile, type RunFile } from "../plan/run-folder.js";
 import { quarantinedShards } from "./explain.js";
-import type { CoordinatorState, RunProgress, StageProgress } from "./state.js";
+import { failedAttempts, type CoordinatorState, type RunProgress, type StageProgress } from "./state.js";
 import type { ServedRun } from "./served-run.js";
 
 const INTERVAL_MS = 1000;
@@ -55,7 +55,7 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
 function describe({ file, plan }: ServedRun, run: RunProgress, workers: number, loadSeconds: number): RunFile {
   const prompts = new Map(plan.stages.flatMap(({ shards }) => shards.map((shard) => [shard.id, shard.prompts])));
   const shards = run.stages.flatMap((stage) => stage.shards);
-  const failures = shards.reduce((sum, { spent }) => sum + spent.lost + spent.memory + spent.application, 0);
+  const failures = shards.reduce((sum, shard) => sum + failedAttempts(shard), 0);
   const quarantined = quarantinedShards(run);
   return {
     ...file,

@@ -39,6 +39,11 @@ export const DEFAULT_SETTINGS: Settings = {
 /** Causes that have separate budgets: worker or engine lost or hung, out of memory, everything else. */
 export type FailureClass = "lost" | "memory" | "application";
 
+/** Failed attempts of a shard, of every class. */
+export function failedAttempts({ spent }: Pick<ShardState, "spent">): number {
+  return spent.lost + spent.memory + spent.application;
+}
+
 /** A shard's life: `reported` is between a worker's report and the check of the record. */
 export type ShardPhase = "pending" | "leased" | "reported" | "done" | "quarantined";
 

@@ -9,15 +9,13 @@ import { must } from "../base/assert.js";
 import { completeEnvironment } from "../base/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { obstacle } from "./eligibility.js";
-import type { CoordinatorEvent } from "./events.js";
+import type { EventOf } from "./events.js";
 import { loseLease, returnLease } from "./failures.js";
 import type { HeldLease, WorkerProgress } from "./state.js";
 import { patchRun, patchShard, patchWorker, putWorker, removeWorker, shardAt, type Turn } from "./turn.js";
 
-type Event<K extends CoordinatorEvent["kind"]> = Extract<CoordinatorEvent, { kind: K }>;
-
 /** A worker registers on a new stream. */
-export function onAttached(turn: Turn, { worker: name, session, registration }: Event<"workerAttached">): void {
+export function onAttached(turn: Turn, { worker: name, session, registration }: EventOf<"workerAttached">): void {
   const before = turn.state.workers.get(name);
   const sameProcess = before?.instance === registration.instance;
   if (before !== undefined && before.session !== null && before.session !== session && !sameProcess) {
@@ -94,7 +92,7 @@ function adopt(turn: Turn, worker: WorkerProgress, lease: Lease): boolean {
 }
 
 /** A worker's stream ended. It has `reattachMs` to come back, unless it said that it leaves. */
-export function onDetached(turn: Turn, { worker: name, session }: Event<"workerDetached">): void {
+export function onDetached(turn: Turn, { worker: name, session }: EventOf<"workerDetached">): void {
   const worker = turn.state.workers.get(name);
   if (worker?.session !== session) return;
   patchWorker(turn, name, { session: null, detachedAt: turn.now, engine: null });
@@ -102,7 +100,7 @@ export function onDetached(turn: Turn, { worker: name, session }: Event<"workerD
 }
 
 /** A worker takes no more leases. */
-export function onDraining(turn: Turn, { worker: name, session }: Event<"workerDraining">): void {
+export function onDraining(turn: Turn, { worker: name, session }: EventOf<"workerDraining">): void {
   if (turn.state.workers.get(name)?.session === session) patchWorker(turn, name, { draining: true, dismissed: false });
 }
 
@@ -116,7 +114,7 @@ export function dismiss(turn: Turn): void {
 }
 
 /** A sign of life; renews the leases it names and revokes those that are not the worker's. */
-export function onHeartbeat(turn: Turn, { worker: name, session, leases, engine }: Event<"heartbeat">): void {
+export function onHeartbeat(turn: Turn, { worker: name, session, leases, engine }: EventOf<"heartbeat">): void {
   const worker = turn.state.workers.get(name);
   if (worker?.session !== session) {
     turn.effects.push({ kind: "close", session, reason: "the coordinator gave this worker up" });

@@ -8,6 +8,7 @@ import { performance } from "node:perf_hooks";
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { memoryMib as machineMemoryMib } from "../base/memory.js";
+import { whenAborted } from "../base/when-aborted.js";
 import { connectCluster, type AttachStream, type ClusterClient } from "../wire/cluster-client.js";
 import { toFailure } from "../wire/failure.js";
 import type { FromCoordinator, Lease, RunOpened } from "../wire/messages.js";
@@ -64,11 +65,6 @@ export async function runWorker(options: WorkerOptions): Promise<WorkerEnd> {
   } finally {
     await supervisor.close();
   }
-}
-
-function whenAborted(signal: AbortSignal | undefined, callback: () => void): void {
-  if (signal?.aborted === true) callback();
-  else signal?.addEventListener("abort", callback, { once: true });
 }
 
 class Supervisor {
