@@ -6,7 +6,7 @@ import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js
 import { printError } from "../base/print-error.js";
 import { writeReport } from "../report/write-report.js";
 import { runPaths } from "../plan/run-folder.js";
-import { cancelCommand, statusCommand, submitCommand, watchCommand } from "./client-commands.js";
+import { cancelCommand, statusCommand, submitCommand, watchCommand, type ClientOptions } from "./client-commands.js";
 import type { FetchOptions } from "./fetch-command.js";
 import { runCommand, type RunOptions } from "./run-command.js";
 import { sweepJsonSchema } from "./schema-command.js";
@@ -89,10 +89,6 @@ function addClientCommands(program: Command, finish: (code: number) => void): vo
       .description(description)
       .option("--coordinator <address>", "HOST:PORT of the coordinator", COORDINATOR)
       .option("--json", "print the result as JSON", false);
-  interface ClientOptions {
-    readonly coordinator: string;
-    readonly json: boolean;
-  }
   command("submit <sweep>", "give a sweep to a running coordinator")
     .option("--allow-partial", "go on past quarantined shards", false)
     .action(async (sweep: string, options: ClientOptions & { allowPartial: boolean }) => {

@@ -5,18 +5,14 @@ import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
+import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
 import { readRunFile, type RunFile, runPaths, writeRunFile } from "../plan/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
+import { runEmbedded } from "./embedded-cluster.js";
 import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "./environment.js";
-import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
-import type { RunStatus } from "../wire/messages.js";
 import { CALIBRATION_MS, estimateRun, estimateText, SHORT_CALIBRATION_MS } from "./estimate.js";
-import { createProcessList } from "./process-list.js";
-import { followRun, onlyRun } from "./follow-run.js";
-import { progressLine } from "./progress.js";
-import { type RoleExit, type RoleProcess, startRole } from "./role-process.js";
 
 /** Options of the command, as text. */
 export interface RunOptions {
@@ -32,11 +28,8 @@ export interface RunOptions {
   readonly estimate: boolean;
 }
 
-/** How long a role may take to end when asked to. */
-const GRACE_MS = 20_000;
 const MAX_WORKERS = 256;
 const MAX_MEMORY_MIB = 2 ** 26;
-const PROGRESS_MS = 3000;
 
 /**
  * Runs a sweep to its end, or continues it. @returns the exit code.
@@ -75,14 +68,9 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   );
   if (prepared.start === "new") await notePrediction(prepared.folder, planned, place);
   if (prepared.start !== "complete") {
-    const interrupted = await runEmbedded(
-      prepared.folder,
-      workers,
-      port,
-      { ...options, memoryMib: String(memory), backend },
-      say,
-    );
-    if (interrupted) {
+    const { folder } = prepared;
+    const { log, json } = options;
+    if (await runEmbedded({ folder, workers, port, backend, log, memoryMib: memory, progress: !json, say })) {
       say("interrupted; the same command continues this run");
       return EXIT.interrupted;
     }
@@ -120,108 +108,6 @@ function openingLine(kept: number, dropped: number, { folder, start }: PreparedR
   return `${verb}: ${String(kept)} prompts${rows} in ${relative(process.cwd(), folder) || "."}`;
 }
 
-/** Starts the roles and waits for the coordinator's end. @returns whether a signal cut the run short. */
-async function runEmbedded(
-  folder: string,
-  workers: number,
-  port: number,
-  { log, json, backend, memoryMib: memory }: RunOptions,
-  say: (text: string) => void,
-): Promise<boolean> {
-  const processes = createProcessList(folder);
-  const warn = (role: string) => (exit: RoleExit, restarts: number) => {
-    say(`${role} died (${describeExit(exit)}); started again (${String(restarts)})`);
-  };
-  let address: string | undefined;
-  let began: (address: string) => void = () => undefined;
-  const listening = new Promise<string>((resolve) => (began = resolve));
-  const coordinator = startRole({
-    args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${String(port)}`, "--log", log]],
-    onMessage: (message) => {
-      if (message.kind !== "listening") return;
-      address = `127.0.0.1:${String(message.port)}`;
-      began(address);
-    },
-    onPid: (pid) => {
-      processes.set("coordinator", "", pid);
-    },
-    restarts: ({ code }) => code === null || code > EXIT.partial,
-    onRestart: warn("coordinator"),
-  });
-  let interrupted = false;
-  const roles: RoleProcess[] = [coordinator];
-  const interrupt = (): void => {
-    interrupted = true;
-    void Promise.all(roles.map((role) => role.stop(GRACE_MS)));
-  };
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-  const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
-  if (started !== undefined) {
-    for (let i = 0; i < workers; i++)
-      roles.push(
-        startWorker(`worker-${String(i)}`, () => address ?? started, { backend, log, memory }, processes, warn),
-      );
-    const follow = new AbortController();
-    const following = json ? undefined : showProgress(started, say, follow.signal);
-    await coordinator.ended;
-    follow.abort();
-    await following;
-  }
-  await Promise.all(roles.slice(1).map((worker) => worker.stop(GRACE_MS)));
-  process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-  processes.close();
-  return interrupted;
-}
-
-/** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
-async function showProgress(address: string, say: (text: string) => void, signal: AbortSignal): Promise<void> {
-  let saidAt = -Infinity;
-  const show = (status: RunStatus): void => {
-    if (performance.now() - saidAt < PROGRESS_MS) return;
-    saidAt = performance.now();
-    say(progressLine(status));
-  };
-  try {
-    const run = await onlyRun(address);
-    if (run !== undefined) await followRun(address, run, show, { signal, patienceMs: Infinity });
-  } catch {
-    // The run's own messages and run.json say what happened.
-  }
-}
-
-function startWorker(
-  name: string,
-  address: () => string,
-  { backend, log, memory }: { readonly backend: string; readonly log: string; readonly memory: string },
-  processes: ReturnType<typeof createProcessList>,
-  warn: (role: string) => (exit: RoleExit, restarts: number) => void,
-): RoleProcess {
-  return startRole({
-    args: () => [
-      "worker",
-      "--coordinator",
-      address(),
-      "--name",
-      name,
-      "--backend",
-      backend,
-      "--log",
-      log,
-      "--memory-mib",
-      memory,
-    ],
-    onMessage: (message) => {
-      if (message.kind === "engine") processes.set("engine", name, message.pid);
-    },
-    onPid: (pid) => {
-      processes.set("worker", name, pid);
-      if (pid === null) processes.set("engine", name, null);
-    },
-    restarts: ({ code }) => code !== 0,
-    onRestart: warn(name),
-  });
-}
-
 function printOutcome(folder: string, run: RunFile, json: boolean): void {
   const { report } = runPaths(folder);
   if (json) {
@@ -238,8 +124,4 @@ function printOutcome(folder: string, run: RunFile, json: boolean): void {
     `${run.status}: ${String(done)} of ${String(shards)} shards${run.status === "complete" ? "" : ` (${run.reason})`}\n`,
   );
   process.stdout.write(`report: ${report}\n`);
-}
-
-function describeExit({ code, signal }: RoleExit): string {
-  return signal === null ? `exit code ${String(code)}` : signal;
 }

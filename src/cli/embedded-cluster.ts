@@ -1,0 +1,125 @@
+/**
+ * @file A cluster on this machine: a coordinator for one prepared run folder and its workers, as processes of this one.
+ *
+ * 1. The coordinator starts first; it says on which port it listens.
+ * 2. Workers dial it. Whoever dies is started again, the coordinator on the port it had.
+ * 3. When the coordinator ends, or a signal arrives, everybody is asked to end.
+ */
+import { EXIT } from "../base/exit-code.js";
+import type { RunStatus } from "../wire/messages.js";
+import { followRun, onlyRun } from "./follow-run.js";
+import { createProcessList, type ProcessList } from "./process-list.js";
+import { progressLine } from "./progress.js";
+import { type RoleExit, type RoleProcess, startRole } from "./role-process.js";
+
+/** How long a role may take to end when asked to. */
+const GRACE_MS = 20_000;
+const PROGRESS_MS = 3000;
+
+/** What an embedded cluster is made of. */
+export interface EmbeddedCluster {
+  /** The prepared run folder. */
+  readonly folder: string;
+  readonly workers: number;
+  /** Port of the coordinator on 127.0.0.1; 0: any free one. */
+  readonly port: number;
+  readonly backend: string;
+  /** `dir`, or `nats://HOST:PORT`. */
+  readonly log: string;
+  /** Memory of each worker. */
+  readonly memoryMib: number;
+  /** Whether to print progress lines. */
+  readonly progress: boolean;
+  /** Takes a line for people. */
+  readonly say: (text: string) => void;
+}
+
+/** Starts the roles and waits for the coordinator's end. @returns whether a signal cut the run short. */
+export async function runEmbedded(cluster: EmbeddedCluster): Promise<boolean> {
+  const { folder, workers, port, log, progress, say } = cluster;
+  const processes = createProcessList(folder);
+  const warn = (role: string) => (exit: RoleExit, restarts: number) => {
+    say(`${role} died (${describeExit(exit)}); started again (${String(restarts)})`);
+  };
+  let address: string | undefined;
+  let began: (address: string) => void = () => undefined;
+  const listening = new Promise<string>((resolve) => (began = resolve));
+  const coordinator = startRole({
+    args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${String(port)}`, "--log", log]],
+    onMessage: (message) => {
+      if (message.kind !== "listening") return;
+      address = `127.0.0.1:${String(message.port)}`;
+      began(address);
+    },
+    onPid: (pid) => {
+      processes.set("coordinator", "", pid);
+    },
+    restarts: ({ code }) => code === null || code > EXIT.partial,
+    onRestart: warn("coordinator"),
+  });
+  let interrupted = false;
+  const roles: RoleProcess[] = [coordinator];
+  const interrupt = (): void => {
+    interrupted = true;
+    void Promise.all(roles.map((role) => role.stop(GRACE_MS)));
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
+  if (started !== undefined) {
+    for (let i = 0; i < workers; i++)
+      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, cluster, processes, warn));
+    const follow = new AbortController();
+    const following = progress ? showProgress(started, say, follow.signal) : undefined;
+    await coordinator.ended;
+    follow.abort();
+    await following;
+  }
+  await Promise.all(roles.slice(1).map((worker) => worker.stop(GRACE_MS)));
+  process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+  processes.close();
+  return interrupted;
+}
+
+/** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
+async function showProgress(address: string, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+  let saidAt = -Infinity;
+  const show = (status: RunStatus): void => {
+    if (performance.now() - saidAt < PROGRESS_MS) return;
+    saidAt = performance.now();
+    say(progressLine(status));
+  };
+  try {
+    const run = await onlyRun(address);
+    if (run !== undefined) await followRun(address, run, show, { signal, patienceMs: Infinity });
+  } catch {
+    // The run's own messages and run.json say what happened.
+  }
+}
+
+function startWorker(
+  name: string,
+  address: () => string,
+  { backend, log, memoryMib }: EmbeddedCluster,
+  processes: ProcessList,
+  warn: (role: string) => (exit: RoleExit, restarts: number) => void,
+): RoleProcess {
+  return startRole({
+    args: () => [
+      ...["worker", "--coordinator", address(), "--name", name],
+      ...["--backend", backend, "--log", log, "--memory-mib", String(memoryMib)],
+    ],
+    onMessage: (message) => {
+      if (message.kind === "engine") processes.set("engine", name, message.pid);
+    },
+    onPid: (pid) => {
+      processes.set("worker", name, pid);
+      if (pid === null) processes.set("engine", name, null);
+    },
+    restarts: ({ code }) => code !== 0,
+    onRestart: warn(name),
+  });
+}
+
+function describeExit({ code, signal }: RoleExit): string {
+  return signal === null ? `exit code ${String(code)}` : signal;
+}
