@@ -1,8 +1,7 @@
 /** @file Parquet tables: typed columns written in row groups, and read back whole. */
 import { readFile } from "node:fs/promises";
 import { type KeyValue, parquetMetadata, parquetReadObjects } from "hyparquet";
-import { type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
-import { ByteWriter } from "hyparquet-writer";
+import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
 import { must } from "../base/assert.js";
 import { writeFileAtomically } from "../base/write-file.js";
 

@@ -1,5 +1,4 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
-import { must } from "../base/assert.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { readPlan, readRunFile, runPaths } from "../plan/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
@@ -76,5 +75,5 @@ function missingPrompts(plan: Plan, quarantined: readonly string[]): number[] {
   const prompts = plan.stages.flatMap(({ shards }) =>
     shards.flatMap((shard) => (lost.has(shard.id) ? shard.prompts : [])),
   );
-  return [...new Set(prompts)].sort((a, b) => a - b).map((prompt) => must(prompt, "prompt"));
+  return [...new Set(prompts)].sort((a, b) => a - b);
 }
