@@ -1,6 +1,7 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { relative } from "node:path";
 import { must } from "../base/assert.js";
+import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "../base/choose-backend.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
@@ -11,7 +12,6 @@ import { checkRunLog } from "../runlog/open-run-log.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
 import { runEmbedded } from "./embedded-cluster.js";
-import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "./environment.js";
 import { CALIBRATION_MS, estimateRun, estimateText, SHORT_CALIBRATION_MS } from "./estimate.js";
 
 /** Options of the command, as text. */

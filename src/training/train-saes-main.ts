@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { toPatchbayError } from "../base/errors.js";
 import { exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
-import { autoThreads, chooseBackend, environmentOf } from "../cli/environment.js";
+import { autoThreads, chooseBackend, environmentOf } from "../base/choose-backend.js";
 import { formatSeconds } from "../base/format-seconds.js";
 import { siteHook } from "../circuit/site.js";
 import { loadModel } from "../model/model.js";

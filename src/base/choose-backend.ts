@@ -1,11 +1,11 @@
-/** @file The environment of runs started here, and the choice of a backend. */
+/** @file The choice of a backend, and the environment of engines that use it on this machine. */
 import { availableParallelism } from "node:os";
-import { measuredOnce } from "../base/backend-measures.js";
-import { BACKENDS, probeBackend, type Backend } from "../base/backend-probe.js";
-import { codeVersion } from "../base/code-version.js";
-import type { Environment } from "../base/environment.js";
-import { badInput, PatchbayError } from "../base/errors.js";
-import { fastestBackend } from "../base/fastest-backend.js";
+import { measuredOnce } from "./backend-measures.js";
+import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
+import { codeVersion } from "./code-version.js";
+import type { Environment } from "./environment.js";
+import { badInput, PatchbayError } from "./errors.js";
+import { fastestBackend } from "./fastest-backend.js";
 
 /** What `--backend` takes. */
 const CHOICES = ["auto", ...BACKENDS] as const;
