@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism, freemem } from "node:os";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
+import { torchOrWasm } from "./torch-or-wasm.js";
 
 /** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
 const ENGINE_MEMORY = 3e9;
@@ -23,14 +24,6 @@ function sweeps() {
   return SWEEPS;
 }
 
-async function buildTorch() {
-  const { buildNative } = await import("./build-native.js");
-  const { problem } = await buildNative();
-  if (problem === undefined) return "torch";
-  console.log(`The libtorch backend cannot be built here, so this runs on wasm, which takes hours: ${problem}`);
-  return "wasm";
-}
-
 /** The arguments with another name for the folder after `--out`. */
 function withSuffix(args, suffix) {
   return args.map((arg, i) => (args[i - 1] === "--out" ? arg + suffix : arg));
@@ -39,7 +32,7 @@ function withSuffix(args, suffix) {
 async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) return false;
   if (!runStep(process.execPath, [`${ROOT}bin/patchbay.js`, "fetch", "gemma-3-270m"])) return false;
-  const backend = await buildTorch();
+  const backend = await torchOrWasm("hours");
   const engines = Math.max(1, Math.min(4, availableParallelism(), Math.floor(freemem() / ENGINE_MEMORY)));
   const options = ["--backend", backend, "--workers", String(engines)];
   return Object.entries(sweeps()).every(([sweep, suffix]) =>

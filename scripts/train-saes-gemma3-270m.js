@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { basename, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
+import { torchOrWasm } from "./torch-or-wasm.js";
 
 const CACHE = join(ROOT, ".cache");
 const MODEL = join(CACHE, "gemma-3-270m");
@@ -104,21 +105,13 @@ async function makeText() {
   }
 }
 
-async function backend() {
-  const { buildNative } = await import("./build-native.js");
-  const { problem } = await buildNative();
-  if (problem === undefined) return "torch";
-  console.log(`The libtorch backend cannot be built here, so this runs on wasm, which takes far longer: ${problem}`);
-  return "wasm";
-}
-
 async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) throw new Problem("the build failed");
   if (!runStep(process.execPath, [join(ROOT, "bin/patchbay.js"), "fetch", "gemma-3-270m"]))
     throw new Problem("the model could not be fetched (see above)");
   await makeText();
   const what = ["--model", MODEL, "--text", TEXT, "--width", "2048", "--layers", "0,3,6,9,12,15", "--l0", "80"];
-  const how = ["--backend", await backend(), "--out", OUT, ...process.argv.slice(2)];
+  const how = ["--backend", await torchOrWasm("far longer"), "--out", OUT, ...process.argv.slice(2)];
   if (!runStep(process.execPath, [join(ROOT, "bin/patchbay.js"), "train-saes", ...what, ...how]))
     throw new Problem("the training stopped (see above); run this again to go on");
 }
