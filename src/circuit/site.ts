@@ -30,7 +30,12 @@ export function siteHook({ site, layer }: SiteAt): string {
 
 /** Public name of all nodes of one kind at a site: `blocks.3.hook_mlp_out.hook_sae_error`. */
 export function nodeHook(at: SiteAt, kind: NodeKind): string {
-  return siteHook(at) + KIND_TO_TAIL[kind];
+  return nodeHookAt(siteHook(at), kind);
+}
+
+/** The same where only the site's public name is at hand. */
+export function nodeHookAt(hook: string, kind: NodeKind): string {
+  return hook + KIND_TO_TAIL[kind];
 }
 
 /** Reads a node hook back; undefined where the text is not one. A plain site hook reads as kind `site`. */

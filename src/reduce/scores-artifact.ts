@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import type { Components, ScoresResult } from "../attribution/results.js";
 import type { NodeScores } from "../circuit/selection.js";
-import { nodeHook, parseNodeHook, siteHook } from "../circuit/site.js";
+import { nodeHook, nodeHookAt, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import type { NamedArray } from "../weights/named-array.js";
@@ -102,12 +102,12 @@ function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<str
     const perPrompt = length * width;
     for (let i = 0; i < values.length; i++) add(sum, squares, i % perPrompt, values[i] as number);
   };
-  for (const [hook, values] of scores.errors) dense(`${hook}.hook_sae_error`, values, 1);
+  for (const [hook, values] of scores.errors) dense(nodeHookAt(hook, "error"), values, 1);
   const { truth } = plan.sweep;
   if (plan.saes.length === 0 || truth?.whole_sites !== undefined)
     for (const [hook, values] of scores.sites) dense(hook, values, 1);
   if (plan.saes.length === 0 || truth?.heads !== undefined) {
-    for (const [hook, values] of scores.heads) dense(`${hook}.heads`, values, plan.shape.nHeads);
+    for (const [hook, values] of scores.heads) dense(nodeHookAt(hook, "head"), values, plan.shape.nHeads);
   }
 }
 

@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
 import type { ScoresResult } from "../attribution/results.js";
-import { nodeHook, siteHook } from "../circuit/site.js";
+import { nodeHook, nodeHookAt, type NodeKind, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { type ListedNode, readNodes } from "./nodes-artifact.js";
 import { decodeScores, decodeTruth } from "./payload.js";
@@ -148,16 +148,17 @@ function addScores(
       }
     });
   }
-  const dense = (tail: string, arrays: ReadonlyMap<string, Float32Array>): void => {
+  const dense = (kind: NodeKind, arrays: ReadonlyMap<string, Float32Array>): void => {
     for (const [site, array] of arrays) {
       const perPrompt = array.length / shard.prompts.length;
-      if (!lookup.has(site + tail)) continue;
+      const hook = nodeHookAt(site, kind);
+      if (!lookup.has(hook)) continue;
       array.forEach((score, i) => {
-        give(site + tail, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
+        give(hook, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
       });
     }
   };
-  dense(".hook_sae_error", scores.errors);
-  dense("", scores.sites);
-  dense(".heads", scores.heads);
+  dense("error", scores.errors);
+  dense("site", scores.sites);
+  dense("head", scores.heads);
 }
