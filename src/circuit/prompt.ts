@@ -17,6 +17,11 @@ export interface Prompt {
   readonly incorrect: readonly number[];
 }
 
+/** Whether prompts have corrupted twins: those of one dataset all do, or none does. */
+export function isPaired(prompts: readonly Prompt[]): boolean {
+  return prompts.every(({ corrupted }) => corrupted !== null);
+}
+
 /** The two unintervened runs. */
 export const SIDES = ["clean", "corrupted"] as const;
 export type Side = (typeof SIDES)[number];

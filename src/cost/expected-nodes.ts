@@ -2,6 +2,7 @@
 import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
 import { slotGroups, type SlotGroup } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
+import { lengthsOf } from "../plan/prompt-lengths.js";
 
 /** Share of prompts in which a feature chosen for its score differs, past the first position that does. */
 const TOP_DIFFERS = 0.5;
@@ -20,7 +21,7 @@ export interface ExpectedNode {
 export function expectedNodes(plan: Plan): ExpectedNode[] {
   const { sweep, shape, saes, prompts } = plan;
   if (sweep.truth === undefined) return [];
-  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))].sort((a, b) => a - b);
+  const lengths = lengthsOf(prompts);
   const l0 = sweep.saes !== "none" && typeof sweep.saes.l0 === "number" ? sweep.saes.l0 : USUAL_L0;
   const widest = Math.max(1, ...saes.map(({ dSae }) => dSae));
   const listed = Math.min(RANDOM_DIFFERS, (2 * l0) / widest);

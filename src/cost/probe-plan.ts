@@ -6,11 +6,12 @@
  * own blocks: fewer rows would share what is read once for all of them, such as decoders. What they take for the work that
  * is counted for them is the estimate's rate for the stages that run the same program.
  */
-import type { Prompt } from "../circuit/prompt.js";
+import { isPaired, type Prompt } from "../circuit/prompt.js";
 import { SITES } from "../circuit/site.js";
 import { slotGroups, slotCount } from "../plan/node-slots.js";
 import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
+import { lengthsOf } from "../plan/prompt-lengths.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { firstDifferenceOf } from "./stage-work.js";
 
@@ -39,7 +40,7 @@ export function probePlan(plan: Plan, config: ModelConfig): Plan {
   const saes = plan.saes.filter(({ layer }) => layer < nLayers);
   const shape = { ...plan.shape, nLayers };
   const sweep = probeSweep(plan.sweep, prompts, saes.length > 0);
-  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))];
+  const lengths = lengthsOf(prompts);
   const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
   const inputs = {
     sweep: sweep as unknown as Parameters<typeof stagesOf>[0]["sweep"],
@@ -57,7 +58,6 @@ export function probePlan(plan: Plan, config: ModelConfig): Plan {
 function probeSweep(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: boolean): Plan["sweep"] {
   const { truth, circuits, scores, ...rest } = sweep;
   const all = { sites: [...SITES], layers: "all" as const };
-  const paired = prompts.every(({ corrupted }) => corrupted !== null);
   const first = Math.min(...prompts.map((_, index) => firstDifferenceOf({ prompts }, index)));
   const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
   return {
@@ -65,7 +65,7 @@ function probeSweep(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: 
     scores: scores.slice(0, 1),
     experiments: [],
     ...(truth !== undefined &&
-      paired && { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } }),
+      isPaired(prompts) && { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } }),
     ...(circuits !== undefined && { circuits: { ...circuits, thresholds: [1], completeness: false } }),
   };
 }

@@ -8,6 +8,7 @@ import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
 import { must } from "../base/assert.js";
 import type { Node } from "../circuit/node.js";
+import { isPaired } from "../circuit/prompt.js";
 import { variantAblatesErrors } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { createRng } from "../base/rng.js";
@@ -227,7 +228,7 @@ function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
     positions,
     first: Math.min(...shard.prompts.map((index) => firstDifferenceOf(plan, index))),
     answers: new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size,
-    paired: prompts.every(({ corrupted }) => corrupted !== null),
+    paired: isPaired(prompts),
   };
 }
 

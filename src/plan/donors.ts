@@ -2,6 +2,7 @@
 import { createRng } from "../base/rng.js";
 import { must } from "../base/assert.js";
 import type { Prompt } from "../circuit/prompt.js";
+import { byLength } from "./prompt-lengths.js";
 
 /**
  * For each prompt the index of its donor. Each length's prompts form one random cycle, so no prompt is its own donor.
@@ -18,15 +19,4 @@ export function resampleDonors(
     cycle.forEach((prompt, i) => (donors[prompt] = must(cycle[(i + 1) % cycle.length], "donor")));
   }
   return { donors };
-}
-
-/** Indexes of the prompts of each token count, lengths ascending, file order within. */
-export function byLength(prompts: readonly Prompt[]): Map<number, number[]> {
-  const groups = new Map<number, number[]>();
-  prompts.forEach(({ clean }, i) => {
-    const group = groups.get(clean.length);
-    if (group === undefined) groups.set(clean.length, [i]);
-    else group.push(i);
-  });
-  return new Map([...groups].sort(([a], [b]) => a - b));
 }

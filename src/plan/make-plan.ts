@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
-import type { Prompt } from "../circuit/prompt.js";
+import { isPaired, type Prompt } from "../circuit/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
 import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
@@ -16,6 +16,7 @@ import { resampleDonors } from "./donors.js";
 import { slotCount, slotGroups } from "./node-slots.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
 import type { InputPaths, ModelShape, Plan, SaeSite } from "./plan.js";
+import { lengthsOf } from "./prompt-lengths.js";
 import { readSweep, type SweepSource } from "./read-sweep.js";
 import { stagesOf } from "./stages.js";
 import type { ResolvedSweep, Sweep } from "./sweep.js";
@@ -43,7 +44,7 @@ export interface PlannedRun {
   readonly dropped: readonly DroppedRow[];
 }
 
-/** Reads and plans the sweep file at `path`. @throws bad_input, not_built. */
+/** Reads and plans the sweep file at `path`. @throws PatchbayError `bad_input`, `not_built`. */
 export async function planSweepFile(path: string, options: PlanOptionsFor, screen: Screen): Promise<PlannedRun> {
   return planSweep(readTextFile(path), path, resolve(path, ".."), options, screen);
 }
@@ -54,7 +55,7 @@ export async function planSweepFile(path: string, options: PlanOptionsFor, scree
  * @param file - its name, for errors.
  * @param baseFolder - relative paths in the sweep start here.
  * @param screen - shows what is fetched from a hub.
- * @throws bad_input for every fault of the sweep and its inputs; not_built for an option this version lacks.
+ * @throws PatchbayError `bad_input` for every fault of the sweep and its inputs; `not_built` for an option this version lacks.
  */
 export async function planSweep(
   text: string,
@@ -103,7 +104,7 @@ function assemble(
     headDim: config.headDim,
   };
   const saes: SaeSite[] = saeEntries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
-  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))].sort((a, b) => a - b);
+  const lengths = lengthsOf(prompts);
   const longest = Math.max(...lengths);
   if (longest > config.maxPositions) {
     throw fault(
@@ -113,8 +114,7 @@ function assemble(
   }
   if (sweep.dtype === "bfloat16" && backend !== "torch")
     throw fault(["dtype"], `bfloat16 is not built yet on the ${backend} backend; use --backend torch, or float32`);
-  const paired = prompts.every(({ corrupted }) => corrupted !== null);
-  checkSweep(source, { shape, saes, paired, lengths });
+  checkSweep(source, { shape, saes, paired: isPaired(prompts), lengths });
   const { threads, block_mib: blockMib } = sweep.engine;
   const engine = {
     backend,

@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import type { NodeKind } from "../circuit/site.js";
 import type { Prompt } from "../circuit/prompt.js";
-import { byLength } from "./donors.js";
+import { byLength } from "./prompt-lengths.js";
 import { circuitScoresName, evaluationsOf } from "./evaluations.js";
 import { type SlotGroup, slotCount } from "./node-slots.js";
 import type { Blocks, Shard, Stage } from "./plan.js";
@@ -31,31 +31,16 @@ export interface StageInputs {
 export function stagesOf(inputs: StageInputs): Stage[] {
   const { sweep } = inputs;
   const blocks = promptBlocks(inputs.prompts, inputs.blocks.prompts);
+  const wholeBlocks = blocks.map((prompts) => ({ prompts }));
   const stages: Stage[] = [];
   const truthFeatures = sweep.truth?.features;
   const needsFrame = truthFeatures !== undefined && !Array.isArray(truthFeatures);
   const hasCircuits = sweep.circuits !== undefined || sweep.experiments.length > 0;
   if (sweep.means || needsFrame || (hasCircuits && usesMeans(sweep))) {
-    stages.push(
-      stage(
-        "means",
-        { kind: "means" },
-        [],
-        [],
-        blocks.map((prompts) => ({ prompts })),
-      ),
-    );
+    stages.push(stage("means", { kind: "means" }, { work: wholeBlocks }));
   }
   for (const score of sweep.scores) {
-    stages.push(
-      stage(
-        `scores-${score.name}`,
-        { kind: "scores", score },
-        [],
-        [],
-        blocks.map((prompts) => ({ prompts })),
-      ),
-    );
+    stages.push(stage(`scores-${score.name}`, { kind: "scores", score }, { work: wholeBlocks }));
   }
   if (sweep.truth !== undefined) stages.push(...truthStages(inputs, blocks, needsFrame));
   if (hasCircuits) stages.push(circuitStage(inputs, blocks));
@@ -69,39 +54,28 @@ function truthStages(
 ): Stage[] {
   const { features } = must(sweep.truth, "truth");
   const by = features !== undefined && features !== "all" && !Array.isArray(features) ? [`scores-${features.by}`] : [];
-  const nodes = stage("nodes", { kind: "nodes" }, [...(needsFrame ? ["means"] : []), ...by], [], []);
+  const nodes = stage("nodes", { kind: "nodes" }, { dependsOn: [...(needsFrame ? ["means"] : []), ...by] });
   const measured: Stage[] = [];
-  const reads = ["nodes.parquet"];
+  const after = { dependsOn: ["nodes"], reads: ["nodes.parquet"] };
   for (const { kind, start, end } of kindRanges(slots)) {
     const work = promptLists.flatMap((prompts) => {
       const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.truthRows) / prompts.length));
       return ranges(start, end, perShard).map((range) => ({ prompts, slots: range }));
     });
+    const truth = { kind: "truth", nodes: kind } as const;
     measured.push(
-      stage(
-        `truth-${kind}`,
-        { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false },
-        ["nodes"],
-        reads,
-        work,
-      ),
+      stage(`truth-${kind}`, { ...truth, rowsPerBlock: blocks.truthRows, floor: false }, { ...after, work }),
     );
     const sample = floorRanges(start, end).map((range) => ({
       prompts: must(promptLists[0], "first block"),
       slots: range,
     }));
     measured.push(
-      stage(
-        `floor-${kind}`,
-        { kind: "truth", nodes: kind, rowsPerBlock: FLOOR_ROWS, floor: true },
-        ["nodes"],
-        reads,
-        sample,
-      ),
+      stage(`floor-${kind}`, { ...truth, rowsPerBlock: FLOOR_ROWS, floor: true }, { ...after, work: sample }),
     );
   }
   const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
-  return [nodes, ...measured, stage("validation", { kind: "validation" }, dependsOn, [], [])];
+  return [nodes, ...measured, stage("validation", { kind: "validation" }, { dependsOn })];
 }
 
 function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly number[][]): Stage {
@@ -117,7 +91,7 @@ function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly numb
     const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * blocks.circuitRows) / (2 * prompts.length)));
     return ranges(0, evaluations.length, perShard).map((range) => ({ prompts, slots: range }));
   });
-  return stage("circuits", { kind: "circuits" }, dependsOn, reads, work);
+  return stage("circuits", { kind: "circuits" }, { dependsOn, reads, work });
 }
 
 function usesMeans(sweep: Sweep): boolean {
@@ -139,7 +113,7 @@ function floorRanges(start: number, end: number): (readonly [number, number])[] 
 }
 
 /** Slot ranges of each kind; kinds are contiguous in slot order. */
-export function kindRanges(slots: readonly SlotGroup[]): { kind: NodeKind; start: number; end: number }[] {
+function kindRanges(slots: readonly SlotGroup[]): { kind: NodeKind; start: number; end: number }[] {
   const counts = new Map<NodeKind, number>();
   for (const group of slots) counts.set(group.kind, (counts.get(group.kind) ?? 0) + slotCount(group));
   let start = 0;
@@ -169,15 +143,12 @@ function ranges(start: number, end: number, size: number): (readonly [number, nu
 function stage(
   id: string,
   task: Stage["task"],
-  dependsOn: readonly string[],
-  reads: readonly string[],
-  work: readonly Omit<Shard, "id">[],
+  {
+    dependsOn = [],
+    reads = [],
+    work = [],
+  }: Partial<Pick<Stage, "dependsOn" | "reads">> & { readonly work?: readonly Omit<Shard, "id">[] },
 ): Stage {
-  return {
-    id,
-    task,
-    dependsOn,
-    reads,
-    shards: work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard })),
-  };
+  const shards = work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard }));
+  return { id, task, dependsOn, reads, shards };
 }

@@ -2,6 +2,7 @@
 import { must } from "../base/assert.js";
 import { ABLATED, type Intervention, LIVE } from "../circuit/intervention.js";
 import { addCounts, countNodes, type NodeCounts, uniformSite, zeroCounts } from "../circuit/node-states.js";
+import { isPaired } from "../circuit/prompt.js";
 import type { NodeScores } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { chooseCircuit, chooseCustom, circuitSites } from "../plan/evaluation-interventions.js";
@@ -57,7 +58,7 @@ export async function writeCircuits(
 
 async function readMetrics(source: RecordSource, evaluationCount: number): Promise<Metrics> {
   const { plan } = source;
-  const sides = plan.prompts.every(({ corrupted }) => corrupted !== null) ? 2 : 1;
+  const sides = isPaired(plan.prompts) ? 2 : 1;
   const total = plan.prompts.length;
   const all = new Float64Array(evaluationCount * sides * total);
   const seen = new Uint32Array(total);

@@ -1,5 +1,6 @@
 /** @file `means.safetensors`: mean activations per position over clean and corrupted prompts. Source: REFERENCE 5. */
 import { must } from "../base/assert.js";
+import { isPaired } from "../circuit/prompt.js";
 import { nodeHook, type NodeKind, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Means } from "../attribution/circuit-site-work.js";
 import { writeFileAtomically } from "../base/write-file.js";
@@ -37,7 +38,7 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
       siteSums.set(hook, total);
     }
   });
-  const sides = plan.prompts.some(({ corrupted }) => corrupted !== null) ? 2 : 1;
+  const sides = isPaired(plan.prompts) ? 2 : 1;
   const counts = countPositions(plan, prompts);
   const arrays = new Map<string, NamedArray>();
   for (const { sae, features, errors } of sums) {

@@ -5,6 +5,7 @@ import { parseNodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { type Candidate, chooseFeatures, type ChosenFeature } from "../plan/choose-features.js";
 import { type FeatureChoice, type SlotGroup, slotGroups } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
+import { lengthsOf } from "../plan/prompt-lengths.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { readParquet, writeParquet } from "./parquet.js";
 import { decodeMeans } from "./payload.js";
@@ -76,8 +77,7 @@ export async function readNodes(path: string): Promise<ListedNode[]> {
 }
 
 function groupsOf({ sweep, shape, saes, prompts }: Plan): SlotGroup[] {
-  const lengths = [...new Set(prompts.map(({ clean }) => clean.length))];
-  return slotGroups({ truth: must(sweep.truth, "truth"), shape, saes, lengths });
+  return slotGroups({ truth: must(sweep.truth, "truth"), shape, saes, lengths: lengthsOf(prompts) });
 }
 
 /** By site hook: indexes `position * F + feature` that differ between clean and corrupted in at least one prompt. */

@@ -7,7 +7,7 @@ import { computeScores } from "../attribution/scores.js";
 import type { SplicedModel } from "../attribution/spliced-model.js";
 import { computeTruth } from "../attribution/truth.js";
 import type { RunCache } from "../attribution/unpatched-runs.js";
-import type { Prompt } from "../circuit/prompt.js";
+import { isPaired, type Prompt } from "../circuit/prompt.js";
 import type { Ablation } from "../circuit/intervention.js";
 import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
@@ -56,7 +56,7 @@ export function unitOf({ task }: Stage): string {
 
 /**
  * Computes one shard.
- * @throws non_finite, out_of_memory, application.
+ * @throws PatchbayError `non_finite`, `out_of_memory`, `application`.
  */
 export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shard): Promise<ShardOutcome> {
   const { plan, model, onProgress } = inputs;
@@ -149,5 +149,5 @@ async function donorValues(
 }
 
 function sidesOf(prompts: readonly Prompt[]): number {
-  return prompts.every(({ corrupted }) => corrupted !== null) ? 2 : 1;
+  return isPaired(prompts) ? 2 : 1;
 }
