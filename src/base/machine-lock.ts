@@ -33,7 +33,7 @@ export interface LockPatience {
 
 /**
  * Runs `use` while this process alone holds the lock at `path`.
- * @throws hub_unreachable when another process holds it for longer than anything should take.
+ * @throws PatchbayError `hub_unreachable` when another process holds it for longer than anything should take.
  */
 export async function withMachineLock<T>(path: string, patience: LockPatience, use: () => Promise<T>): Promise<T> {
   const mine: Holder = { pid: process.pid, host: hostname(), id: randomUUID() };

@@ -46,7 +46,8 @@ export interface ResolvedConfiguration {
  * Resolves a configuration for prompts of one length.
  *
  * @param scores needed only where the configuration has a threshold.
- * @throws bad_input for a hook without an SAE, a feature or position that does not exist, or a threshold without scores;
+ * @throws PatchbayError `bad_input` for a hook without an SAE, a feature or position that does not exist, or a threshold
+ *   without scores;
  *   the field is relative to the configuration (`ablate.nodes[0]`).
  */
 export function resolveConfiguration(

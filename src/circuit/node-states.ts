@@ -59,7 +59,7 @@ export function uniformSite(at: CircuitSite, positions: number, state: number): 
 }
 
 /** Whether an intervention changes nothing at the site. */
-export function isLive({ features, errors, slices }: SiteIntervention): boolean {
+function isLive({ features, errors, slices }: SiteIntervention): boolean {
   return [features, errors, slices].every((states) => states.every((state) => state === LIVE));
 }
 

@@ -17,7 +17,7 @@ export interface CalibrationPlace {
 
 /**
  * Speeds of one engine while `workers` of them compute at once.
- * @throws application where a measuring process fails.
+ * @throws PatchbayError `application` where a measuring process fails.
  */
 export async function calibrate(request: ProbeRequest, place: CalibrationPlace): Promise<Rates> {
   return joined(await Promise.all(Array.from({ length: place.workers }, () => calibrateOne(request, place))));

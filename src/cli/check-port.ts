@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { PatchbayError } from "../base/errors.js";
 
-/** @throws port_in_use when something else listens on 127.0.0.1:`port`. Port 0 is always free. */
+/** @throws PatchbayError `port_in_use` when something else listens on 127.0.0.1:`port`. Port 0 is always free. */
 export async function checkPort(port: number): Promise<void> {
   if (port === 0) return;
   const server = createServer();

@@ -65,7 +65,7 @@ export async function cancelCommand(run: string, options: ClientOptions): Promis
 }
 
 /** One block of text for each run, then the workers. */
-export function statusText({ runs, workers }: ClusterStatus): string {
+function statusText({ runs, workers }: ClusterStatus): string {
   const lines = runs.flatMap((run) => [
     `run ${run.run} (${run.name}): ${run.state}${run.reason === "" ? "" : ` (${run.reason})`}`,
     ...run.stages.map(

@@ -34,7 +34,7 @@ const MAX_L0 = 1_000_000;
 
 /**
  * Fetches a checkpoint or SAEs and prints the folder.
- * @throws bad_input for flags and for what the hub refuses; hub_unreachable; disk_full.
+ * @throws PatchbayError `bad_input` for flags and for what the hub refuses; `hub_unreachable`; `disk_full`.
  */
 export async function fetchCommand(name: string, options: FetchOptions): Promise<void> {
   if (name === PACKAGED) {

@@ -11,7 +11,7 @@ const hashes = new Map<string, string>();
 
 /**
  * The header and chunks of a file. `name` is a plain file name, as the schema of the request says.
- * @throws bad_input when there is no such file.
+ * @throws PatchbayError `bad_input` when there is no such file.
  */
 export async function* readArtifact(folder: string, { run, name }: FetchRequest): AsyncGenerator<ArtifactPart> {
   const paths = runPaths(folder);

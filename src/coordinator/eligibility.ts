@@ -17,7 +17,7 @@ export function eligibleWorkers(state: CoordinatorState, run: RunProgress): Work
 }
 
 /** How the worker's environment differs from the run's; null when it fits. */
-export function environmentObstacle(run: RunProgress, worker: WorkerProgress): string | null {
+function environmentObstacle(run: RunProgress, worker: WorkerProgress): string | null {
   const differences = environmentDifferences(run.environment, worker.environment);
   return differences.length === 0 ? null : `its environment differs from the run's: ${differences.join("; ")}`;
 }

@@ -20,7 +20,8 @@ export interface SubmissionOptions {
 
 /**
  * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker.
- * @throws bad_input for the sweep and its inputs, and when no worker is attached; not_built; different_environment.
+ * @throws PatchbayError `bad_input` for the sweep and its inputs, and when no worker is attached; `not_built`;
+ *   `different_environment`.
  */
 export async function prepareSubmission(
   { sweep, baseFolder, allowPartial }: SubmitRequest,

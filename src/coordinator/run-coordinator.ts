@@ -43,7 +43,8 @@ export interface CoordinatorOptions {
 /**
  * Runs a coordinator.
  * @returns the run's final status; null for one that was serving without a run of its own.
- * @throws port_in_use; bad_input for a bad run folder; nats_unreachable; different_plan or different_environment for foreign records.
+ * @throws PatchbayError `port_in_use`; `bad_input` for a bad run folder; `nats_unreachable`; `different_plan` or
+ *   `different_environment` for foreign records.
  */
 export async function runCoordinator(options: CoordinatorOptions): Promise<RunStatus | null> {
   const reducer = makeReducer(options.reduceModules);

@@ -89,7 +89,7 @@ function statusOf({ state, reason }: RunProgress): Pick<RunFile, "status" | "rea
 }
 
 /** Engine time and work of each stage; the scores, the truth and its repetition are added up, with each part beside. */
-export function timingsOf(plan: Plan, run: RunProgress): RunFile["timings"] {
+function timingsOf(plan: Plan, run: RunProgress): RunFile["timings"] {
   const timings: Record<string, Rate> = {};
   plan.stages.forEach((stage, index) => {
     if (stage.shards.length === 0) return;

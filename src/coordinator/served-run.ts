@@ -46,7 +46,7 @@ export interface ServedRun {
 
 /**
  * Opens a run folder and its logs.
- * @throws bad_input for a folder without a sound run.json and plan.json; nats_unreachable.
+ * @throws PatchbayError `bad_input` for a folder without a sound run.json and plan.json; `nats_unreachable`.
  */
 export async function openServedRun({ folder, log: location }: RunToServe): Promise<ServedRun> {
   const file = readRunFile(folder);
@@ -90,7 +90,7 @@ export interface Replay {
 
 /**
  * Reads every recorded shard of the plan, verifies it, and copies it to the folder where it is missing there.
- * @throws different_plan, different_environment when a record does not belong to this run.
+ * @throws PatchbayError `different_plan`, `different_environment` when a record does not belong to this run.
  */
 export async function replay(run: ServedRun): Promise<Replay> {
   const listed = new Set((await run.mirror.list()).map(({ shard }) => shard));
@@ -120,7 +120,7 @@ async function readOrCopy({ log, mirror }: ServedRun, shard: string): Promise<Ru
 
 /**
  * Checks the record of a reported shard and copies it to the folder.
- * @throws corrupt_record, different_plan, different_environment.
+ * @throws PatchbayError `corrupt_record`, `different_plan`, `different_environment`.
  */
 export async function verifyReport(run: ServedRun, { shard }: Report): Promise<RecordFacts> {
   const record = await run.log.read(shard);

@@ -62,7 +62,7 @@ function advanceOneStage(turn: Turn, run: RunProgress): boolean {
     if (next === null || (next.state === stage.state && next.reason === stage.reason)) continue;
     patchStage(turn, run.id, index, next);
     if (next.state === "reducing") {
-      turn.effects.push({ kind: "reduce", run: run.id, stage: stage.id, missing: quarantinedShards(stage) });
+      turn.effects.push({ kind: "reduce", run: run.id, stage: stage.id, missing: quarantinedIds(stage) });
     }
     return true;
   }
@@ -95,7 +95,7 @@ function stateOfReady(run: RunProgress, { counts, shards }: StageProgress): { st
   return { state: "reducing", reason: counts.quarantined > 0 ? `without all results: ${lost}` : "" };
 }
 
-function quarantinedShards(stage: StageProgress): string[] {
+function quarantinedIds(stage: StageProgress): string[] {
   return stage.shardIds.filter((_, index) => stage.shards[index]?.phase === "quarantined");
 }
 

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../weights/model-config.js";
 import type { Device, Work } from "./work.js";
 
 /** RMS norm of `[rows, width]`. */
-export function normWork(work: Work, rows: number, width: number): void {
+function normWork(work: Work, rows: number, width: number): void {
   if (work.device.ownKernels) work.move("arithmetic", rows * width, 2, 1);
   else work.move("arithmetic", rows * width, 7, 6);
 }

@@ -9,7 +9,7 @@ export interface SaeSize {
 }
 
 /** Features of `rows`. */
-export function encodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number): void {
+function encodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number): void {
   work.product("encode", rows, D, F);
   work.move("arithmetic", rows * F, 10, 4);
 }

@@ -16,7 +16,7 @@ export interface SweepContext {
 
 type Fault = SweepSource["fault"];
 
-/** @throws bad_input naming file, line and field of the first fault. */
+/** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
 export function checkSweep({ sweep, fault }: SweepSource, context: SweepContext): void {
   checkNames(sweep, fault);
   checkDataset(sweep, fault, context);

@@ -116,7 +116,7 @@ function featureGroups({ truth, saes }: SlotInputs, positions: readonly number[]
 }
 
 /** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-export function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]): number[] {
+function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]): number[] {
   const longest = Math.max(...lengths);
   const local = new Set<number>();
   for (const position of spec) {

@@ -11,7 +11,8 @@ import type { Sweep } from "./sweep.js";
 /**
  * Finds the inputs, and fetches what is lacking.
  * @param baseFolder - relative paths start here.
- * @throws bad_input, hub_unreachable, disk_full where something comes from a hub. Folders are not looked at.
+ * @throws PatchbayError `bad_input`, `hub_unreachable`, `disk_full` where something comes from a hub. Folders are not looked
+ *   at.
  */
 export async function obtainInputs(
   { sweep, fault }: SweepSource,

@@ -37,7 +37,8 @@ export interface RunChoices {
 
 /**
  * Creates or continues the run folder.
- * @throws different_plan, different_environment, naming the difference; bad_input when the folder holds other files.
+ * @throws PatchbayError `different_plan`, `different_environment`, naming the difference; `bad_input` when the folder holds
+ *   other files.
  */
 export function prepareRun(
   planned: PlannedRun,

@@ -19,7 +19,8 @@ type Path = readonly (string | number)[];
 /**
  * Parses and checks the text of a sweep file.
  * @param file - name to print in errors.
- * @throws bad_input with file, line and field; not_built for an option of the contract that this version lacks.
+ * @throws PatchbayError `bad_input` with file, line and field; `not_built` for an option of the contract that this version
+ *   lacks.
  */
 export function readSweep(text: string, file: string): SweepSource {
   if (text.length > MAX_SWEEP_CHARACTERS) {

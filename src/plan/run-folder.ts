@@ -81,7 +81,7 @@ const prediction = z.object({
 export type Prediction = z.infer<typeof prediction>;
 
 /** The schema of run.json. */
-export const runFileSchema = z.object({
+const runFileSchema = z.object({
   version: z.literal(1),
   name: z.string(),
   status: z.enum(RUN_STATUSES),
@@ -127,7 +127,7 @@ export const runFileSchema = z.object({
 /** The contents of run.json. */
 export type RunFile = z.infer<typeof runFileSchema>;
 
-/** Reads run.json. @throws bad_input when it is missing, broken or of another version. */
+/** Reads run.json. @throws PatchbayError `bad_input` when it is missing, broken or of another version. */
 export function readRunFile(folder: string): RunFile {
   const file = runPaths(folder).run;
   const parsed = runFileSchema.safeParse(readJsonFile(file, z.unknown()));
@@ -144,7 +144,7 @@ export function writeRunFile(folder: string, run: RunFile): void {
   writeFileAtomically(runPaths(folder).run, `${JSON.stringify(run, null, 2)}\n`);
 }
 
-/** Reads plan.json and checks it against the hash that run.json names. @throws bad_input. */
+/** Reads plan.json and checks it against the hash that run.json names. @throws PatchbayError `bad_input`. */
 export function readPlan(folder: string, planHash: string): Plan {
   const file = runPaths(folder).plan;
   const plan = readJsonFile(file, z.unknown());

@@ -5,9 +5,9 @@ import type { Environment } from "../base/environment.js";
 import type { Metadata } from "./parquet.js";
 
 /** Sign and direction of every effect and score. Source: REFERENCE 4. */
-export const SIGN =
+const SIGN =
   "m = reduce(logit[incorrect]) - logit[correct] at the answer position; positive: patching raises the incorrect answer";
-export const DIRECTION = "base = clean prompt, donor = corrupted prompt";
+const DIRECTION = "base = clean prompt, donor = corrupted prompt";
 
 /** Plan and environment that an artifact belongs to. */
 export interface Provenance {

@@ -23,7 +23,7 @@ export function stageOf(plan: Plan, id: string): Stage {
 
 /**
  * Calls `take` with each shard's payload, in shard order: at most one payload is in memory.
- * @throws corrupt_record when a shard that is not quarantined has no record, or one of another plan.
+ * @throws PatchbayError `corrupt_record` when a shard that is not quarantined has no record, or one of another plan.
  */
 export async function forEachRecord(
   { plan, planHash, log, quarantined }: RecordSource,

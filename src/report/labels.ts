@@ -63,7 +63,7 @@ export function groupLabel({ kind, site, position, global }: GroupName): string 
 }
 
 /** `resid_post, position 4`. */
-export function whereLabel({ site, position, global }: Omit<GroupName, "kind">): string {
+function whereLabel({ site, position, global }: Omit<GroupName, "kind">): string {
   return `${site}${global ? ", all positions at once" : ""}${position === null ? "" : `, position ${String(position)}`}`;
 }
 

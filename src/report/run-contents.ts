@@ -36,7 +36,7 @@ export interface RunContents {
 
 const droppedRow = z.object({ line: z.int(), reason: z.string() });
 
-/** Reads a run folder. @throws bad_input where a file is there but cannot be read. */
+/** Reads a run folder. @throws PatchbayError `bad_input` where a file is there but cannot be read. */
 export async function readRunContents(folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
   const plan = readPlan(folder, run.plan_hash);

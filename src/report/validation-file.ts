@@ -61,7 +61,7 @@ export type Reliability = z.infer<typeof reliability>;
 /** Everything in validation.json. */
 export type ValidationFile = z.infer<typeof validationSchema>;
 
-/** Reads validation.json; null where there is none. @throws bad_input where it is not what this version writes. */
+/** Reads validation.json; null where there is none. @throws PatchbayError `bad_input` where it is not what this version writes. */
 export function readValidationFile(file: string): ValidationFile | null {
   if (!existsSync(file)) return null;
   const parsed = validationSchema.safeParse(parseJson(readTextFile(file), z.unknown(), { file }));

@@ -16,7 +16,7 @@ import { reportParts } from "./sections.js";
 /**
  * Writes `report.html`, `report/*.svg` and `report/*.csv` from the artifacts that are there. Files of an earlier report
  * are replaced.
- * @throws bad_input where run.json, plan.json or an artifact cannot be read.
+ * @throws PatchbayError `bad_input` where run.json, plan.json or an artifact cannot be read.
  */
 export async function writeReport(runFolder: string): Promise<void> {
   const contents = await readRunContents(runFolder);

@@ -24,7 +24,7 @@ export interface SplitHalf {
 }
 
 /** Splits where nothing else is asked for. */
-export const DEFAULT_SPLITS = 200;
+const DEFAULT_SPLITS = 200;
 
 /**
  * Splits the prompts in random halves again and again (one prompt sits out where their number is odd) and correlates the

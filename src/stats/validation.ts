@@ -23,7 +23,7 @@ import { levelsOf } from "./rank.js";
 import { topKOverlap } from "./top-k.js";
 
 /** Resamples where nothing else is asked for. */
-export const DEFAULT_RESAMPLES = 1000;
+const DEFAULT_RESAMPLES = 1000;
 
 /** Nodes in each of the two lists that top-k overlap compares, where the group has as many. */
 const TOP_K = 10;

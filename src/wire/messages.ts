@@ -35,8 +35,7 @@ export const failureSchema = z
 export type Failure = z.infer<typeof failureSchema>;
 
 /** What an engine process is doing. */
-export const ENGINE_PHASES = ["starting", "loading", "idle", "running"] as const;
-export type EnginePhase = (typeof ENGINE_PHASES)[number];
+const ENGINE_PHASES = ["starting", "loading", "idle", "running"] as const;
 
 const engineProgressSchema = z
   .object({
@@ -51,7 +50,7 @@ const engineProgressSchema = z
 /** The engine's progress: `done` of `total` units of the shard (`""`: none); `loadSeconds` over all engines of the worker. */
 export type EngineProgress = z.infer<typeof engineProgressSchema>;
 
-/** What a worker says on its stream. */
+/** The schema of {@link FromWorker}. */
 export const fromWorkerSchema = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("register"),
@@ -72,9 +71,10 @@ export const fromWorkerSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("released"), lease: identifier }),
   z.object({ kind: z.literal("draining") }),
 ]);
+/** What a worker says on its stream. */
 export type FromWorker = Readonly<z.infer<typeof fromWorkerSchema>>;
 
-/** What the coordinator says on a worker's stream. */
+/** The schema of {@link FromCoordinator}. */
 export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("welcome"), epoch: count, heartbeatMs: count.min(1) }),
   z.object({
@@ -93,12 +93,13 @@ export const fromCoordinatorSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("settled"), leases: z.array(identifier).max(1000).readonly() }),
   z.object({ kind: z.literal("leave"), reason: text }),
 ]);
+/** What the coordinator says on a worker's stream. */
 export type FromCoordinator = Readonly<z.infer<typeof fromCoordinatorSchema>>;
 
 /** A message about a run as a worker sees it. */
 export type RunOpened = Extract<FromCoordinator, { kind: "runOpened" }>;
 
-export const RUN_STATES = ["queued", "running", "complete", "partial", "failed", "cancelled", "interrupted"] as const;
+const RUN_STATES = ["queued", "running", "complete", "partial", "failed", "cancelled", "interrupted"] as const;
 /** A run's state; the last five are final. `interrupted`: the coordinator stopped; the run continues when it is started again. */
 export type RunState = (typeof RUN_STATES)[number];
 
@@ -107,7 +108,7 @@ export function isFinal(state: RunState): boolean {
   return state !== "queued" && state !== "running";
 }
 
-export const STAGE_STATES = ["waiting", "open", "reducing", "reduced", "blocked", "failed"] as const;
+const STAGE_STATES = ["waiting", "open", "reducing", "reduced", "blocked", "failed"] as const;
 /** A stage's state. `blocked`: it, or a stage it depends on, has quarantined shards. */
 export type StageState = (typeof STAGE_STATES)[number];
 
@@ -141,6 +142,7 @@ const quarantinedSchema = z
 /** A shard that spent its failure budget. */
 export type QuarantinedShard = z.infer<typeof quarantinedSchema>;
 
+/** The schema of {@link RunStatus}. */
 export const runStatusSchema = z
   .object({
     run: identifier,
@@ -159,9 +161,8 @@ export const runStatusSchema = z
 /** How far a run is. */
 export type RunStatus = z.infer<typeof runStatusSchema>;
 
-export const WORKER_STATES = ["attached", "lost", "draining", "cordoned", "refused"] as const;
-/** `lost`: its stream ended and it may come back. `refused`: it cannot serve the run that is on. */
-export type WorkerState = (typeof WORKER_STATES)[number];
+/** A worker's states. `lost`: its stream ended and it may come back. `refused`: it cannot serve the run that is on. */
+const WORKER_STATES = ["attached", "lost", "draining", "cordoned", "refused"] as const;
 
 const workerStatusSchema = z
   .object({
@@ -179,6 +180,7 @@ const workerStatusSchema = z
 /** What a worker is doing. `memoryMib`: of its machine; 0: unknown. */
 export type WorkerStatus = z.infer<typeof workerStatusSchema>;
 
+/** The schema of {@link ClusterStatus}. */
 export const clusterStatusSchema = z
   .object({
     runs: z.array(runStatusSchema).max(10_000).readonly(),
@@ -189,32 +191,39 @@ export const clusterStatusSchema = z
 /** All runs and workers of a coordinator. */
 export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 
+/** The schema of {@link SubmitRequest}. */
 export const submitRequestSchema = z
   .object({ sweep: z.string().min(1).max(MAX_SWEEP), baseFolder: text, allowPartial: z.boolean() })
   .readonly();
 /** A sweep's text, and the folder on the coordinator's machine that its relative paths start from. */
 export type SubmitRequest = z.infer<typeof submitRequestSchema>;
 
+/** The schema of {@link SubmitReply}. */
 export const submitReplySchema = z.object({ run: identifier, folder: text }).readonly();
+/** The run that a sweep became, and its folder on the coordinator's machine. */
 export type SubmitReply = z.infer<typeof submitReplySchema>;
 
+/** The schema of {@link StatusRequest}. */
 export const statusRequestSchema = z.object({ run: z.string().max(200) }).readonly();
 /** `run` may be empty: all runs. */
 export type StatusRequest = z.infer<typeof statusRequestSchema>;
 
-export const runRequestSchema = z.object({ run: identifier }).readonly();
 /** Names a run. */
-export type RunRequest = z.infer<typeof runRequestSchema>;
+export const runRequestSchema = z.object({ run: identifier }).readonly();
 
+/** The schema of {@link CancelReply}. */
 export const cancelReplySchema = z.object({ state: z.enum(RUN_STATES) }).readonly();
+/** How the run stands now. */
 export type CancelReply = z.infer<typeof cancelReplySchema>;
 
+/** The schema of {@link FetchRequest}. */
 export const fetchRequestSchema = z
   .object({ run: identifier, name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/) })
   .readonly();
 /** `plan.json`, or the name of a file under `artifacts/`. */
 export type FetchRequest = z.infer<typeof fetchRequestSchema>;
 
+/** The schema of {@link ArtifactPart}. */
 export const artifactPartSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("header"), sha256, size: amount }),
   z.object({ kind: z.literal("chunk"), chunk: z.custom<Uint8Array>((value) => value instanceof Uint8Array) }),

@@ -27,7 +27,8 @@ export class ArtifactCache {
 
   /**
    * The local copy of a file, fetched at the first call.
-   * @throws coordinator_unreachable; bad_input when the coordinator has no such file; bad_message when it arrived damaged.
+   * @throws PatchbayError `coordinator_unreachable`; `bad_input` when the coordinator has no such file; `bad_message` when
+   *   it arrived damaged.
    */
   file(run: string, name: string): Promise<string> {
     const key = `${run}/${name}`;

@@ -16,7 +16,8 @@ export interface LoadedInputs {
 /**
  * Loads the model and SAEs of a run.
  * @param budgetBytes what their weights may take on the device; when they need more, they are read again as they are needed.
- * @throws bad_input when the folders here hold other weights than the plan names; non_finite for a broken weight.
+ * @throws PatchbayError `bad_input` when the folders here hold other weights than the plan names; `non_finite` for a broken
+ *   weight.
  */
 export async function loadInputs(
   paths: InputPaths,

@@ -40,8 +40,9 @@ export interface LocalChoices {
 
 /**
  * Fetches the plan, what this machine lacks of the inputs that come from a hub, and opens the log of a run.
- * @throws bad_message for a plan with another hash; nats_unreachable; coordinator_unreachable; hub_unreachable; disk_full;
- *   bad_input for what the hub refuses.
+ * @throws PatchbayError `bad_message` for a plan with another hash; `nats_unreachable`; `coordinator_unreachable`;
+ *   `hub_unreachable`; `disk_full`;
+ *   `bad_input` for what the hub refuses.
  */
 export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: LocalChoices): Promise<OpenRun> {
   const planFile = await cache.file(opened.run, "plan.json");

@@ -13,7 +13,8 @@ export const WEIGHTS_SHARE = 0.6;
 
 /**
  * Starts the backend and loads the run's inputs.
- * @throws bad_input when other weights lie here than the plan names; not_built for a backend; non_finite for a broken weight.
+ * @throws PatchbayError `bad_input` when other weights lie here than the plan names; `not_built` for a backend; `non_finite`
+ *   for a broken weight.
  */
 export async function openTensorProgram({ plan, inputs, backend, memoryMib }: EngineInit): Promise<EngineProgram> {
   const name = BACKENDS.find((known) => known === backend);

@@ -17,7 +17,7 @@ export type ComputeType = "float32" | "bfloat16";
 /** Ours for the types that the addon reads, by safetensors' names. */
 const STORED: Readonly<Record<string, ComputeType>> = { F32: "float32", BF16: "bfloat16" };
 
-/** The loader of the backend that is on. @throws not_built for bfloat16 on another backend than torch. */
+/** The loader of the backend that is on. @throws PatchbayError `not_built` for bfloat16 on another backend than torch. */
 export function matricesFor(dtype: ComputeType): MatrixLoader {
   const torch = TorchBackend.of(tf.backend());
   if (torch !== null) return torchMatrices(torch, dtype);
