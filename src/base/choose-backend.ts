@@ -24,7 +24,7 @@ const SMALL_D_MODEL = 256;
  * The backend that `--backend` names. `auto` is wasm for a small model: it is about as fast there, and its bits depend neither on
  * the processor nor on the number of threads. For any other model it is the one that multiplies matrices fastest on this machine.
  * @param dModel - width of the sweep's model.
- * @throws not_built for a backend that is not here; bad_input for any other name.
+ * @throws PatchbayError `not_built` for a backend that is not here; `bad_input` for any other name.
  */
 export function chooseBackend(name: string, dModel: number): BackendChoice {
   const backend = CHOICES.find((known) => known === name);
