@@ -112,7 +112,7 @@ describe("a command is refused with one line that names the option", () => {
     ["--l0", "500", /--l0: expected a number above 0 and below the width/],
     ["--tokens", "many", /--tokens: expected a whole number/],
     ["--buffer", "5", /--buffer: expected a whole number from 128/],
-    ["--backend", "abacus", /expected one of auto, torch, tensorflow, wasm, got abacus/],
+    ["--backend", "abacus", /expected one of auto, wasm, torch, tensorflow, got abacus/],
     ["--text", "nowhere.txt", /nowhere\.txt: no such file or folder/],
     ["--model", "nowhere", /config\.json: no such file/],
   ])("%s %s", async (option, value, message) => {
