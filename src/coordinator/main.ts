@@ -1,10 +1,11 @@
 /** @file `patchbay coordinator`: the coordinator as a process. Serves one run folder, or sweeps that clients submit. */
-import { Command, CommanderError } from "commander";
+import { Command } from "commander";
 import { resolve } from "node:path";
-import { badInput, toPatchbayError } from "../base/errors.js";
-import { EXIT, exitCodeOfCommander, exitCodeOfError, exitCodeOfState } from "../base/exit-code.js";
+import { badInput } from "../base/errors.js";
+import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { endSignals } from "../wire/parent-process.js";
+import { runRole } from "../wire/run-role.js";
 import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
 
@@ -66,20 +67,4 @@ async function main(): Promise<number> {
   return status === null ? EXIT.complete : exitCodeOfState(status.state, EXIT.crashed);
 }
 
-process.on("uncaughtException", (error) => {
-  process.stderr.write(`coordinator: bug: ${error.stack ?? error.message}\n`);
-  process.exit(EXIT.crashed);
-});
-
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    process.exitCode = exitCodeOfCommander(thrown);
-  } else {
-    const error = toPatchbayError(thrown);
-    process.stderr.write(`patchbay: ${error.message}\n`);
-    process.exitCode = exitCodeOfError(error, EXIT.crashed);
-  }
-}
-if (process.connected) process.disconnect();
+await runRole("coordinator", main);

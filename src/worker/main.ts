@@ -1,14 +1,14 @@
 /** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { BACKENDS, probeBackend } from "../base/backend-probe.js";
-import { toPatchbayError } from "../base/errors.js";
-import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
+import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { endSignals } from "../wire/parent-process.js";
+import { runRole } from "../wire/run-role.js";
 import { runWorker } from "./supervisor.js";
 
 const MAX_MEMORY_MIB = 2 ** 26;
@@ -79,20 +79,4 @@ async function main(): Promise<number> {
   return end.refused ? EXIT.badInput : EXIT.complete;
 }
 
-process.on("uncaughtException", (error) => {
-  process.stderr.write(`worker: bug: ${error.stack ?? error.message}\n`);
-  process.exit(EXIT.crashed);
-});
-
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    process.exitCode = exitCodeOfCommander(thrown);
-  } else {
-    const error = toPatchbayError(thrown);
-    process.stderr.write(`patchbay: ${error.message}\n`);
-    process.exitCode = exitCodeOfError(error, EXIT.crashed);
-  }
-}
-if (process.connected) process.disconnect();
+await runRole("worker", main);
