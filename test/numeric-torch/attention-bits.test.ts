@@ -7,10 +7,11 @@ import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { TorchBackend } from "../../src/worker/backends/torch-backend.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 import { attentionCase, type AttentionCase } from "../numeric/attention-case.js";
+import { OWN_KERNELS } from "../numeric/test-backend.js";
 
 const MANY: AttentionCase = { batch: 16, T: 7, S: 7, heads: [8, 4], headDim: 64, cap: 50 };
 
-describe("the attention kernel", () => {
+describe.runIf(OWN_KERNELS)("the attention kernel", () => {
   beforeAll(async () => {
     await startBackend("torch");
   });

@@ -18,9 +18,8 @@ import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
 import { denseScores } from "../numeric/dense.js";
 import { goldenPrompts, goldenSpliced, TINY_A } from "../numeric/golden.js";
+import { ON_GPU } from "../numeric/test-backend.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "../numeric/golden-sites.js";
-
-const ON_GPU = process.env["PATCHBAY_TORCH_DEVICE"] === "cuda";
 
 /** bfloat16 has 8 significant bits: rounding moves a number by at most this part of it. */
 const ROUNDING = 2 ** -8;

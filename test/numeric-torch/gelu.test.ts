@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LAYER_KERNELS, runKernel } from "../../src/model/layer-kernels.js";
 import { startBackend } from "../../src/worker/backends/wasm.js";
+import { OWN_KERNELS } from "../numeric/test-backend.js";
 import "../numeric/matchers.js";
 
 /** Not a multiple of a vector. */
@@ -19,7 +20,7 @@ function gelu(x: number): { readonly value: number; readonly slope: number } {
 
 const kernel = (gate: tf.Tensor, up: tf.Tensor): tf.Tensor => runKernel(LAYER_KERNELS.geluTimes, { gate, up });
 
-describe("the kernel of GELU times up", () => {
+describe.runIf(OWN_KERNELS)("the kernel of GELU times up", () => {
   beforeAll(async () => {
     await startBackend("torch");
   });

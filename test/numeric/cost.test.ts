@@ -19,7 +19,7 @@ import { circuitBlockSize, promptBlockSize, truthBlockSize, unpatchedSize } from
 import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { countKernels, type KernelCounts } from "./kernel-counts.js";
-import { TEST_BACKEND } from "./test-backend.js";
+import { OWN_KERNELS } from "./test-backend.js";
 
 const T = 7;
 const ROWS = 64;
@@ -48,7 +48,7 @@ describe("the cost model", () => {
       dIn: sae.now().dIn,
       dSae: sae.now().dSae,
     }));
-    model = { config: spliced.model.config, saes, valueBytes: 4, ownKernels: TEST_BACKEND === "torch" };
+    model = { config: spliced.model.config, saes, valueBytes: 4, ownKernels: OWN_KERNELS };
     const answers = new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size;
     block = { prompts: prompts.length, positions: T, first: firstDifference(prompts), answers, paired: true };
   });

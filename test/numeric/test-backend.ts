@@ -6,6 +6,12 @@ import "./matchers.js";
 /** A vitest project for each backend sets PATCHBAY_TEST_BACKEND. */
 export const TEST_BACKEND: Backend = BACKENDS.find((name) => name === process.env["PATCHBAY_TEST_BACKEND"]) ?? "wasm";
 
+/** Tensors are a GPU's: kernels of our own, which read the host's memory, and limits on that memory are not for them. */
+export const ON_GPU = process.env["PATCHBAY_TORCH_DEVICE"] === "cuda";
+
+/** The backend has kernels of our own. */
+export const OWN_KERNELS = TEST_BACKEND === "torch" && !ON_GPU;
+
 /** How far results from other block shapes may lie apart, relative to the largest: GEMM libraries round by shape. */
 export const BLOCK_RTOL = TEST_BACKEND === "wasm" ? 1e-6 : 1e-5;
 
