@@ -23,6 +23,7 @@ const CASES: (AttentionCase & { readonly name: string })[] = [
   { ...USUAL, name: "the last rows of a prompt", T: 3, window: 4 },
   { ...USUAL, name: "heads that are no multiple of a vector", headDim: 78, heads: [6, 2] },
   { ...USUAL, name: "heads narrower than a vector", headDim: 6, heads: [3, 3] },
+  { ...USUAL, name: "eight query heads for a kv head", heads: [8, 1], window: 4 },
   { ...USUAL, name: "2b's heads", headDim: 256, heads: [8, 4] },
   { ...USUAL, name: "as many keys as the kernel takes", T: 20, S: ATTENTION_MOST_KEYS, window: 17, heads: [4, 1] },
   { ...USUAL, name: "more keys than that", T: 5, S: ATTENTION_MOST_KEYS + 1 },
