@@ -46,6 +46,10 @@ napi_value useDevice(Call& call) {
     const std::string problem = whyNoGpu();
     if (!problem.empty()) throw std::invalid_argument("cuda cannot be used: " + problem);
   }
+#if TORCH_VERSION_MAJOR >= 2
+  // Parts of a sum would be added in bfloat16, unless this is set: sums are float32.
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
+#endif
   current() = name == "cuda" ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
   return call.nothing();
 }
