@@ -3,7 +3,7 @@
 // serve all rows from the innermost cache; while they do, the next block comes from memory.
 #include "bfloat16-product.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(PATCHBAY_ANY_PROCESSOR)
 #include <ATen/Parallel.h>
 #include <cpuid.h>
 #include <immintrin.h>
@@ -263,7 +263,7 @@ int64_t rowsAtATime(int64_t rows, int64_t depth, int64_t panels) {
 
 bool suitsTimesBfloat16(const Tensor& a, const Tensor& b) {
   static const bool can = hasInstruction();
-  return can && a.dim() == 2 && b.dim() == 2 && a.is_cpu() && a.scalar_type() == at::kFloat &&
+  return can && a.dim() == 2 && b.dim() == 2 && a.size(1) == b.size(0) && a.is_cpu() && a.scalar_type() == at::kFloat &&
          b.scalar_type() == at::kBFloat16 && a.numel() > 0 && b.numel() > 0 && (b.stride(0) == 1 || b.stride(1) == 1);
 }
 

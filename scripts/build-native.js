@@ -4,6 +4,9 @@
  *
  * libtorch is looked for in `--from FOLDER` or PATCHBAY_TORCH, in the Python environment on PATH, among Debian's packages and in
  * .cache/torch, where `--fetch` puts PyPI's wheel. Every miss says what to do. Nothing is built that is up to date.
+ *
+ * `--any-processor --into FOLDER` builds the loops that any processor runs and no others. `PATCHBAY_TORCH_ADDON=FOLDER/patchbay-torch.node
+ * npx vitest run --project numeric-torch` tests them.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -24,22 +27,23 @@ const DEBIAN = "apt-get install --no-install-recommends libtorch-dev libopenblas
 
 /**
  * Builds the addon unless it is up to date. Prints what it does. `missing`: this machine lacks what a build needs.
- * @param {{ from?: string, fetch?: boolean, force?: boolean, into?: string }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
- *   wheel, whatever else is here; `force`: build again; `into`: the folder that the addon is put in.
+ * @param {{ from?: string, fetch?: boolean, force?: boolean, into?: string, anyProcessor?: boolean }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
+ *   wheel, whatever else is here; `force`: build again; `into`: the folder that the addon is put in; `anyProcessor`: without loops
+ *   for the processors that have more instructions.
  * @returns {Promise<{ path?: string, problem?: string, missing?: boolean }>}
  */
-export async function buildNative({ from, fetch = false, force = false, into = BUILD } = {}) {
+export async function buildNative({ from, fetch = false, force = false, into = BUILD, anyProcessor = false } = {}) {
   const addon = join(into, "patchbay-torch.node");
   const recordFile = join(into, "build.json");
   const tools = await findToolchain("torch");
   if (tools.problem !== undefined) return tools;
   const found = findTorch(from, fetch);
   if ("problem" in found) return { missing: true, ...found };
-  const record = JSON.stringify({ sources: hashOfSources(), torch: found.lib, origin: found.origin });
+  const record = JSON.stringify({ sources: hashOfSources(), torch: found.lib, origin: found.origin, anyProcessor });
   if (!force && existsSync(addon) && existsSync(recordFile) && readFileSync(recordFile, "utf8") === record)
     return { path: addon };
   console.log(`libtorch: ${found.origin}`);
-  const problem = (await compile(tools, found, into, addon)) ?? check(addon);
+  const problem = (await compile(tools, { ...found, anyProcessor }, into, addon)) ?? check(addon);
   if (problem !== null) return { problem };
   writeFileSync(recordFile, record);
   return { path: addon };
@@ -120,11 +124,11 @@ function fetchTorch() {
  * Compiles every source into a folder, two at a time, and links them. Null, or the compiler's complaint.
  * @param {{ compiler?: string, headers?: string }} tools
  */
-async function compile(tools, { include, lib, abi }, into, addon) {
+async function compile(tools, { include, lib, abi, anyProcessor }, into, addon) {
   const { compiler, headers } = tools;
   mkdirSync(into, { recursive: true });
   const includes = [headers, include, join(include, "torch", "csrc", "api", "include")];
-  const defines = [`-D_GLIBCXX_USE_CXX11_ABI=${abi}`];
+  const defines = [`-D_GLIBCXX_USE_CXX11_ABI=${abi}`, ...(anyProcessor ? ["-DPATCHBAY_ANY_PROCESSOR"] : [])];
   const flags = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-fopenmp", ...defines];
   const units = sourceFiles().filter((name) => name.endsWith(".cc"));
   const objects = units.map((name) => join(into, name.replace(/cc$/, "o")));
@@ -169,9 +173,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       fetch: { type: "boolean" },
       force: { type: "boolean" },
       into: { type: "string" },
+      "any-processor": { type: "boolean" },
     },
   });
-  const { path, problem } = await buildNative({ ...values, into: values.into && resolve(values.into) });
+  const { "any-processor": anyProcessor, into, ...options } = values;
+  const { path, problem } = await buildNative({ ...options, anyProcessor, into: into && resolve(into) });
   console.log(path === undefined ? `torch is not built: ${problem}` : `torch is ready: ${path}`);
   process.exitCode = path === undefined ? 1 : 0;
 }
