@@ -45,6 +45,7 @@ FOR_EACH_PROCESSOR void adamRange(Arrays a, Rates r, int64_t begin, int64_t end)
 napi_value adam(Call& call) {
   Tensor from[4];
   for (size_t i = 0; i < 4; i++) from[i] = call.tensor(i).to(at::kFloat).contiguous();
+  for (const Tensor& one : from) expect(one.sizes() == from[0].sizes(), "value, moments and gradient of one shape");
   const auto number = [&](size_t index) { return static_cast<float>(call.number(index)); };
   const Rates rates{number(4), number(5), number(6), number(7)};
   const Tensor value = at::empty_like(from[0]);

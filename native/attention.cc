@@ -10,7 +10,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <stdexcept>
 #include <vector>
 
 namespace patchbay {
@@ -89,16 +88,22 @@ struct Shape {
   int64_t share() const { return std::max<int64_t>(1, kFewMultiplications / std::max<int64_t>(1, scores() * width)); }
 };
 
-Shape shapeOf(const Call& call, size_t first, const Tensor& q, const Tensor& k) {
+Shape shapeOf(const Call& call, size_t first, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask) {
   Shape shape{};
   shape.batch = call.integer(first);
   shape.heads = call.integer(first + 1);
   shape.kvHeads = call.integer(first + 2);
   shape.scale = static_cast<float>(call.number(first + 3));
   shape.cap = static_cast<float>(call.number(first + 4));
+  expect(shape.batch > 0 && shape.heads > 0 && shape.kvHeads > 0 && shape.heads % shape.kvHeads == 0,
+         "a batch, and equally many query heads for each kv head");
+  expect(q.dim() == 2 && q.size(0) % shape.batch == 0 && q.size(1) % shape.heads == 0, "query rows of whole heads");
   shape.width = q.size(1) / shape.heads;
   shape.queries = q.size(0) / shape.batch;
   shape.keys = k.size(0) / shape.batch;
+  expect(k.dim() == 2 && k.size(0) == shape.keys * shape.batch && shape.keys > 0, "keys for each prompt");
+  expect(k.size(1) == shape.kvHeads * shape.width && v.sizes() == k.sizes(), "keys and values as wide as their heads");
+  expect(mask.numel() == shape.scores(), "a mask of each query and key");
   return shape;
 }
 
@@ -152,7 +157,7 @@ napi_value attention(Call& call) {
   const Tensor k = floats(call.tensor(1));
   const Tensor v = floats(call.tensor(2));
   const Tensor mask = floats(call.tensor(3));
-  const Shape s = shapeOf(call, 4, q, k);
+  const Shape s = shapeOf(call, 4, q, k, v, mask);
   const Tensor z = at::empty_like(q);
   const auto* qs = q.data_ptr<float>();
   const auto* ks = k.data_ptr<float>();
@@ -197,7 +202,8 @@ napi_value attentionGradient(Call& call) {
   const Tensor k = floats(call.tensor(2));
   const Tensor v = floats(call.tensor(3));
   const Tensor mask = floats(call.tensor(4));
-  const Shape s = shapeOf(call, 5, q, k);
+  const Shape s = shapeOf(call, 5, q, k, v, mask);
+  expect(dy.sizes() == q.sizes(), "a gradient of the queries' shape");
   const Tensor dq = at::empty_like(q);
   const Tensor dk = at::empty_like(k);
   const Tensor dv = at::empty_like(v);

@@ -1,7 +1,6 @@
 #include "call.h"
 
 #include <new>
-#include <stdexcept>
 
 namespace patchbay {
 namespace {
@@ -17,19 +16,17 @@ Table& table() {
   return *one;
 }
 
-void check(napi_status status, const char* what) {
-  if (status != napi_ok) throw std::invalid_argument(std::string("expected ") + what);
-}
+void check(napi_status status, const char* what) { expect(status == napi_ok, what); }
 
-void raise(napi_env env, const char* code, const std::string& message) {
+void raise(napi_env env, const Fault& fault) {
   bool pending = false;
   napi_is_exception_pending(env, &pending);
-  if (!pending) napi_throw_error(env, code, message.c_str());
+  if (!pending) napi_throw_error(env, fault.code, fault.message.c_str());
 }
 
 /// libtorch reports a failed allocation as an ordinary error; only its words tell.
 bool saysOutOfMemory(const std::string& message) {
-  for (const char* words : {"can't allocate memory", "not enough memory", "out of memory"})
+  for (const char* words : {"can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED"})
     if (message.find(words) != std::string::npos) return true;
   return false;
 }
@@ -40,22 +37,32 @@ napi_value invoke(napi_env env, napi_callback_info info) {
   try {
     Call call(env, info);
     return reinterpret_cast<Kernel>(call.data())(call);
-  } catch (const c10::Error& error) {
-    const std::string message = firstLine(error.what_without_backtrace());
-    raise(env, saysOutOfMemory(message) ? "out_of_memory" : "application", message);
-  } catch (const std::bad_alloc&) {
-    raise(env, "out_of_memory", "out of memory");
-  } catch (const std::exception& error) {
-    raise(env, "application", firstLine(error.what()));
+  } catch (...) {
+    raise(env, currentFault());
   }
   return nullptr;
 }
 
 }  // namespace
 
+Fault currentFault() {
+  try {
+    throw;
+  } catch (const c10::Error& error) {
+    const std::string message = firstLine(error.what_without_backtrace());
+    return {saysOutOfMemory(message) ? "out_of_memory" : "application", message};
+  } catch (const std::bad_alloc&) {
+    return {"out_of_memory", "out of memory"};
+  } catch (const std::exception& error) {
+    return {"application", firstLine(error.what())};
+  } catch (...) {
+    return {"application", "unknown"};
+  }
+}
+
 Call::Call(napi_env env, napi_callback_info info) : env_(env) {
   check(napi_get_cb_info(env, info, &count_, arguments_, nullptr, &data_), "a call");
-  if (count_ > kMostArguments) throw std::invalid_argument("expected at most 16 arguments");
+  expect(count_ <= kMostArguments, "at most 16 arguments");
 }
 
 int64_t Call::integer(size_t index) const {

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ class Call {
 
   /// Memory of a typed array argument; valid until the call returns.
   struct Bytes {
-    const void* start;
+    void* start;
     size_t length;
   };
   Bytes bytes(size_t index) const;
@@ -55,6 +56,20 @@ class Call {
   napi_value arguments_[kMostArguments];
   void* data_ = nullptr;
 };
+
+/// Loops of our own go as far as sizes say, so kernels ask whether these fit. @throws what JavaScript gets as an error.
+inline void expect(bool fits, const char* what) {
+  if (!fits) throw std::invalid_argument(std::string("expected ") + what);
+}
+
+/// An exception as JavaScript gets it: an error's code and message.
+struct Fault {
+  const char* code;
+  std::string message;
+};
+
+/// What the exception that is being handled is; call in a catch block.
+Fault currentFault();
 
 using Kernel = napi_value (*)(Call&);
 

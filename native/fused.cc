@@ -23,6 +23,12 @@ int64_t fewRows(int64_t width) { return std::max<int64_t>(1, kFewNumbers / std::
 
 Tensor floats(const Tensor& x) { return x.to(at::kFloat).contiguous(); }
 
+/// Rows of x, which a norm's gains are for.
+int64_t rowsOf(const Tensor& x, const Tensor& gain) {
+  expect(x.dim() > 0 && x.size(-1) > 0 && gain.numel() == x.size(-1), "a gain for each number of a row");
+  return x.numel() / x.size(-1);
+}
+
 FOR_EACH_PROCESSOR void scaleRow(const float* x, const float* gain, float scale, int64_t size, float* y) {
   for (int64_t i = 0; i < size; i++) y[i] = x[i] * scale * gain[i];
 }
@@ -32,12 +38,13 @@ napi_value rmsNorm(Call& call) {
   const Tensor x = floats(call.tensor(0));
   const Tensor gain = floats(call.tensor(1));
   const auto eps = static_cast<float>(call.number(2));
+  const int64_t rows = rowsOf(x, gain);
   const int64_t width = x.size(-1);
   const Tensor y = at::empty_like(x);
   const auto* from = x.data_ptr<float>();
   const auto* gains = gain.data_ptr<float>();
   auto* to = y.data_ptr<float>();
-  at::parallel_for(0, x.numel() / width, fewRows(width), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows, fewRows(width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = from + r * width;
       const float mean = dot(row, row, width) / static_cast<float>(width);
@@ -66,13 +73,15 @@ napi_value rmsNormGradient(Call& call) {
   const Tensor x = floats(call.tensor(1));
   const Tensor gain = floats(call.tensor(2));
   const auto eps = static_cast<float>(call.number(3));
+  const int64_t rows = rowsOf(x, gain);
+  expect(dy.numel() == x.numel(), "a gradient of x's shape");
   const int64_t width = x.size(-1);
   const Tensor dx = at::empty_like(x);
   const auto* dys = dy.data_ptr<float>();
   const auto* xs = x.data_ptr<float>();
   const auto* gains = gain.data_ptr<float>();
   auto* to = dx.data_ptr<float>();
-  at::parallel_for(0, x.numel() / width, fewRows(width), [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, rows, fewRows(width), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; r++) {
       const float* row = xs + r * width;
       const float mean = dot(row, row, width) / static_cast<float>(width);
@@ -107,6 +116,7 @@ FOR_EACH_PROCESSOR void geluTimesRest(const float* gate, const float* up, int64_
 napi_value geluTimes(Call& call) {
   const Tensor gate = floats(call.tensor(0));
   const Tensor up = floats(call.tensor(1));
+  expect(up.sizes() == gate.sizes(), "gate and up of one shape");
   const Tensor y = at::empty_like(gate);
   const auto* gates = gate.data_ptr<float>();
   const auto* ups = up.data_ptr<float>();
@@ -151,6 +161,7 @@ napi_value geluTimesGradient(Call& call) {
   const Tensor dy = floats(call.tensor(0));
   const Tensor gate = floats(call.tensor(1));
   const Tensor up = floats(call.tensor(2));
+  expect(up.sizes() == gate.sizes() && dy.sizes() == gate.sizes(), "gradient, gate and up of one shape");
   const Tensor ofGate = at::empty_like(gate);
   const Tensor ofUp = at::empty_like(gate);
   const auto* dys = dy.data_ptr<float>();
@@ -186,6 +197,8 @@ napi_value rope(Call& call) {
   const int64_t rows = x.size(0);
   const int64_t width = x.size(1);
   const int64_t head = cos.size(-1);
+  expect(x.dim() == 2 && head > 0 && head % 2 == 0 && width % head == 0, "rows of heads of the angles' even width");
+  expect(cos.numel() == rows * head && sin.numel() == rows * head, "the angles of each row");
   const Tensor y = at::empty_like(x);
   const auto* from = x.data_ptr<float>();
   const auto* cosines = cos.data_ptr<float>();

@@ -20,6 +20,7 @@ napi_value slice(Call& call) {
   Tensor part = call.tensor(0);
   const int64_t rank = part.dim();
   const std::vector<int64_t> box = call.integersFrom(1);
+  expect(static_cast<int64_t>(box.size()) == 2 * rank, "where each axis begins, and its size");
   for (int64_t axis = 0; axis < rank; axis++)
     if (box[rank + axis] != part.size(axis)) part = part.narrow(axis, box[axis], box[rank + axis]);
   return call.give(part.contiguous());
@@ -28,6 +29,7 @@ napi_value slice(Call& call) {
 /// pad(x, value, before, after of each axis)
 napi_value pad(Call& call) {
   const std::vector<int64_t> amounts = call.integersFrom(2);
+  expect(static_cast<int64_t>(amounts.size()) == 2 * call.tensor(0).dim(), "two amounts for each axis");
   std::vector<int64_t> lastFirst;
   for (size_t i = amounts.size(); i > 0; i -= 2) {
     lastFirst.push_back(amounts[i - 2]);
@@ -41,6 +43,7 @@ napi_value gather(Call& call) {
   const Tensor& x = call.tensor(0);
   const Tensor& indices = call.tensor(1);
   const int64_t axis = call.integer(2);
+  expect(axis >= 0 && axis < x.dim(), "an axis of x");
   const Tensor taken = at::index_select(x, axis, indices.reshape({-1}));
   if (indices.dim() == 1) return call.give(taken);
   std::vector<int64_t> shape = x.sizes().vec();

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <new>
 
 namespace patchbay {
 namespace {
@@ -79,11 +80,17 @@ void checkFinite(const void* values, at::ScalarType type, size_t count, size_t f
                   "; the file is damaged");
 }
 
+/// What a system call complains of. Want of memory is no fault of the file's.
+[[noreturn]] void refuse() {
+  if (errno == ENOMEM) throw std::bad_alloc();
+  throw Damaged(std::strerror(errno));
+}
+
 /// An open file of known size.
 class File {
  public:
   explicit File(const std::string& path) : file_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (file_ < 0) throw Damaged(std::strerror(errno));
+    if (file_ < 0) refuse();
   }
   ~File() { close(file_); }
   File(const File&) = delete;
@@ -103,7 +110,7 @@ class File {
     while (count > 0) {
       const ssize_t got = pread(file_, place, count, from);
       if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw Damaged(std::strerror(errno));
+      if (got < 0) refuse();
       if (got == 0) throw Damaged("cut short: it ends at byte " + std::to_string(from));
       place += got;
       from += got;
@@ -119,7 +126,7 @@ at::Tensor mapped(const File& file, const StoredArray& array, size_t bytes) {
   const int64_t before = array.start % sysconf(_SC_PAGESIZE);
   const size_t length = bytes + static_cast<size_t>(before);
   void* start = mmap(nullptr, length, PROT_READ, MAP_PRIVATE, file.number(), array.start - before);
-  if (start == MAP_FAILED) throw Damaged(std::strerror(errno));
+  if (start == MAP_FAILED) refuse();
   const auto release = [start, length](void*) { munmap(start, length); };
   void* values = static_cast<char*>(start) + before;
   at::Tensor tensor = at::from_blob(values, array.shape, release, at::TensorOptions().dtype(array.stored));

@@ -64,6 +64,8 @@ ActiveRows listRows(const float* pre, const float* bias, const float* gate, int6
 /// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate.
 napi_value encodeActive(Call& call) {
   const Tensor pre = product(call.tensor(0), call.tensor(1)).contiguous();
+  expect(pre.dim() == 2 && call.tensor(2).numel() == pre.size(1) && call.tensor(3).numel() == pre.size(1),
+         "a bias and a gate for each feature");
   const int64_t rows = pre.size(0);
   const auto* x = pre.data_ptr<float>();
   const auto* bias = call.tensor(2).data_ptr<float>();
@@ -148,6 +150,17 @@ FOR_EACH_PROCESSOR void addFeature(const float* __restrict decoder, int64_t widt
   }
 }
 
+/// @throws where a list is not one of features of a decoder: an address would be computed from it.
+void checkLists(const Tensor& pointer, const Tensor& feature, const Tensor& value, int64_t features) {
+  const auto* ends = pointer.data_ptr<int32_t>();
+  const auto* of = feature.data_ptr<int32_t>();
+  const int64_t count = feature.numel();
+  expect(pointer.numel() > 0 && ends[0] == 0 && ends[pointer.numel() - 1] == count && value.numel() == count &&
+             std::is_sorted(ends, ends + pointer.numel()),
+         "as many features and values as the rows' entries");
+  expect(std::all_of(of, of + count, [&](int32_t one) { return one >= 0 && one < features; }), "features of the decoder");
+}
+
 /// The sum of each row's decoder rows times their values, [R, D]; with a gradient [R, D], each entry's dot product too.
 Tensor addDecoderRows(Call& call, const Tensor* gradient, Tensor* dots) {
   const auto* ends = call.tensor(0).data_ptr<int32_t>();
@@ -155,9 +168,11 @@ Tensor addDecoderRows(Call& call, const Tensor* gradient, Tensor* dots) {
   const auto* value = call.tensor(2).data_ptr<float>();
   const Tensor decoder = call.tensor(3).contiguous();
   const auto* weights = decoder.data_ptr<float>();
-  const int64_t rows = call.tensor(0).size(0) - 1;
+  const int64_t rows = call.tensor(0).numel() - 1;
   const int64_t features = decoder.size(0);
   const int64_t width = decoder.size(1);
+  checkLists(call.tensor(0), call.tensor(1), call.tensor(2), features);
+  expect(gradient == nullptr || gradient->sizes() == at::IntArrayRef({rows, width}), "a gradient for each row");
   const Tensor out = at::zeros({rows, width}, at::kFloat);
   auto* sums = out.data_ptr<float>();
   const auto* g = gradient == nullptr ? nullptr : gradient->data_ptr<float>();

@@ -16,29 +16,22 @@ struct Job {
   napi_deferred deferred = nullptr;
   napi_async_work work = nullptr;
   at::Tensor tensor;
-  /// What went wrong; null where nothing did.
-  const char* code = nullptr;
-  std::string message;
+  /// What went wrong; its code is null where nothing did.
+  Fault fault{nullptr, ""};
 };
 
 /// On a thread of Node's pool.
 void execute(napi_env, void* data) {
   Job& job = *static_cast<Job*>(data);
   const c10::InferenceMode guard(true); // Each thread has its own mode.
-  const auto fail = [&job](const char* code, const std::string& message) {
-    job.code = code;
-    job.message = message;
-  };
   try {
     job.tensor = readWeights(job.array);
   } catch (const NonFinite& error) {
-    fail("non_finite", error.what());
+    job.fault = {"non_finite", error.what()};
   } catch (const Damaged& error) {
-    fail("bad_input", error.what());
-  } catch (const std::bad_alloc&) {
-    fail("out_of_memory", "out of memory");
-  } catch (const std::exception& error) {
-    fail("application", error.what());
+    job.fault = {"bad_input", error.what()};
+  } catch (...) {
+    job.fault = currentFault();
   }
 }
 
@@ -48,19 +41,18 @@ void complete(napi_env env, napi_status, void* data) {
   napi_delete_async_work(env, job->work);
   napi_value value = nullptr;
   try {
-    if (job->code == nullptr) value = giveHandle(env, job->tensor.to(device()));
-  } catch (const std::exception& error) {
-    job->code = "out_of_memory";
-    job->message = error.what();
+    if (job->fault.code == nullptr) value = giveHandle(env, job->tensor.to(device()));
+  } catch (...) {
+    job->fault = currentFault();
   }
-  if (job->code == nullptr) {
+  if (job->fault.code == nullptr) {
     napi_resolve_deferred(env, job->deferred, value);
     return;
   }
   napi_value code = nullptr;
   napi_value message = nullptr;
-  napi_create_string_utf8(env, job->code, NAPI_AUTO_LENGTH, &code);
-  napi_create_string_utf8(env, job->message.c_str(), job->message.size(), &message);
+  napi_create_string_utf8(env, job->fault.code, NAPI_AUTO_LENGTH, &code);
+  napi_create_string_utf8(env, job->fault.message.c_str(), job->fault.message.size(), &message);
   napi_create_error(env, code, message, &value);
   napi_reject_deferred(env, job->deferred, value);
 }
@@ -75,6 +67,10 @@ napi_value load(Call& call) {
                 typeOf(call.integer(3)),
                 call.integer(4),
                 static_cast<uint32_t>(call.integer(5))};
+  const StoredArray& array = job->array;
+  const auto isRead = [](at::ScalarType type) { return type == at::kFloat || type == at::kBFloat16; };
+  expect(isRead(array.stored) && isRead(array.wanted), "float32 or bfloat16");
+  expect(array.start >= 0 && array.checked_from <= array.start, "an array within a file, and its checksum before it");
   napi_value promise = nullptr;
   napi_value name = nullptr;
   napi_create_promise(call.env(), &job->deferred, &promise);

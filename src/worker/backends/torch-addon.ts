@@ -22,8 +22,8 @@ type Reduction = (x: Handle, keepAxes: boolean, ...axes: number[]) => Handle;
 export interface TorchAddon {
   /** Copies the values. */
   create(values: ArrayBufferView, dtype: number, ...shape: number[]): Handle;
-  /** Copies the values. */
-  read(x: Handle): ArrayBuffer;
+  /** Copies the values into an array of their number. */
+  read(x: Handle, values: ArrayBufferView): void;
   drop(x: Handle): void;
   cast(x: Handle, dtype: number): Handle;
   /**

@@ -71,9 +71,11 @@ export class TorchBackend extends tf.KernelBackend {
 
   override readSync(dataId: DataId): BackendValues {
     const { handle, dtype } = this.#held.get(dataId);
-    const buffer = calling(() => this.addon.read(handle));
-    if (dtype === "float32") return new Float32Array(buffer);
-    return dtype === "int32" ? new Int32Array(buffer) : new Uint8Array(buffer);
+    return calling(() => {
+      const values = new (arrayOf(dtype))(this.addon.sizeOf(handle));
+      this.addon.read(handle, values);
+      return values;
+    });
   }
 
   override read(dataId: DataId): Promise<BackendValues> {
@@ -129,12 +131,22 @@ export class TorchBackend extends tf.KernelBackend {
   }
 }
 
+function arrayOf(dtype: DataType): typeof Float32Array | typeof Int32Array | typeof Uint8Array {
+  return dtype === "float32" ? Float32Array : dtype === "int32" ? Int32Array : Uint8Array;
+}
+
 /** Values as the dtype's typed array. */
 function bytesOf(values: BackendValues, dtype: DataType, size: number): ArrayBufferView {
-  const wanted = dtype === "float32" ? Float32Array : dtype === "int32" ? Int32Array : Uint8Array;
+  const wanted = arrayOf(dtype);
   const found = values instanceof wanted ? values : wanted.from(values as ArrayLike<number>);
   if (found.length !== size) throw new Error(`bug: ${String(found.length)} values for a tensor of ${String(size)}`);
   return found;
+}
+
+/** Says so of the addon's errors, and of the one that JavaScript throws where an array finds no memory. */
+function saysOutOfMemory(thrown: unknown): thrown is Error {
+  if (thrown instanceof RangeError) return thrown.message === "Array buffer allocation failed";
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === "out_of_memory";
 }
 
 /** Runs `call`; an allocation that fails in it becomes our error. */
@@ -142,7 +154,7 @@ export function calling<Result>(call: () => Result): Result {
   try {
     return call();
   } catch (thrown) {
-    if (thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === "out_of_memory")
+    if (saysOutOfMemory(thrown))
       throw new PatchbayError("out_of_memory", `the torch backend is out of memory: ${thrown.message}`, {
         cause: thrown,
       });
