@@ -127,7 +127,7 @@ napi_value geluTimes(Call& call) {
     geluTimesVectors(gates + at, ups + at, (end - begin) * kVector, to + at);
   });
   const int64_t done = vectors * kVector;
-  geluTimesRest(gates + done, ups + done, gate.numel() - done, to + done);
+  if (done < gate.numel()) geluTimesRest(gates + done, ups + done, gate.numel() - done, to + done);
   return call.give(y.to(call.tensor(0).scalar_type()));
 }
 
@@ -175,7 +175,8 @@ napi_value geluTimesGradient(Call& call) {
     geluTimesGradientVectors(dys + at, gates + at, ups + at, (end - begin) * kVector, toGate + at, toUp + at);
   });
   const int64_t done = vectors * kVector;
-  geluTimesGradientRest(dys + done, gates + done, ups + done, gate.numel() - done, toGate + done, toUp + done);
+  if (done < gate.numel())
+    geluTimesGradientRest(dys + done, gates + done, ups + done, gate.numel() - done, toGate + done, toUp + done);
   const auto type = call.tensor(1).scalar_type();
   return call.giveAll({ofGate.to(type), ofUp.to(type)});
 }
