@@ -27,8 +27,8 @@ napi_value create(Call& call) {
   return call.give(tensor.to(device()));
 }
 
-/// read(tensor, values): copies its values into a typed array. (Where memory for one made here were wanting, V8 would end the process.)
-napi_value read(Call& call) {
+/// readInto(tensor, values): copies its values into a typed array. (Where memory for one made here were wanting, V8 would end the process.)
+napi_value readInto(Call& call) {
   const at::Tensor whole = wide(call.tensor(0)).contiguous().to(at::kCPU);
   const Call::Bytes values = call.bytes(1);
   expect(values.length == whole.nbytes(), "room for the tensor's values");
@@ -66,7 +66,7 @@ napi_value processor(Call& call) {
 
 const Entry kEntries[] = {
     {"create", create},
-    {"read", read},
+    {"readInto", readInto},
     {"drop", drop},
     {"cast", cast},
     {"fill", fill},

@@ -49,7 +49,7 @@ describe("a call of the addon with", () => {
     "an amount of padding left out": () => addon.pad(ones(3, 3), 0, 1, 1, 1),
     "a box of fewer axes": () => addon.slice(ones(3, 3), 0, 1),
     "an array of too few values to read to": () => {
-      addon.read(ones(MANY), new Float32Array(1));
+      addon.readInto(ones(MANY), new Float32Array(1));
     },
     "weights that are neither float32 nor bfloat16": () => addon.load(TINY_A, 0, int32, int32, -1, 0, 4),
     "weights before their file": () => addon.load(TINY_A, -4, float32, float32, -1, 0, 4),

@@ -23,7 +23,7 @@ export interface TorchAddon {
   /** Copies the values. */
   create(values: ArrayBufferView, dtype: number, ...shape: number[]): Handle;
   /** Copies the values into an array of their number. */
-  read(x: Handle, values: ArrayBufferView): void;
+  readInto(x: Handle, values: ArrayBufferView): void;
   drop(x: Handle): void;
   cast(x: Handle, dtype: number): Handle;
   /**

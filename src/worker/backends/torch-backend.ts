@@ -73,7 +73,7 @@ export class TorchBackend extends tf.KernelBackend {
     const { handle, dtype } = this.#held.get(dataId);
     return calling(() => {
       const values = new (arrayOf(dtype))(this.addon.sizeOf(handle));
-      this.addon.read(handle, values);
+      this.addon.readInto(handle, values);
       return values;
     });
   }
