@@ -11,7 +11,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
 import { torchOrWasm } from "./torch-or-wasm.js";
 
@@ -55,28 +54,12 @@ function download({ name, integrity }, folder) {
   return join(folder, basename(packed.filename));
 }
 
-/** Name and bytes of each plain file of a tar archive. Source: POSIX.1-1988, ustar. */
-function* filesOfTar(tar) {
-  const text = (from, length) => tar.toString("utf8", from, from + length).replace(/\0.*$/s, "");
-  for (let at = 0; at + 512 <= tar.length && tar[at] !== 0;) {
-    const size = parseInt(text(at + 124, 12), 8);
-    const prefix = text(at + 345, 155);
-    const name = prefix === "" ? text(at, 100) : `${prefix}/${text(at, 100)}`;
-    yield { name, bytes: tar.subarray(at + 512, at + 512 + size) };
-    at += 512 + 512 * Math.ceil(size / 512);
-  }
-}
-
-function unpack({ name, files }, archive, folder) {
+async function unpack({ name, files }, archive, folder) {
+  const { parseTarGzip } = await import("nanotar"); // Not before packages are installed.
   const prefix = /datasets-([\w-]+)@/.exec(name)[1];
-  let count = 0;
-  for (const file of filesOfTar(gunzipSync(readFileSync(archive)))) {
-    const title = files.exec(file.name)?.[1];
-    if (title === undefined) continue;
-    writeFileSync(join(folder, `${prefix}-${title}.txt`), file.bytes);
-    count++;
-  }
-  if (count === 0) throw new Problem(`${name} holds no text; it is not the package it was`);
+  const texts = await parseTarGzip(readFileSync(archive), { filter: (file) => files.test(file.name) });
+  for (const text of texts) writeFileSync(join(folder, `${prefix}-${files.exec(text.name)[1]}.txt`), text.data);
+  if (texts.length === 0) throw new Problem(`${name} holds no text; it is not the package it was`);
 }
 
 /** Distinct agreement sentences, one document each. */
@@ -95,7 +78,7 @@ async function makeText() {
   rmSync(work, { recursive: true, force: true });
   mkdirSync(join(work, "text"), { recursive: true });
   try {
-    for (const wanted of PACKAGES) unpack(wanted, download(wanted, work), join(work, "text"));
+    for (const wanted of PACKAGES) await unpack(wanted, download(wanted, work), join(work, "text"));
     writeFileSync(join(work, "text", "agreement.jsonl"), await agreementLines());
     const notices = PACKAGES.map(({ name, notice }) => `${name} (npm). ${notice}\n`);
     writeFileSync(join(work, "text", "NOTICE"), notices.join("\n"));
