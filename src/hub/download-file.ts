@@ -7,7 +7,8 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename } from "node:fs/promises";
-import { PatchbayError } from "../base/errors.js";
+import type { PatchbayError } from "../base/errors.js";
+import { diskFull, isNoRoom } from "./cache-fault.js";
 import { brokenConnection, HubFailure, unreachable } from "./hub-errors.js";
 import { type HubConnection, request, retrying, watchSilence } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
@@ -145,18 +146,5 @@ function damaged({ repo }: HubSnapshot, { path, oid }: HubFile, got: string): Pa
 function tooLong({ repo }: HubSnapshot, { path, size }: HubFile): PatchbayError {
   return unreachable(
     `${repo} ${path}: expected ${String(size)} bytes, got more; is something between here and the hub changing files?`,
-  );
-}
-
-function isNoRoom(thrown: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes((thrown as NodeJS.ErrnoException).code ?? "");
-}
-
-/** The disk that the cache is on has no room. */
-export function diskFull({ settings }: HubConnection, what: string, bytes: number, cause?: unknown): PatchbayError {
-  return new PatchbayError(
-    "disk_full",
-    `the disk of ${settings.cacheFolder} is full: ${what} needs ${String(Math.ceil(bytes / 1e6))} MB; make room, or name another disk in HF_HOME, then run the same command, which continues`,
-    { cause },
   );
 }

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, statSync, symlin
 import { basename, dirname, join, relative } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { withMachineLock } from "../base/machine-lock.js";
-import { diskFull, downloadFile } from "./download-file.js";
+import { diskFull, inCache } from "./cache-fault.js";
+import { downloadFile } from "./download-file.js";
 import type { HubConnection } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
 import type { HubFile, HubSnapshot } from "./snapshot.js";
@@ -22,12 +23,21 @@ export type OnFetchProgress = (progress: FetchProgress) => void;
 /**
  * Fetches what is lacking. A file that is in the cache under its name is whole: it got the name after its hash was checked.
  * @returns the folder in which the files have the names that they have in the repository.
- * @throws bad_input for what the hub refuses; hub_unreachable; disk_full. What has arrived is kept, and continued next time.
+ * @throws bad_input for what the hub refuses, and for a cache that cannot be used; hub_unreachable; disk_full. What has arrived is
+ * kept, and continued next time.
  */
 export async function fetchFiles(
   connection: HubConnection,
   snapshot: HubSnapshot,
   onProgress: OnFetchProgress = () => undefined,
+): Promise<string> {
+  return await inCache(connection, snapshot.repo, () => fetchLacking(connection, snapshot, onProgress));
+}
+
+async function fetchLacking(
+  connection: HubConnection,
+  snapshot: HubSnapshot,
+  onProgress: OnFetchProgress,
 ): Promise<string> {
   const paths = repoPaths(connection.settings.cacheFolder, snapshot.repo);
   const folder = paths.snapshot(snapshot.commit);
@@ -62,7 +72,11 @@ export async function fetchFiles(
  * A folder that holds the files of some snapshots and nothing else, one folder for each repository, as links into the cache.
  * All files have been fetched.
  */
-export function gatherSnapshots({ settings }: HubConnection, snapshots: readonly HubSnapshot[]): string {
+export async function gatherSnapshots(connection: HubConnection, snapshots: readonly HubSnapshot[]): Promise<string> {
+  return await inCache(connection, "a folder of links", () => gather(connection, snapshots));
+}
+
+function gather({ settings }: HubConnection, snapshots: readonly HubSnapshot[]): string {
   const [first] = snapshots;
   if (first === undefined) throw new Error("bug: nothing to gather");
   const folder = repoPaths(settings.cacheFolder, first.repo).view(sha256(canonicalJson(snapshots)).slice(0, 16));

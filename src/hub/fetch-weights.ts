@@ -42,7 +42,7 @@ export async function fetchSaes(
   onProgress?: OnFetchProgress,
 ): Promise<string> {
   for (const snapshot of snapshots) await fetchFiles(connection, snapshot, onProgress);
-  return gatherSnapshots(connection, snapshots);
+  return await gatherSnapshots(connection, snapshots);
 }
 
 /** Fetches whatever the name means: the repository says whether it holds a checkpoint or SAEs. */

@@ -1,6 +1,8 @@
 /** @file Requests to a hub: the token goes to the hub alone, silence is bounded, and what may pass is tried again. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { ZodError } from "zod";
 import { badInput, PatchbayError } from "../base/errors.js";
+import { invalid } from "../base/read-file.js";
 import { type Asked, brokenConnection, HubFailure, refusal, unreachable } from "./hub-errors.js";
 import type { HubSettings } from "./hub-settings.js";
 
@@ -142,7 +144,8 @@ export async function fromLibrary<T>({ settings }: HubConnection, call: () => Pr
     return await call();
   } catch (thrown) {
     if (thrown instanceof PatchbayError) throw thrown;
-    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    const fault = thrown instanceof ZodError ? invalid(thrown, {}) : thrown;
+    const reason = fault instanceof Error ? fault.message : String(fault);
     throw unreachable(
       `${settings.endpoint} does not answer as a hub does (${reason}); check HF_ENDPOINT and any proxy`,
       thrown,

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
+import { inCache } from "./cache-fault.js";
 import { unreachable } from "./hub-errors.js";
 import { fromLibrary, type HubConnection, politeFetch } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
@@ -29,7 +30,7 @@ const treeSchema = z.array(hubFileSchema);
  */
 export async function listRepo(connection: HubConnection, repo: string, revision: string): Promise<HubSnapshot> {
   if (!repoSchema.safeParse(repo).success) throw badInput(`expected a name such as google/gemma-2-2b, got ${repo}`);
-  if (!/^[\w.][\w./-]{0,199}$/.test(revision) || revision.includes(".."))
+  if (!/^[\w.][\w./-]{0,199}$/.test(revision) || revision.includes("..") || /(^|\/)\.?(\/|$)/.test(revision))
     throw badInput(`expected a branch, a tag or a commit of ${repo}, got ${revision}`);
   const commit = commitSchema.safeParse(revision).success
     ? revision
@@ -46,7 +47,7 @@ async function resolveRevision(connection: HubConnection, repo: string, revision
       const { sha } = await modelInfo({ name: repo, revision, additionalFields: ["sha"], hubUrl, fetch });
       return commitSchema.parse(sha);
     });
-    keep(ref, commit);
+    await keep(connection, ref, commit);
     return commit;
   } catch (thrown) {
     const isAway = thrown instanceof PatchbayError && thrown.code === "hub_unreachable";
@@ -79,11 +80,13 @@ async function listCommit(connection: HubConnection, repo: string, revision: str
     }
     return found;
   });
-  keep(kept, JSON.stringify(files));
+  await keep(connection, kept, JSON.stringify(files));
   return files;
 }
 
-function keep(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileAtomically(file, text);
+async function keep(connection: HubConnection, file: string, text: string): Promise<void> {
+  await inCache(connection, "the list of files", () => {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileAtomically(file, text);
+  });
 }

@@ -1,9 +1,22 @@
 /** @file Fetching from a hub that is busy or refuses: what is waited for, and what people are told. */
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { fetchByName } from "../../../src/hub/fetch-weights.js";
 import { breakOff, FakeHub, refuse } from "./fake-hub.js";
-import { cacheFolder, CONFIG, connection, failure, fetchModel, hub, REPO, said, waits, WEIGHTS } from "./one-repo.js";
+import {
+  cacheFolder,
+  CONFIG,
+  connection,
+  failure,
+  fetchModel,
+  hub,
+  paths,
+  REPO,
+  said,
+  waits,
+  WEIGHTS,
+} from "./one-repo.js";
 
 describe("a hub that is busy", () => {
   test.each([
@@ -141,6 +154,11 @@ describe("a refusal says what to do", () => {
     expect(hub.seen).toEqual([]);
   });
 
+  test.each([".", "./main", "a/", "a//b", "a/../b", "a b"])("%j is no revision", async (revision) => {
+    expect((await failure(fetchModel({}, revision))).message).toContain("expected a branch, a tag or a commit");
+    expect(hub.seen).toEqual([]);
+  });
+
   test("a repository without a tokenizer", async () => {
     const other = await FakeHub.start(REPO);
     onTestFinished(() => other.close());
@@ -175,11 +193,50 @@ describe("a refusal says what to do", () => {
 
   test("a path that leads out of the folder", async () => {
     hub.add("../../escape.json", "x");
-    expect((await failure(fetchModel())).message).toContain("does not answer as a hub does");
+    const { message } = await failure(fetchModel());
+    expect(message).toContain("does not answer as a hub does (path: ");
+    expect(message).not.toContain("\n");
     expect(
       readdirSync(cacheFolder, { recursive: true })
         .map(String)
         .filter((name) => name.includes("escape")),
     ).toEqual([]);
+  });
+});
+
+describe("a cache that cannot be used is named, with the variable that names another", () => {
+  test.each<[string, () => void]>([
+    [
+      "a file",
+      () => {
+        writeFileSync(cacheFolder, "");
+      },
+    ],
+    [
+      "a link to nothing",
+      () => {
+        symlinkSync(`${cacheFolder}-nowhere`, cacheFolder);
+      },
+    ],
+    [
+      "one with a folder where a file belongs",
+      () => {
+        mkdirSync(paths().ref("main"), { recursive: true });
+      },
+    ],
+  ])("%s", async (_what, prepare) => {
+    mkdirSync(dirname(cacheFolder), { recursive: true });
+    prepare();
+    const error = await failure(fetchModel());
+    expect(error.code).toBe("bad_input");
+    expect(error.message).toMatch(
+      /^the cache .*hub cannot be used \(E.*\); mend that, or name another folder in HF_HOME$/,
+    );
+  });
+
+  test("one on a disk that is full before the first file comes", async () => {
+    mkdirSync(dirname(paths().ref("x")), { recursive: true });
+    symlinkSync("/dev/full", `${paths().ref("main")}.${String(process.pid)}.tmp`); // Answers writes as a full disk does.
+    expect(await failure(fetchModel())).toMatchObject({ code: "disk_full" });
   });
 });
