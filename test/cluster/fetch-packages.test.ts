@@ -179,8 +179,14 @@ test("a full disk is named, and the next one ends right", async () => {
   await expectWhole();
 });
 
-test("the command takes a folder that is there for whole, and only this checkpoint takes a folder", async () => {
+test("the command takes a checkpoint that is there, nothing else, and only this one takes a folder", async () => {
   mkdirSync(folder, { recursive: true });
+  expect(await patchbay(["fetch", "gemma-3-270m", "--out", folder])).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: `patchbay: ${folder}: is there, and is no checkpoint; name a folder that is not there yet\n`,
+  });
+  for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) writeFileSync(join(folder, name), "");
   expect(await patchbay(["fetch", "gemma-3-270m", "--out", folder, "--json"])).toMatchObject({
     code: 0,
     stdout: `${JSON.stringify({ path: folder, kind: "model", sources: [] })}\n`,
