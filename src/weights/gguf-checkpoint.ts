@@ -45,13 +45,16 @@ const GLOBAL_EVERY = 6;
 /** The one size of Gemma 3 whose queries are scaled by its width over its heads and not by the head width: 27b. */
 const LAYERS_OF_27B = 62;
 
+/** No Gemma has more; it bounds what is set up before a tensor is looked for. */
+const MAX_LAYERS = 1000;
+
 const size = z.int().min(1);
 const list = <T extends z.ZodType>(of: T) => z.array(of).min(1);
 const metadataSchema = z.looseObject({
   "general.architecture": z.literal("gemma3"),
   "gemma3.context_length": size,
   "gemma3.embedding_length": size,
-  "gemma3.block_count": size,
+  "gemma3.block_count": size.max(MAX_LAYERS),
   "gemma3.feed_forward_length": size,
   "gemma3.attention.head_count": size,
   "gemma3.attention.head_count_kv": size,

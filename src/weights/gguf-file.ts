@@ -8,6 +8,8 @@ import { checkFinite } from "./safetensors.js";
 
 /** First read of the header; doubled until the header fits. */
 const HEADER_BYTES = 4 * 2 ** 20;
+/** Far above any vocabulary; a header that claims more is not read into memory. */
+const MAX_HEADER_BYTES = 2 ** 29;
 /** Elements that are widened at a time; a multiple of every block. */
 const PIECE_ELEMENTS = 2 ** 21;
 
@@ -46,6 +48,12 @@ async function readHeader(file: ByteFile): Promise<GgufHeader> {
     } catch (error) {
       if (!(error instanceof HeaderIsLonger)) throw error;
       if (length >= file.size) throw badInput("cut short: the file ends inside its header", where, error);
+      if (length >= MAX_HEADER_BYTES)
+        throw badInput(
+          `expected a header of at most ${String(MAX_HEADER_BYTES)} bytes, got a longer one`,
+          where,
+          error,
+        );
     }
   }
 }

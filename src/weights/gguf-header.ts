@@ -116,16 +116,28 @@ export function parseGgufHeader(bytes: Uint8Array, fileBytes: number, where: Err
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < nValues; i++) {
     const key = text(cursor);
+    if (metadata.has(key)) throw badInput("is in the metadata twice", { ...where, field: key });
     metadata.set(key, value(cursor, word(cursor)));
   }
   const found = Array.from({ length: nTensors }, () => tensor(cursor));
-  const alignment = metadata.get("general.alignment") ?? 32;
-  if (typeof alignment !== "number" || !(alignment >= 1)) throw badInput("expected an alignment of 1 or more", where);
+  const alignment = alignmentOf(metadata, where);
   const first = Math.ceil(cursor.at / alignment) * alignment;
   const tensors = new Map<string, GgufTensor>();
-  for (const [name, { shape, type, start }] of found)
-    tensors.set(name, placed({ shape, type, start: first + start }, fileBytes, { ...where, field: name }));
+  for (const [name, { shape, type, start }] of found) {
+    const here = { ...where, field: name };
+    if (tensors.has(name)) throw badInput("is in the file twice", here);
+    if (start % alignment !== 0)
+      throw badInput(`expected an offset that ${String(alignment)} divides, got ${String(start)}`, here);
+    tensors.set(name, placed({ shape, type, start: first + start }, fileBytes, here));
+  }
   return { metadata, tensors };
+}
+
+function alignmentOf(metadata: GgufHeader["metadata"], where: ErrorDetail): number {
+  const field = "general.alignment";
+  const alignment = metadata.get(field) ?? 32;
+  if (typeof alignment === "number" && Number.isSafeInteger(alignment) && alignment >= 1) return alignment;
+  throw badInput("expected a whole number of 1 or more", { ...where, field });
 }
 
 function placed(tensor: Omit<GgufTensor, "bytes">, fileBytes: number, where: ErrorDetail): GgufTensor {

@@ -84,6 +84,11 @@ describe("a file", () => {
     expect(await valuesOf(file, "m")).toEqual([9]);
   });
 
+  const twoTensors = new Map(
+    ["first_", "second"].map((name) => [name, floatTensor([4], Float32Array.of(1, 2, 3, 4))] as const),
+  );
+  const renamed = (bytes: Uint8Array, from: string, to: string): Uint8Array =>
+    Buffer.from(Buffer.from(bytes).toString("latin1").replace(from, to), "latin1");
   const whole = ggufBytes({ a: "x", n: 3 }, new Map([["m", floatTensor([4], Float32Array.of(1, 2, 3, 4))]]));
 
   test.each([
@@ -101,6 +106,22 @@ describe("a file", () => {
       ggufBytes({}, new Map([["m", { shape: [2, 16], type: 8, bytes: new Uint8Array(34) }]])),
       "m: expected rows of whole blocks of 32, got 2 x 16",
     ],
+    ["a tensor twice", renamed(ggufBytes({}, twoTensors), "second", "first_"), "first_: is in the file twice"],
+    [
+      "a metadata key twice",
+      renamed(ggufBytes({ first_: 1, second: 2 }, new Map()), "second", "first_"),
+      "first_: is in the metadata twice",
+    ],
+    [
+      "tensors beside their alignment",
+      ggufBytes({ "general.alignment": 7 }, twoTensors),
+      "second: expected an offset that 7 divides, got 32",
+    ],
+    ...[Infinity, 1.5].map((float): [string, Uint8Array, string] => [
+      `an alignment of ${String(float)}`,
+      ggufBytes({ "general.alignment": { float } }, twoTensors),
+      "general.alignment: expected a whole number of 1 or more",
+    ]),
   ])("is refused where it is %s", async (_what, bytes, message) => {
     await expect(opened(bytes)).rejects.toThrow(message);
   });
@@ -167,6 +188,15 @@ describe("conversion", () => {
     await expect(convertGguf(join(folder, "m.gguf"), join(folder, "made"))).rejects.toThrow(message);
     expect(readdirSync(folder)).toEqual(["m.gguf"]);
     expect(existsSync(join(folder, "made"))).toBe(false);
+  });
+
+  test("of a file that claims billions of layers is refused before they are set up", async () => {
+    const bytes = Buffer.from(await tinyGguf());
+    const key = "gemma3.block_count";
+    bytes.writeUInt32LE(0xffffffff, bytes.indexOf(key) + key.length + 4);
+    const path = join(temporaryFolder(), "m.gguf");
+    writeFileSync(path, bytes);
+    await expect(convertGguf(path, `${path}.made`)).rejects.toThrow("gemma3.block_count: Too big");
   });
 
   test("of another architecture is refused", async () => {
