@@ -1,4 +1,5 @@
 /** @file A model together with the SAEs that sit at its sites. All of them are in the model's pool. */
+import { must } from "../base/assert.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { FLOAT32_MATRICES } from "../model/matrices.js";
 import { openModel, type Model } from "../model/model.js";
@@ -23,6 +24,8 @@ export interface SplicedModel {
   readonly saesOf: (layer: number) => readonly Pooled<Sae>[];
   /** Runs `work` with a site's SAE on the device; undefined where there is none. */
   withSae<Result>(at: SiteAt, work: (sae: Sae | undefined) => Promise<Result>): Promise<Result>;
+  /** Calls `visit` for each site in order, with its SAE on the device if it has one, and reads the next one's meanwhile. */
+  walkSites(sites: readonly SiteAt[], visit: (at: SiteAt) => Promise<void>): Promise<void>;
   /** Releases the model's and the SAEs' tensors. */
   dispose(): void;
 }
@@ -36,10 +39,14 @@ export function spliceModel(model: Model, saes: readonly PlacedSae[]): SplicedMo
     if (pooled === undefined) return await work(undefined);
     return await model.pool.using([pooled], () => work(pooled.now()));
   };
+  const walkSites = async (sites: readonly SiteAt[], visit: (at: SiteAt) => Promise<void>): Promise<void> => {
+    const steps = sites.map((at) => [byHook.get(siteHook(at))].filter((sae) => sae !== undefined));
+    await model.pool.walk(steps, (step) => visit(must(sites[step], "site")));
+  };
   const dispose = (): void => {
     model.dispose();
   };
-  return { model, saes, sae: (at) => byHook.get(siteHook(at))?.now(), saesOf, withSae, dispose };
+  return { model, saes, sae: (at) => byHook.get(siteHook(at))?.now(), saesOf, withSae, walkSites, dispose };
 }
 
 /**

@@ -61,7 +61,15 @@ export async function computeDeltas(
       tf.dispose([site, directions?.decoder_ND].filter((one) => one !== undefined));
   };
   try {
-    for (const [hook, slots] of slotsBySite(nodes)) sites.set(hook, await siteDeltas(spliced, runs, slots, changes));
+    const bySite = slotsBySite(nodes);
+    const slotsAt = (at: SiteAt): Map<number, Node> => must(bySite.get(siteHook(at)), "slots");
+    const compute = async (at: SiteAt): Promise<void> => {
+      sites.set(siteHook(at), await siteDeltas(spliced, runs, at, slotsAt(at), changes));
+    };
+    const all = Array.from(bySite.values(), (slots): SiteAt => must(slots.values().next().value, "node"));
+    const coded = all.filter((at) => needsSae(slotsAt(at), runs.errorDeltas.has(siteHook(at))));
+    for (const at of all) if (!coded.includes(at)) await compute(at);
+    await spliced.walkSites(coded, compute);
   } catch (error) {
     dispose();
     throw error;
@@ -88,15 +96,20 @@ function slotsBySite(nodes: readonly (Node | null)[]): Map<string, Map<number, N
   return bySite;
 }
 
+/** Whether a slot's delta is encoded. The SAEs of sites where none is are not read. */
+function needsSae(slots: ReadonlyMap<number, Node>, errorIsKept: boolean): boolean {
+  return Array.from(slots.values()).some(({ kind }) => kind === "feature" || (kind === "error" && !errorIsKept));
+}
+
 /** Deltas of one site; adds each slot's changes by row. */
 async function siteDeltas(
   spliced: SplicedModel,
   runs: UnpatchedRuns,
+  at: SiteAt,
   slots: ReadonlyMap<number, Node>,
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
   const kinds = new Set(Array.from(slots.values(), ({ kind }) => kind));
-  const at = must(slots.values().next().value, "node");
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const heads = spliced.model.config.nHeads;
   const coded = kinds.has("feature") ? await featureChanges(spliced, runs, at, [...slots.values()]) : undefined;

@@ -85,6 +85,38 @@ describe("a model that does not fit into its budget", () => {
     await expectSame((model) => computeTruth(model, prompts, "max", nodes, 7));
   });
 
+  it("true effects have the next site's SAE read while one is encoded", async () => {
+    const { saes } = streamed.model;
+    const nodes = saes.map(({ site, layer }): Node => ({
+      kind: "error",
+      site,
+      layer,
+      position: T - 1,
+      feature: -1,
+      head: -1,
+    }));
+    const isLoaded = (n: number): boolean => {
+      try {
+        return must(saes[n], "SAE").sae.now().dSae > 0;
+      } catch {
+        return false;
+      }
+    };
+    const visited: number[] = [];
+    const watched: SplicedModel = {
+      ...streamed.model,
+      withSae: (at, work) =>
+        streamed.model.withSae(at, async (sae) => {
+          const n = saes.findIndex(({ site, layer }) => site === at.site && layer === at.layer);
+          while (n + 1 < saes.length && !isLoaded(n + 1)) await new Promise(setImmediate);
+          visited.push(n);
+          return await work(sae);
+        }),
+    };
+    await computeTruth(watched, prompts, "max", nodes, 7);
+    expect(visited).toEqual([...saes.keys()]);
+  });
+
   it("circuits are the same bits", async () => {
     const ablated: Intervention = new Map(
       whole.model.saes.map(({ site, layer, sae }) => [
