@@ -36,7 +36,14 @@ export interface Tokenizer {
 const token = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
 /** Every Gemma tokenizer is byte-pair encoding; the library would guess at anything else. */
 const tokenizerSchema = z.looseObject({
-  model: z.looseObject({ type: z.literal("BPE"), vocab: z.looseObject({}), merges: z.array(z.unknown()) }),
+  model: z.looseObject({
+    type: z.literal("BPE"),
+    vocab: z.record(z.string(), z.int().min(0)),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    // The library leaves these out of account.
+    continuing_subword_prefix: z.literal("").nullish(),
+    dropout: z.literal(0).nullish(),
+  }),
   added_tokens: z.array(z.looseObject({ id: z.int().min(0), content: z.string() })).optional(),
 });
 const settingsSchema = z.looseObject({

@@ -21,6 +21,7 @@ const shared = {
   hidden_activation: gelu,
   hidden_act: gelu,
   attention_bias: z.literal(false).optional(),
+  use_bidirectional_attention: z.literal(false).nullish(),
   tie_word_embeddings: z.literal(true).optional(),
 };
 
@@ -79,7 +80,6 @@ export const gemma3Schema = z.looseObject({
   sliding_window_pattern: size.default(6),
   attn_logit_softcapping: z.null().optional(), // Hugging Face ignores it here.
   final_logit_softcapping: positive.nullish(),
-  use_bidirectional_attention: z.literal(false).nullish(),
   max_position_embeddings: size.default(131_072),
   bos_token_id: tokenId.default(2),
   pad_token_id: tokenId.default(0),
@@ -87,4 +87,7 @@ export const gemma3Schema = z.looseObject({
 });
 
 /** A checkpoint of a larger model whose language model is a Gemma-3 text model. */
-export const nestedSchema = z.looseObject({ text_config: gemma3Schema });
+export const nestedSchema = z.looseObject({
+  tie_word_embeddings: shared.tie_word_embeddings,
+  text_config: gemma3Schema.extend({ model_type: z.literal("gemma3_text").optional() }),
+});

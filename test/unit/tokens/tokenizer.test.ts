@@ -111,6 +111,22 @@ describe("refusals name the file", () => {
     expect(() => openTokenizer(folder)).toThrow(`${file}: model: expected object, got nothing`);
   });
 
+  test.each<[Record<string, unknown>, string]>([
+    [{ vocab: { a: 0, b: null } }, "model.vocab.b: expected number, got null"],
+    [{ vocab: { a: 0, b: 1.5 } }, "model.vocab.b: expected int, got number"],
+    [{ vocab: { a: 0, b: -1 } }, "model.vocab.b: Too small"],
+    [{ merges: [null] }, "model.merges.0: "],
+    [{ continuing_subword_prefix: "##" }, "model.continuing_subword_prefix: "],
+    [{ dropout: 0.5 }, "model.dropout: expected 0"],
+  ])("a tokenizer.json whose model has %j", (fields, message) => {
+    const folder = copy();
+    const file = join(folder, "tokenizer.json");
+    edit(file, (value) => {
+      Object.assign(value["model"] as object, fields);
+    });
+    expect(() => openTokenizer(folder)).toThrow(`${file}: ${message}`);
+  });
+
   test("a tokenizer.json that the library cannot build", () => {
     const folder = copy();
     const file = join(folder, "tokenizer.json");

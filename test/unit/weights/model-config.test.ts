@@ -88,6 +88,15 @@ describe("Gemma-3 text models", () => {
     expect(reading(text)).toEqual(config);
   });
 
+  test("a larger model whose text model is another, or whose embedding is not tied, is refused", () => {
+    const larger = { model_type: "gemma3", text_config: own };
+    expect(reading(larger)).toEqual(reading(own));
+    expect(() => reading({ ...larger, text_config: { ...own, model_type: "llama" } })).toThrow(
+      'text_config.model_type: expected "gemma3_text"',
+    );
+    expect(() => reading({ ...larger, tie_word_embeddings: false })).toThrow("tie_word_embeddings: expected true");
+  });
+
   test("the newer spelling of the rotary bases", () => {
     const rope_parameters = {
       sliding_attention: { rope_type: "default", rope_theta: 7 },
@@ -133,6 +142,7 @@ describe("refusals name file, field and what was expected", () => {
     [{ rope_theta: undefined }, "rope_theta: expected a number, got nothing"],
     [{ attn_logit_softcapping: null }, "attn_logit_softcapping: expected number, got null"],
     [{ num_hidden_layers: 1e9 }, "num_hidden_layers: Too big"],
+    [{ use_bidirectional_attention: true }, "use_bidirectional_attention: expected false"],
   ])("%j", (fields, message) => {
     const folder = copyOf("model");
     editJson(join(folder, "config.json"), fields);
