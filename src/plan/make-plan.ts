@@ -5,7 +5,7 @@ import { readTextFile } from "../base/read-file.js";
 import { isPaired, type Prompt } from "../circuit/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
-import { type DroppedRow, toPrompts } from "../tokens/prompts.js";
+import { checkTokenIds, type DroppedRow, toPrompts } from "../tokens/prompts.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../weights/model-config.js";
@@ -76,6 +76,7 @@ export async function planSweep(
       openTokenizer(inputs.model),
       sweep.dataset.limit,
     );
+    checkTokenIds(prompts, checkpoint.config.vocabSize, inputs.model);
     const fingerprints = {
       model: await checkpoint.fingerprint(),
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),

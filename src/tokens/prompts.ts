@@ -50,6 +50,22 @@ export function toPrompts(
   return { prompts, dropped };
 }
 
+/**
+ * Passes where the model has an embedding for every token.
+ * @param folder - the checkpoint's, for errors.
+ * @throws PatchbayError `bad_input` naming a token that is not the model's.
+ */
+export function checkTokenIds(prompts: readonly Prompt[], vocabSize: number, folder: string): void {
+  for (const { line, clean, corrupted, correct, incorrect } of prompts) {
+    const beyond = [...clean, ...(corrupted ?? []), correct, ...incorrect].find((id) => !(id < vocabSize));
+    if (beyond === undefined) continue;
+    throw badInput(
+      `expected tokens below ${String(vocabSize)}, config.json's vocab_size, got ${String(beyond)} in line ${String(line)} of the dataset; does tokenizer.json belong to this checkpoint?`,
+      { file: folder },
+    );
+  }
+}
+
 function toPrompt(row: DatasetRow, tokenizer: Tokenizer): Prompt | DropReason {
   const { correct, incorrect, sides } = partsOf(row);
   const idOf = new Map<string, number>();

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readDataset, type DatasetRow, type PairRow } from "../../../src/dataset/rows.js";
-import { toPrompts } from "../../../src/tokens/prompts.js";
+import { checkTokenIds, toPrompts } from "../../../src/tokens/prompts.js";
 import { openTokenizer } from "../../../src/tokens/tokenizer.js";
 
 const TINY_A = "test/fixtures/tiny-a";
@@ -128,4 +128,15 @@ test("nothing left is an error that counts the reasons", () => {
   expect(() => toPrompts(rows, tokenizer)).toThrow(
     "dataset: expected at least one usable row, got none: all 6 were dropped (multi_token_answer 2, unequal_length 2, merge 2)",
   );
+});
+
+test("a token without an embedding is refused, in a prompt or an answer, with the dataset's line", () => {
+  const prompt = { line: 3, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8] };
+  expect(() => {
+    checkTokenIds([prompt], 9, "model");
+  }).not.toThrow();
+  for (const changes of [{ clean: [2, 9] }, { corrupted: [9, 2] }, { correct: 9 }, { incorrect: [8, 9] }])
+    expect(() => {
+      checkTokenIds([{ ...prompt, ...changes }], 9, "model");
+    }).toThrow("model: expected tokens below 9, config.json's vocab_size, got 9 in line 3 of the dataset");
 });
