@@ -19,6 +19,7 @@ type Fault = SweepSource["fault"];
 /** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
 export function checkSweep({ sweep, fault }: SweepSource, context: SweepContext): void {
   checkNames(sweep, fault);
+  checkVariants(sweep, fault);
   checkDataset(sweep, fault, context);
   checkSaes(sweep, fault, context);
   checkTruth(sweep, fault, context);
@@ -67,6 +68,14 @@ function checkNames({ scores, truth, circuits, experiments }: CheckedSweep, faul
       throw fault(["experiments", i, "name"], `${name} is the name of a threshold circuit; choose another name`);
     if (threshold !== null && names.length === 0)
       throw fault(["experiments", i, "threshold"], "a threshold needs scores; add some under `scores`");
+  });
+}
+
+/** A circuit is called by its variant and threshold: a variant that is listed twice would give two circuits one name. */
+function checkVariants({ circuits }: CheckedSweep, fault: Fault): void {
+  circuits?.variants.forEach((variant, i) => {
+    if (circuits.variants.indexOf(variant) !== i)
+      throw fault(["circuits", "variants", i], `the variant ${variant} is listed twice`);
   });
 }
 

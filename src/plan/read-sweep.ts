@@ -1,7 +1,7 @@
 /** @file Reads a sweep file: YAML or JSON text to a checked sweep, every fault with its file, line and field. */
-import { isNode, LineCounter, parseDocument, type Document } from "yaml";
-import type { z } from "zod";
+import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { badInput, PatchbayError } from "../base/errors.js";
+import { firstFault } from "./sweep-fault.js";
 import { type Sweep, sweepSchema } from "./sweep.js";
 
 /** Longest sweep file that is read, in characters. */
@@ -42,48 +42,43 @@ export function readSweep(text: string, file: string): SweepSource {
   };
   const fault = (path: Path, message: string): PatchbayError => badInput(message, place(path));
 
-  const raw: unknown = document.toJS();
+  const raw = valueOf(document, lines, file);
   const notBuilt = findNotBuilt(raw);
   if (notBuilt !== undefined) {
     const located = fault(notBuilt.path, notBuilt.message);
     throw new PatchbayError("not_built", located.message, { detail: located.detail });
   }
   const parsed = sweepSchema.safeParse(raw);
-  if (!parsed.success) throw firstFault(parsed.error, fault);
+  if (!parsed.success) {
+    const { path, message } = firstFault(parsed.error, raw);
+    throw fault(path, message);
+  }
   requireWork(parsed.data, fault);
   return { sweep: parsed.data, fault };
+}
+
+/** The document's value. A name (`*name`) must stand for something, and few names may not stand for a lot. */
+function valueOf(document: Document, lines: LineCounter, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    let line: number | undefined;
+    visit(document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(document) !== undefined || !alias.range) return undefined;
+        line = lines.linePos(alias.range[0]).line;
+        return visit.BREAK;
+      },
+    });
+    const message = error instanceof Error ? error.message : String(error);
+    throw badInput(`not valid YAML: ${message}`, { file, ...(line === undefined ? {} : { line }) }, error);
+  }
 }
 
 function requireWork(sweep: Sweep, fault: SweepSource["fault"]): void {
   if (sweep.scores.length === 0 && !sweep.means && sweep.truth === undefined && sweep.circuits === undefined) {
     throw fault([], "at least one of `scores`, `means`, `truth`, `circuits` is required: the sweep asks for nothing");
   }
-}
-
-function firstFault(error: z.ZodError, fault: SweepSource["fault"]): PatchbayError {
-  const issue = deepest(error.issues);
-  const path = issue.path.filter((part) => typeof part !== "symbol");
-  if (issue.code === "unrecognized_keys") {
-    const key = issue.keys[0] ?? "";
-    return fault([...path, key], "unknown field; `patchbay schema` prints the fields that exist");
-  }
-  return fault(path, issue.message);
-}
-
-type Issue = z.ZodError["issues"][number];
-
-/** Of a union's failed branches, the one that got furthest, with the fewest faults, says best what is wrong. */
-function deepest(issues: readonly Issue[]): Issue {
-  const [issue] = issues;
-  if (issue === undefined) throw new Error("bug: a failed parse has no issue");
-  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
-  const failed = issue.errors.filter((branch) => branch.length > 0).sort((a, b) => a.length - b.length);
-  const branches = failed.map((branch) => deepest(branch));
-  const furthest = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
-  if (furthest.path.length === 0 && furthest.code === "invalid_type") {
-    return { ...issue, message: branches.map((branch) => branch.message).join("; or ") };
-  }
-  return { ...furthest, path: [...issue.path, ...furthest.path] };
 }
 
 function fieldName(path: Path): string {

@@ -54,8 +54,10 @@ const truth = truthFields.transform((given) => {
 /** How the node list of true patching is chosen. */
 export type TruthSpec = z.infer<typeof truth>;
 
+/** Its power of ten is a finite number above zero. */
+const exponent = z.number().min(-300).max(300);
 const thresholds = z.union([
-  z.strictObject({ log10: z.tuple([z.number(), z.number()]), count: z.int().min(1).max(1000) }),
+  z.strictObject({ log10: z.tuple([exponent, exponent]), count: z.int().min(1).max(1000) }),
   z.array(z.number()).min(1).max(1000),
 ]);
 

@@ -156,6 +156,11 @@ describe("planSweep", () => {
       "sweep.yaml:5: circuits.variants[1]: ablates error nodes, and a sweep without SAEs has none",
     ],
     [
+      "a variant that is listed twice",
+      FULL.replace("circuits: {}", "circuits: { variants: [all, no_resid_errors, all] }"),
+      "sweep.yaml:7: circuits.variants[2]: the variant all is listed twice",
+    ],
+    [
       "circuits of heads with SAEs",
       FULL.replace("circuits: {}", "circuits: { nodes: heads }"),
       "sweep.yaml:7: circuits.nodes: is for sweeps without SAEs",

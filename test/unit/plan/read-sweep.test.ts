@@ -76,9 +76,39 @@ describe("readSweep", () => {
     ["a name that is no text", MINIMAL.replace("path: model", "hub: 3"), "sweep.yaml:2: model.hub"],
     ["a misspelt revision", MINIMAL.replace("path: model", "hub: a/b, revison: c"), "sweep.yaml:2: model.revison"],
     ["an unknown field", `${MINIMAL}treshold: 3\n`, "sweep.yaml:5: treshold: unknown field"],
+    ["a misspelt field", `${MINIMAL}circiuts: {}\n`, "sweep.yaml:5: circiuts: unknown field; did you mean circuits?"],
+    [
+      "a field of something else",
+      MINIMAL.replace("method: atp", "method: atp, steps: 3"),
+      "sweep.yaml:4: scores[0].steps: is not a field here",
+    ],
+    [
+      "a word where a choice of kinds stands",
+      `${MINIMAL}truth: { positions: last, errors: {} }\n`,
+      'truth.positions: expected "all", or expected "global", or expected number, or expected array, got "last"',
+    ],
+    [
+      "an exponent whose power is no finite number",
+      `${MINIMAL}circuits: { thresholds: { log10: [-4, 400], count: 3 } }\n`,
+      "sweep.yaml:5: circuits.thresholds.log10[1]: expected number to be <=300, got 400",
+    ],
+    [
+      "a YAML name that stands for nothing",
+      `${MINIMAL}truth: *nothing\n`,
+      "sweep.yaml:5: not valid YAML: Unresolved alias",
+    ],
+    [
+      "YAML names that stand for too much",
+      `${MINIMAL}a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]\n`,
+      "sweep.yaml: not valid YAML: Excessive alias count",
+    ],
     ["an unknown nested field", `${MINIMAL}circuits:\n  kep: signed\n`, "sweep.yaml:6: circuits.kep: unknown field"],
-    ["a wrong type", `${MINIMAL}seed: many\n`, "sweep.yaml:5: seed: Invalid input: expected"],
-    ["a missing field", "name: a\ndataset: { path: d }\nmeans: true\n", "model: Invalid input"],
+    ["a wrong type", `${MINIMAL}seed: many\n`, 'sweep.yaml:5: seed: expected number, got "many"'],
+    [
+      "a missing field",
+      "name: a\ndataset: { path: d }\nmeans: true\n",
+      "model: expected object, got nothing: the field is missing",
+    ],
     ["a wrong method", MINIMAL.replace("method: atp", "method: magic"), "sweep.yaml:4: scores[0].method"],
     [
       "a threshold that is no number",
