@@ -1,8 +1,8 @@
 /** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
-import { PatchbayError } from "../base/errors.js";
+import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import type { PlannedRun } from "./make-plan.js";
@@ -38,23 +38,45 @@ export interface RunChoices {
 /**
  * Creates or continues the run folder.
  * @throws PatchbayError `different_plan`, `different_environment`, naming the difference; `bad_input` when the folder holds
- *   other files.
+ *   other files or cannot be written; `disk_full`.
  */
-export function prepareRun(
-  planned: PlannedRun,
-  { out, environment, backendReason, allowPartial }: RunChoices,
-): PreparedRun {
+export function prepareRun(planned: PlannedRun, choices: RunChoices): PreparedRun {
   const { plan, planHash } = planned;
-  const folder = resolve(out ?? join("runs", runName(plan.sweep.name, planHash)));
-  if (holdsRun(folder)) return continueRun(folder, planned, environment, allowPartial);
-  refuseForeignFolder(folder);
-  createRunFolder(folder, plan);
+  const folder = resolve(choices.out ?? join("runs", runName(plan.sweep.name, planHash)));
+  try {
+    if (holdsRun(folder)) return continueRun(folder, planned, choices.environment, choices.allowPartial);
+    refuseForeignFolder(folder);
+    return beginRun(folder, planned, choices);
+  } catch (thrown) {
+    throw writeFault(folder, thrown);
+  }
+}
+
+function beginRun(
+  folder: string,
+  planned: PlannedRun,
+  { environment, backendReason, allowPartial }: RunChoices,
+): PreparedRun {
+  createRunFolder(folder, planned.plan);
   const lines = planned.dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
   writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
   const run = newRunFile(planned, environment, allowPartial);
   writeRunFile(folder, backendReason === undefined ? run : { ...run, backend_reason: backendReason });
   return { folder, start: "new" };
 }
+
+/** What the operating system says about the run folder, as an error that says what to do. */
+function writeFault(folder: string, thrown: unknown): unknown {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  if (thrown instanceof PatchbayError || code === undefined) return thrown;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    const text = `--out ${folder}: the disk is full; free some space, then run the same command again`;
+    return new PatchbayError("disk_full", text, { cause: thrown });
+  }
+  return badInput(`cannot be written (${message}); choose a folder that you may write to`, place(folder), thrown);
+}
+
+const place = (folder: string): ErrorDetail => ({ field: `--out ${folder}` });
 
 function continueRun(
   folder: string,
@@ -116,6 +138,7 @@ function differingKeys(a: object, b: object): string[] {
 /** An empty folder, or one where preparing was cut short, is taken; anything else is left alone. */
 function refuseForeignFolder(folder: string): void {
   if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory()) throw badInput("is a file; choose a folder", place(folder));
   const { plan, log, artifacts } = runPaths(folder);
   const ours = new Set([plan, log, artifacts]);
   const foreign = readdirSync(folder).find((name) => !ours.has(resolve(folder, name)) && !name.endsWith(".tmp"));

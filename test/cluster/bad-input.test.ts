@@ -166,6 +166,18 @@ describe("flags and surroundings", () => {
   });
 
   it.each([
+    ["a file", "out", "is a file; choose a folder"],
+    ["below a file", "out/run", "cannot be written"],
+  ])("refuse an output folder that is %s", async (_what, path, words) => {
+    writeFileSync(out, "");
+    writeFileSync(join(folder, "sweep.yaml"), SWEEP);
+    const { code, stderr } = await patchbay(["run", join(folder, "sweep.yaml"), "--out", join(folder, path)]);
+    expect(code, stderr).toBe(2);
+    expect(stderr).toContain(`--out ${join(folder, path)}`);
+    expect(stderr).toContain(words);
+  });
+
+  it.each([
     [["--workers", "0"], "--workers"],
     [["--backend", "jax"], "--backend"],
     [["--log", "redis://x"], "--log"],
