@@ -1,10 +1,32 @@
 /** @file Writes a file in one step: readers see the old one or the new one, whatever happens. */
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { PatchbayError } from "./errors.js";
 
-/** Writes to a temporary name, syncs to disk, renames. Owner of the name: whoever calls. */
+/**
+ * Writes to a temporary name, syncs to disk, renames. Owner of the name: whoever calls.
+ * @throws disk_full, saying what to do; what the operating system says otherwise.
+ */
 export function writeFileAtomically(path: string, contents: string | Uint8Array): void {
   const temporary = `${path}.${String(process.pid)}.tmp`;
-  const file = openSync(temporary, "w");
+  try {
+    writeDurably(temporary, contents);
+    renameSync(temporary, path);
+  } catch (thrown) {
+    rmSync(temporary, { force: true });
+    if (!isDiskFull(thrown)) throw thrown;
+    const message = `${path}: cannot be written, the disk is full; free some space, then run the same command again`;
+    throw new PatchbayError("disk_full", message, { cause: thrown });
+  }
+}
+
+/** Whether the operating system says that there is no room left. */
+export function isDiskFull(thrown: unknown): boolean {
+  const { code } = thrown as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+function writeDurably(path: string, contents: string | Uint8Array): void {
+  const file = openSync(path, "w");
   try {
     const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
     for (let done = 0; done < bytes.byteLength;) done += writeSync(file, bytes, done);
@@ -12,5 +34,4 @@ export function writeFileAtomically(path: string, contents: string | Uint8Array)
   } finally {
     closeSync(file);
   }
-  renameSync(temporary, path);
 }

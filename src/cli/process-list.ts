@@ -26,7 +26,11 @@ export function createProcessList(folder: string): ProcessList {
     set: (role, worker, pid) => {
       if (pid === null) listed.delete(`${role}/${worker}`);
       else listed.set(`${role}/${worker}`, { role, pid, worker });
-      writeFileAtomically(path, `${JSON.stringify([...listed.values()], null, 1)}\n`);
+      try {
+        writeFileAtomically(path, `${JSON.stringify([...listed.values()], null, 1)}\n`);
+      } catch {
+        // The list only informs: a full disk is reported by what the run cannot do without.
+      }
     },
     close: () => {
       rmSync(path, { force: true });

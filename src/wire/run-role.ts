@@ -1,6 +1,6 @@
 /** @file A role as a process of its own: what it ends with, and what it says of an error. */
 import { CommanderError } from "commander";
-import { toPatchbayError } from "../base/errors.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 
 /**
@@ -9,6 +9,11 @@ import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js
  */
 export async function runRole(name: string, main: () => Promise<number>): Promise<void> {
   process.on("uncaughtException", (error) => {
+    // A full disk is met wherever run.json is written; starting again would not help.
+    if (error instanceof PatchbayError && error.code === "disk_full") {
+      process.stderr.write(`${name}: ${error.message}\n`);
+      process.exit(EXIT.failed);
+    }
     process.stderr.write(`${name}: bug: ${error.stack ?? error.message}\n`);
     process.exit(EXIT.crashed);
   });
