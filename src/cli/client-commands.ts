@@ -1,7 +1,9 @@
 /** @file Commands that talk to a running coordinator: submit, status, watch, cancel. */
 import { dirname, resolve } from "node:path";
+import { badInput, PatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { readTextFile } from "../base/read-file.js";
+import { isAddress } from "../wire/address.js";
 import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import { followRun } from "./follow-run.js";
@@ -45,7 +47,9 @@ export async function statusCommand(run: string, options: ClientOptions): Promis
 }
 
 /** Follows a run to its end. @returns the exit code of its final state. */
-export async function watchCommand(run: string, { coordinator, json }: ClientOptions): Promise<number> {
+export async function watchCommand(run: string, options: ClientOptions): Promise<number> {
+  const { coordinator, json } = options;
+  await withClient(options, (client) => client.status(run)); // Patience is for a coordinator that was there.
   let line = "";
   const show = (status: RunStatus): void => {
     const next = json ? JSON.stringify(status) : progressLine(status);
@@ -88,9 +92,14 @@ function statusText({ runs, workers }: ClusterStatus): string {
 }
 
 async function withClient<T>({ coordinator }: ClientOptions, use: (client: ClusterClient) => Promise<T>): Promise<T> {
+  if (!isAddress(coordinator)) throw badInput(`expected HOST:PORT, got ${coordinator}`, { field: "--coordinator" });
   const client = connectCluster(coordinator);
   try {
     return await use(client);
+  } catch (thrown) {
+    if (!(thrown instanceof PatchbayError) || thrown.code !== "coordinator_unreachable") throw thrown;
+    const message = `no coordinator answers at ${coordinator}; start one (patchbay coordinator), or name it with --coordinator HOST:PORT`;
+    throw new PatchbayError("coordinator_unreachable", message, { cause: thrown });
   } finally {
     client.close();
   }

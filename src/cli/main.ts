@@ -33,6 +33,7 @@ function buildProgram(finish: (code: number) => void): Command {
   program
     .command("schema")
     .description("print the JSON Schema of a sweep file")
+    .option("--json", "what it prints is JSON with and without", false)
     .action(() => {
       process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
     });

@@ -1,5 +1,5 @@
 /** @file `patchbay worker`: a worker as a process. Dials a coordinator and computes shards until it is told to leave. */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
@@ -7,6 +7,7 @@ import { BACKENDS, probeBackend } from "../base/backend-probe.js";
 import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
+import { isAddress } from "../wire/address.js";
 import { endSignals } from "../wire/parent-process.js";
 import { runRole } from "../wire/run-role.js";
 import { runWorker } from "./supervisor.js";
@@ -28,7 +29,7 @@ interface Flags {
 function readFlags(): Flags {
   const program = new Command("patchbay worker")
     .description("Computes shards for a coordinator, on one device.")
-    .option("--coordinator <address>", "HOST:PORT of the coordinator", "127.0.0.1:7070")
+    .option("--coordinator <address>", "HOST:PORT of the coordinator", address, "127.0.0.1:7070")
     .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${String(process.pid)}`)
     .addOption(
       new Option("--backend <name>", "what engines compute with").choices(["auto", ...BACKENDS]).default("auto"),
@@ -50,6 +51,11 @@ function readFlags(): Flags {
 
 const parseMib = (text: string): number => wholeNumber(text, "--memory-mib", 1, MAX_MEMORY_MIB);
 const parseStall = (text: string): number => wholeNumber(text, "--engine-stall-seconds", 1, MAX_STALL_SECONDS);
+
+function address(text: string): string {
+  if (isAddress(text)) return text;
+  throw new InvalidArgumentError(`expected HOST:PORT, got ${text}`);
+}
 
 async function main(): Promise<number> {
   const { coordinator, name, backend, log, model, saes, memoryMib: memory, engineStallSeconds } = readFlags();

@@ -201,3 +201,34 @@ describe("flags and surroundings", () => {
     expect(stderr).toContain(flag);
   });
 });
+
+describe("an address of a coordinator", () => {
+  it.each([["status"], ["watch", "x"], ["cancel", "x"], ["worker"]])(
+    "is refused by `%s` unless it is HOST:PORT",
+    async (...command) => {
+      const { code, stderr } = await patchbay([...command, "--coordinator", "nonsense"]);
+      expect(code, stderr).toBe(2);
+      expect(stderr).toContain("expected HOST:PORT, got nonsense");
+    },
+  );
+
+  it.each([["status"], ["watch", "x"], ["cancel", "x"]])(
+    "where nothing listens is named by `%s`, at once and with what to do",
+    async (...command) => {
+      const { code, stdout, stderr } = await patchbay([...command, "--coordinator", "127.0.0.1:9"]);
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toBe(
+        "patchbay: no coordinator answers at 127.0.0.1:9; start one (patchbay coordinator), or name it with --coordinator HOST:PORT\n",
+      );
+    },
+  );
+
+  it.each([
+    ["--backend", "jax"],
+    ["--engine-stall-seconds", "soon"],
+  ])("is not dialled by a worker with %s %s", async (...flags) => {
+    const { code, stderr } = await patchbay(["worker", "--coordinator", "127.0.0.1:9", ...flags]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(flags[0]);
+  });
+});
