@@ -34,8 +34,10 @@ export interface EmbeddedCluster {
   readonly say: (text: string) => void;
 }
 
-/** Starts the roles and waits for the coordinator's end. @returns whether a signal cut the run short. */
-export async function runEmbedded(cluster: EmbeddedCluster): Promise<boolean> {
+/** Starts the roles and waits for the coordinator's end. @returns how it ended, and whether a signal cut the run short. */
+export async function runEmbedded(
+  cluster: EmbeddedCluster,
+): Promise<{ readonly interrupted: boolean; readonly exit: RoleExit }> {
   const { folder, workers, port, log, progress, say } = cluster;
   const processes = createProcessList(folder);
   const warn = (role: string) => (exit: RoleExit, restarts: number) => {
@@ -74,10 +76,11 @@ export async function runEmbedded(cluster: EmbeddedCluster): Promise<boolean> {
     follow.abort();
     await following;
   }
+  const exit = await coordinator.ended;
   await Promise.all(roles.slice(1).map((worker) => worker.stop(GRACE_MS)));
   process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
   processes.close();
-  return interrupted;
+  return { interrupted, exit };
 }
 
 /** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
@@ -120,6 +123,7 @@ function startWorker(
   });
 }
 
-function describeExit({ code, signal }: RoleExit): string {
+/** How a process ended, in words. */
+export function describeExit({ code, signal }: RoleExit): string {
   return signal === null ? `exit code ${String(code)}` : signal;
 }

@@ -1,4 +1,5 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
+import { existsSync } from "node:fs";
 import { relative } from "node:path";
 import { must } from "../base/assert.js";
 import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "../base/choose-backend.js";
@@ -11,8 +12,9 @@ import { readRunFile, type RunFile, runPaths, writeRunFile } from "../plan/run-f
 import { checkRunLog } from "../runlog/open-run-log.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
-import { runEmbedded } from "./embedded-cluster.js";
+import { describeExit, runEmbedded } from "./embedded-cluster.js";
 import { CALIBRATION_MS, estimateRun, estimateText, SHORT_CALIBRATION_MS } from "./estimate.js";
+import type { RoleExit } from "./role-process.js";
 
 /** Options of the command, as text. */
 export interface RunOptions {
@@ -63,6 +65,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
     if (!options.json) process.stdout.write(`${text}\n`);
   };
   say(openingLine(planned.plan.prompts.length, planned.dropped.length, prepared));
+  if (prepared.damaged !== undefined) say(`${prepared.damaged} was missing or damaged; it is made again from the log`);
   say(
     `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
   );
@@ -70,14 +73,29 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   if (prepared.start !== "complete") {
     const { folder } = prepared;
     const { log, json } = options;
-    if (await runEmbedded({ folder, workers, port, backend, log, memoryMib: memory, progress: !json, say })) {
+    const cluster = { folder, workers, port, backend, log, memoryMib: memory, progress: !json, say };
+    const { interrupted, exit } = await runEmbedded(cluster);
+    // A run that was over before the signal came is over.
+    const unended = readRunFile(folder).status === "running";
+    if (unended && interrupted) {
       say("interrupted; the same command continues this run");
+      if (options.json) printOutcome(folder, readRunFile(folder), true);
       return EXIT.interrupted;
     }
+    if (unended) return endWithoutStatus(folder, exit, options.json);
   }
   const run = readRunFile(prepared.folder);
   printOutcome(prepared.folder, run, options.json);
-  return exitCodeOfState(run.status, EXIT.interrupted);
+  return exitCodeOfState(run.status, EXIT.failed);
+}
+
+/** The coordinator refused to serve the run, or died too often, and has said why: the run has failed, and may be continued. */
+function endWithoutStatus(folder: string, exit: RoleExit, json: boolean): number {
+  const reason = `the coordinator ended (${describeExit(exit)}) before the run did; its last message says why`;
+  const run: RunFile = { ...readRunFile(folder), status: "failed", reason, ended: new Date().toISOString() };
+  writeRunFile(folder, run);
+  printOutcome(folder, run, json);
+  return exit.code === EXIT.badInput ? EXIT.badInput : EXIT.failed;
 }
 
 /** Plans for the backend that suits the sweep's model. */
@@ -123,5 +141,5 @@ function printOutcome(folder: string, run: RunFile, json: boolean): void {
   process.stdout.write(
     `${run.status}: ${String(done)} of ${String(shards)} shards${run.status === "complete" ? "" : ` (${run.reason})`}\n`,
   );
-  process.stdout.write(`report: ${report}\n`);
+  if (existsSync(report)) process.stdout.write(`report: ${report}\n`);
 }

@@ -1,10 +1,11 @@
 /** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
 import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
-import { writeFileAtomically } from "../base/write-file.js";
+import { isDiskFull, writeFileAtomically } from "../base/write-file.js";
+import { findDamage } from "./artifact-sums.js";
 import type { PlannedRun } from "./make-plan.js";
 import type { Plan } from "./plan.js";
 import {
@@ -23,6 +24,8 @@ export interface PreparedRun {
   readonly folder: string;
   /** `new`; `continued`: finished shards are kept; `complete`: there is nothing left to do. */
   readonly start: "new" | "continued" | "complete";
+  /** The file of a complete run that was missing or damaged, so that the run was taken up again. */
+  readonly damaged?: string;
 }
 
 /** What the run folder records beside the plan. */
@@ -58,8 +61,7 @@ function beginRun(
   { environment, backendReason, allowPartial }: RunChoices,
 ): PreparedRun {
   createRunFolder(folder, planned.plan);
-  const lines = planned.dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
-  writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
+  writeDropped(folder, planned);
   const run = newRunFile(planned, environment, allowPartial);
   writeRunFile(folder, backendReason === undefined ? run : { ...run, backend_reason: backendReason });
   return { folder, start: "new" };
@@ -69,7 +71,7 @@ function beginRun(
 function writeFault(folder: string, thrown: unknown): unknown {
   const { code, message } = thrown as NodeJS.ErrnoException;
   if (thrown instanceof PatchbayError || code === undefined) return thrown;
-  if (code === "ENOSPC" || code === "EDQUOT") {
+  if (isDiskFull(thrown)) {
     const text = `--out ${folder}: the disk is full; free some space, then run the same command again`;
     return new PatchbayError("disk_full", text, { cause: thrown });
   }
@@ -80,10 +82,11 @@ const place = (folder: string): ErrorDetail => ({ field: `--out ${folder}` });
 
 function continueRun(
   folder: string,
-  { plan, planHash, inputs }: PlannedRun,
+  planned: PlannedRun,
   environment: Environment,
   allowPartial: boolean,
 ): PreparedRun {
+  const { plan, planHash, inputs } = planned;
   const before = readRunFile(folder);
   if (before.plan_hash !== planHash) {
     const difference = planDifference(readPlan(folder, before.plan_hash), plan);
@@ -104,18 +107,27 @@ function continueRun(
       `${folder}: was begun on another environment (${parts.join("; ")}); bits could differ. Choose another --out, or continue it on the first one.`,
     );
   }
-  // Without an end the report may be missing: the run is taken up again, and has only that to do.
-  if (before.status === "complete" && before.ended !== null) return { folder, start: "complete" };
+  // Without an end the report may be missing: the run is taken up again, and has only that to do. Damaged artifacts are made again.
+  const damaged = before.status === "complete" && before.ended !== null ? findDamage(folder) : undefined;
+  if (before.status === "complete" && before.ended !== null && damaged === undefined)
+    return { folder, start: "complete" };
+  mkdirSync(runPaths(folder).artifacts, { recursive: true });
+  writeDropped(folder, planned);
   writeRunFile(folder, {
     ...before,
     status: "running",
-    reason: "continued",
+    reason: damaged === undefined ? "continued" : `continued: ${relative(folder, damaged)} was missing or damaged`,
     inputs,
     allow_partial: allowPartial,
     quarantined: [],
     ended: null,
   });
-  return { folder, start: "continued" };
+  return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };
+}
+
+function writeDropped(folder: string, { dropped }: PlannedRun): void {
+  const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
+  writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
 }
 
 /** The topmost parts of two plans that differ, in words. */

@@ -18,6 +18,7 @@ export const runPaths = (folder: string) => ({
   log: join(folder, "log"),
   artifacts: join(folder, "artifacts"),
   artifact: (name: string) => join(folder, "artifacts", name),
+  sums: join(folder, "SHA256SUMS"),
   processes: join(folder, "processes.json"),
   report: join(folder, "report.html"),
   figures: join(folder, "report"),
