@@ -8,10 +8,32 @@ import { badInput, type ErrorDetail, type PatchbayError } from "./errors.js";
  * @throws PatchbayError `bad_input` when it cannot be read or is not UTF-8.
  */
 export function readTextFile(path: string): string {
+  let bytes: Buffer;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+    bytes = readFileSync(path);
   } catch (error) {
     throw unreadable(path, error);
+  }
+  try {
+    return decode(bytes);
+  } catch (error) {
+    throw badInput("expected UTF-8 text, got other bytes", { file: path, line: firstOtherLine(bytes) }, error);
+  }
+}
+
+const decode = (bytes: Uint8Array): string => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+
+/** The first line that is not UTF-8, from 1: no character holds a line feed's byte, so lines can be decoded one by one. */
+function firstOtherLine(bytes: Buffer): number {
+  for (let line = 1, start = 0; ; line++) {
+    const end = bytes.indexOf("\n", start);
+    try {
+      decode(bytes.subarray(start, end < 0 ? bytes.length : end));
+    } catch {
+      return line;
+    }
+    if (end < 0) return line;
+    start = end + 1;
   }
 }
 
@@ -50,7 +72,7 @@ export function invalid(error: z.ZodError, where: ErrorDetail): PatchbayError {
   return badInput(message, field === "" ? where : { ...where, field });
 }
 
-/** What the operating system or the decoder said about a file, as a bad-input error. */
+/** What the operating system said about a file, as a bad-input error. */
 export function unreadable(path: string, error: unknown): PatchbayError {
   const code = (error as NodeJS.ErrnoException).code;
   const reason =
@@ -58,8 +80,6 @@ export function unreadable(path: string, error: unknown): PatchbayError {
       ? "no such file or folder"
       : code === "EISDIR"
         ? "expected a file, got a folder"
-        : code === "ERR_ENCODING_INVALID_ENCODED_DATA"
-          ? "expected UTF-8 text, got other bytes"
-          : (error as Error).message;
+        : (error as Error).message;
   return badInput(reason, { file: path }, error);
 }

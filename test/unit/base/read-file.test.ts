@@ -34,6 +34,12 @@ describe("faults", () => {
   });
 });
 
+test("bytes that are not UTF-8 are found by their line", () => {
+  const file = join(temporaryFolder(), "pairs.jsonl");
+  writeFileSync(file, Buffer.concat([Buffer.from("é\n\n"), Buffer.from([0x63, 0xe9]), Buffer.from("\nlast")]));
+  expect(() => readTextFile(file)).toThrow(`${file}:3: expected UTF-8 text, got other bytes`);
+});
+
 test("a byte order mark is not part of the text", () => {
   const file = join(temporaryFolder(), "a.json");
   writeFileSync(file, '\uFEFF{"name": "é", "list": []}');

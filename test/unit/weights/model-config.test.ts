@@ -162,7 +162,7 @@ describe("refusals name file, field and what was expected", () => {
     writeFileSync(file, "{");
     expect(() => readModelConfig(folder)).toThrow(`${file}: not valid JSON: `);
     writeFileSync(file, Uint8Array.of(0xff, 0xfe));
-    expect(() => readModelConfig(folder)).toThrow(`${file}: expected UTF-8 text, got other bytes`);
+    expect(() => readModelConfig(folder)).toThrow(`${file}:1: expected UTF-8 text, got other bytes`);
     const other = temporaryFolder();
     mkdirSync(join(other, "config.json"));
     expect(() => readModelConfig(other)).toThrow("expected a file, got a folder");
