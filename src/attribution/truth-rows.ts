@@ -2,7 +2,8 @@
  * @file Which patched runs true patching has to make, and in which blocks. Pure: no tensors.
  *
  * 1. A row is one prompt with one node patched. It is run only where it can differ from the clean run: its delta is not
- *    exactly zero, and in the last layer it reaches the answer position (nothing else does).
+ *    exactly zero, and in the last layer it reaches the answer position (nothing else does). The whole residual stream at
+ *    all positions is not run either: everything after it is the corrupted run.
  * 2. A row starts at its node's position (all positions at once: the first that differs); earlier positions are clean.
  * 3. A row joins the batch in its node's layer, after attention (attn_z) or at the layer's end (mlp_out, resid_post).
  * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
@@ -45,6 +46,11 @@ export function familyOf({ site, kind }: Node): number {
   return SITES.indexOf(site) * NODE_KINDS.length + NODE_KINDS.indexOf(kind);
 }
 
+/** Whether the patched run ends as the corrupted run does, whatever the model: nothing but a residual stream leaves its layer. */
+export function endsAsCorrupted({ kind, site, position }: Node): boolean {
+  return kind === "site" && site === "resid_post" && position === GLOBAL_POSITION;
+}
+
 /**
  * The rows to run, by slot and prompt.
  * @param differs whether the slot's activation differs between the clean and the corrupted run in the flat row
@@ -58,7 +64,7 @@ export function truthRows(
   const answer = size.positions - 1;
   const rows: TruthRow[] = [];
   for (const [slot, node] of nodes.entries()) {
-    if (node === null || node.position > answer) continue;
+    if (node === null || node.position > answer || endsAsCorrupted(node)) continue;
     assert(node.layer < size.nLayers && node.position >= GLOBAL_POSITION, `no such node in slot ${String(slot)}`);
     const isLast = node.layer === size.nLayers - 1;
     const first = node.position === GLOBAL_POSITION ? 0 : node.position;

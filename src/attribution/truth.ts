@@ -3,7 +3,8 @@
  *
  * 1. Run the prompts clean and corrupted once, keeping what patched runs reuse.
  * 2. Compute the nodes' deltas; rows whose delta is exactly zero are not run, their effect is exactly 0.
- * 3. Run the other rows in blocks, all layers in step (`truth-block.ts`).
+ * 3. The whole residual stream at all positions gives the corrupted run: its metric is taken, so every layer has the same.
+ * 4. Run the other rows in blocks, all layers in step (`truth-block.ts`).
  *
  * Exact, not an approximation: everything downstream of a patch is recomputed. Source: REFERENCE 4.
  */
@@ -19,7 +20,7 @@ import type { TruthResult } from "./results.js";
 import type { SplicedModel } from "./spliced-model.js";
 import { runTruthBlock, type TruthContext } from "./truth-block.js";
 import { computeDeltas } from "./truth-deltas.js";
-import { truthBlocks, truthRows, type TruthRow } from "./truth-rows.js";
+import { endsAsCorrupted, truthBlocks, truthRows, type TruthRow } from "./truth-rows.js";
 import { unpatchedRuns, type RunCache } from "./unpatched-runs.js";
 
 /**
@@ -48,7 +49,7 @@ export async function computeTruth(
     const { answers, clean, corrupted, keys } = runs;
     const deltas = own(await computeDeltas(spliced, runs, nodes));
     const positions = clean.frame.T;
-    const result = unrun(clean.metric.slice(), corrupted.metric.slice(), nodes.length);
+    const result = unrun(clean.metric.slice(), corrupted.metric.slice(), nodes);
     const size = { prompts: prompts.length, positions, nLayers: model.config.nLayers };
     const rows = truthRows(nodes, size, (slot, row) => deltas.change(slot, row) !== 0);
     const context: TruthContext = { model, clean, keys, deltas, answers, positions };
@@ -70,11 +71,13 @@ export async function computeTruth(
   });
 }
 
-/** Results as they are before any row has run: every effect exactly 0. */
-function unrun(metricClean: Float64Array, metricCorrupted: Float64Array, slots: number): TruthResult {
-  const metricPatched = new Float64Array(metricClean.length * slots);
-  for (const [prompt, metric] of metricClean.entries())
-    metricPatched.fill(metric, prompt * slots, (prompt + 1) * slots);
+/** Results as they are before any row has run: those of the clean run, or of the corrupted one where a node stands for all of it. */
+function unrun(metricClean: Float64Array, metricCorrupted: Float64Array, nodes: readonly (Node | null)[]): TruthResult {
+  const metricPatched = new Float64Array(metricClean.length * nodes.length);
+  const whole = nodes.map((node) => node !== null && endsAsCorrupted(node));
+  for (const prompt of metricClean.keys())
+    for (const [slot, corrupted] of whole.entries())
+      metricPatched[prompt * nodes.length + slot] = must((corrupted ? metricCorrupted : metricClean)[prompt], "metric");
   return { metricClean, metricCorrupted, metricPatched, ran: new Uint8Array(metricPatched.length) };
 }
 

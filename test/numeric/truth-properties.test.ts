@@ -219,6 +219,15 @@ describe("true patching", () => {
     expect(metricPatched).toBeAllclose(metricCorrupted);
   });
 
+  it("of the whole residual stream at all positions is the corrupted metric to the bit in every layer, without a run", async () => {
+    const node: Node = { kind: "site", site: "resid_post", layer: 0, position: GLOBAL_POSITION, feature: -1, head: -1 };
+    const nodes = Array.from({ length: LAST + 1 }, (_, layer) => ({ ...node, layer }));
+    const { metricPatched, metricCorrupted, ran } = await computeTruth(spliced, prompts, "max", nodes, 4);
+    for (const [i, metric] of metricPatched.entries())
+      expect(metric).toBe(metricCorrupted[Math.floor(i / nodes.length)]);
+    expect(ran.every((one) => one === 0)).toBe(true);
+  });
+
   it("is AtP in the limit of a small delta, at every site and for every kind of node", async () => {
     const nodes = everyKind([2, 4, 6]);
     const eps = 0.004;

@@ -3,7 +3,14 @@ import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { GLOBAL_POSITION, type Node } from "../../../src/circuit/node.js";
 import { NODE_KINDS, SITES } from "../../../src/circuit/site.js";
-import { families, familyOf, joinOf, truthBlocks, truthRows } from "../../../src/attribution/truth-rows.js";
+import {
+  endsAsCorrupted,
+  families,
+  familyOf,
+  joinOf,
+  truthBlocks,
+  truthRows,
+} from "../../../src/attribution/truth-rows.js";
 
 const SIZE = { prompts: 3, positions: 5, nLayers: 3 };
 const ANSWER = SIZE.positions - 1;
@@ -35,7 +42,7 @@ function reaches(node: Node, differs: (position: number) => boolean): boolean {
 }
 
 describe("the rows of true patching", () => {
-  it("are exactly those that can differ from the clean run", () => {
+  it("are exactly those that can differ from the clean run and need not end as the corrupted one", () => {
     fc.assert(
       fc.property(cases, ({ nodes, differences }) => {
         const rows = truthRows(nodes, SIZE, (slot, row) => differences[slot]?.[row] ?? false);
@@ -43,7 +50,9 @@ describe("the rows of true patching", () => {
           Array.from({ length: SIZE.prompts }, (_, prompt) => prompt)
             .filter(
               (prompt) =>
-                node !== null && reaches(node, (t) => differences[slot]?.[prompt * SIZE.positions + t] ?? false),
+                node !== null &&
+                !endsAsCorrupted(node) &&
+                reaches(node, (t) => differences[slot]?.[prompt * SIZE.positions + t] ?? false),
             )
             .map((prompt) => [slot, prompt]),
         );
