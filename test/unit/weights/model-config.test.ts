@@ -44,6 +44,12 @@ describe("reading", () => {
     expect(readModelConfig(folder)).toMatchObject({ ropes: { full: { theta: 500 } }, eosId: 1 });
   });
 
+  test("null soft-caps are no soft-caps, as in Hugging Face", () => {
+    const folder = copyOf("model");
+    editJson(join(folder, "config.json"), { attn_logit_softcapping: null, final_logit_softcapping: null });
+    expect(readModelConfig(folder)).toMatchObject({ attnSoftcap: null, finalSoftcap: null });
+  });
+
   test("a written config reads back equal", () => {
     const folder = temporaryFolder();
     const config = { ...readModelConfig(`${TINY_A}/model`), layerTypes: ["full", "full", "sliding", "full"] as const };
@@ -140,7 +146,7 @@ describe("refusals name file, field and what was expected", () => {
     [{ tie_word_embeddings: false }, "tie_word_embeddings: expected true"],
     [{ rope_scaling: { type: "linear" } }, "rope_scaling: expected null, got object"],
     [{ rope_theta: undefined }, "rope_theta: expected a number, got nothing"],
-    [{ attn_logit_softcapping: null }, "attn_logit_softcapping: expected number, got null"],
+    [{ attn_logit_softcapping: undefined }, "attn_logit_softcapping"],
     [{ num_hidden_layers: 1e9 }, "num_hidden_layers: Too big"],
     [{ use_bidirectional_attention: true }, "use_bidirectional_attention: expected false"],
   ])("%j", (fields, message) => {
