@@ -22,7 +22,7 @@ import { readScoreMeans } from "../dist/reduce/scores-artifact.js";
 import { openDirectoryLog } from "../dist/runlog/directory-log.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
 import { findSaes } from "../dist/weights/sae-folder.js";
-import { startBackend } from "../dist/worker/backends/wasm.js";
+import { startBackend } from "../dist/worker/backends/start-backend.js";
 import { runShard } from "../dist/worker/programs.js";
 import { ensureCheckpoint, TOKENS } from "./engine-tasks.js";
 import { median, round } from "./figures.js";

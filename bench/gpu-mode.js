@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
-import { startBackend } from "../dist/worker/backends/wasm.js";
+import { startBackend } from "../dist/worker/backends/start-backend.js";
 import { openTasks } from "./engine-tasks.js";
 import { median, round } from "./figures.js";
 import { watchKernels } from "./watch-kernels.js";

@@ -1,17 +1,7 @@
 /** @file Restricts flat rows to the positions from the first token on that differs: nothing can change before it. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
-import type { Prompt } from "../circuit/prompt.js";
 import { shapeOf } from "../model/tensor-shape.js";
-
-/** First position at which any clean prompt differs from its corrupted twin; T where none does. */
-export function firstDifference(prompts: readonly Prompt[]): number {
-  return prompts.reduce((first, { clean, corrupted }) => {
-    const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
-    return at < 0 ? first : Math.min(first, at);
-  }, must(prompts[0], "prompt").clean.length);
-}
 
 /** Rows of positions `first..T-1` of every prompt: `[B x T, D]` to `[B x (T - first), D]`. Owner: caller. */
 export function laterRows(x_RD: Tensor, batch: number, first: number): Tensor {

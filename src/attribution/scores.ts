@@ -7,7 +7,7 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
+import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
 import { nodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
@@ -20,7 +20,7 @@ import type { OnProgress } from "./breathe.js";
 import { captureRuns, type Run } from "./capture.js";
 import { componentsOf } from "./components.js";
 import { visitMeanGradients } from "./integrated-gradients.js";
-import { firstDifference, laterRows, wholeRow, wholeRows } from "./later-positions.js";
+import { laterRows, wholeRow, wholeRows } from "./later-positions.js";
 import { checkRun, firstNonFinite, locateInRun, nonFinite } from "./non-finite.js";
 import type { Components, ScoresResult, SparseRows } from "./results.js";
 import { dotScores, nodeScores, rowNorms, siteDelta, type FeatureEntries } from "./site-scores.js";

@@ -2,12 +2,11 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { canonicalJson } from "../base/hash.js";
-import { SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
+import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
 import { captureRuns, type Run } from "./capture.js";
 import { cleanKeys, type CleanKeys } from "./clean-keys.js";
-import { firstDifference } from "./later-positions.js";
 import { checkRun } from "./non-finite.js";
 
 /** How a site's error changes from the clean to the corrupted run. */

@@ -22,6 +22,15 @@ export function isPaired(prompts: readonly Prompt[]): boolean {
   return prompts.every(({ corrupted }) => corrupted !== null);
 }
 
+/** First position at which any clean prompt differs from its corrupted twin; the prompts' one length where none does. */
+export function firstDifference(prompts: readonly Prompt[]): number {
+  const firsts = prompts.map(({ clean, corrupted }) => {
+    const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
+    return at < 0 ? clean.length : at;
+  });
+  return Math.min(...firsts);
+}
+
 /** The two unintervened runs. */
 export const SIDES = ["clean", "corrupted"] as const;
 export type Side = (typeof SIDES)[number];

@@ -13,7 +13,7 @@ export interface RunWork {
   /** Bytes of weights that an engine holds. */
   readonly weightBytes: number;
   readonly valueBytes: number;
-  /** As {@link CostModel.ownKernels}: the backend is torch. */
+  /** As {@link CostModel.ownKernels}. */
   readonly ownKernels: boolean;
 }
 

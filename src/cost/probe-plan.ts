@@ -6,14 +6,13 @@
  * own blocks: fewer rows would share what is read once for all of them, such as decoders. What they take for the work that
  * is counted for them is the estimate's rate for the stages that run the same program.
  */
-import { isPaired, type Prompt } from "../circuit/prompt.js";
+import { firstDifference, isPaired, type Prompt } from "../circuit/prompt.js";
 import { SITES } from "../circuit/site.js";
 import { slotGroups, slotCount } from "../plan/node-slots.js";
 import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
 import type { ModelConfig } from "../weights/model-config.js";
-import { firstDifferenceOf } from "./stage-work.js";
 
 /** One layer that rows join, and one that they climb. */
 const LAYERS = 2;
@@ -58,7 +57,7 @@ export function probePlan(plan: Plan, config: ModelConfig): Plan {
 function probeSweep(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: boolean): Plan["sweep"] {
   const { truth, circuits, scores, ...rest } = sweep;
   const all = { sites: [...SITES], layers: "all" as const };
-  const first = Math.min(...prompts.map((_, index) => firstDifferenceOf({ prompts }, index)));
+  const first = firstDifference(prompts);
   const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
   return {
     ...rest,

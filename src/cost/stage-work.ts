@@ -8,7 +8,7 @@ import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
 import { must } from "../base/assert.js";
 import type { Node } from "../circuit/node.js";
-import { isPaired } from "../circuit/prompt.js";
+import { firstDifference, isPaired, type Prompt } from "../circuit/prompt.js";
 import { variantAblatesErrors } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { createRng } from "../base/rng.js";
@@ -124,7 +124,7 @@ function truthShard(
 ): ShardWork {
   const [start, end] = must(shard.slots, "slots");
   const slots = nodes.slice(start, end);
-  const firsts = shard.prompts.map((index) => firstDifferenceOf(plan, index));
+  const firsts = promptsOf(plan, shard).map((prompt) => firstDifference([prompt]));
   const size = { prompts: block.prompts, positions: block.positions, nLayers: model.config.nLayers };
   const rng = createRng(plan.sweep.seed, "expected rows", shard.id);
   const rows = truthRows(
@@ -220,23 +220,20 @@ function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
   return { untouched: false, dense: evaluation.kind === "circuit" ? kept : kept + without, columns, constants };
 }
 
+function promptsOf({ prompts }: Plan, shard: Shard): Prompt[] {
+  return shard.prompts.map((index) => must(prompts[index], "prompt"));
+}
+
 function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
-  const prompts = shard.prompts.map((index) => must(plan.prompts[index], "prompt"));
+  const prompts = promptsOf(plan, shard);
   const positions = must(prompts[0], "prompt").clean.length;
   return {
     prompts: prompts.length,
     positions,
-    first: Math.min(...shard.prompts.map((index) => firstDifferenceOf(plan, index))),
+    first: firstDifference(prompts),
     answers: new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size,
     paired: isPaired(prompts),
   };
-}
-
-/** First position at which a prompt differs from its corrupted twin; its length where none does. */
-export function firstDifferenceOf(plan: Pick<Plan, "prompts">, index: number): number {
-  const { clean, corrupted } = must(plan.prompts[index], "prompt");
-  const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
-  return at < 0 ? clean.length : at;
 }
 
 /** Numbers alive at once while the stage's largest block is computed. */

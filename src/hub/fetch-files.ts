@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statfsSync, statSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
-import { withMachineLock } from "../base/machine-lock.js";
+import { withMachineLock } from "./machine-lock.js";
 import { diskFull, inCache } from "./cache-fault.js";
 import { downloadFile } from "./download-file.js";
 import type { HubConnection } from "./hub-connection.js";

@@ -25,7 +25,7 @@ import {
 import { open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { badInput, PatchbayError, toPatchbayError } from "../base/errors.js";
-import { withMachineLock } from "../base/machine-lock.js";
+import { withMachineLock } from "./machine-lock.js";
 import { convertGguf, type OnConverted } from "../weights/gguf-checkpoint.js";
 import { unreachable } from "./hub-errors.js";
 

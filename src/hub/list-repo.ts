@@ -14,6 +14,7 @@ import { commitSchema, type HubFile, hubFileSchema, type HubSnapshot, repoSchema
 
 /** More files than any repository of weights has. */
 const MAX_FILES = 100_000;
+const MAX_PAGES = 1000;
 
 const entrySchema = z.object({
   type: z.string(),
@@ -69,7 +70,13 @@ async function listCommit(connection: HubConnection, repo: string, revision: str
   } catch {
     // Not there, or of no use: the hub is asked.
   }
-  const fetch = politeFetch(connection, { repo, revision, path: null });
+  const ask = politeFetch(connection, { repo, revision, path: null });
+  let pages = 0;
+  // Pages may be empty, and each may name a next one.
+  const fetch: typeof ask = async (input, init) => {
+    if (++pages > MAX_PAGES) throw unreachable(`${repo} lists its files on more than ${String(MAX_PAGES)} pages`);
+    return await ask(input, init);
+  };
   const files = await fromLibrary(connection, async () => {
     const found: HubFile[] = [];
     let seen = 0;

@@ -106,6 +106,15 @@ function sizesOf(raw: Raw) {
 function gemma2Config(raw: z.infer<typeof gemma2Schema>, file: string): ModelConfig {
   const theta = raw.rope_theta ?? raw.rope_parameters?.rope_theta;
   if (theta === undefined) throw badInput("expected a number, got nothing", { file, field: "rope_theta" });
+  const newer = raw.rope_parameters?.rope_theta ?? theta;
+  if (newer !== theta)
+    throw badInput(
+      `expected the rope_theta of rope_parameters, ${String(newer)}, got ${String(theta)}; keep one of them`,
+      {
+        file,
+        field: "rope_theta",
+      },
+    );
   const rope = { theta, factor: 1 };
   return {
     family: "gemma2",

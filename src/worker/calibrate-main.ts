@@ -1,9 +1,9 @@
 /** @file `patchbay calibrate BACKEND`: measures an engine's speeds for an estimate. Reads what to run from standard input, prints JSON. */
 import { text } from "node:stream/consumers";
-import { BACKENDS } from "../base/backend-probe.js";
+import { BACKENDS } from "../backend/backend-probe.js";
 import { badInput } from "../base/errors.js";
 import { probeRequestSchema, type Rates } from "../cost/rates.js";
-import { startBackend } from "./backends/wasm.js";
+import { startBackend } from "./backends/start-backend.js";
 import { probe } from "./probe.js";
 
 const name = BACKENDS.find((known) => known === process.argv[3]);

@@ -1,9 +1,9 @@
 /** @file What this machine can compute with, measured: behind `patchbay doctor`. */
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { isFloat32, measureInProcess, type BackendMeasures, type Measured } from "../base/backend-measures.js";
-import { BACKENDS, probeBackend, type Backend } from "../base/backend-probe.js";
+import { isFloat32, measureInProcess, type BackendMeasures, type Measured } from "../backend/backend-measures.js";
+import { BACKENDS, probeBackend, type Backend } from "../backend/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
-import { fastestBackend } from "../base/fastest-backend.js";
+import { fastestBackend } from "../backend/fastest-backend.js";
 import { GEMM_SIZE } from "./measure-backend.js";
 
 /** One backend: measured where it is present, with what to do where it is not. */

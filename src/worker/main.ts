@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
-import { BACKENDS, probeBackend } from "../base/backend-probe.js";
+import { BACKENDS, probeBackend } from "../backend/backend-probe.js";
 import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";

@@ -1,6 +1,6 @@
 /** @file Speed and accuracy of the backend that is on, measured: what `patchbay doctor` says of each. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { BackendMeasures } from "../base/backend-measures.js";
+import type { BackendMeasures } from "../backend/backend-measures.js";
 import { createRng } from "../base/rng.js";
 import { finish, medianSeconds, secondsPerCall } from "./timing.js";
 

@@ -1,9 +1,9 @@
 /** @file The program of all stages that compute: a tfjs backend, the run's model and SAEs, and the attribution programs. */
 import type { Shard, Stage } from "../plan/plan.js";
 import { createRunCache } from "../attribution/unpatched-runs.js";
-import { BACKENDS } from "../base/backend-probe.js";
+import { BACKENDS } from "../backend/backend-probe.js";
 import { badInput } from "../base/errors.js";
-import { startBackend } from "./backends/wasm.js";
+import { startBackend } from "./backends/start-backend.js";
 import type { EngineContext, EngineInit, EngineOutcome, EngineProgram } from "./engine-program.js";
 import { loadInputs } from "./load-inputs.js";
 import { runShard, unitOf } from "./programs.js";

@@ -28,7 +28,7 @@ import { ENGLISH_LEXICON } from "../../src/training/english-words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
 import { EMBEDDING } from "../../src/weights/gemma-tensors.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { largestDifference, largestMagnitude } from "../numeric/matchers.js";
 import { TEST_BACKEND } from "../numeric/test-backend.js";
 

@@ -5,7 +5,7 @@ import { must } from "../../src/base/assert.js";
 import { sha256 } from "../../src/base/hash.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { TorchBackend } from "../../src/worker/backends/torch-backend.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { attentionCase, type AttentionCase } from "../numeric/attention-case.js";
 import { OWN_KERNELS } from "../numeric/test-backend.js";
 

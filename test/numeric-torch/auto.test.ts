@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { chooseBackend } from "../../src/base/choose-backend.js";
+import { chooseBackend } from "../../src/backend/choose-backend.js";
 
 describe("--backend auto", () => {
   it("is torch for a model whose matrices are large, with the rates that decided; wasm for a small one", () => {

@@ -15,7 +15,7 @@ import { pearson, spearman } from "../../src/stats/correlation.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { TorchBackend } from "../../src/worker/backends/torch-backend.js";
 import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { denseScores } from "../numeric/dense.js";
 import { goldenPrompts, goldenSpliced, TINY_A } from "../numeric/golden.js";
 import { ON_GPU } from "../numeric/test-backend.js";

@@ -12,7 +12,7 @@ import { writeNpz } from "../../src/weights/npz.js";
 import { findSaes, readSae, type SaeEntry } from "../../src/weights/sae-folder.js";
 import { loadTorchAddon } from "../../src/worker/backends/torch-addon.js";
 import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { TINY_A } from "../numeric/golden.js";
 
 beforeAll(() => startBackend("torch"));

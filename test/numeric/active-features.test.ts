@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeActive, differences, eachEntry, encodeActive, scoreActive } from "../../src/sae/active-features.js";
 import { hostValues } from "../../src/model/tensor-scope.js";
 import { encode, loadSae, type Sae } from "../../src/sae/sae.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { TEST_BACKEND } from "./test-backend.js";
 import "./matchers.js";
 

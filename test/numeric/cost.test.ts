@@ -1,7 +1,7 @@
 /** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { computeCircuits } from "../../src/attribution/circuits.js";
-import { firstDifference } from "../../src/attribution/later-positions.js";
+import { firstDifference } from "../../src/circuit/prompt.js";
 import { computeMeans } from "../../src/attribution/means.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";

@@ -6,7 +6,7 @@ import { probeConfig, probePlan } from "../../src/cost/probe-plan.js";
 import { type Rates, usualSeconds } from "../../src/cost/rates.js";
 import { type PlannedRun, planSweep } from "../../src/plan/make-plan.js";
 import { readModelConfig } from "../../src/weights/model-config.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { probe } from "../../src/worker/probe.js";
 import { TINY_A } from "./golden.js";
 import { TEST_BACKEND } from "./test-backend.js";

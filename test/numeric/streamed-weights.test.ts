@@ -12,7 +12,7 @@ import type { Node } from "../../src/circuit/node.js";
 import { allSites, siteHook } from "../../src/circuit/site.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { loadInputs, type LoadedInputs } from "../../src/worker/load-inputs.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 import { fingerprintSaes, findSaes } from "../../src/weights/sae-folder.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { goldenPrompts, TINY_A } from "./golden.js";

@@ -24,7 +24,7 @@ import { drawSentence, sentenceText } from "../../src/training/sentences.js";
 import { CLAUSE_VERBS, INNER_VERBS, NOUNS } from "../../src/training/words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
 import { findSaes, readSae } from "../../src/weights/sae-folder.js";
-import { startBackend } from "../../src/worker/backends/wasm.js";
+import { startBackend } from "../../src/worker/backends/start-backend.js";
 
 const DATA = fileURLToPath(new URL("../../data", import.meta.url));
 const MODEL = join(DATA, WORLD_FOLDERS.model);

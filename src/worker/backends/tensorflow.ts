@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { PatchbayError } from "../../base/errors.js";
-import { BUILD_TENSORFLOW, findTensorflow, tensorflowSettings } from "../../base/tensorflow-probe.js";
+import { BUILD_TENSORFLOW, findTensorflow, tensorflowSettings } from "../../backend/tensorflow-probe.js";
 
 const NAME = "tensorflow";
 

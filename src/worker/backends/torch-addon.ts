@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { PatchbayError } from "../../base/errors.js";
-import { TORCH_ADDON } from "../../base/torch-probe.js";
+import { TORCH_ADDON } from "../../backend/torch-probe.js";
 
 /** A tensor inside the addon. */
 export type Handle = number;

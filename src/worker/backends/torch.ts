@@ -1,7 +1,7 @@
 /** @file Starts the torch backend. */
 import * as tf from "@tensorflow/tfjs-core";
 import { PatchbayError } from "../../base/errors.js";
-import { torchSettings } from "../../base/torch-probe.js";
+import { torchSettings } from "../../backend/torch-probe.js";
 import { loadTorchAddon } from "./torch-addon.js";
 import { TorchBackend } from "./torch-backend.js";
 import { registerTorchKernels } from "./torch-kernels.js";

@@ -1,11 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { componentsOf } from "../../../src/attribution/components.js";
-import { firstDifference, laterRows, padRows, wholeRow, wholeRows } from "../../../src/attribution/later-positions.js";
+import { firstDifference } from "../../../src/circuit/prompt.js";
+import { laterRows, padRows, wholeRow, wholeRows } from "../../../src/attribution/later-positions.js";
 import { checkMetrics, firstNonFinite } from "../../../src/attribution/non-finite.js";
 import { idsOf } from "../../../src/attribution/capture.js";
 import { rowChunks } from "../../../src/attribution/row-chunks.js";
-import { startBackend } from "../../../src/worker/backends/wasm.js";
+import { startBackend } from "../../../src/worker/backends/start-backend.js";
 
 const prompt = (line: number, clean: number[], corrupted: number[] | null) => ({
   line,

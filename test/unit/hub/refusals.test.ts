@@ -42,6 +42,16 @@ describe("a hub that is busy", () => {
     expect(hub.seen).toHaveLength(5);
   });
 
+  test("for ever with empty pages of its list of files is given up", async () => {
+    hub.fault = ({ path }, response) => {
+      if (!path.includes("/tree/")) return undefined;
+      response.setHeader("link", `<${hub.endpoint}${path}>; rel="next"`).end("[]");
+      return "answered";
+    };
+    const error = await failure(fetchModel());
+    expect(error.message).toContain("lists its files on more than 1000 pages");
+  });
+
   test("that wants a pause of an hour is told no at once", async () => {
     hub.fault = (_seen, response) => refuse(response, 429, null, "slow down", { "retry-after": "3600" });
     expect((await failure(fetchModel())).message).toContain("it asks to wait 3600 s");

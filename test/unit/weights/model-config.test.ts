@@ -42,6 +42,10 @@ describe("reading", () => {
     const rope = { rope_theta: undefined, rope_parameters: { rope_type: "default", rope_theta: 500 } };
     editJson(join(folder, "config.json"), { ...rope, eos_token_id: [1, 107] });
     expect(readModelConfig(folder)).toMatchObject({ ropes: { full: { theta: 500 } }, eosId: 1 });
+    editJson(join(folder, "config.json"), { rope_theta: 10_000 });
+    expect(() => readModelConfig(folder)).toThrow(
+      /rope_theta.*expected the rope_theta of rope_parameters, 500, got 10000/,
+    );
   });
 
   test("null soft-caps are no soft-caps, as in Hugging Face", () => {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findTensorflow, probeTensorflow, tensorflowSettings } from "../../../../src/base/tensorflow-probe.js";
+import { findTensorflow, probeTensorflow, tensorflowSettings } from "../../../../src/backend/tensorflow-probe.js";
 import { startTensorflow } from "../../../../src/worker/backends/tensorflow.js";
 
 describe("the tensorflow backend", () => {

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { startBackend } from "../../../../src/worker/backends/wasm.js";
+import { startBackend } from "../../../../src/worker/backends/start-backend.js";
 
 const shapes = fc.array(fc.integer({ min: 1, max: 11 }), { minLength: 1, maxLength: 4 });
 const dtypes = fc.constantFrom("float32" as const, "int32" as const);

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../../../src/base/assert.js";
 import { createRng } from "../../../../src/base/rng.js";
-import { startBackend } from "../../../../src/worker/backends/wasm.js";
+import { startBackend } from "../../../../src/worker/backends/start-backend.js";
 import "../../../numeric/matchers.js";
 
 describe("startBackend", () => {

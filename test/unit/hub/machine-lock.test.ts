@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { withMachineLock } from "../../../src/base/machine-lock.js";
+import { withMachineLock } from "../../../src/hub/machine-lock.js";
 import { temporaryFolder } from "../weights/temporary-folder.js";
 
 const silent = { say: (): void => undefined };

@@ -1,6 +1,6 @@
 /** @file Starts a tfjs backend. The only place that imports one, and the only place that registers gradients. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Backend } from "../../base/backend-probe.js";
+import type { Backend } from "../../backend/backend-probe.js";
 import { PatchbayError } from "../../base/errors.js";
 import { registerGradients } from "./gradients.js";
 import { startTensorflow } from "./tensorflow.js";

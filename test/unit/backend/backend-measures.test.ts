@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { measuredOnce, measureInProcess } from "../../../src/base/backend-measures.js";
+import { measuredOnce, measureInProcess } from "../../../src/backend/backend-measures.js";
 
 let memory = "";
 beforeEach(() => {

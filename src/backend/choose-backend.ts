@@ -2,9 +2,9 @@
 import { availableParallelism } from "node:os";
 import { measuredOnce } from "./backend-measures.js";
 import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
-import { codeVersion } from "./code-version.js";
-import type { Environment } from "./environment.js";
-import { badInput, PatchbayError } from "./errors.js";
+import { codeVersion } from "../base/code-version.js";
+import type { Environment } from "../base/environment.js";
+import { badInput, PatchbayError } from "../base/errors.js";
 import { fastestBackend } from "./fastest-backend.js";
 
 /** What `--backend` takes. */

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { badInput } from "./errors.js";
+import { badInput } from "../base/errors.js";
 
 /** Where `npm run build:native` puts the addon; PATCHBAY_TORCH_ADDON names another, built on another libtorch. */
 export const TORCH_ADDON = resolve(

@@ -8,9 +8,9 @@ import { availableParallelism, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { codeVersion } from "./code-version.js";
-import { readJsonFile } from "./read-file.js";
-import { writeFileAtomically } from "./write-file.js";
+import { codeVersion } from "../base/code-version.js";
+import { readJsonFile } from "../base/read-file.js";
+import { writeFileAtomically } from "../base/write-file.js";
 
 const measuresSchema = z.object({
   /** float32 product of two 512 x 512 matrices, GFLOP/s; median of several. */

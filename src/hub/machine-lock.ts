@@ -13,8 +13,8 @@ import { dirname } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { PatchbayError } from "./errors.js";
-import { isProcessAlive } from "./process-alive.js";
+import { PatchbayError } from "../base/errors.js";
+import { isProcessAlive } from "../base/process-alive.js";
 
 const TOUCH_MS = 5000;
 const STALE_MS = 60_000;

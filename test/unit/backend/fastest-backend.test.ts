@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fastestBackend } from "../../../src/base/fastest-backend.js";
+import { fastestBackend } from "../../../src/backend/fastest-backend.js";
 
 const measured = (name: string, gemm_gflops: number, largest_relative_error = 1e-7) => ({
   name,
