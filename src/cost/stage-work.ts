@@ -12,7 +12,7 @@ import { firstDifference, isPaired, type Prompt } from "../circuit/prompt.js";
 import { variantAblatesErrors } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { createRng } from "../base/rng.js";
-import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
+import { type Evaluation, evaluationsOf, thresholdsOf } from "../plan/evaluations.js";
 import {
   circuitBlockSize,
   encoderSize,
@@ -30,6 +30,8 @@ import { Work } from "./work.js";
 
 /** Shards of a stage that are counted one by one. */
 const COUNTED_SHARDS = 40;
+/** Share of the thresholds whose circuits are so small that one row stands for all prompts. */
+const ONE_ROW_CIRCUITS = 1 / 3;
 /** Share of an SAE's features that a threshold circuit or its complement encodes at a site. */
 export const KEPT_COLUMNS = 0.1;
 /** Share of the error nodes that thresholds keep, over all of a sweep's: errors score higher than most features. */
@@ -197,11 +199,17 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
   return { units: evaluations.length * rows, work };
 }
 
-/** Whether one row stands for all, as far as is known before a run: small circuits do, too, but which is for results to tell. */
-function runsOnce({ saes }: Plan, evaluation: Evaluation): boolean {
-  return (
-    evaluation.kind === "empty" && evaluation.ablation !== "resample" && saes.some(({ site }) => site === "resid_post")
-  );
+/**
+ * Whether one row stands for all: of the empty circuit it is known, of circuits it is for the scores to tell, and assumed of those with
+ * the highest thresholds.
+ */
+function runsOnce({ saes, sweep }: Plan, evaluation: Evaluation): boolean {
+  if (evaluation.kind === "full" || evaluation.ablation === "resample") return false;
+  if (!saes.some(({ site }) => site === "resid_post")) return false;
+  if (evaluation.kind !== "circuit" || sweep.circuits === undefined) return evaluation.kind === "empty";
+  const thresholds = thresholdsOf(sweep.circuits);
+  const below = thresholds.filter((one) => one < evaluation.circuit.threshold).length;
+  return below >= (1 - ONE_ROW_CIRCUITS) * thresholds.length;
 }
 
 /**

@@ -21,7 +21,7 @@ export type Evaluation =
 export type CircuitSweep = Pick<Sweep, "circuits" | "experiments" | "scores">;
 
 /** The thresholds as numbers, ascending as written: `10 ** log10` spaced evenly, or the list itself. */
-function thresholdsOf({ thresholds }: CircuitsSpec): number[] {
+export function thresholdsOf({ thresholds }: CircuitsSpec): number[] {
   if (!("log10" in thresholds)) return [...thresholds];
   const { count } = thresholds;
   const [first, last] = thresholds.log10;
