@@ -1,9 +1,14 @@
 /**
  * @file Scores of every node for a block of prompts: AtP, zero ablation, integrated gradients, RelP.
  *
- * They differ in the gradient (at the clean run, its mean along a line, or with RelP's backward rules) and in the donor (the
- * corrupted run, or zero); everything else is shared. Each prompt's gradient is that of its own metric, so scores do not depend on how many
- * prompts a block has.
+ * 1. Run the prompts clean, and corrupted where a score needs a donor, keeping every site's activation.
+ * 2. Visit the sites from the last layer to the first with their gradient: at the clean run, its mean along the line to the
+ *    corrupted run (IG), or with other backward rules (RelP).
+ * 3. A site's score is gradient . (donor - clean), whole and head by head; the donor is the corrupted run, or zero.
+ * 4. Where the site has an SAE, encode both runs and score features with their decoder rows and the error with what is left:
+ *    gradients pass an SAE unchanged, so none is in the backward graph.
+ *
+ * Each prompt's gradient is that of its own metric, so scores do not depend on how many prompts a block has. Source: REFERENCE 3, 4, 9.
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
