@@ -32,7 +32,9 @@ function readFlags(): Flags {
     .option("--coordinator <address>", "HOST:PORT of the coordinator", address, "127.0.0.1:7070")
     .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${String(process.pid)}`)
     .addOption(
-      new Option("--backend <name>", "what engines compute with").choices(["auto", ...BACKENDS]).default("auto"),
+      new Option("--backend <name>", "what engines compute with; auto: wasm, as any model may come")
+        .choices(["auto", ...BACKENDS])
+        .default("auto"),
     )
     .option("--log <where>", "address of the run log as seen from here: auto, dir, or nats://HOST:PORT", "auto")
     .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
