@@ -32,7 +32,7 @@ export function chooseBackend(name: string, dModel: number): BackendChoice {
     throw badInput(`expected one of ${CHOICES.join(", ")}, got ${name}`, { field: "--backend" });
   if (backend === "auto") return dModel < SMALL_D_MODEL ? wasm("the model is small") : fastest();
   const { device, problem } = probeBackend(backend);
-  if (device !== undefined) return { backend, device, reason: `--backend ${name}` };
+  if (device !== undefined) return { backend, device, reason: `--backend ${name}: ${backend} loads here` };
   throw new PatchbayError("not_built", `--backend ${name}: ${problem}; or use wasm, which runs everywhere`);
 }
 
