@@ -33,14 +33,11 @@ const matchers = existsSync(new URL(MATCHERS, import.meta.url)) ? [MATCHERS] : [
 
 const isThere = (file: string): boolean => existsSync(new URL(file, import.meta.url));
 
-const natsServer = ["test/cluster/obtain-nats-server.ts"];
-
 /** The numeric and determinism suites again, on a native backend; tests of that backend alone are in test/numeric-BACKEND. */
 const numericOn = (backend: string, env: Record<string, string>, name = `numeric-${backend}`) =>
   project(name, {
     timeoutMs: 300_000,
     setupFiles: matchers,
-    globalSetup: natsServer,
     alsoIn: ["numeric", "numeric-native", `numeric-${backend}`, "determinism"],
     env: { PATCHBAY_TEST_BACKEND: backend, ...env },
   });
@@ -68,8 +65,12 @@ export default defineConfig({
       ...(hasTorch("build") ? [numericOn("torch", torch)] : []),
       ...(hasTorch("build-pypi") ? [numericOn("torch", onPypi, "numeric-torch-pypi")] : []),
       ...(tensorflow ? [numericOn("tensorflow", { TF_NUM_INTRAOP_THREADS: "1", TF_NUM_INTEROP_THREADS: "1" })] : []),
-      project("cluster", { timeoutMs: 300_000, globalSetup: natsServer }),
-      project("determinism", { timeoutMs: 300_000, setupFiles: matchers, globalSetup: natsServer }),
+      project("cluster", {
+        timeoutMs: 300_000,
+        setupFiles: matchers,
+        globalSetup: ["test/cluster/obtain-nats-server.ts"],
+      }),
+      project("determinism", { timeoutMs: 300_000, setupFiles: matchers }),
       project("simulation", { timeoutMs: 300_000 }),
       project("browser", { timeoutMs: 300_000 }),
     ],

@@ -96,6 +96,7 @@ export function runFile(folder: string): {
   counts: Record<string, number>;
   warnings: string[];
   timings: Record<string, unknown>;
+  fingerprints: Record<string, unknown>;
 } {
   return JSON.parse(readFileSync(join(folder, "run.json"), "utf8")) as ReturnType<typeof runFile>;
 }

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../src/model/backward-rules.js";
-import { hasKernel, LAYER_KERNELS, runKernel } from "../../src/model/layer-kernels.js";
+import { hasKernel, LAYER_KERNELS } from "../../src/model/layer-kernels.js";
 import { mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../src/model/rope.js";
@@ -71,15 +71,6 @@ describe("kernels of a layer's parts", () => {
     };
     const tolerance = { rtol: 1e-4, atol: 1e-4 };
     compare((rules) => (x) => mlpOut(config, weights, x, rules), numbers([R, D], 6), tolerance);
-  });
-
-  it.runIf(OWN_KERNELS)("take no rows, and give none", () => {
-    const [none, gain] = [tf.zeros([0, 8]), tf.ones([8])];
-    const values = both((x) => rmsNorm(x, gain, 1e-6, AUTODIFF_RULES), none);
-    const gated = both((x) => runKernel(LAYER_KERNELS.geluTimes, { gate: x, up: x }), none);
-    const angles = tf.zeros([0, 1, 4]);
-    const turned = both((x) => runKernel(LAYER_KERNELS.rope, { x, cos: angles, sin: angles }, { direction: 1 }), none);
-    expect([...values, ...gated, ...turned].map(({ length }) => length)).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
   it.each([
