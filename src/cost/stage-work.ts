@@ -53,7 +53,7 @@ export interface StageWork {
 interface ShardWork {
   readonly units: number;
   readonly work: Work;
-  /** Truth: (row, position) pairs of the largest block. */
+  /** Truth: (row, position) pairs of the largest block; circuits: its rows. */
   readonly widest?: number;
 }
 
@@ -185,7 +185,8 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
   const rows = block.prompts * (block.paired ? 2 : 1);
   const runs = evaluations.map((evaluation) => (runsOnce(plan, evaluation) ? 1 : rows));
   const work = new Work(model);
-  for (const segments of circuitBlocks(runs, plan.blocks.circuitRows))
+  const blocks = circuitBlocks(runs, plan.blocks.circuitRows);
+  for (const segments of blocks)
     work.add(
       circuitBlockWork(
         model,
@@ -196,7 +197,8 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
         })),
       ),
     );
-  return { units: evaluations.length * rows, work };
+  const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
+  return { units: evaluations.length * rows, work, widest };
 }
 
 /**
@@ -255,6 +257,6 @@ function aliveIn(plan: Plan, model: CostModel, { task, shards }: Stage, widest: 
       unpatchedSize(shape, prompts) + Math.max(truthBlockSize(shape, widest, 1), encoderSize(dSae, prompts * positions))
     );
   }
-  if (task.kind === "circuits") return circuitBlockSize(shape, plan.blocks.circuitRows);
+  if (task.kind === "circuits") return circuitBlockSize(shape, widest);
   return promptBlockSize(shape, prompts);
 }
