@@ -37,8 +37,8 @@ const { values: flags } = parseArgs({
 
 /** How much of each task the peer does in a turn: its time does not depend on which prompts, nodes or circuits. */
 const PEER_SHARE = {
-  medium: { prompts: 64, nodes: 8, circuits: [0, 1, 2] },
-  "2b-slice": { prompts: 32, nodes: 3, circuits: [2] },
+  medium: { prompts: 32, nodes: 8, circuits: [0, 1, 2] },
+  "2b-slice": { prompts: 16, nodes: 3, circuits: [2] },
 };
 
 const python = flags.python ?? ensurePython(join(ROOT, ".cache", "peers", "venv"));

@@ -5,7 +5,7 @@ import type { Blocks } from "./plan.js";
 /** `block_mib: auto`: large enough for the matrix products to run at full rate, small enough for any laptop. */
 export const DEFAULT_BLOCK_MIB = 1024;
 
-const MAX_PROMPTS = 64;
+const MAX_PROMPTS = 32;
 const MAX_ROWS = 1024;
 
 /**
