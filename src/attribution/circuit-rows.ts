@@ -1,7 +1,7 @@
 /** @file Which runs circuit evaluation makes and puts together: (evaluation, side, prompt) rows in blocks. Pure: no tensors. */
 import { assert } from "../base/assert.js";
 import { ABLATED, RESTORED, type Intervention } from "../circuit/intervention.js";
-import { countNodes } from "../circuit/node-states.js";
+import { hasNodes } from "../circuit/node-states.js";
 
 /** Consecutive rows of one evaluation; its rows are all clean prompts, then all corrupted ones. */
 export interface Segment {
@@ -23,7 +23,7 @@ export function forgetsPrompt(intervention: Intervention, residHooks: readonly s
     residHooks.some((hook) => {
       const site = intervention.get(hook);
       return site !== undefined && site.errors.every(isAblated) && site.features.every(isAblated);
-    }) && countNodes(intervention, RESTORED) === 0
+    }) && !hasNodes(intervention, RESTORED)
   );
 }
 

@@ -13,7 +13,7 @@
 import { assert, must } from "../base/assert.js";
 import type { PatchbayError } from "../base/errors.js";
 import { RESTORED, type Intervention } from "../circuit/intervention.js";
-import { countNodes } from "../circuit/node-states.js";
+import { hasNodes } from "../circuit/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
 import { siteHook } from "../circuit/site.js";
 import { startBlock } from "../model/forward.js";
@@ -67,7 +67,7 @@ export async function computeCircuits(
       interventions,
       means: ablation.kind === "mean" ? ablation.means : null,
       donors: ablation.kind === "resample" ? await unablatedRuns(model, ablation.donors, sides, answers, own) : null,
-      unablated: interventions.some((one) => countNodes(one, RESTORED) > 0)
+      unablated: interventions.some((one) => hasNodes(one, RESTORED))
         ? await unablatedRuns(model, prompts, sides, answers, own)
         : null,
       embedded_RD: own(resid_RD),

@@ -8,6 +8,7 @@ import { availableParallelism, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
@@ -59,6 +60,17 @@ export function measureInProcess(backend: string, device: string): Measured {
 export function measuredOnce(backend: string, device: string): Measured {
   const measures = remembered()[keyOf(backend, device)];
   return measures === undefined ? measureInProcess(backend, device) : { measures };
+}
+
+/** A backend's device, null where it is absent, and its figures or what is amiss. */
+export type Examined = Measured & { readonly name: Backend; readonly device: string | null };
+
+/** Every backend, measured where it is present: anew, or once for this device and build. */
+export function examineBackends(measure: typeof measureInProcess): Examined[] {
+  return BACKENDS.map((name) => {
+    const { device, problem } = probeBackend(name);
+    return problem === undefined ? { name, device, ...measure(name, device) } : { name, device: null, problem };
+  });
 }
 
 function keyOf(backend: string, device: string): string {

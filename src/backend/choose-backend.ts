@@ -1,6 +1,6 @@
 /** @file The choice of a backend, and the environment of engines that use it on this machine. */
 import { availableParallelism } from "node:os";
-import { measuredOnce } from "./backend-measures.js";
+import { examineBackends, measuredOnce } from "./backend-measures.js";
 import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import type { Environment } from "../base/environment.js";
@@ -44,12 +44,9 @@ const wasm = (reason: string): BackendChoice => ({
 
 /** What the measurements of `patchbay doctor` say, which are taken now where they were not before. */
 function fastest(): BackendChoice {
-  const found = BACKENDS.map((name) => {
-    const { device, problem } = probeBackend(name);
-    return { name, device, ...(problem === undefined ? measuredOnce(name, device) : { problem }) };
-  });
+  const found = examineBackends(measuredOnce);
   const first = fastestBackend(found);
-  if (first?.device === undefined) return wasm("no backend could be measured");
+  if (first === undefined || first.device === null) return wasm("no backend could be measured");
   const words = found.map(({ name, measures, problem }) =>
     measures === undefined ? `${name}: ${problem}` : `${name} multiplies at ${String(measures.gemm_gflops)} GFLOP/s`,
   );

@@ -85,6 +85,13 @@ export function emptyIntervention(sites: readonly CircuitSite[], positions: numb
   return interventionOf(sites, (at) => (at.layer < exemptLayers ? undefined : uniformSite(at, positions, ABLATED)));
 }
 
+/** Whether any node of an intervention is in the given state. */
+export function hasNodes(intervention: Intervention, state: number): boolean {
+  return Array.from(intervention.values()).some(({ features, errors, slices }) =>
+    [features, errors, slices].some((states) => states.includes(state)),
+  );
+}
+
 /** How many nodes of an intervention are in the given state. */
 export function countNodes(intervention: Intervention, state: number): number {
   let n = 0;

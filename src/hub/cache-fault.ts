@@ -1,5 +1,6 @@
 /** @file What the operating system says about the cache's disk, in words that say what to do. */
 import { badInput, PatchbayError } from "../base/errors.js";
+import { isDiskFull } from "../base/write-file.js";
 import type { HubConnection } from "./hub-connection.js";
 
 /** The disk that the cache is on has no room. */
@@ -11,11 +12,6 @@ export function diskFull({ settings }: HubConnection, what: string, bytes: numbe
   );
 }
 
-/** Whether a write failed because there is no room, or no quota. */
-export function isNoRoom(thrown: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes((thrown as NodeJS.ErrnoException).code ?? "");
-}
-
 /**
  * Runs work on the cache's files.
  * @throws disk_full; bad_input where the cache cannot be used; what `work` throws otherwise.
@@ -24,7 +20,7 @@ export async function inCache<T>(connection: HubConnection, what: string, work: 
   try {
     return await work();
   } catch (thrown) {
-    if (isNoRoom(thrown)) throw diskFull(connection, what, 1e6, thrown);
+    if (isDiskFull(thrown)) throw diskFull(connection, what, 1e6, thrown);
     if (!isOfFiles(thrown)) throw thrown;
     throw badInput(
       `the cache ${connection.settings.cacheFolder} cannot be used (${thrown.message}); mend that, or name another folder in HF_HOME`,

@@ -8,7 +8,8 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import type { PatchbayError } from "../base/errors.js";
-import { diskFull, isNoRoom } from "./cache-fault.js";
+import { isDiskFull } from "../base/write-file.js";
+import { diskFull } from "./cache-fault.js";
 import { brokenConnection, HubFailure, unreachable } from "./hub-errors.js";
 import { type HubConnection, request, retrying, watchSilence } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
@@ -47,7 +48,7 @@ export async function downloadFile(
       }
       await handle.sync();
     } catch (thrown) {
-      throw isNoRoom(thrown) ? diskFull(connection, file.path, file.size, thrown) : thrown;
+      throw isDiskFull(thrown) ? diskFull(connection, file.path, file.size, thrown) : thrown;
     } finally {
       await handle.close();
     }

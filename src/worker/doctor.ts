@@ -1,7 +1,7 @@
 /** @file What this machine can compute with, measured: behind `patchbay doctor`. */
 import { availableParallelism, cpus, totalmem } from "node:os";
-import { isFloat32, measureInProcess, type BackendMeasures, type Measured } from "../backend/backend-measures.js";
-import { BACKENDS, probeBackend, type Backend } from "../backend/backend-probe.js";
+import { examineBackends, isFloat32, measureInProcess, type BackendMeasures } from "../backend/backend-measures.js";
+import type { Backend } from "../backend/backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
 import { fastestBackend } from "../backend/fastest-backend.js";
 import { GEMM_SIZE } from "./measure-backend.js";
@@ -30,7 +30,7 @@ const SLOW_GFLOPS = 8;
 
 /** Measures every backend that is present, anew. */
 export function examine(): DoctorReport {
-  const found = BACKENDS.map((name) => ({ name, ...probeAndMeasure(name) }));
+  const found = examineBackends(measureInProcess);
   return {
     code: codeVersion(),
     node: process.version,
@@ -46,11 +46,6 @@ export function examine(): DoctorReport {
     ),
     auto: fastestBackend(found)?.name ?? "wasm",
   };
-}
-
-function probeAndMeasure(name: Backend): Measured & { readonly device: string | null } {
-  const { device, problem } = probeBackend(name);
-  return problem === undefined ? { device, ...measureInProcess(name, device) } : { device: null, problem };
 }
 
 /** What would make it faster, or what to beware of. */
