@@ -23,6 +23,7 @@ function limitMemory(mib: number | null): void {
   expect([status, stderr]).toEqual([0, ""]);
 }
 
+// The limit is on the process: a GPU's memory is not under it.
 describe.skipIf(ON_GPU)("the torch backend without more memory", () => {
   beforeAll(() => startBackend("torch"));
   afterEach(() => {

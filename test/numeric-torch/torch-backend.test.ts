@@ -87,6 +87,7 @@ describe("the torch backend", () => {
     await handled;
   });
 
+  // The limit is the allocator's for the host's memory.
   it.skipIf(ON_GPU)("gives failed allocations their own code, and goes on afterwards", () => {
     const x = tf.ones([500, 500]);
     addon.limitBytes(addon.liveBytes() + 500_000);
