@@ -37,6 +37,11 @@ const loaded = performance.now();
 const { blocks, tasks, close } = await openTasks(flags.size, folder, flags.dtype);
 const loadSeconds = (performance.now() - loaded) / 1000;
 
+if (flags.only !== undefined && !(flags.only in tasks)) {
+  console.error(`expected --only ${Object.keys(tasks).join("|")}, got ${flags.only}`);
+  process.exit(2);
+}
+
 /** GFLOP/s of products of the shapes that the model's layers use. */
 function gemmRates() {
   const { width, mlp } = SIZES[flags.size];

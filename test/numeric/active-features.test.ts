@@ -103,3 +103,81 @@ describe("lists of active features", () => {
     expect([...found.value].some(Number.isNaN)).toBe(true);
   });
 });
+
+describe("lists of many rows", () => {
+  const rows = 75;
+  /** Some features without bias and threshold, so that numbers of any size can make them fire. */
+  const unbiased = (values: Float32Array): Float32Array => values.map((value, i) => (i % 5 === 0 ? 0 : value));
+  const W_enc = numbers(D * F, 1);
+  const b_enc = unbiased(numbers(F, 3));
+  const threshold = unbiased(numbers(F, 5).map((value) => 3 + value));
+  let sae: Sae;
+  beforeAll(async () => {
+    await startBackend(TEST_BACKEND);
+    sae = loadSae({ dIn: D, dSae: F, W_enc, W_dec: numbers(D * F, 2), b_enc, b_dec: numbers(D, 4), threshold });
+  });
+  afterAll(() => {
+    sae.dispose();
+  });
+
+  const listsOf = (x: Float32Array): ReturnType<typeof encodeActive> =>
+    hostValues(() => encodeActive(sae, tf.tensor2d(x, [rows, D])));
+
+  /** Asserts that what is listed is what fires in float64, but for what float32 cannot tell from the threshold. */
+  function expectToFire(x: Float32Array, { pointer, feature, value }: ReturnType<typeof encodeActive>): number {
+    let fired = 0;
+    for (let row = 0; row < rows; row++) {
+      const mine = new Map<number, number>();
+      for (let entry = pointer[row] ?? 0; entry < (pointer[row + 1] ?? 0); entry++)
+        mine.set(feature[entry] ?? -1, value[entry] ?? NaN);
+      for (let f = 0; f < F; f++) {
+        let [pre, size] = [b_enc[f] ?? 0, Math.abs(b_enc[f] ?? 0)];
+        for (let d = 0; d < D; d++) {
+          const one = (x[row * D + d] ?? 0) * (W_enc[d * F + f] ?? 0);
+          pre += one;
+          size += Math.abs(one);
+        }
+        const gate = threshold[f] ?? 0;
+        if (Math.abs(pre - gate) <= 1e-6 * (size + gate)) continue;
+        expect(mine.has(f), `row ${String(row)}, feature ${String(f)}`).toBe(pre > gate);
+        if (pre <= gate) continue;
+        expect(Math.abs((mine.get(f) ?? NaN) - pre)).toBeLessThanOrEqual(1e-6 * size);
+        fired += 1;
+      }
+    }
+    return fired;
+  }
+
+  it("hold what fires, next to the threshold too", () => {
+    const x = numbers(rows * D, 6);
+    expect(expectToFire(x, listsOf(x))).toBeGreaterThan(rows);
+  });
+
+  it("hold what fires in rows of any size", () => {
+    const x = numbers(rows * D, 6);
+    for (let i = 0; i < x.length; i++) x[i] = (x[i] ?? 0) * 10 ** (4 * ((Math.floor(i / D) % 17) - 8));
+    expect(expectToFire(x, listsOf(x))).toBeGreaterThan(rows * 10);
+  });
+
+  it("are equal, to the bit, where two runs are", () => {
+    const clean = numbers(rows * D, 6);
+    const donor = clean.map((value, i) => (Math.floor(i / D) % 10 === 3 ? value * 1.5 : value));
+    const { pointer } = differences(listsOf(clean), listsOf(donor));
+    const counts = Array.from({ length: rows }, (_, row) => (pointer[row + 1] ?? 0) - (pointer[row] ?? 0));
+    expect(counts.flatMap((count, row) => (count > 0 ? [row] : []))).toEqual([3, 13, 23, 33, 43, 53, 63, 73]);
+  });
+
+  it("show what is not a number or infinite", () => {
+    const x = numbers(rows * D, 6);
+    x[4 * D + 7] = NaN;
+    x[9 * D + 7] = Infinity;
+    x.fill(3e38, 20 * D, 21 * D);
+    const { pointer, value } = listsOf(x);
+    const valuesOf = (row: number): number[] => [...value.subarray(pointer[row], pointer[row + 1])];
+    expect(valuesOf(4)).toHaveLength(F);
+    expect(valuesOf(4).every(Number.isNaN)).toBe(true);
+    expect(valuesOf(9)).toContain(Infinity);
+    expect(valuesOf(20).some((one) => !Number.isFinite(one))).toBe(true);
+    expect(valuesOf(5).every(Number.isFinite)).toBe(true);
+  });
+});
