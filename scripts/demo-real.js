@@ -1,8 +1,8 @@
 /**
  * @file `npm run demo:real`: from a bare clone to the reports of data/demo-real.yaml and data/demo-real-ig.yaml on the pretrained
- * Gemma 3 270M, and of data/demo-real-saes.yaml where SAEs were trained for it. It fetches the weights and builds the libtorch
- * backend where that can be built; wasm does the same work without it, several times slower. Further arguments go to
- * `patchbay run`; `--out DIR` to the first sweep, DIR-ig to the second, DIR-saes to the third.
+ * Gemma 3 270M, and of data/demo-real-saes.yaml and data/demo-real-saes-ig.yaml where SAEs were trained for it. It fetches the
+ * weights and builds the libtorch backend where that can be built; wasm does the same work without it, several times slower. Further
+ * arguments go to `patchbay run`; `--out DIR` to the first sweep, DIR-ig, DIR-saes and DIR-saes-ig to the others.
  */
 import { existsSync } from "node:fs";
 import { availableParallelism, freemem } from "node:os";
@@ -12,12 +12,13 @@ import { torchOrWasm } from "./torch-or-wasm.js";
 /** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
 const ENGINE_MEMORY = 3e9;
 const SWEEPS = { "data/demo-real.yaml": "", "data/demo-real-ig.yaml": "-ig" };
+const SAE_SWEEPS = { "data/demo-real-saes.yaml": "-saes", "data/demo-real-saes-ig.yaml": "-saes-ig" };
 /** The card of a set of SAEs is written last. */
 const SAE_CARD = `${ROOT}.cache/gemma-3-270m-saes/card.json`;
 
 /** The sweeps that can run here. */
 function sweeps() {
-  if (existsSync(SAE_CARD)) return { ...SWEEPS, "data/demo-real-saes.yaml": "-saes" };
+  if (existsSync(SAE_CARD)) return { ...SWEEPS, ...SAE_SWEEPS };
   console.log(
     "Whole sites, heads and MLPs only: for SAE features and errors run `npm run train-saes:gemma3-270m` before.",
   );
