@@ -6,6 +6,7 @@
  * `off` is the root of the summed squared differences of score and effect over the summed squared effects: 0 is exact, and a
  * score of 0 everywhere gives 1.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./install.js";
 
@@ -16,6 +17,8 @@ const { readParquet } = await load("reduce/parquet.js");
 
 const RESAMPLES = 1000;
 const SITES = ["attn_z", "mlp_out", "resid_post"];
+const LABELS = { atp: "AtP", relp: "RelP", ig: "IG" };
+const labelOf = (score) => LABELS[score] ?? score;
 
 const STATISTICS = {
   r: pearson,
@@ -34,9 +37,9 @@ function truthOf(rows) {
   const scores = columns.slice(columns.indexOf("effect") + 1);
   const nodes = new Map();
   for (const row of rows) {
-    const { hook, site, layer, position, feature, head } = row;
+    const { hook, kind, site, layer, position, feature, head } = row;
     const key = `${hook} ${position} ${feature} ${head}`;
-    if (!nodes.has(key)) nodes.set(key, { site, layer, position, feature, head, rows: [] });
+    if (!nodes.has(key)) nodes.set(key, { kind, site, layer, position, feature, head, rows: [] });
     nodes.get(key).rows[row.prompt] = row;
   }
   const list = [...nodes.values()];
@@ -65,46 +68,86 @@ function agreement(means, score, members) {
   });
 }
 
-const format = (number) => (number === null || Number.isNaN(number) ? "–" : number.toFixed(2).replace("-", "−"));
+/** Two digits, without a zero before the point. */
+function format(number) {
+  if (number === null || Number.isNaN(number)) return "–";
+  return number
+    .toFixed(2)
+    .replace("-", "−")
+    .replace(/^(−?)0\./, "$1.");
+}
+
+const interval = ({ value, low, high }) => `${format(value)} [${format(low)}, ${format(high)}]`;
+
+function header(title, columns) {
+  console.log(`\n### ${title}\n`);
+  console.log(`| ${columns.join(" | ")} |`);
+  console.log(`|${" --- |".repeat(columns.length)}`);
+}
 
 function table(truth, means, title, groups) {
-  console.log(`\n### ${title}\n`);
-  console.log(`| nodes | score | n | ${Object.keys(STATISTICS).join(" | ")} |`);
-  console.log(`| --- | --- | --- |${" --- |".repeat(Object.keys(STATISTICS).length)}`);
-  for (const [label, keep] of groups)
+  header(title, ["nodes", "score", "n", ...Object.keys(STATISTICS)]);
+  for (const [label, keep] of groups) {
+    let first = label;
     for (const score of truth.scores) {
       const [scored, effects] = [means.estimate.get(score), means.estimate.get("effect")];
       const members = [...truth.nodes.keys()].filter(
         (i) => keep(truth.nodes[i]) && (scored[i] !== 0 || effects[i] !== 0),
       );
       if (members.length < 3) continue;
-      const cells = agreement(means, score, members).map(
-        ({ value, low, high }) => `${format(value)} [${format(low)}, ${format(high)}]`,
-      );
-      console.log(`| ${label} | ${score} | ${members.length} | ${cells.join(" | ")} |`);
+      const cells = agreement(means, score, members).map(interval);
+      console.log(`| ${[first, labelOf(score), members.length, ...cells].join(" | ")} |`);
+      first = "";
     }
+  }
 }
 
 /** Score over effect, node by node, where the effect is not small. */
 function shareTable(truth, means) {
-  console.log("\n### Score as a share of the true effect, node by node (effects of at least 0.3)\n");
-  console.log(`| node | effect | ${truth.scores.map((score) => `${score} / effect`).join(" | ")} |`);
-  console.log(`| --- | --- |${" --- |".repeat(truth.scores.length)}`);
-  truth.nodes.forEach(({ site, layer, position, feature, head }, i) => {
-    const cell = (of) => {
-      const { value, low, high } = percentileInterval(of(means.estimate), Float64Array.from(means.draws, of));
-      return `${format(value)} [${format(low)}, ${format(high)}]`;
-    };
+  const columns = truth.scores.map((score) => `${labelOf(score)} / effect`);
+  header("Score as a share of the true effect, node by node (effects of at least 0.3)", ["node", "effect", ...columns]);
+  truth.nodes.forEach(({ kind, site, layer, position, feature, head }, i) => {
+    const cell = (of) => interval(percentileInterval(of(means.estimate), Float64Array.from(means.draws, of)));
     if (Math.abs(means.estimate.get("effect")[i]) < 0.3) return;
     const shares = truth.scores.map((score) => cell((draw) => draw.get(score)[i] / draw.get("effect")[i]));
-    const unit = feature >= 0 ? `, feature ${feature}` : head >= 0 ? `, head ${head}` : "";
+    const unit =
+      feature >= 0 ? `, feature ${feature}` : head >= 0 ? `, head ${head}` : kind === "error" ? ", error" : "";
     const effect = cell((draw) => draw.get("effect")[i]);
-    console.log(`| ${site} ${layer}, position ${position}${unit} | ${effect} | ${shares.join(" | ")} |`);
+    console.log(`| ${[`${site} ${layer}, position ${position}${unit}`, effect, ...shares].join(" | ")} |`);
   });
 }
 
-function tables(kind, rows) {
+/** The statistics of validation.json that speak of all nodes which those measured were drawn from. */
+function weightedTable(groups) {
+  const columns = { r: "pearson", ρ: "spearman", "same sign": "sign_agreement", slope: "slope" };
+  header("By site, weighted by the inverse of the chance to be drawn", [
+    "nodes",
+    "score",
+    "n",
+    ...Object.keys(columns),
+  ]);
+  for (const site of SITES) {
+    let first = site;
+    for (const { score, n, weighted } of groups.filter((group) => group.site === site)) {
+      const cells = Object.values(columns).map((name) => interval(weighted[name]));
+      console.log(`| ${[first, labelOf(score), n, ...cells].join(" | ")} |`);
+      first = "";
+    }
+  }
+}
+
+/** The layers of a third of the model that have nodes. */
+function layersLabel(nodes, from, to) {
+  const layers = [...new Set(nodes.map(({ layer }) => layer))]
+    .filter((layer) => layer >= from && layer <= to)
+    .sort((a, b) => a - b);
+  const all = layers.length === to - from + 1;
+  return `layers ${all ? `${layers[0]}–${layers.at(-1)}` : layers.join(", ")}`;
+}
+
+function tables(kind, rows, groups) {
   console.log(`\n## Nodes of kind ${kind}`);
+  weightedTable(groups);
   const truth = truthOf(rows);
   const resamples = resamplePrompts(truth.prompts, RESAMPLES, 0);
   const meansOf = (times) => new Map([...truth.matrices].map(([name, matrix]) => [name, nodeMeans(matrix, times)]));
@@ -136,7 +179,7 @@ function tables(kind, rows) {
     "By site and layers",
     SITES.flatMap((site) =>
       thirds.map(([from, to]) => [
-        `${site}, layers ${from}–${to}`,
+        `${site}, ${layersLabel(truth.nodes, from, to)}`,
         (node) => node.site === site && node.layer >= from && node.layer <= to,
       ]),
     ),
@@ -144,9 +187,12 @@ function tables(kind, rows) {
   shareTable(truth, means);
 }
 
-const { rows } = await readParquet(join(process.argv[2], "artifacts", "truth.parquet"));
+const artifact = (name) => join(process.argv[2], "artifacts", name);
+const { rows } = await readParquet(artifact("truth.parquet"));
+const { groups } = JSON.parse(readFileSync(artifact("validation.json"), "utf8"));
 for (const kind of new Set(rows.map((row) => row.kind)))
   tables(
     kind,
     rows.filter((row) => row.kind === kind),
+    groups.filter((group) => group.kind === kind && group.position === null && !group.global),
   );
