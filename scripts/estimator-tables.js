@@ -1,12 +1,13 @@
 /**
  * @file `node scripts/estimator-tables.js RUN`: how each score of a run agrees with the true effects, for each kind of node, by site,
- * by position and by layers, as Markdown tables with 95 % bootstrap intervals over prompts. Needs `npm run build`. The tables of docs/results.
+ * by position and by layers, and its circuits, as Markdown tables with 95 % bootstrap intervals over prompts. Needs `npm run build`. The
+ * tables of docs/results.
  *
  * Node means over prompts are compared, as in validation.json; a node enters where its mean score or mean effect is not 0.
  * `off` is the root of the summed squared differences of score and effect over the summed squared effects: 0 is exact, and a
  * score of 0 everywhere gives 1.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./install.js";
 
@@ -187,6 +188,35 @@ function tables(kind, rows, groups) {
   shareTable(truth, means);
 }
 
+/** Sizes kept, then faithfulness of each variant. */
+function circuitTable(circuits) {
+  const sizes = {
+    features: "n_features",
+    "errors of `resid_post`": "n_errors_resid",
+    "errors of the others": "n_errors_other",
+    sites: "n_sites",
+    heads: "n_heads",
+  };
+  const kept = Object.entries(sizes).filter(([, column]) => circuits.some((row) => row[column] > 0));
+  const variants = [...new Set(circuits.map(({ variant }) => variant))];
+  const shown = (row, name) => interval({ value: row[name], low: row[`${name}_low`], high: row[`${name}_high`] });
+  console.log("\n## Circuits");
+  header("Faithfulness by variant, completeness of `all`", [
+    "score at least",
+    ...kept.map(([label]) => label),
+    ...variants,
+    "completeness",
+  ]);
+  for (const row of circuits.filter(({ variant }) => variant === "all")) {
+    const same = (variant) => circuits.find((one) => one.variant === variant && one.threshold === row.threshold);
+    const sizeCells = kept.map(([, column]) => row[column].toLocaleString("en"));
+    const cells = variants.map((variant) => shown(same(variant), "faithfulness"));
+    console.log(
+      `| ${[row.threshold.toPrecision(2), ...sizeCells, ...cells, shown(row, "completeness")].join(" | ")} |`,
+    );
+  }
+}
+
 const artifact = (name) => join(process.argv[2], "artifacts", name);
 const { rows } = await readParquet(artifact("truth.parquet"));
 const { groups } = JSON.parse(readFileSync(artifact("validation.json"), "utf8"));
@@ -196,3 +226,4 @@ for (const kind of new Set(rows.map((row) => row.kind)))
     rows.filter((row) => row.kind === kind),
     groups.filter((group) => group.kind === kind && group.position === null && !group.global),
   );
+if (existsSync(artifact("circuits.parquet"))) circuitTable((await readParquet(artifact("circuits.parquet"))).rows);
