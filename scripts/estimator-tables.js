@@ -142,8 +142,8 @@ function layersLabel(nodes, from, to) {
   const layers = [...new Set(nodes.map(({ layer }) => layer))]
     .filter((layer) => layer >= from && layer <= to)
     .sort((a, b) => a - b);
-  const all = layers.length === to - from + 1;
-  return `layers ${all ? `${layers[0]}–${layers.at(-1)}` : layers.join(", ")}`;
+  const all = layers.length > 1 && layers.length === to - from + 1;
+  return `layer${layers.length > 1 ? "s" : ""} ${all ? `${layers[0]}–${layers.at(-1)}` : layers.join(", ")}`;
 }
 
 function tables(kind, rows, groups) {
