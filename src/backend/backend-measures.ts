@@ -14,11 +14,11 @@ import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
 
 const measuresSchema = z.object({
-  /** float32 product of two 512 x 512 matrices, GFLOP/s; median of several. */
+  /** float32 product of two 512 x 512 matrices, GFLOP/s; the best of several. */
   gemm_gflops: z.number().positive(),
-  /** Microseconds for adding two tensors of 64 values. */
+  /** Microseconds for adding two tensors of 64 values; the best of several. */
   microseconds_per_small_op: z.number().positive(),
-  /** Adding a number to each of 16 Mi float32 values, bytes read and written, GiB/s; median of several. */
+  /** Adding a number to each of 16 Mi float32 values, bytes read and written, GiB/s; the best of several. */
   copy_gib_per_second: z.number().positive(),
   /** Largest error of a norm, a product, a soft-cap and a softmax against float64, relative to the largest value of each. */
   largest_relative_error: z.number().nonnegative(),

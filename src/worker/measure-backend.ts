@@ -2,11 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { BackendMeasures } from "../backend/backend-measures.js";
 import { createRng } from "../base/rng.js";
-import { finish, medianSeconds, secondsPerCall } from "./timing.js";
+import { finish, leastSeconds, secondsPerCall } from "./timing.js";
 
 /** Side of the square matrices of the product. */
 export const GEMM_SIZE = 512;
 const COPY_VALUES = 2 ** 24;
+/** How often each is timed. Products decide what is taken, and take milliseconds: so often that some of them are undisturbed. */
+const [PRODUCTS, COPIES] = [60, 9];
 
 /** Measures the backend that is on: takes about a second. */
 export function measureBackend(): BackendMeasures {
@@ -18,22 +20,19 @@ export function measureBackend(): BackendMeasures {
   };
 }
 
-/** Median seconds of nine times that `make` gives a tensor. */
-function secondsToMake(make: () => tf.Tensor): number {
-  return medianSeconds(
-    () => {
-      tf.tidy(() => {
-        finish(make());
-      });
-    },
-    { repeats: 9 },
-  );
+/** Seconds in which `make` gives a tensor. */
+function secondsToMake(make: () => tf.Tensor, repeats: number): number {
+  return leastSeconds(() => {
+    tf.tidy(() => {
+      finish(make());
+    });
+  }, repeats);
 }
 
 function gemmRate(): number {
   const shape: [number, number] = [GEMM_SIZE, GEMM_SIZE];
   const [a, b] = [tf.ones(shape), tf.ones(shape)];
-  const seconds = secondsToMake(() => tf.matMul(a, b));
+  const seconds = secondsToMake(() => tf.matMul(a, b), PRODUCTS);
   tf.dispose([a, b]);
   return (2 * GEMM_SIZE ** 3) / (seconds * 1e9);
 }
@@ -41,7 +40,7 @@ function gemmRate(): number {
 function copyRate(): number {
   const x = tf.ones([COPY_VALUES]);
   const one = tf.scalar(1);
-  const seconds = secondsToMake(() => tf.add(x, one));
+  const seconds = secondsToMake(() => tf.add(x, one), COPIES);
   tf.dispose([x, one]);
   return (2 * 4 * COPY_VALUES) / 2 ** 30 / seconds;
 }

@@ -11,35 +11,24 @@ export function finish(x: Tensor): void {
   tf.tidy(() => tf.slice(tf.reshape(x, [x.size]), [0], [1]).dataSync());
 }
 
-/** Median of `repeats` at least, and of up to `most` as long as `budgetMs` has room; a first call is not counted. */
-export function medianSeconds(
-  action: (turn: number) => void,
-  {
-    repeats,
-    most = repeats,
-    budgetMs = 0,
-  }: { readonly repeats: number; readonly most?: number; readonly budgetMs?: number },
-): number {
-  action(0);
-  const seconds: number[] = [];
-  const began = performance.now();
-  while (seconds.length < repeats || (seconds.length < most && performance.now() - began < budgetMs)) {
+/** Least of `repeats` times, after a first one: what other work on the machine takes away does not count. */
+export function leastSeconds(action: () => void, repeats: number): number {
+  action();
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < repeats; i++) {
     const before = performance.now();
-    action(seconds.length + 1);
-    seconds.push((performance.now() - before) / 1000);
+    action();
+    least = Math.min(least, (performance.now() - before) / 1000);
   }
-  return median(seconds);
+  return least;
 }
 
 /** Seconds of a call on tensors of 64 numbers. */
 export function secondsPerCall(): number {
   const [a, b] = [tf.ones([64]), tf.ones([64])];
-  const seconds = medianSeconds(
-    () => {
-      for (let i = 0; i < SMALL_OPS; i++) tf.dispose(tf.add(a, b));
-    },
-    { repeats: SMALL_OP_ROUNDS },
-  );
+  const seconds = leastSeconds(() => {
+    for (let i = 0; i < SMALL_OPS; i++) tf.dispose(tf.add(a, b));
+  }, SMALL_OP_ROUNDS);
   tf.dispose([a, b]);
   return seconds / SMALL_OPS;
 }
