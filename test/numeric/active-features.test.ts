@@ -13,20 +13,25 @@ const [D, F, R] = [203, 517, 9];
 const numbers = (size: number, seed: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => Math.sin(seed + 1.7 * i) * Math.cos(0.3 * i * seed));
 
+const saeWith = (b_enc: Float32Array, threshold: Float32Array): Sae =>
+  loadSae({
+    dIn: D,
+    dSae: F,
+    W_enc: numbers(D * F, 1),
+    W_dec: numbers(D * F, 2),
+    b_enc,
+    b_dec: numbers(D, 4),
+    threshold,
+  });
+const biases = numbers(F, 3);
+const thresholds = numbers(F, 5).map((value) => 3 + value);
+
 describe("lists of active features", () => {
   let sae: Sae;
   let x_RD: tf.Tensor;
   beforeAll(async () => {
     await startBackend(TEST_BACKEND);
-    sae = loadSae({
-      dIn: D,
-      dSae: F,
-      W_enc: numbers(D * F, 1),
-      W_dec: numbers(D * F, 2),
-      b_enc: numbers(F, 3),
-      b_dec: numbers(D, 4),
-      threshold: numbers(F, 5).map((value) => 3 + value),
-    });
+    sae = saeWith(biases, thresholds);
     const rows = numbers(R * D, 6);
     rows.fill(0, 2 * D, 3 * D); // A row in which next to nothing fires.
     x_RD = tf.tensor2d(rows, [R, D]);
@@ -109,12 +114,11 @@ describe("lists of many rows", () => {
   /** Some features without bias and threshold, so that numbers of any size can make them fire. */
   const unbiased = (values: Float32Array): Float32Array => values.map((value, i) => (i % 5 === 0 ? 0 : value));
   const W_enc = numbers(D * F, 1);
-  const b_enc = unbiased(numbers(F, 3));
-  const threshold = unbiased(numbers(F, 5).map((value) => 3 + value));
+  const [b_enc, threshold] = [unbiased(biases), unbiased(thresholds)];
   let sae: Sae;
   beforeAll(async () => {
     await startBackend(TEST_BACKEND);
-    sae = loadSae({ dIn: D, dSae: F, W_enc, W_dec: numbers(D * F, 2), b_enc, b_dec: numbers(D, 4), threshold });
+    sae = saeWith(b_enc, threshold);
   });
   afterAll(() => {
     sae.dispose();
