@@ -15,6 +15,8 @@ const load = (module) => import(join(ROOT, "dist", module));
 const { nodeMeans, percentileInterval, resamplePrompts, timesOf } = await load("stats/bootstrap.js");
 const { leastSquares, pearson, signAgreement, spearman } = await load("stats/correlation.js");
 const { readParquet } = await load("reduce/parquet.js");
+const { formatShort, UNDEFINED } = await load("report/format-number.js");
+const { nodeLabel, VARIANT_NAMES } = await load("report/labels.js");
 
 const RESAMPLES = 1000;
 const SITES = ["attn_z", "mlp_out", "resid_post"];
@@ -38,9 +40,9 @@ function truthOf(rows) {
   const scores = columns.slice(columns.indexOf("effect") + 1);
   const nodes = new Map();
   for (const row of rows) {
-    const { hook, kind, site, layer, position, feature, head } = row;
+    const { hook, site, layer, position, feature, head } = row;
     const key = `${hook} ${position} ${feature} ${head}`;
-    if (!nodes.has(key)) nodes.set(key, { kind, site, layer, position, feature, head, rows: [] });
+    if (!nodes.has(key)) nodes.set(key, { site, layer, position, feature, head, rows: [] });
     nodes.get(key).rows[row.prompt] = row;
   }
   const list = [...nodes.values()];
@@ -70,51 +72,51 @@ function agreement(means, score, members) {
 }
 
 /** Two digits, without a zero before the point. */
-function format(number) {
-  if (number === null || Number.isNaN(number)) return "–";
-  return number
-    .toFixed(2)
-    .replace("-", "−")
-    .replace(/^(−?)0\./, "$1.");
-}
+const format = (number) => (number === null || Number.isNaN(number) ? UNDEFINED : formatShort(number, 1));
 
 const interval = ({ value, low, high }) => `${format(value)} [${format(low)}, ${format(high)}]`;
 
+const printRow = (cells) => {
+  console.log(`| ${cells.join(" | ")} |`);
+};
+
 function header(title, columns) {
   console.log(`\n### ${title}\n`);
-  console.log(`| ${columns.join(" | ")} |`);
-  console.log(`|${" --- |".repeat(columns.length)}`);
+  printRow(columns);
+  printRow(columns.map(() => "---"));
+}
+
+/** Rows of one label, which stands in the first of them alone. */
+function printGroup(label, rows) {
+  for (const [i, cells] of rows.entries()) printRow([i === 0 ? label : "", ...cells]);
 }
 
 function table(truth, means, title, groups) {
   header(title, ["nodes", "score", "n", ...Object.keys(STATISTICS)]);
   for (const [label, keep] of groups) {
-    let first = label;
-    for (const score of truth.scores) {
+    const rows = truth.scores.flatMap((score) => {
       const [scored, effects] = [means.estimate.get(score), means.estimate.get("effect")];
       const members = [...truth.nodes.keys()].filter(
         (i) => keep(truth.nodes[i]) && (scored[i] !== 0 || effects[i] !== 0),
       );
-      if (members.length < 3) continue;
-      const cells = agreement(means, score, members).map(interval);
-      console.log(`| ${[first, labelOf(score), members.length, ...cells].join(" | ")} |`);
-      first = "";
-    }
+      if (members.length < 3) return [];
+      return [[labelOf(score), members.length, ...agreement(means, score, members).map(interval)]];
+    });
+    printGroup(label, rows);
   }
 }
 
 /** Score over effect, node by node, where the effect is not small. */
-function shareTable(truth, means) {
+function shareTable(kind, truth, means) {
   const columns = truth.scores.map((score) => `${labelOf(score)} / effect`);
   header("Score as a share of the true effect, node by node (effects of at least 0.3)", ["node", "effect", ...columns]);
-  truth.nodes.forEach(({ kind, site, layer, position, feature, head }, i) => {
+  truth.nodes.forEach(({ site, layer, position, feature, head }, i) => {
     const cell = (of) => interval(percentileInterval(of(means.estimate), Float64Array.from(means.draws, of)));
     if (Math.abs(means.estimate.get("effect")[i]) < 0.3) return;
     const shares = truth.scores.map((score) => cell((draw) => draw.get(score)[i] / draw.get("effect")[i]));
-    const unit =
-      feature >= 0 ? `, feature ${feature}` : head >= 0 ? `, head ${head}` : kind === "error" ? ", error" : "";
+    const within = kind === "site" ? "" : `, ${nodeLabel({ kind, feature, head })}`;
     const effect = cell((draw) => draw.get("effect")[i]);
-    console.log(`| ${[`${site} ${layer}, position ${position}${unit}`, effect, ...shares].join(" | ")} |`);
+    printRow([`${site} ${layer}, position ${position}${within}`, effect, ...shares]);
   });
 }
 
@@ -128,12 +130,12 @@ function weightedTable(groups) {
     ...Object.keys(columns),
   ]);
   for (const site of SITES) {
-    let first = site;
-    for (const { score, n, weighted } of groups.filter((group) => group.site === site)) {
-      const cells = Object.values(columns).map((name) => interval(weighted[name]));
-      console.log(`| ${[first, labelOf(score), n, ...cells].join(" | ")} |`);
-      first = "";
-    }
+    const ofSite = groups.filter((group) => group.site === site);
+    const cellsOf = (weighted) => Object.values(columns).map((name) => interval(weighted[name]));
+    printGroup(
+      site,
+      ofSite.map(({ score, n, weighted }) => [labelOf(score), n, ...cellsOf(weighted)]),
+    );
   }
 }
 
@@ -148,7 +150,7 @@ function layersLabel(nodes, from, to) {
 
 function tables(kind, rows, groups) {
   console.log(`\n## Nodes of kind ${kind}`);
-  weightedTable(groups);
+  if (kind === "feature") weightedTable(groups); // Nodes of the other kinds are not drawn: all have weight 1.
   const truth = truthOf(rows);
   const resamples = resamplePrompts(truth.prompts, RESAMPLES, 0);
   const meansOf = (times) => new Map([...truth.matrices].map(([name, matrix]) => [name, nodeMeans(matrix, times)]));
@@ -185,7 +187,7 @@ function tables(kind, rows, groups) {
       ]),
     ),
   );
-  shareTable(truth, means);
+  shareTable(kind, truth, means);
 }
 
 /** Sizes kept, then faithfulness of each variant. */
@@ -204,16 +206,14 @@ function circuitTable(circuits) {
   header("Faithfulness by variant, completeness of `all`", [
     "score at least",
     ...kept.map(([label]) => label),
-    ...variants,
+    ...variants.map((variant) => VARIANT_NAMES[variant]),
     "completeness",
   ]);
   for (const row of circuits.filter(({ variant }) => variant === "all")) {
     const same = (variant) => circuits.find((one) => one.variant === variant && one.threshold === row.threshold);
     const sizeCells = kept.map(([, column]) => row[column].toLocaleString("en"));
     const cells = variants.map((variant) => shown(same(variant), "faithfulness"));
-    console.log(
-      `| ${[row.threshold.toPrecision(2), ...sizeCells, ...cells, shown(row, "completeness")].join(" | ")} |`,
-    );
+    printRow([row.threshold.toPrecision(2), ...sizeCells, ...cells, shown(row, "completeness")]);
   }
 }
 
