@@ -2,8 +2,9 @@
  * @file `npm run build:native` and `patchbay doctor --build torch`: compile native/ against a libtorch found on this machine, to
  * native/build/patchbay-torch.node, or into the folder `--into` names: a process uses the addon in PATCHBAY_TORCH_ADDON instead.
  *
- * libtorch is looked for in `--from FOLDER` or PATCHBAY_TORCH, in the Python environment on PATH, among Debian's packages and in
- * .cache/torch, where `--fetch` puts PyPI's wheel. Every miss says what to do. Nothing is built that is up to date.
+ * libtorch is the one in `--from FOLDER` or PATCHBAY_TORCH, or PyPI's wheel, which `--fetch` puts into .cache/torch. Without those
+ * it is the last build's, else (and with `--force`) looked for in the Python environment on PATH, among Debian's packages and in
+ * .cache/torch. Every miss says what to do. Nothing is built that is up to date.
  *
  * `--any-processor --into FOLDER` builds the loops that any processor runs and no others. `PATCHBAY_TORCH_ADDON=FOLDER/patchbay-torch.node
  * npx vitest run --project numeric-torch` tests them.
@@ -28,7 +29,7 @@ const DEBIAN = "apt-get install --no-install-recommends libtorch-dev libopenblas
 /**
  * Builds the addon unless it is up to date. Prints what it does. `missing`: this machine lacks what a build needs.
  * @param {{ from?: string, fetch?: boolean, force?: boolean, into?: string, anyProcessor?: boolean }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
- *   wheel, whatever else is here; `force`: build again; `into`: the folder that the addon is put in; `anyProcessor`: without loops
+ *   wheel, whatever else is here; `force`: look and build again; `into`: the folder that the addon is put in; `anyProcessor`: without loops
  *   for the processors that have more instructions.
  * @returns {Promise<{ path?: string, problem?: string, missing?: boolean }>}
  */
@@ -37,11 +38,11 @@ export async function buildNative({ from, fetch = false, force = false, into = B
   const recordFile = join(into, "build.json");
   const tools = await findToolchain("torch");
   if (tools.problem !== undefined) return tools;
-  const found = findTorch(from, fetch);
+  const before = !force && existsSync(addon) && existsSync(recordFile) ? readFileSync(recordFile, "utf8") : null;
+  const found = findTorch(from, fetch, before);
   if ("problem" in found) return { missing: true, ...found };
-  const record = JSON.stringify({ sources: hashOfSources(), torch: found.lib, origin: found.origin, anyProcessor });
-  if (!force && existsSync(addon) && existsSync(recordFile) && readFileSync(recordFile, "utf8") === record)
-    return { path: addon };
+  const record = JSON.stringify({ sources: hashOfSources(), torch: found, anyProcessor });
+  if (record === before) return { path: addon };
   console.log(`libtorch: ${found.origin}`);
   const problem = (await compile(tools, { ...found, anyProcessor }, into, addon)) ?? check(addon);
   if (problem !== null) return { problem };
@@ -61,8 +62,11 @@ function sourceFiles() {
     .sort();
 }
 
-/** Where libtorch's headers and libraries lie, or what to do about there being none. */
-function findTorch(from, fetch) {
+/**
+ * Where libtorch's headers and libraries lie, or what to do about there being none.
+ * @param {string | null} before - the last build's record.
+ */
+function findTorch(from, fetch, before) {
   const named = from ?? process.env["PATCHBAY_TORCH"];
   if (named !== undefined && named !== "") {
     const folder = asTorchFolder(named, `the folder ${named}`);
@@ -70,6 +74,7 @@ function findTorch(from, fetch) {
   }
   if (fetch) return fetchTorch();
   return (
+    fromRecord(before) ??
     fromPython() ??
     fromDebian() ??
     fetched() ?? {
@@ -78,9 +83,17 @@ function findTorch(from, fetch) {
   );
 }
 
+const holdsTorch = (include, lib) =>
+  existsSync(join(include, "ATen", "ATen.h")) && existsSync(join(lib, "libtorch_cpu.so"));
+
+function fromRecord(record) {
+  const torch = record === null ? undefined : JSON.parse(record).torch;
+  return torch !== undefined && holdsTorch(torch.include ?? "", torch.lib ?? "") ? torch : null;
+}
+
 function asTorchFolder(folder, origin) {
   const [include, lib] = [join(folder, "include"), join(folder, "lib")];
-  if (!existsSync(join(include, "ATen", "ATen.h")) || !existsSync(join(lib, "libtorch_cpu.so"))) return null;
+  if (!holdsTorch(include, lib)) return null;
   return { origin, include, lib, abi: abiOf(folder) };
 }
 
@@ -100,7 +113,7 @@ function fromDebian() {
   const include = "/usr/include";
   const triplet = run(process.env["CXX"] ?? "g++", ["-dumpmachine"]).stdout.trim();
   const lib = join("/usr/lib", triplet.replace("-pc-", "-"));
-  if (!existsSync(join(include, "ATen", "ATen.h")) || !existsSync(join(lib, "libtorch_cpu.so"))) return null;
+  if (!holdsTorch(include, lib)) return null;
   return { origin: "Debian's libtorch-dev", include, lib, abi: "1" };
 }
 

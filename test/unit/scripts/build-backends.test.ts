@@ -69,6 +69,30 @@ describe("building a native backend", () => {
     expect(build("build-native.js", [])).toMatch(/no libtorch: .*libtorch-dev.*pip install torch.*--fetch/);
   });
 
+  it("stays with the last build's libtorch, and looks again when forced or when that libtorch is gone", () => {
+    const libtorch = (name: string): { include: string; lib: string } => {
+      const [include, lib] = ["include", "lib"].map((part) => join(folder, name, part)) as [string, string];
+      mkdirSync(join(include, "ATen"), { recursive: true });
+      mkdirSync(lib);
+      writeFileSync(join(include, "ATen", "ATen.h"), "");
+      writeFileSync(join(lib, "libtorch_cpu.so"), "");
+      return { include, lib };
+    };
+    const last = { origin: "the last build's", abi: "1", ...libtorch("last") };
+    libtorch("environment");
+    program("python3", `echo ${join(folder, "environment")}`);
+    const into = join(folder, "native", "build");
+    mkdirSync(into);
+    writeFileSync(join(into, "patchbay-torch.node"), "");
+    writeFileSync(join(into, "build.json"), JSON.stringify({ sources: "older", torch: last, anyProcessor: false }));
+    writeFileSync(join(folder, "native", "call.cc"), "");
+    expect(build("build-native.js", [])).toMatch(/^libtorch: the last build's\n.*no such header/s);
+    expect(build("build-native.js", ["--force"])).toMatch(/^libtorch: torch of the Python environment/);
+    rmSync(last.lib, { recursive: true });
+    expect(build("build-native.js", [])).toMatch(/^libtorch: torch of the Python environment/);
+    program("python3", PYTHON);
+  });
+
   it("says that pip is missing, or Python, and what to install", () => {
     program("python3", 'case "$*" in *pip*) echo "No module named pip" >&2; exit 1 ;; esac');
     expect(build("build-native.js", ["--fetch"])).toMatch(/python3 has no pip: apt-get install python3-pip/);
