@@ -74,6 +74,7 @@ const Entry kEntries[] = {
     {"setThreads", setThreads},
     {"threads", [](Call& call) { return call.giveNumber(at::get_num_threads()); }},
     {"version", [](Call& call) { return call.giveText(TORCH_VERSION); }},
+    {"sources", [](Call& call) { return call.giveText(PATCHBAY_SOURCES); }},
     {"processor", processor},
     {"liveTensors", [](Call& call) { return call.giveNumber(static_cast<double>(liveHandles())); }},
     {"limitBytes",

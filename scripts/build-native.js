@@ -50,7 +50,8 @@ export async function buildNative({ from, fetch = false, force = false, into = B
   return { path: addon };
 }
 
-function hashOfSources() {
+/** What the addon is built from: `sources()` of an addon that was built from other sources differs. */
+export function hashOfSources() {
   const hash = createHash("sha256");
   for (const name of sourceFiles()) hash.update(name).update(readFileSync(join(SOURCES, name)));
   return hash.digest("hex").slice(0, 16);
@@ -141,7 +142,11 @@ async function compile(tools, { include, lib, abi, anyProcessor }, into, addon) 
   const { compiler, headers } = tools;
   mkdirSync(into, { recursive: true });
   const includes = [headers, include, join(include, "torch", "csrc", "api", "include")];
-  const defines = [`-D_GLIBCXX_USE_CXX11_ABI=${abi}`, ...(anyProcessor ? ["-DPATCHBAY_ANY_PROCESSOR"] : [])];
+  const defines = [
+    `-D_GLIBCXX_USE_CXX11_ABI=${abi}`,
+    `-DPATCHBAY_SOURCES="${hashOfSources()}"`,
+    ...(anyProcessor ? ["-DPATCHBAY_ANY_PROCESSOR"] : []),
+  ];
   const flags = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-fopenmp", ...defines];
   const units = sourceFiles().filter((name) => name.endsWith(".cc"));
   const objects = units.map((name) => join(into, name.replace(/cc$/, "o")));

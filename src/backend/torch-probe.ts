@@ -29,8 +29,15 @@ export function torchSettings(
   return { device: named === "" ? (gpu ? "cuda" : "cpu") : named, tf32: env["PATCHBAY_TORCH_TF32"] === "1" };
 }
 
-/** Prints what the addon says of itself; its argument is the addon's file. */
+/** The child's exit code for an addon that other sources than this version's made. */
+const STALE = 3;
+
+const BUILDER = new URL("../../scripts/build-native.js", import.meta.url);
+
+/** Prints what the addon says of itself; its arguments are the addon's file and the address of the module that builds it. */
 const PROGRAM = `const t = require(process.argv[1]);
+import(process.argv[2]).then(({ hashOfSources }) => {
+if (t.sources?.() !== hashOfSources()) process.exit(${String(STALE)});
 const problem = t.gpuProblem();
 const named = process.env.PATCHBAY_TORCH_DEVICE;
 const device = named || (problem === "" ? "cuda" : "cpu");
@@ -41,13 +48,18 @@ if (device === "cuda") {
   const listed = require("node:child_process").spawnSync("nvidia-smi", ask, { encoding: "utf8" }).stdout ?? "";
   what = "TF32 " + (process.env.PATCHBAY_TORCH_TF32 === "1" ? "allowed" : "off") + ", " + (listed.split("\\n")[0] || "unknown GPU");
 }
-console.log(device + " (libtorch " + t.version() + ", " + what.slice(0, 120) + ")");`;
+console.log(device + " (libtorch " + t.version() + ", " + what.slice(0, 120) + ")");
+});`;
 
 /** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names it. */
 export function probeTorch(file: string = TORCH_ADDON): BackendProbe {
   if (!existsSync(file)) return { problem: "torch is not built here: patchbay doctor --build torch" };
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, file], { encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, file, BUILDER.href], {
+    encoding: "utf8",
+  });
   if (status === 0) return { device: stdout.trim() };
+  if (status === STALE)
+    return { problem: "torch was built from another version's sources: patchbay doctor --build torch" };
   const words = /Error: (.*)/.exec(stderr)?.[1] ?? `exit code ${String(status)}`;
   return { problem: `torch does not load: ${words}. Build it again: patchbay doctor --build torch --force` };
 }

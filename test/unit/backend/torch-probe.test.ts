@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type BackendProbe, probeTorch } from "../../../src/backend/torch-probe.js";
+
+const builder = new URL("../../../scripts/build-native.js", import.meta.url).href;
+
+describe("probing the torch addon", () => {
+  let folder = "";
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "patchbay-probe-"));
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Probes an addon whose functions are written here. */
+  function probe(functions: string): BackendProbe {
+    const file = join(folder, "addon.cjs");
+    writeFileSync(file, functions);
+    return probeTorch(file);
+  }
+
+  it("names the device of an addon that this version's sources made", async () => {
+    const { hashOfSources } = (await import(builder)) as { hashOfSources: () => string };
+    const found = probe(`exports.sources = () => "${hashOfSources()}";
+      exports.gpuProblem = () => "no GPU";
+      exports.useDevice = () => {};
+      exports.processor = () => "AVX9";
+      exports.version = () => "9.1";`);
+    expect(found.device).toMatch(/^cpu \(libtorch 9\.1, AVX9, .+\)$/);
+  });
+
+  it.each([
+    ["other sources", 'exports.sources = () => "0123456789abcdef"'],
+    ["sources from before they were named", "exports.gpuProblem = () => ''"],
+  ])("refuses an addon made from %s", (_, functions) => {
+    const problem = "torch was built from another version's sources: patchbay doctor --build torch";
+    expect(probe(functions)).toEqual({ problem });
+  });
+
+  it("says why an addon does not load, and what to do", () => {
+    expect(probe('throw new Error("libtorch_cpu.so: cannot open shared object file")').problem).toBe(
+      "torch does not load: libtorch_cpu.so: cannot open shared object file. Build it again: patchbay doctor --build torch --force",
+    );
+    expect(probeTorch(join(folder, "absent.node")).problem).toBe(
+      "torch is not built here: patchbay doctor --build torch",
+    );
+  });
+});
