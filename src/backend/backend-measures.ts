@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
+import { threadSettings } from "./thread-settings.js";
 import { codeVersion } from "../base/code-version.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
@@ -47,8 +48,7 @@ export function isFloat32({ largest_relative_error }: BackendMeasures): boolean 
 
 /** Measures a backend that is present, with all cores, which is what one worker's engine gets. Takes a second or two. */
 export function measureInProcess(backend: string, device: string): Measured {
-  const cores = String(availableParallelism());
-  const env = { OMP_NUM_THREADS: cores, OMP_WAIT_POLICY: "passive", TF_NUM_INTRAOP_THREADS: cores, ...process.env };
+  const env = { ...threadSettings(availableParallelism()), ...process.env };
   const { status, stdout, stderr } = spawnSync(process.execPath, [MEASURE, backend], { encoding: "utf8", env });
   if (status !== 0) return { problem: `it fails: ${/Error: (.*)/.exec(stderr)?.[1] ?? `exit code ${String(status)}`}` };
   const measures = measuresSchema.parse(JSON.parse(stdout.trim().split("\n").at(-1) ?? ""));

@@ -5,7 +5,7 @@ import { badInput, type ErrorDetail, type PatchbayError } from "./errors.js";
 
 /**
  * Reads a UTF-8 file, without its byte order mark.
- * @throws PatchbayError `bad_input` when it cannot be read or is not UTF-8.
+ * @throws PatchbayError `bad_input` when it cannot be read, is not UTF-8, or is longer than a string can be (half a gigabyte).
  */
 export function readTextFile(path: string): string {
   let bytes: Buffer;
@@ -17,6 +17,8 @@ export function readTextFile(path: string): string {
   try {
     return decode(bytes);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_STRING_TOO_LONG")
+      throw badInput("expected text of at most 512 MiB, got more: split the file", { file: path }, error);
     throw badInput("expected UTF-8 text, got other bytes", { file: path, line: firstOtherLine(bytes) }, error);
   }
 }

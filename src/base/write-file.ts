@@ -2,6 +2,9 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { PatchbayError } from "./errors.js";
 
+/** One write: Node accepts no more than 2 GiB. */
+const WRITE_BYTES = 64 * 2 ** 20;
+
 /**
  * Writes to a temporary name, syncs to disk, renames. Owner of the name: whoever calls.
  * @throws disk_full, saying what to do; what the operating system says otherwise.
@@ -13,10 +16,15 @@ export function writeFileAtomically(path: string, contents: string | Uint8Array)
     renameSync(temporary, path);
   } catch (thrown) {
     rmSync(temporary, { force: true });
-    if (!isDiskFull(thrown)) throw thrown;
-    const message = `${path}: cannot be written, the disk is full; free some space, then run the same command again`;
-    throw new PatchbayError("disk_full", message, { cause: thrown });
+    throw writeFault(path, thrown);
   }
+}
+
+/** What was thrown while a file was written: a full disk as disk_full, saying what to do; anything else as it is. */
+export function writeFault(path: string, thrown: unknown): unknown {
+  if (!isDiskFull(thrown)) return thrown;
+  const message = `${path}: cannot be written, the disk is full; free some space, then run the same command again`;
+  return new PatchbayError("disk_full", message, { cause: thrown });
 }
 
 /** Whether the operating system says that there is no room left. */
@@ -29,7 +37,8 @@ function writeDurably(path: string, contents: string | Uint8Array): void {
   const file = openSync(path, "w");
   try {
     const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
-    for (let done = 0; done < bytes.byteLength;) done += writeSync(file, bytes, done);
+    for (let done = 0; done < bytes.byteLength;)
+      done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.byteLength - done));
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { threadSettings } from "../backend/thread-settings.js";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { meanOf, type ProbeRequest, type Rates, ratesSchema } from "../cost/rates.js";
@@ -24,12 +25,7 @@ export async function calibrate(request: ProbeRequest, place: CalibrationPlace):
 }
 
 async function calibrateOne(request: ProbeRequest, { backend, threads }: CalibrationPlace): Promise<Rates> {
-  const env = {
-    ...process.env,
-    OMP_NUM_THREADS: String(threads),
-    OMP_WAIT_POLICY: "passive",
-    TF_NUM_INTRAOP_THREADS: String(threads),
-  };
+  const env = { ...process.env, ...threadSettings(threads) };
   const child = spawn(process.execPath, [COMMAND, "calibrate", backend], { env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
   child.stdin.on("error", () => undefined).end(JSON.stringify(request)); // A process that dies early is reported below.

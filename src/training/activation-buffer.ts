@@ -39,6 +39,7 @@ export function createBuffer(
     for (const block of blocks) {
       assert(count + block.rows <= capacity, "the blocks of a fill have at most as many rows as the buffer");
       const kept = keptRows(block, skip);
+      assert(kept.length === block.rows, "a block's rows are its tokens that are not skipped");
       await visitSites(model, sites, block, (at, activation) => {
         copyRows(activation, kept, valuesOf(at), count * siteWidth(at, model.config));
       });

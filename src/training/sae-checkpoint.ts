@@ -1,17 +1,19 @@
 /**
  * @file Checkpoints of SAE training: a folder `<fill>` for each, of which only the latest is kept.
  *
- * A checkpoint is written under another name and renamed when it is whole, so after a kill there is either it or the one before.
+ * A checkpoint is written aside and renamed when it is whole, so after a kill there is either it or the one before.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { must } from "../base/assert.js";
 import { readJsonFile } from "../base/read-file.js";
-import { writeFileAtomically } from "../base/write-file.js";
+import { writeFault, writeFileAtomically } from "../base/write-file.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
-import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
+import { openSafetensors, writeFloatStreams } from "../weights/safetensors.js";
+import { makeAside, moveIn } from "./aside.js";
 import type { SiteNumbers, SiteState } from "./site-trainer.js";
 
 const STATE_FILE = "state.json";
@@ -20,7 +22,7 @@ const WHOLE = /^\d{1,9}$/;
 const figures = z.strictObject({ loss: z.number(), fvu: z.number(), l0: z.number(), dead: z.int() });
 const numbers = z.strictObject({ scale: z.number(), sparsity: z.number(), steps: z.int() });
 
-/** One point of the training curve: figures of each site by hook, over the rows of one fill. */
+/** One point of the training curve: figures of each site by hook, over the rows of one fill of the buffer. */
 export const curvePointSchema = z.strictObject({ tokens: z.int(), sites: z.record(z.string(), figures) });
 export type CurvePoint = z.infer<typeof curvePointSchema>;
 
@@ -42,42 +44,60 @@ export interface Checkpointed extends Progress {
   read(at: SiteAt): Promise<SiteState>;
 }
 
-/** Writes a checkpoint and removes the others. */
-export function writeCheckpoint(
+/**
+ * Writes a checkpoint, of any size and one array at a time, and removes those before it.
+ * @throws PatchbayError `disk_full`.
+ */
+export async function writeCheckpoint(
   folder: string,
   { fills, curve }: Progress,
   sites: readonly { readonly at: SiteAt; readonly state: SiteState }[],
-): void {
-  const name = String(fills);
-  const part = join(folder, `${name}.part`);
-  rmSync(part, { recursive: true, force: true });
-  mkdirSync(part, { recursive: true });
+): Promise<void> {
+  const aside = makeAside(folder, String(fills));
   const states: Record<string, SiteNumbers> = {};
   for (const { at, state } of sites) {
-    const arrays = [...state.arrays].map(
-      ([array, tensor]) => [array, { shape: tensor.shape, values: tensor.dataSync<"float32">() }] as const,
+    const file = join(aside, `${siteHook(at)}.safetensors`);
+    const streams = [...state.arrays].map(
+      ([name, tensor]) => [name, { shape: tensor.shape, pieces: piece(tensor) }] as const,
     );
-    writeFileAtomically(join(part, `${siteHook(at)}.safetensors`), encodeSafetensors(new Map(arrays)));
+    await writeFloatStreams(file, new Map(streams), {}).catch((thrown: unknown) => {
+      throw writeFault(file, thrown);
+    });
     states[siteHook(at)] = state.numbers;
   }
-  writeFileAtomically(join(part, STATE_FILE), `${JSON.stringify({ fills, curve, sites: states })}\n`);
-  renameSync(part, join(folder, name));
-  for (const other of readdirSync(folder))
-    if (other !== name) rmSync(join(folder, other), { recursive: true, force: true });
+  writeFileAtomically(join(aside, STATE_FILE), `${JSON.stringify({ fills, curve, sites: states })}\n`);
+  moveIn(aside, join(folder, String(fills)));
+  for (const before of wholeOnes(folder))
+    if (before < fills) rmSync(join(folder, String(before)), { recursive: true, force: true });
+}
+
+const piece = (tensor: Tensor) =>
+  async function* (): AsyncGenerator<Float32Array> {
+    yield await tensor.data<"float32">();
+  };
+
+/** Numbers of the whole checkpoints of a folder. */
+function wholeOnes(folder: string): number[] {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.filter((name) => WHOLE.test(name)).map(Number);
 }
 
 /** The latest whole checkpoint, if there is one. */
 export function openCheckpoint(folder: string): Checkpointed | null {
-  const names = existsSync(folder) ? readdirSync(folder).filter((name) => WHOLE.test(name)) : [];
-  if (names.length === 0) return null;
-  const latest = join(folder, String(Math.max(...names.map(Number))));
+  const whole = wholeOnes(folder);
+  if (whole.length === 0) return null;
+  const latest = join(folder, String(Math.max(...whole)));
   const { sites, ...progress } = readJsonFile(join(latest, STATE_FILE), stateSchema);
   const read = async (at: SiteAt): Promise<SiteState> => {
-    const { arrays } = await readSafetensorsFile(join(latest, `${siteHook(at)}.safetensors`));
-    const tensors = [...arrays].map(
-      ([name, { shape, values }]) => [name, tf.tensor(values as Float32Array, [...shape])] as const,
-    );
-    return { arrays: new Map(tensors), numbers: must(sites[siteHook(at)], siteHook(at)) };
+    const file = await openSafetensors(join(latest, `${siteHook(at)}.safetensors`));
+    try {
+      const arrays = new Map<string, Tensor>();
+      for (const [name, { shape }] of file.tensors)
+        arrays.set(name, tf.tensor(await file.readFloats(name), [...shape]));
+      return { arrays, numbers: must(sites[siteHook(at)], siteHook(at)) };
+    } finally {
+      await file.close();
+    }
   };
   return { ...progress, read };
 }

@@ -1,18 +1,20 @@
 /**
  * @file The output folder of `patchbay train-saes`: whose it is, and the finished set.
  *
- * 1. `training.json` says what is trained here, and in which environment; another training is refused.
+ * 1. `training.json` says what is trained here, and in which environment; another training is refused once there is something to lose.
  * 2. `checkpoint/` holds the state, until the set is whole.
  * 3. The SAEs and card.md are written aside and moved in; `card.json` comes last and says that the set is whole.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { environmentSchema, type Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
+import { makeAside } from "./aside.js";
+import { openCheckpoint } from "./sae-checkpoint.js";
 import { cardJson, cardText, type CardSubject } from "./sae-set-card.js";
 import type { TrainedSaes } from "./train-saes.js";
 import { writeSae } from "./write-sae.js";
@@ -24,8 +26,6 @@ export const setPaths = (folder: string) => ({
   card: join(folder, "card.json"),
   cardText: join(folder, "card.md"),
 });
-
-const UNFINISHED = "unfinished";
 
 const trainingSchema = z.strictObject({
   version: z.literal(1),
@@ -48,10 +48,10 @@ export function openSetFolder(folder: string, training: Record<string, unknown>,
       throw badInput("expected an empty folder or one of this command, got other files; choose another --out", {
         file: folder,
       });
-    mkdirSync(folder, { recursive: true });
-    writeFileAtomically(paths.training, `${JSON.stringify({ version: 1, training, environment }, null, 2)}\n`);
-    return "new";
+    return begin(paths.training, training, environment);
   }
+  const isWhole = existsSync(paths.card);
+  if (!isWhole && openCheckpoint(paths.checkpoints) === null) return begin(paths.training, training, environment);
   const before = readJsonFile(paths.training, trainingSchema);
   const changed = differences(before.training, training);
   if (changed.length > 0)
@@ -59,13 +59,22 @@ export function openSetFolder(folder: string, training: Record<string, unknown>,
       "different_plan",
       `${folder}: another training was begun here; they differ in ${changed.join(", ")}. Choose another --out`,
     );
-  if (existsSync(paths.card)) return "complete";
+  if (isWhole) {
+    rmSync(paths.checkpoints, { recursive: true, force: true });
+    return "complete";
+  }
   const moved = differences(before.environment, environment);
   if (moved.length === 0) return "continued";
   throw new PatchbayError(
     "different_environment",
     `${folder}: was begun in another environment (${moved.join(", ")}); bits could differ. Choose another --out, or go on in the first one`,
   );
+}
+
+function begin(file: string, training: Record<string, unknown>, environment: Environment): SetStart {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileAtomically(file, `${JSON.stringify({ version: 1, training, environment }, null, 2)}\n`);
+  return "new";
 }
 
 /** Fields that differ, with both values. */
@@ -79,9 +88,7 @@ function differences(before: Readonly<Record<string, unknown>>, now: Readonly<Re
 /** Writes the finished set, then removes the checkpoints. */
 export async function writeSet(folder: string, subject: CardSubject, trained: TrainedSaes): Promise<void> {
   const paths = setPaths(folder);
-  const aside = join(folder, UNFINISHED);
-  rmSync(aside, { recursive: true, force: true });
-  mkdirSync(aside);
+  const aside = makeAside(folder, "set");
   const folders: string[] = [];
   for (const { at, weights, figures } of trained.saes) folders.push(await writeSae(aside, at, weights, figures.l0));
   for (const name of readdirSync(aside)) {

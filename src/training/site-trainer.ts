@@ -41,10 +41,11 @@ export interface SiteTraining {
   readonly initialThreshold: number;
 }
 
-/** Figures of the rows trained on since they were last asked for, in units where a row's mean squared norm is 1. */
+/** Figures of the rows trained on since they were last asked for; squares are in units of the first buffer's variance. */
 export interface TrainingFigures {
   /** Mean of `|x - xhat|^2 + price x L0`. */
   readonly loss: number;
+  /** Mean of `|x - xhat|^2`: these rows' unexplained share of the first buffer's variance, so that it compares over time. */
   readonly fvu: number;
   readonly l0: number;
   /** Features that fired on none of the rows. */

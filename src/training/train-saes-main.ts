@@ -4,6 +4,7 @@ import { toPatchbayError } from "../base/errors.js";
 import { exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
 import { autoThreads, chooseBackend, environmentOf } from "../backend/choose-backend.js";
+import { threadSettings } from "../backend/thread-settings.js";
 import { formatSeconds } from "../base/format-seconds.js";
 import { siteHook } from "../circuit/site.js";
 import { loadModel } from "../model/model.js";
@@ -59,11 +60,12 @@ async function train(options: TrainSaesOptions): Promise<void> {
   }
 }
 
-/** libtorch reads its number of threads from the environment when it loads. */
+/** Sets the threads of the library that is loaded next: as many as OMP_NUM_THREADS says, where it says so. */
 function setThreads(wanted: number): number {
-  process.env["OMP_NUM_THREADS"] ??= String(wanted);
   const given = Number(process.env["OMP_NUM_THREADS"]);
-  return Number.isInteger(given) && given > 0 ? given : wanted;
+  const threads = Number.isInteger(given) && given > 0 ? given : wanted;
+  Object.assign(process.env, threadSettings(threads));
+  return threads;
 }
 
 function progress(log: (line: string) => void): Pick<TrainingPlace, "onFill" | "onResume"> {

@@ -29,6 +29,10 @@ export interface TrainSaesOptions {
 /** Memory of the buffer where none is asked for. */
 const BUFFER_BYTES = 512 * 2 ** 20;
 const MAX_BUFFER_ROWS = 65_536;
+/** The order of all sequences is held in memory. */
+const MAX_TOKENS = 1e9;
+/** A zip archive, which an SAE is written as, holds less. */
+const MAX_SAE_BYTES = 2 ** 32 - 2 ** 20;
 const BLOCK_TOKENS = 2048;
 const BATCH_ROWS = 256;
 
@@ -54,13 +58,16 @@ export function readSettings(options: TrainSaesOptions, config: ModelConfig): Sa
   const places = layers.flatMap((layer) => sites.map((site): SiteAt => ({ site, layer })));
   const dSae = parseWidth(options.width);
   if (dSae === undefined) throw expected("--width", "a number of features such as 2048 or 16k", options.width);
+  const widest = Math.max(...places.map((at) => siteWidth(at, config)));
+  const most = Math.floor(MAX_SAE_BYTES / (8 * widest + 8));
+  if (dSae > most) throw expected("--width", `at most ${String(most)} features for these sites`, options.width);
   const bufferRows =
     options.buffer === undefined
       ? defaultBufferRows(places, config)
       : wholeNumber(options.buffer, "--buffer", CONTEXT, 10_000_000);
   return {
     sites: places,
-    tokens: wholeNumber(options.tokens, "--tokens", 1, 1e12),
+    tokens: wholeNumber(options.tokens, "--tokens", 1, MAX_TOKENS),
     bufferRows,
     blockTokens: Math.min(BLOCK_TOKENS, bufferRows),
     batchRows: BATCH_ROWS,

@@ -17,6 +17,9 @@ import { batchesOfFill, blocksOfPass, scheduleFills, stepsOf, type Fill } from "
 import { resumeSite, startSite, type SiteTrainer, type SiteTraining } from "./site-trainer.js";
 import type { TrainingText } from "./training-text.js";
 
+/** Points of the curve that are kept, at most: a long training has very many fills. */
+const CURVE_POINTS = 1000;
+
 /** Everything that decides the SAEs' bits, beside model, text and environment. */
 export interface SaeSettings {
   readonly sites: readonly SiteAt[];
@@ -66,13 +69,11 @@ export async function trainSaes(
   const buffer = createBuffer(model, settings.sites, settings.bufferRows, skip);
   const { trainers, curve } = await trainFills(model, buffer, fills, settings, place);
   const heldOut = scheduleHeldOut(text, options);
-  const figures = await measure(buffer, heldOut, trainers);
-  const saes = trainers.map((trainer, i) => ({
-    at: trainer.at,
-    weights: trainer.weights(),
-    figures: must(figures[i], "figures"),
-  }));
+  // Adam's moments make way for the SAEs that are measured: the end needs no more memory than the training.
+  const trained = trainers.map((trainer) => ({ at: trainer.at, weights: trainer.weights() }));
   for (const trainer of trainers) trainer.dispose();
+  const figures = await measure(buffer, heldOut, trained);
+  const saes = trained.map((sae, i) => ({ ...sae, figures: must(figures[i], "figures") }));
   return { saes, curve, tokens, steps: stepsOf(fills) };
 }
 
@@ -87,26 +88,30 @@ async function trainFills(
   const total = fills.reduce((sum, { rows }) => sum + rows, 0);
   const from = openCheckpoint(place.checkpoints);
   const curve = [...(from?.curve ?? [])];
+  let tokens = fills.slice(0, from?.fills ?? 0).reduce((sum, { rows }) => sum + rows, 0);
   const trainers: SiteTrainer[] = [];
   const width = (at: SiteAt): number => siteWidth(at, model.config);
   if (from !== null) {
     for (const at of sites) trainers.push(resumeSite(at, width(at), await from.read(at), training));
-    place.onResume(curve.at(-1)?.tokens ?? 0);
+    place.onResume(tokens);
   }
   let saved = performance.now();
   for (const [i, fill] of [...fills.entries()].slice(from?.fills ?? 0)) {
     await buffer.fill(fill.blocks);
     if (i === 0) for (const at of sites) trainers.push(startSite(at, width(at), buffer.all(at), training));
     trainOnFill(buffer, fill, trainers, training.seed);
+    const share = (part: number): number => Math.floor((CURVE_POINTS * part) / total);
+    const isPoint = share(tokens + fill.rows) > share(tokens);
+    tokens += fill.rows;
     const point = {
-      tokens: (curve.at(-1)?.tokens ?? 0) + fill.rows,
+      tokens,
       sites: Object.fromEntries(trainers.map((trainer) => [siteHook(trainer.at), trainer.takeFigures()])),
     };
-    curve.push(point);
+    if (isPoint) curve.push(point);
     place.onFill(point, total);
     if (i + 1 < fills.length && performance.now() - saved < 1000 * place.checkpointSeconds) continue;
     const states = trainers.map((trainer) => ({ at: trainer.at, state: trainer.state() }));
-    writeCheckpoint(place.checkpoints, { fills: i + 1, curve }, states);
+    await writeCheckpoint(place.checkpoints, { fills: i + 1, curve }, states);
     saved = performance.now();
   }
   return { trainers, curve };
@@ -133,12 +138,12 @@ function scheduleHeldOut(text: TrainingText, options: Parameters<typeof schedule
 async function measure(
   buffer: ActivationBuffer,
   fills: readonly Fill[],
-  trainers: readonly SiteTrainer[],
+  saes: readonly Pick<TrainedSae, "at" | "weights">[],
 ): Promise<HeldOutFigures[]> {
-  const measures = trainers.map((trainer) => createMeasure(trainer.weights()));
+  const measures = saes.map(({ weights }) => createMeasure(weights));
   for (const { blocks } of fills) {
     await buffer.fill(blocks);
-    for (const [i, { at }] of trainers.entries()) measures[i]?.add(buffer.all(at));
+    for (const [i, { at }] of saes.entries()) measures[i]?.add(buffer.all(at));
   }
   const figures = measures.map((each) => each.figures());
   for (const each of measures) each.dispose();

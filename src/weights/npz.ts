@@ -1,11 +1,12 @@
 /** @file npz archives of float arrays: read one array at a time, written with equal bytes for equal arrays. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { constants, crc32, inflateRaw, inflateRawSync } from "node:zlib";
 import { zipSync } from "fflate";
 import { assert, must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
+import { writeFileAtomically } from "../base/write-file.js";
 import { openByteFile, type ByteFile } from "./byte-file.js";
 import type { NamedArray } from "./named-array.js";
 import { encodeNpy, MAX_NPY_HEADER_BYTES, npyFloats, parseNpyHeader, type NpyHeader } from "./npy.js";
@@ -73,7 +74,7 @@ export async function writeNpz(
   // Zip stores local time, so a local date gives the same fields in every time zone.
   const archive = zipSync(files, { level: options.compress === true ? 6 : 0, mtime: new Date(1980, 0, 1) });
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, archive);
+  writeFileAtomically(path, archive);
 }
 
 async function storedArray(file: ByteFile, entry: ZipEntry, name: string): Promise<StoredArray> {

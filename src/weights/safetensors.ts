@@ -1,9 +1,8 @@
 /** @file The safetensors format: arrays in memory to and from bytes, and files read by byte range. */
-import { open, readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { assert, must } from "../base/assert.js";
 import { badInput, PatchbayError, type ErrorDetail } from "../base/errors.js";
-import { unreadable } from "../base/read-file.js";
-import { openByteFile, type ByteFile } from "./byte-file.js";
+import { openByteFile, withByteFile, type ByteFile } from "./byte-file.js";
 import { bytesOf, decodeArray, DTYPE_BYTES, dtypeOf, halvesToFloats, sizeOf, type NamedArray } from "./named-array.js";
 import {
   headerLength,
@@ -116,9 +115,7 @@ export function decodeSafetensors(bytes: Uint8Array, where: ErrorDetail = {}): S
  * @throws PatchbayError `bad_input` as {@link decodeSafetensors}, or when the file cannot be read.
  */
 export async function readSafetensorsFile(path: string): Promise<SafetensorsContent> {
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw unreadable(path, error);
-  });
+  const bytes = await withByteFile(path, (file) => file.read(0, file.size));
   return decodeSafetensors(bytes, { file: path });
 }
 

@@ -2,6 +2,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
+import { threadSettings } from "../backend/thread-settings.js";
 import { PatchbayError } from "../base/errors.js";
 import { fromFailure } from "../wire/failure.js";
 import { countMemoryKills, deathCause } from "./death-cause.js";
@@ -136,17 +137,6 @@ export class EngineProcess {
         : new PatchbayError("engine_died", `the engine process could not be started: ${cause.message}`, { cause }));
     this.#take()?.reject(this.#dead);
   }
-}
-
-/** What native libraries read when they load. */
-function threadSettings(threads: number): Record<string, string> {
-  const count = String(threads);
-  return {
-    OMP_NUM_THREADS: count,
-    OMP_WAIT_POLICY: "passive",
-    TF_NUM_INTRAOP_THREADS: count,
-    TF_NUM_INTEROP_THREADS: "1",
-  };
 }
 
 function unexpected(answer: FromEngine): PatchbayError {

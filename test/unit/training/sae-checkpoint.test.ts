@@ -1,4 +1,5 @@
 /** @file Checkpoints of SAE training: the latest whole one counts, a half-written one never does. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,15 +21,18 @@ afterEach(() => {
 const at = { site: "attn_z", layer: 3 } as const;
 const curve = [{ tokens: 10, sites: { x: { loss: 0.1 + 0.2, fvu: 1e-9, l0: 3, dead: 2 } } }];
 const numbers = { scale: Math.PI, sparsity: 1 / 3, steps: 17 };
-const write = (fills: number): void => {
+const write = async (fills: number): Promise<void> => {
   const arrays = new Map([["W_enc", tf.tensor2d([1.5, -0, 3e-39, 4], [2, 2])]]);
-  writeCheckpoint(folder, { fills, curve }, [{ at, state: { arrays, numbers } }]);
+  await writeCheckpoint(folder, { fills, curve }, [{ at, state: { arrays, numbers } }]);
 };
+
+/** A process number that nobody has: its owner has ended. */
+const deadPid = (): number => spawnSync(process.execPath, ["-e", ""]).pid;
 
 describe("a checkpoint", () => {
   it("gives back every bit, and replaces the one before", async () => {
-    write(2);
-    write(10);
+    await write(2);
+    await write(10);
     expect(readdirSync(folder)).toEqual(["10"]);
     const found = must(openCheckpoint(folder), "checkpoint");
     expect([found.fills, found.curve]).toEqual([10, curve]);
@@ -37,18 +41,34 @@ describe("a checkpoint", () => {
     expect([...must(state.arrays.get("W_enc"), "W_enc").dataSync()]).toEqual([1.5, -0, Math.fround(3e-39), 4]);
   });
 
-  it("that was being written when the process died is not seen, and the next one clears it away", () => {
-    write(9);
-    mkdirSync(join(folder, "10.part"));
-    writeFileSync(join(folder, "10.part", "state.json"), '{"fills": 10');
+  it("that was being written when the process died is not seen, and the next one clears it away", async () => {
+    await write(9);
+    const part = join(folder, `12.${String(deadPid())}.part`);
+    mkdirSync(part);
+    writeFileSync(join(part, "state.json"), '{"fills": 12');
     expect(openCheckpoint(folder)?.fills).toBe(9);
-    write(10);
+    await write(10);
     expect(readdirSync(folder)).toEqual(["10"]);
     expect(openCheckpoint(folder)?.fills).toBe(10);
   });
 
-  it("is the later of two that a kill left side by side", () => {
-    write(10);
+  it("leaves alone what another process of the same training writes, or has written further on", async () => {
+    const living = `12.${String(process.ppid)}.part`;
+    for (const name of [living, "11"]) mkdirSync(join(folder, name));
+    await write(10);
+    expect(readdirSync(folder).sort()).toEqual(["10", "11", living]);
+  });
+
+  it("that another process has written already stays as it is", async () => {
+    await write(10);
+    writeFileSync(join(folder, "10", "theirs"), "");
+    await write(10);
+    expect(readdirSync(folder)).toEqual(["10"]);
+    expect(readdirSync(join(folder, "10"))).toContain("theirs");
+  });
+
+  it("is the later of two that a kill left side by side", async () => {
+    await write(10);
     mkdirSync(join(folder, "9"));
     expect(openCheckpoint(folder)?.fills).toBe(10);
   });

@@ -1,0 +1,56 @@
+/** @file The output folder of `patchbay train-saes`: another training is refused where there is something to lose. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openSetFolder } from "../../../src/training/sae-set-folder.js";
+
+let folder = "";
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), "patchbay-set-")), "set");
+});
+afterEach(() => {
+  rmSync(join(folder, ".."), { recursive: true });
+});
+
+const environment = { code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+const open = (seed: number, code = "1") => openSetFolder(folder, { seed }, { ...environment, code });
+const kept = () => JSON.parse(readFileSync(join(folder, "training.json"), "utf8")) as Record<string, unknown>;
+
+function saveCheckpoint(): void {
+  mkdirSync(join(folder, "checkpoint", "7"), { recursive: true });
+  writeFileSync(join(folder, "checkpoint", "7", "state.json"), JSON.stringify({ fills: 7, curve: [], sites: {} }));
+}
+
+describe("the folder of a set of SAEs", () => {
+  it("is given to other settings, or another environment, while nothing has been saved in it", () => {
+    expect(open(0)).toBe("new");
+    mkdirSync(join(folder, "checkpoint", "1.999999999.part"), { recursive: true });
+    expect([open(1), open(1, "2")]).toEqual(["new", "new"]);
+    expect(kept()).toEqual({ version: 1, training: { seed: 1 }, environment: { ...environment, code: "2" } });
+  });
+
+  it("is refused to them once there is a checkpoint, with what differs", () => {
+    open(0);
+    saveCheckpoint();
+    expect(open(0)).toBe("continued");
+    expect(() => open(1)).toThrow(/another training was begun here; they differ in seed: was 0, is 1\. Choose another/);
+    expect(() => open(0, "2")).toThrow(/begun in another environment \(code: was "1", is "2"\)/);
+    expect(kept()).toMatchObject({ training: { seed: 0 }, environment });
+  });
+
+  it("that is whole is complete in any environment, refused to other settings, and keeps no checkpoint", () => {
+    open(0);
+    saveCheckpoint();
+    writeFileSync(join(folder, "card.json"), "{}");
+    expect(() => open(1)).toThrow(/another training was begun here/);
+    expect(open(0, "2")).toBe("complete");
+    expect(readdirSync(folder).sort()).toEqual(["card.json", "training.json"]);
+  });
+
+  it("is refused where it holds other files", () => {
+    mkdirSync(folder);
+    writeFileSync(join(folder, "thesis.tex"), "");
+    expect(() => open(0)).toThrow(/expected an empty folder or one of this command, got other files/);
+  });
+});
