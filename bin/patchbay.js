@@ -10,6 +10,8 @@ const ROLES = {
   calibrate: "worker/calibrate-main.js",
 };
 
+// `help ROLE` is the role's own --help.
+if (process.argv[2] === "help" && process.argv[3] in ROLES) process.argv.splice(2, 2, process.argv[3], "--help");
 const [, , command] = process.argv;
 const entry = new URL(`../dist/${ROLES[command] ?? "cli/main.js"}`, import.meta.url);
 if (existsSync(entry)) {

@@ -14,7 +14,7 @@ import type { SaeOptions } from "../weights/sae-folder.js";
 /** Options of the command, as text. */
 export interface FetchOptions {
   readonly revision: string;
-  readonly canonical: boolean;
+  readonly canonical?: boolean;
   readonly width?: string;
   readonly l0?: string;
   readonly layers?: string;
@@ -81,7 +81,7 @@ async function fetchPackaged({ out, json }: FetchOptions): Promise<void> {
 }
 
 function saeOptions({ canonical, width, l0, layers, sites }: FetchOptions): SaeOptions {
-  if (canonical && l0 !== undefined)
+  if (canonical === true && l0 !== undefined)
     throw badInput("expected one of --canonical and --l0, got both", { field: "--l0" });
   return {
     ...(width === undefined ? {} : { width }),

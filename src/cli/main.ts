@@ -69,7 +69,7 @@ function addFetch(program: Command): void {
     .command("fetch <name>")
     .description("get weights by name: google/gemma-2-2b, or SAEs: google/gemma-scope-2b-pt-res --width 16k")
     .option("--revision <name>", "branch, tag or commit", "main")
-    .option("--canonical", "of several SAEs the one whose L0 is closest to 100 (the default)", false)
+    .option("--canonical", "of several SAEs the one whose L0 is closest to 100 (the default)")
     .option("--l0 <n>", "of several SAEs the one whose L0 is closest to this")
     .option("--width <label>", "width of the SAEs: 16k, 65k, ...")
     .option("--layers <list>", "layers of the SAEs: 0,4,12-15 (default: all)")

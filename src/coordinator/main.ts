@@ -1,5 +1,5 @@
 /** @file `patchbay coordinator`: the coordinator as a process. Serves one run folder, or sweeps that clients submit. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { resolve } from "node:path";
 import { badInput } from "../base/errors.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
@@ -17,6 +17,8 @@ interface Flags {
   readonly threads: number;
 }
 
+const DEFAULT_LISTEN = "127.0.0.1:7070";
+
 function parseListen(text: string): Flags["listen"] {
   const match = /^(.+):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);
@@ -31,11 +33,10 @@ function readFlags(): Flags {
   const program = new Command("patchbay coordinator")
     .description("Leases shards to workers, reduces their results, writes the run folder.")
     .option("--run <folder>", "serve this prepared run folder, and end with it; without it, wait for submitted sweeps")
-    .option(
-      "--listen <address>",
-      "HOST:PORT to serve on; port 0: any free one",
-      parseListen,
-      parseListen("127.0.0.1:7070"),
+    .addOption(
+      new Option("--listen <address>", "HOST:PORT to serve on; port 0: any free one")
+        .argParser(parseListen)
+        .default(parseListen(DEFAULT_LISTEN), DEFAULT_LISTEN),
     )
     .option("--log <where>", "where workers write results: dir, or nats://HOST:PORT", "dir")
     .option("--runs <folder>", "folder for the run folders of submitted sweeps", "runs")

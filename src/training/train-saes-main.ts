@@ -121,7 +121,7 @@ function program(): Command {
     .option("--buffer <rows>", "tokens whose activations are held and shuffled (default: what fits into 512 MiB)")
     .option("--checkpoint-seconds <n>", "least time from one checkpoint to the next", "300")
     .option("--out <folder>", "default: saes/<model>-<width>; the same folder goes on")
-    .option("--backend <name>", "auto | torch | wasm", "auto")
+    .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
     .option("--json", "print the result as JSON, without progress", false)
     .exitOverride()
     .action(async (options: TrainSaesOptions) => {

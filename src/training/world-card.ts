@@ -51,7 +51,7 @@ const INTRODUCTION = `# The tiny world
 
 A small language of subject-verb agreement, a Gemma-2 model trained on it, and sparse autoencoders at every site of the
 model, in the formats of the real ones: everything that Patchbay does to a large model can be tried on it in minutes.
-\`npm run make-data\` rebuilds every file here but this folder's sweep files, byte for byte on the wasm backend
+\`npm run make-data\` rebuilds \`agreement/\`, \`tiny-gemma2/\`, \`CHECKSUMS\` and this page, byte for byte on the wasm backend
 (about ten minutes on one core); \`npm run make-data -- --check\` compares the files with \`CHECKSUMS\`.`;
 
 function pairsPart(): string {

@@ -21,8 +21,8 @@ function readFlags(): Flags {
     .option("--json", "print the report as JSON", false)
     .addOption(new Option("--build <backend>", "build a native backend").choices(Object.keys(BUILDERS)))
     .option("--from <folder>", "with --build: the folder of libtorch, or of the Python package tensorflow")
-    .option("--fetch", "with --build: take PyPI's wheel, whatever else is here")
-    .option("--force", "with --build: build again")
+    .option("--fetch", "with --build: take PyPI's wheel, unless --from or the environment names a folder")
+    .option("--force", "with --build: look for libraries again, and build")
     .exitOverride();
   program.parse(process.argv.slice(3), { from: "user" }); // After the name of the command.
   return program.opts();

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { BACKENDS, probeBackend } from "../backend/backend-probe.js";
+import { badInput } from "../base/errors.js";
 import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
@@ -19,11 +20,18 @@ interface Flags {
   readonly coordinator: string;
   readonly name: string;
   readonly backend: string;
-  readonly log: string;
+  readonly log: string | null;
   readonly model?: string;
   readonly saes?: string;
   readonly memoryMib: number;
   readonly engineStallSeconds: number;
+}
+
+/** Null where the coordinator's own address of the run log is meant. */
+function parseLog(text: string): string | null {
+  if (text === "auto" || text === "dir") return null;
+  if (text.includes("://")) return text;
+  throw badInput(`expected auto or nats://HOST:PORT, got ${text}`, { field: "--log" });
 }
 
 function readFlags(): Flags {
@@ -36,7 +44,11 @@ function readFlags(): Flags {
         .choices(["auto", ...BACKENDS])
         .default("auto"),
     )
-    .option("--log <where>", "address of the run log as seen from here: auto, dir, or nats://HOST:PORT", "auto")
+    .addOption(
+      new Option("--log <where>", "nats://HOST:PORT of the run log as seen from here; auto: where the coordinator says")
+        .argParser(parseLog)
+        .default(null, "auto"),
+    )
     .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
     .option("--saes <folder>", "the SAEs' folder on this machine (default: the sweep's)")
     .option(
@@ -76,7 +88,7 @@ async function main(): Promise<number> {
     },
     model: model === undefined ? null : resolve(model),
     saes: saes === undefined ? null : resolve(saes),
-    log: log.includes("://") ? log : null,
+    log,
     memoryMib: memory,
     engineStallMs: engineStallSeconds * 1000,
     drain,

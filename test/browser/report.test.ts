@@ -48,10 +48,15 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** The browser named by PATCHBAY_CHROMIUM, else `chromium` on the path. */
+/** The browser named by PATCHBAY_CHROMIUM, else the first on the path. */
 function chromiumPath(): string {
   const named = process.env["PATCHBAY_CHROMIUM"];
-  return named ?? execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim();
+  return (
+    named ??
+    execFileSync("sh", ["-c", "command -v chromium || command -v chromium-browser || command -v google-chrome"], {
+      encoding: "utf8",
+    }).trim()
+  );
 }
 
 /** What a page did that it must not do. */
