@@ -17,7 +17,7 @@ export interface LayerActivations {
   readonly resid_post: Tensor;
 }
 
-/** Runs one layer on whole prompts. Owner of the three tensors: caller. */
+/** Runs one layer on whole prompts; leaves nothing when it fails, for want of memory for instance. Owner of the three tensors: caller. */
 export function runLayer(
   model: Model,
   index: number,
@@ -26,12 +26,12 @@ export function runLayer(
   products?: Products,
 ): LayerActivations {
   const context = layerContext(model, index, AUTODIFF_RULES, products);
-  const attn_z = attend(context, resid_RD, frame);
-  const mid_RD = attendOutput(context, resid_RD, attn_z);
-  const mlp_out = mlpOutput(context, mid_RD);
-  const resid_post = tf.add(mid_RD, mlp_out);
-  mid_RD.dispose();
-  return { attn_z, mlp_out, resid_post };
+  return tf.tidy(() => {
+    const attn_z = attend(context, resid_RD, frame);
+    const mid_RD = attendOutput(context, resid_RD, attn_z);
+    const mlp_out = mlpOutput(context, mid_RD);
+    return { attn_z, mlp_out, resid_post: tf.add(mid_RD, mlp_out) };
+  });
 }
 
 /** Prompts of one length as flat token ids, row `b * T + t`. */

@@ -6,6 +6,7 @@ import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { answerLogits, forward, runLayer, startBlock } from "../../src/model/forward.js";
 import { loadAnswers, metricsOf } from "../../src/model/metric.js";
 import type { Model } from "../../src/model/model.js";
+import { computeProducts, type Products } from "../../src/model/products.js";
 import { unembed } from "../../src/model/unembedding.js";
 import { goldenArrays, goldenJson, goldenModel, goldenPrompts } from "./golden.js";
 import "./matchers.js";
@@ -95,6 +96,19 @@ describe("Gemma-2 forward", () => {
       [5, 12],
     ] as const)
       expectSameInAnyBlock(await allLogits(model, prompts.slice(start, end)), together.slice(start * size, end * size));
+  });
+
+  it.each(["output", "down"])("leaves nothing of a layer whose %s product fails", async (failing) => {
+    const { resid_RD, frame } = await startBlock(model, sides.clean);
+    const products: Products = (name, x_RK, matrix_KN) => {
+      if (name === failing) throw new Error("no memory");
+      return computeProducts(name, x_RK, matrix_KN);
+    };
+    await expect(() => {
+      expect(() => runLayer(model, 0, resid_RD, frame, products)).toThrow("no memory");
+    }).toLeakNoTensors();
+    resid_RD.dispose();
+    frame.dispose();
   });
 
   it("leaks no tensors", async () => {
