@@ -24,6 +24,7 @@ export function cardJson(subject: CardSubject, trained: TrainedSaes, folders: re
       text_tokens: text.trainingTokens,
       held_out_tokens: text.heldOutTokens,
       buffer_rows: settings.bufferRows,
+      block_tokens: settings.blockTokens,
       batch_rows: settings.batchRows,
       ...settings.training,
     },

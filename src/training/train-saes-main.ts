@@ -118,7 +118,10 @@ function program(): Command {
     .option("--tokens <n>", "tokens to train on; more than the text has means several passes", "1000000")
     .option("--l0 <n>", "firing features per token to steer for", "80")
     .option("--seed <n>", "order of the text, first weights", "0")
-    .option("--buffer <rows>", "tokens whose activations are held and shuffled (default: what fits into 512 MiB)")
+    .option(
+      "--buffer <rows>",
+      "tokens whose activations are held and shuffled (default: what fits into 512 MiB, 2,048 to 65,536)",
+    )
     .option("--checkpoint-seconds <n>", "least time from one checkpoint to the next", "300")
     .option("--out <folder>", "default: saes/<model>-<width>; the same folder goes on")
     .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
