@@ -61,19 +61,46 @@ ActiveRows listRows(const float* pre, const float* bias, const float* gate, int6
   return listed;
 }
 
-/// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate.
-napi_value encodeActive(Call& call) {
-  const Tensor pre = product(call.tensor(0), call.tensor(1)).contiguous();
-  expect(pre.dim() == 2 && call.tensor(2).numel() == pre.size(1) && call.tensor(3).numel() == pre.size(1),
-         "a bias and a gate for each feature");
-  const int64_t rows = pre.size(0);
-  const auto* x = pre.data_ptr<float>();
-  const auto* bias = call.tensor(2).data_ptr<float>();
-  const auto* gate = call.tensor(3).data_ptr<float>();
+/// What changes from each row of `before` to that of `after`, features that fire in neither left out. Rows of equal inputs change in
+/// nothing, though their pre-activations may differ in the last bit, as rows of one product do.
+ActiveRows listChanges(const float* before, const float* after, const float* bias, const float* gate, const float* inputBefore,
+                       const float* inputAfter, int64_t width, int64_t from, int64_t to, int64_t features) {
+  ActiveRows listed{from, {}, {}, {}};
+  const int64_t padded = (features + kWord - 1) / kWord * kWord;
+  std::vector<uint8_t> flagsBefore(padded), flagsAfter(padded);
+  for (int64_t r = from; r < to; r++) {
+    const size_t startOfRow = listed.feature.size();
+    if (std::memcmp(inputBefore + r * width, inputAfter + r * width, width * sizeof(float)) != 0) {
+      const float* rowBefore = before + r * features;
+      const float* rowAfter = after + r * features;
+      flagActive(rowBefore, bias, gate, features, flagsBefore.data());
+      flagActive(rowAfter, bias, gate, features, flagsAfter.data());
+      for (int64_t first = 0; first < features; first += kWord) {
+        uint64_t firesBefore, firesAfter;
+        std::memcpy(&firesBefore, &flagsBefore[first], kWord);
+        std::memcpy(&firesAfter, &flagsAfter[first], kWord);
+        for (uint64_t word = firesBefore | firesAfter; word != 0; word &= word - 1) {
+          const int64_t i = first + __builtin_ctzll(word) / 8;
+          const float change =
+              (flagsAfter[i] ? rowAfter[i] + bias[i] : 0.0f) - (flagsBefore[i] ? rowBefore[i] + bias[i] : 0.0f);
+          if (change == 0) continue;
+          listed.feature.push_back(static_cast<int32_t>(i));
+          listed.value.push_back(change);
+        }
+      }
+    }
+    listed.counts.push_back(static_cast<int32_t>(listed.feature.size() - startOfRow));
+  }
+  return listed;
+}
+
+/// Lists of all rows as pointer, feature and value; `list` makes those of a range of rows, on any thread.
+template <typename List>
+napi_value giveLists(Call& call, int64_t rows, const List& list) {
   std::vector<ActiveRows> parts;
   std::mutex adding;
   at::parallel_for(0, rows, 1, [&](int64_t from, int64_t to) {
-    ActiveRows part = listRows(x, bias, gate, from, to, pre.size(1));
+    ActiveRows part = list(from, to);
     const std::lock_guard<std::mutex> lock(adding);
     parts.push_back(std::move(part));
   });
@@ -94,6 +121,39 @@ napi_value encodeActive(Call& call) {
     }
   }
   return call.giveAll({pointer, feature, value});
+}
+
+void expectForEach(const Tensor& pre, const Tensor& bias, const Tensor& gate) {
+  expect(pre.dim() == 2 && bias.numel() == pre.size(1) && gate.numel() == pre.size(1), "a bias and a gate for each feature");
+}
+
+/// encodeActive(x, W_enc, b_enc, gate): features whose pre-activation is above the gate.
+napi_value encodeActive(Call& call) {
+  const Tensor pre = product(call.tensor(0), call.tensor(1)).contiguous();
+  expectForEach(pre, call.tensor(2), call.tensor(3));
+  const auto* x = pre.data_ptr<float>();
+  const auto* bias = call.tensor(2).data_ptr<float>();
+  const auto* gate = call.tensor(3).data_ptr<float>();
+  return giveLists(call, pre.size(0), [&](int64_t from, int64_t to) {
+    return listRows(x, bias, gate, from, to, pre.size(1));
+  });
+}
+
+/// encodeChanges(x, y, W_enc, b_enc, gate): what changes from x to y, row by row. One product for both.
+napi_value encodeChanges(Call& call) {
+  const Tensor x = call.tensor(0).contiguous();
+  const Tensor y = call.tensor(1).contiguous();
+  expect(x.dim() == 2 && x.sizes() == y.sizes(), "two runs of equally many rows");
+  const Tensor pre = product(at::cat({x, y}), call.tensor(2)).contiguous();
+  expectForEach(pre, call.tensor(3), call.tensor(4));
+  const int64_t features = pre.size(1);
+  const auto* before = pre.data_ptr<float>();
+  const auto* after = before + x.size(0) * features;
+  const auto* bias = call.tensor(3).data_ptr<float>();
+  const auto* gate = call.tensor(4).data_ptr<float>();
+  return giveLists(call, x.size(0), [&](int64_t from, int64_t to) {
+    return listChanges(before, after, bias, gate, x.data_ptr<float>(), y.data_ptr<float>(), x.size(1), from, to, features);
+  });
 }
 
 /// Entries of some rows in the order of their features, so that each decoder row comes from memory once for all of them.
@@ -208,6 +268,7 @@ napi_value scoreActive(Call& call) {
 
 const Entry kEntries[] = {
     {"encodeActive", encodeActive},
+    {"encodeChanges", encodeChanges},
     {"decodeActive", decodeActive},
     {"scoreActive", scoreActive},
 };

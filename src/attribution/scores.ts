@@ -173,13 +173,13 @@ function sparseRows(
   const pointer = new Int32Array(batch + 1);
   const index = new Int32Array(feature.length);
   // Plain loops: a site has tens of thousands of entries.
-  for (let i = 0; i < index.length; i++) {
-    const [later, of] = [row[i] as number, feature[i] as number];
-    const prompt = Math.floor(later / length);
-    index[i] = (first + later - prompt * length) * F + of;
-    pointer[prompt + 1] = i + 1;
+  let i = 0;
+  for (let prompt = 0; prompt < batch; prompt++) {
+    const before = prompt * length;
+    for (; i < index.length && (row[i] as number) < before + length; i++)
+      index[i] = (first + (row[i] as number) - before) * F + (feature[i] as number);
+    pointer[prompt + 1] = i;
   }
-  for (let p = 1; p <= batch; p++) pointer[p] = Math.max(must(pointer[p], "end"), must(pointer[p - 1], "start"));
   return { pointer, index, value };
 }
 

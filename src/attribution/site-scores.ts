@@ -13,7 +13,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { shapeOf } from "../model/tensor-shape.js";
-import { decodeActive, differences, encodeActive, scoreActive, type ActiveFeatures } from "../sae/active-features.js";
+import { decodeActive, encodeActive, encodeChanges, scoreActive, type ActiveFeatures } from "../sae/active-features.js";
 import type { Sae } from "../sae/sae.js";
 import { breathe } from "./breathe.js";
 import { rowChunks } from "./row-chunks.js";
@@ -55,7 +55,10 @@ export async function nodeScores(
 ): Promise<SiteNodes> {
   return await inChunks(sae, clean_RD, donor_RD, (changes, rows) => {
     const { sum_RD, dots } = scoreActive(sae, changes, rows(gradient_RD));
-    return { values: dots.map((dot, entry) => dot * (changes.value[entry] ?? NaN)), sum_RD };
+    // A plain loop here and below: a site has tens of thousands of entries.
+    for (let entry = 0; entry < dots.length; entry++)
+      dots[entry] = (dots[entry] as number) * (changes.value[entry] as number);
+    return { values: dots, sum_RD };
   });
 }
 
@@ -103,18 +106,27 @@ async function inChunks(
 
 /** `f_donor - f_clean`, or `-f_clean` where there is no donor. */
 function featureChanges(sae: Sae, clean_RD: Tensor, donor_RD: Tensor | null): ActiveFeatures {
+  if (donor_RD !== null) return encodeChanges(sae, clean_RD, donor_RD);
   const clean = encodeActive(sae, clean_RD);
-  if (donor_RD === null) return { ...clean, value: clean.value.map((value) => -value) };
-  return differences(clean, encodeActive(sae, donor_RD));
+  return { ...clean, value: clean.value.map((value) => -value) };
 }
 
 /** Entries with a value that is not 0, by flat row. */
 function entriesOf({ pointer, feature }: ActiveFeatures, values: Float32Array, firstRow: number): FeatureEntries {
-  const row = new Int32Array(feature.length);
-  for (let of = 0; of + 1 < pointer.length; of++) row.fill(firstRow + of, pointer[of], pointer[of + 1]);
-  if (!values.includes(0)) return { row, feature, value: values };
-  const counts = (_: number, entry: number): boolean => values[entry] !== 0;
-  return { row: row.filter(counts), feature: feature.filter(counts), value: values.filter(counts) };
+  const all = feature.length;
+  const kept = { row: new Int32Array(all), feature: new Int32Array(all), value: new Float32Array(all) };
+  let count = 0;
+  for (let of = 0; of + 1 < pointer.length; of++)
+    for (let entry = pointer[of] as number; entry < (pointer[of + 1] as number); entry++) {
+      const value = values[entry] as number;
+      if (value === 0) continue;
+      kept.row[count] = firstRow + of;
+      kept.feature[count] = feature[entry] as number;
+      kept.value[count] = value;
+      count += 1;
+    }
+  const { row, feature: of, value } = kept;
+  return { row: row.subarray(0, count), feature: of.subarray(0, count), value: value.subarray(0, count) };
 }
 
 function joined(parts: readonly FeatureEntries[]): FeatureEntries {

@@ -64,7 +64,8 @@ export function changeWork(work: Work, sae: SaeSize, rows: number, { donors, sco
   for (const { count } of chunks) {
     const slices = (donors + 1 + (scored ? 1 : 0)) * (chunks.length > 1 ? 1 : 0);
     work.move("copy", count * D, 2 * slices, slices);
-    for (let run = 0; run <= donors; run++) listWork(work, sae, count);
+    if (work.device.ownKernels) listWork(work, sae, (donors + 1) * count);
+    else for (let run = 0; run <= donors; run++) listWork(work, sae, count);
     if (scored && !work.device.ownKernels) {
       work.move("copy", F * D, 2, 1);
       work.product("decode", count, D, F);

@@ -16,6 +16,8 @@ import { encode, type Sae } from "./sae.js";
 export const SAE_KERNELS = {
   /** x, encoder, bias, gate → pointer, feature, value. */
   encode: "PatchbayEncodeActive",
+  /** x, y, encoder, bias, gate → pointer, feature, value of what changes from x to y. */
+  changes: "PatchbayEncodeChanges",
   /** pointer, feature, value, decoder → `[R, D]`. */
   decode: "PatchbayDecodeActive",
   /** pointer, feature, value, decoder, gradient → `[R, D]` as decode gives it, and one number for each entry. */
@@ -33,10 +35,23 @@ export interface ActiveFeatures {
 export function encodeActive(sae: Sae, x_RD: Tensor): ActiveFeatures {
   return hostValues(() => {
     if (!hasKernel(SAE_KERNELS.encode)) return listed(encode(sae, x_RD));
-    const inputs = { x: x_RD, encoder: sae.W_enc_DF, bias: sae.b_enc_F, gate: sae.gate_F };
-    const [pointer, feature, value] = runKernelOfMany(SAE_KERNELS.encode, inputs).map((list) => list.dataSync());
-    return { pointer, feature, value } as unknown as ActiveFeatures;
+    return lists(runKernelOfMany(SAE_KERNELS.encode, { x: x_RD, ...encoderInputs(sae) }));
   });
+}
+
+/** Changes of the features from the rows of `x_RD` to those of `y_RD`: as {@link differences} of both, in one product. */
+export function encodeChanges(sae: Sae, x_RD: Tensor, y_RD: Tensor): ActiveFeatures {
+  if (!hasKernel(SAE_KERNELS.changes)) return differences(encodeActive(sae, x_RD), encodeActive(sae, y_RD));
+  return hostValues(() => lists(runKernelOfMany(SAE_KERNELS.changes, { x: x_RD, y: y_RD, ...encoderInputs(sae) })));
+}
+
+function encoderInputs(sae: Sae): Record<string, Tensor> {
+  return { encoder: sae.W_enc_DF, bias: sae.b_enc_F, gate: sae.gate_F };
+}
+
+function lists(tensors: readonly Tensor[]): ActiveFeatures {
+  const [pointer, feature, value] = tensors.map((list) => list.dataSync());
+  return { pointer, feature, value } as unknown as ActiveFeatures;
 }
 
 /** `f W_dec`, without b_dec, `[R, D]`. Owner: caller. */

@@ -113,6 +113,7 @@ function watchProducts(): { seconds: () => number; reset: () => void; end: () =>
   const products = new Set<string>([
     tf.BatchMatMul,
     SAE_KERNELS.encode,
+    SAE_KERNELS.changes,
     LAYER_KERNELS.attention,
     LAYER_KERNELS.attentionGradient,
   ]);

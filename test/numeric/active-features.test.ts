@@ -1,6 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeActive, differences, eachEntry, encodeActive, scoreActive } from "../../src/sae/active-features.js";
+import {
+  decodeActive,
+  differences,
+  eachEntry,
+  encodeActive,
+  encodeChanges,
+  scoreActive,
+} from "../../src/sae/active-features.js";
 import { hostValues } from "../../src/model/tensor-scope.js";
 import { encode, loadSae, type Sae } from "../../src/sae/sae.js";
 import { startBackend } from "../../src/worker/backends/start-backend.js";
@@ -95,8 +102,27 @@ describe("lists of active features", () => {
     expect([...changes]).toEqual([...b.map((value, i) => Math.fround(value - (a[i] ?? NaN)))]);
   });
 
+  it("of two runs change by their difference, what is equal left out", () => {
+    const y = x_RD.dataSync<"float32">().map((value, i) => (Math.floor(i / D) % 2 === 0 ? value : 1.25 * value));
+    const { changes, other } = hostValues(() => {
+      const y_RD = tf.tensor2d(y, [R, D]);
+      return { changes: encodeChanges(sae, x_RD, y_RD), other: encodeActive(sae, y_RD) };
+    });
+    expect(changes.value.includes(0)).toBe(false);
+    const [a, b] = [denseOf(encodeActive(sae, x_RD)), denseOf(other)];
+    expect(denseOf(changes)).toBeAllclose(
+      b.map((value, i) => value - (a[i] ?? NaN)),
+      { rtol: 1e-6, atol: 1e-5 },
+    );
+    const counts = Array.from({ length: R }, (_, row) => (changes.pointer[row + 1] ?? 0) - (changes.pointer[row] ?? 0));
+    // In row 3 nothing fires in either.
+    expect(counts.map((count) => count > 0)).toEqual([false, true, false, false, false, true, false, true, false]);
+    expect(changes.pointer[R]).toBe(changes.feature.length);
+  });
+
   it("leak no tensors", async () => {
     await expect(() => {
+      encodeChanges(sae, x_RD, x_RD);
       const active = encodeActive(sae, x_RD);
       scoreActive(sae, active, x_RD).sum_RD.dispose();
       decodeActive(sae, active).dispose();
@@ -166,7 +192,9 @@ describe("lists of many rows", () => {
   it("are equal, to the bit, where two runs are", () => {
     const clean = numbers(rows * D, 6);
     const donor = clean.map((value, i) => (Math.floor(i / D) % 10 === 3 ? value * 1.5 : value));
-    const { pointer } = differences(listsOf(clean), listsOf(donor));
+    const { pointer } = hostValues(() =>
+      encodeChanges(sae, tf.tensor2d(clean, [rows, D]), tf.tensor2d(donor, [rows, D])),
+    );
     const counts = Array.from({ length: rows }, (_, row) => (pointer[row + 1] ?? 0) - (pointer[row] ?? 0));
     expect(counts.flatMap((count, row) => (count > 0 ? [row] : []))).toEqual([3, 13, 23, 33, 43, 53, 63, 73]);
   });

@@ -52,11 +52,12 @@ export async function countKernels(program: () => Promise<unknown>): Promise<Ker
       const a = must(inputs[0], "a");
       const inner = must(a.shape.at((attrs as { transposeA: boolean }).transposeA ? -2 : -1), "inner");
       counts.flops += 2 * inner * outputs.reduce((sum, { shape }) => sum + tf.util.sizeFromShape(shape), 0);
-    } else if (name === SAE_KERNELS.encode) {
+    } else if (name === SAE_KERNELS.encode || name === SAE_KERNELS.changes) {
       const named = args as { x: TensorInfo; encoder: TensorInfo };
       const features = must(named.encoder.shape[1], "features");
-      counts.flops += 2 * tf.util.sizeFromShape(named.x.shape) * features;
-      counts.bytes += 4 * 2 * must(named.x.shape[0], "rows") * features;
+      const runs = name === SAE_KERNELS.changes ? 2 : 1;
+      counts.flops += runs * 2 * tf.util.sizeFromShape(named.x.shape) * features;
+      counts.bytes += runs * 4 * 2 * must(named.x.shape[0], "rows") * features;
     } else if (name in ATTENTION_PRODUCTS) {
       const { q, k } = args as { q: TensorInfo; k: TensorInfo };
       const { batch, heads } = attrs as { batch: number; heads: number };

@@ -100,6 +100,10 @@ export interface TorchAddon {
   sizeOf(x: Handle): number;
   /** Pointer, feature and value of what fires. */
   encodeActive(x: Handle, encoder: Handle, bias: Handle, gate: Handle): readonly [Handle, Handle, Handle];
+  /** Pointer, feature and value of what changes from x to y. */
+  encodeChanges(
+    ...inputs: [x: Handle, y: Handle, encoder: Handle, bias: Handle, gate: Handle]
+  ): readonly [Handle, Handle, Handle];
   decodeActive(pointer: Handle, feature: Handle, value: Handle, decoder: Handle): Handle;
   /** As decodeActive, and the dot product of each entry's decoder row with its row of the gradient. */
   scoreActive(

@@ -17,15 +17,26 @@ type OwnKernel = (
   attribute: (name: string) => number,
 ) => TensorInfo | TensorInfo[];
 
-const encodeActive: OwnKernel = (torch, addon, handle, shape) => {
-  const rows = must(shape("x")[0], "rows");
-  const [pointer, feature, value] = addon.encodeActive(handle("x"), handle("encoder"), handle("bias"), handle("gate"));
+/** Pointer, feature and value of lists of flat rows. */
+function adoptLists(torch: TorchBackend, addon: TorchAddon, lists: readonly [Handle, Handle, Handle], rows: number) {
+  const [pointer, feature, value] = lists;
   const count = addon.sizeOf(feature);
   return [
     torch.adopt(pointer, [rows + 1], "int32"),
     torch.adopt(feature, [count], "int32"),
     torch.adopt(value, [count], "float32"),
   ];
+}
+
+const encodeActive: OwnKernel = (torch, addon, handle, shape) => {
+  const lists = addon.encodeActive(handle("x"), handle("encoder"), handle("bias"), handle("gate"));
+  return adoptLists(torch, addon, lists, must(shape("x")[0], "rows"));
+};
+
+const encodeChanges: OwnKernel = (torch, addon, handle, shape) => {
+  const runs = [handle("x"), handle("y")] as const;
+  const lists = addon.encodeChanges(...runs, handle("encoder"), handle("bias"), handle("gate"));
+  return adoptLists(torch, addon, lists, must(shape("x")[0], "rows"));
 };
 
 const decodeActive: OwnKernel = (torch, addon, handle, shape) => {
@@ -95,6 +106,7 @@ const adam: OwnKernel = (torch, addon, handle, shape, attribute) =>
 export function registerOwnKernels(backendName: string): void {
   const kernels = [
     [SAE_KERNELS.encode, encodeActive],
+    [SAE_KERNELS.changes, encodeChanges],
     [SAE_KERNELS.decode, decodeActive],
     [SAE_KERNELS.score, scoreActive],
     [LAYER_KERNELS.norm, norm],
