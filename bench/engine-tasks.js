@@ -32,7 +32,7 @@ export function blocksOf(size, config) {
   return blocksFor({ config, dSae: SIZES[size].features, positions: TOKENS }, BLOCK_MIB);
 }
 
-/** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units and values. */
+/** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units, and values when they are asked for. */
 export async function openTasks(size, folder, dtype = "float32") {
   const checkpoint = await openCheckpoint(join(folder, "model"));
   const entries = await findSaes(join(folder, "saes"), checkpoint.config);
@@ -57,7 +57,7 @@ export async function openTasks(size, folder, dtype = "float32") {
       undefined,
       kept,
     );
-    return { units: ran.reduce((sum, one) => sum + one, 0), values: metricPatched };
+    return { units: ran.reduce((sum, one) => sum + one, 0), values: () => metricPatched };
   };
   const circuits = async (parts) => {
     const few = prompts.slice(0, CIRCUIT_PROMPTS);
@@ -65,22 +65,22 @@ export async function openTasks(size, folder, dtype = "float32") {
     const interventions = parts.map((part) => interventionOf(part, placed));
     const ablation = { kind: "mean", means };
     const { metric } = await computeCircuits(spliced, few, "max", interventions, ablation, blocks.circuitRows);
-    return { units: parts.length * 2 * few.length, values: metric };
+    return { units: parts.length * 2 * few.length, values: () => metric };
   };
   const parts = circuitParts(size, placed.length);
   const tasks = {
     means: [
       "prompt rows/s",
-      async () => ({
-        units: 2 * prompts.length,
-        values: meanValues(await computeMeans(spliced, prompts, "max"), placed, prompts),
-      }),
+      async () => {
+        const found = await computeMeans(spliced, prompts, "max");
+        return { units: 2 * prompts.length, values: () => meanValues(found, placed, prompts) };
+      },
     ],
     atp: [
       "prompts/s",
       async () => {
         const scores = await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" });
-        return { units: prompts.length, values: scoreValues(scores, placed, prompts) };
+        return { units: prompts.length, values: () => scoreValues(scores, placed, prompts) };
       },
     ],
     "truth, error nodes": ["node-prompts/s", () => truth("error")],
