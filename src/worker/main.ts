@@ -20,17 +20,15 @@ interface Flags {
   readonly coordinator: string;
   readonly name: string;
   readonly backend: string;
-  readonly log: string | null;
+  readonly log: string;
   readonly model?: string;
   readonly saes?: string;
   readonly memoryMib: number;
   readonly engineStallSeconds: number;
 }
 
-/** Null where the coordinator's own address of the run log is meant. */
-function parseLog(text: string): string | null {
-  if (text === "auto" || text === "dir") return null;
-  if (text.includes("://")) return text;
+function parseLog(text: string): string {
+  if (text === "auto" || text === "dir" || text.includes("://")) return text;
   throw badInput(`expected auto or nats://HOST:PORT, got ${text}`, { field: "--log" });
 }
 
@@ -44,10 +42,11 @@ function readFlags(): Flags {
         .choices(["auto", ...BACKENDS])
         .default("auto"),
     )
-    .addOption(
-      new Option("--log <where>", "nats://HOST:PORT of the run log as seen from here; auto: where the coordinator says")
-        .argParser(parseLog)
-        .default(null, "auto"),
+    .option(
+      "--log <where>",
+      "nats://HOST:PORT of the run log as seen from here; auto: where the coordinator says",
+      parseLog,
+      "auto",
     )
     .option("--model <folder>", "the model's folder on this machine (default: the sweep's)")
     .option("--saes <folder>", "the SAEs' folder on this machine (default: the sweep's)")
@@ -88,7 +87,7 @@ async function main(): Promise<number> {
     },
     model: model === undefined ? null : resolve(model),
     saes: saes === undefined ? null : resolve(saes),
-    log,
+    log: log.includes("://") ? log : null,
     memoryMib: memory,
     engineStallMs: engineStallSeconds * 1000,
     drain,
