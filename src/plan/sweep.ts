@@ -6,7 +6,9 @@ import { SITES } from "../circuit/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 
 const site = z.enum(SITES);
-const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "a letter or digit, then letters, digits, - and _, at most 64 in all");
+const name = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "a letter or digit, then letters, digits, - and _, at most 64 in all");
 const hook = z.string().min(1).max(200);
 const feature = z.int().min(0);
 const position = z.int().min(-4096).max(4095);
