@@ -3,7 +3,7 @@
  *
  * A checkpoint is written aside and renamed when it is whole, so after a kill there is either it or the one before.
  */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -13,7 +13,6 @@ import { readJsonFile } from "../base/read-file.js";
 import { writeFault, writeFileAtomically } from "../base/write-file.js";
 import { siteHook, type SiteAt } from "../circuit/site.js";
 import { openSafetensors, writeFloatStreams } from "../weights/safetensors.js";
-import { makeAside, moveIn } from "./aside.js";
 import type { SiteNumbers, SiteState } from "./site-trainer.js";
 
 const STATE_FILE = "state.json";
@@ -45,7 +44,7 @@ export interface Checkpointed extends Progress {
 }
 
 /**
- * Writes a checkpoint, of any size and one array at a time, and removes those before it.
+ * Writes a checkpoint, of any size and one array at a time, and removes the others; half-written ones first, which take room.
  * @throws PatchbayError `disk_full`.
  */
 export async function writeCheckpoint(
@@ -53,12 +52,15 @@ export async function writeCheckpoint(
   { fills, curve }: Progress,
   sites: readonly { readonly at: SiteAt; readonly state: SiteState }[],
 ): Promise<void> {
-  const aside = makeAside(folder, String(fills));
+  const name = String(fills);
+  removeFrom(folder, (other) => !WHOLE.test(other));
+  const aside = join(folder, `${name}.part`);
+  mkdirSync(aside, { recursive: true });
   const states: Record<string, SiteNumbers> = {};
   for (const { at, state } of sites) {
     const file = join(aside, `${siteHook(at)}.safetensors`);
     const streams = [...state.arrays].map(
-      ([name, tensor]) => [name, { shape: tensor.shape, pieces: piece(tensor) }] as const,
+      ([array, tensor]) => [array, { shape: tensor.shape, pieces: piece(tensor) }] as const,
     );
     await writeFloatStreams(file, new Map(streams), {}).catch((thrown: unknown) => {
       throw writeFault(file, thrown);
@@ -66,9 +68,13 @@ export async function writeCheckpoint(
     states[siteHook(at)] = state.numbers;
   }
   writeFileAtomically(join(aside, STATE_FILE), `${JSON.stringify({ fills, curve, sites: states })}\n`);
-  moveIn(aside, join(folder, String(fills)));
-  for (const before of wholeOnes(folder))
-    if (before < fills) rmSync(join(folder, String(before)), { recursive: true, force: true });
+  renameSync(aside, join(folder, name));
+  removeFrom(folder, (other) => other !== name);
+}
+
+function removeFrom(folder: string, isMeant: (name: string) => boolean): void {
+  for (const name of existsSync(folder) ? readdirSync(folder) : [])
+    if (isMeant(name)) rmSync(join(folder, name), { recursive: true, force: true });
 }
 
 const piece = (tensor: Tensor) =>
@@ -76,17 +82,11 @@ const piece = (tensor: Tensor) =>
     yield await tensor.data<"float32">();
   };
 
-/** Numbers of the whole checkpoints of a folder. */
-function wholeOnes(folder: string): number[] {
-  const names = existsSync(folder) ? readdirSync(folder) : [];
-  return names.filter((name) => WHOLE.test(name)).map(Number);
-}
-
 /** The latest whole checkpoint, if there is one. */
 export function openCheckpoint(folder: string): Checkpointed | null {
-  const whole = wholeOnes(folder);
-  if (whole.length === 0) return null;
-  const latest = join(folder, String(Math.max(...whole)));
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => WHOLE.test(name)) : [];
+  if (names.length === 0) return null;
+  const latest = join(folder, String(Math.max(...names.map(Number))));
   const { sites, ...progress } = readJsonFile(join(latest, STATE_FILE), stateSchema);
   const read = async (at: SiteAt): Promise<SiteState> => {
     const file = await openSafetensors(join(latest, `${siteHook(at)}.safetensors`));

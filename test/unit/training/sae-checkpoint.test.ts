@@ -1,5 +1,4 @@
 /** @file Checkpoints of SAE training: the latest whole one counts, a half-written one never does. */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,9 +25,6 @@ const write = async (fills: number): Promise<void> => {
   await writeCheckpoint(folder, { fills, curve }, [{ at, state: { arrays, numbers } }]);
 };
 
-/** A process number that nobody has: its owner has ended. */
-const deadPid = (): number => spawnSync(process.execPath, ["-e", ""]).pid;
-
 describe("a checkpoint", () => {
   it("gives back every bit, and replaces the one before", async () => {
     await write(2);
@@ -43,28 +39,13 @@ describe("a checkpoint", () => {
 
   it("that was being written when the process died is not seen, and the next one clears it away", async () => {
     await write(9);
-    const part = join(folder, `12.${String(deadPid())}.part`);
+    const part = join(folder, "12.part");
     mkdirSync(part);
     writeFileSync(join(part, "state.json"), '{"fills": 12');
     expect(openCheckpoint(folder)?.fills).toBe(9);
     await write(10);
     expect(readdirSync(folder)).toEqual(["10"]);
     expect(openCheckpoint(folder)?.fills).toBe(10);
-  });
-
-  it("leaves alone what another process of the same training writes, or has written further on", async () => {
-    const living = `12.${String(process.ppid)}.part`;
-    for (const name of [living, "11"]) mkdirSync(join(folder, name));
-    await write(10);
-    expect(readdirSync(folder).sort()).toEqual(["10", "11", living]);
-  });
-
-  it("that another process has written already stays as it is", async () => {
-    await write(10);
-    writeFileSync(join(folder, "10", "theirs"), "");
-    await write(10);
-    expect(readdirSync(folder)).toEqual(["10"]);
-    expect(readdirSync(join(folder, "10"))).toContain("theirs");
   });
 
   it("is the later of two that a kill left side by side", async () => {

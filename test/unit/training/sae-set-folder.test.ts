@@ -1,4 +1,5 @@
 /** @file The output folder of `patchbay train-saes`: another training is refused where there is something to lose. */
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,7 +26,7 @@ function saveCheckpoint(): void {
 describe("the folder of a set of SAEs", () => {
   it("is given to other settings, or another environment, while nothing has been saved in it", () => {
     expect(open(0)).toBe("new");
-    mkdirSync(join(folder, "checkpoint", "1.999999999.part"), { recursive: true });
+    mkdirSync(join(folder, "checkpoint", "1.part"), { recursive: true });
     expect([open(1), open(1, "2")]).toEqual(["new", "new"]);
     expect(kept()).toEqual({ version: 1, training: { seed: 1 }, environment: { ...environment, code: "2" } });
   });
@@ -45,7 +46,16 @@ describe("the folder of a set of SAEs", () => {
     writeFileSync(join(folder, "card.json"), "{}");
     expect(() => open(1)).toThrow(/another training was begun here/);
     expect(open(0, "2")).toBe("complete");
-    expect(readdirSync(folder).sort()).toEqual(["card.json", "training.json"]);
+    expect(readdirSync(folder).sort()).toEqual(["card.json", "process", "training.json"]);
+  });
+
+  it("is refused while another process trains in it, and taken over when that process is dead", () => {
+    open(0);
+    writeFileSync(join(folder, "process"), String(process.ppid));
+    expect(() => open(0)).toThrow(new RegExp(`process ${String(process.ppid)} trains here; wait for it, stop it, or`));
+    writeFileSync(join(folder, "process"), String(spawnSync(process.execPath, ["-e", ""]).pid));
+    expect(open(0)).toBe("new");
+    expect(readFileSync(join(folder, "process"), "utf8")).toBe(String(process.pid));
   });
 
   it("is refused where it holds other files", () => {
