@@ -41,10 +41,11 @@ export async function buildNative({ from, fetch = false, force = false, into = B
   const before = !force && existsSync(addon) && existsSync(recordFile) ? readFileSync(recordFile, "utf8") : null;
   const found = findTorch(from, fetch, before);
   if ("problem" in found) return { missing: true, ...found };
-  const record = JSON.stringify({ sources: hashOfSources(), torch: found, anyProcessor });
+  const sources = hashOfSources();
+  const record = JSON.stringify({ sources, torch: found, anyProcessor });
   if (record === before) return { path: addon };
   console.log(`libtorch: ${found.origin}`);
-  const problem = (await compile(tools, { ...found, anyProcessor }, into, addon)) ?? check(addon);
+  const problem = (await compile(tools, { ...found, anyProcessor, sources }, into, addon)) ?? check(addon);
   if (problem !== null) return { problem };
   writeFileSync(recordFile, record);
   return { path: addon };
@@ -138,13 +139,13 @@ function fetchTorch() {
  * Compiles every source into a folder, two at a time, and links them. Null, or the compiler's complaint.
  * @param {{ compiler?: string, headers?: string }} tools
  */
-async function compile(tools, { include, lib, abi, anyProcessor }, into, addon) {
+async function compile(tools, { include, lib, abi, anyProcessor, sources }, into, addon) {
   const { compiler, headers } = tools;
   mkdirSync(into, { recursive: true });
   const includes = [headers, include, join(include, "torch", "csrc", "api", "include")];
   const defines = [
     `-D_GLIBCXX_USE_CXX11_ABI=${abi}`,
-    `-DPATCHBAY_SOURCES="${hashOfSources()}"`,
+    `-DPATCHBAY_SOURCES="${sources}"`,
     ...(anyProcessor ? ["-DPATCHBAY_ANY_PROCESSOR"] : []),
   ];
   const flags = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-fopenmp", ...defines];

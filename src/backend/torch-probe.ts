@@ -32,12 +32,13 @@ export function torchSettings(
 /** The child's exit code for an addon that other sources than this version's made. */
 const STALE = 3;
 
-const BUILDER = new URL("../../scripts/build-native.js", import.meta.url);
+/** Builds the addon from the sources beside it. A container image has neither, and the addon that is put into it. */
+const BUILDER = fileURLToPath(new URL("../../scripts/build-native.js", import.meta.url));
 
-/** Prints what the addon says of itself; its arguments are the addon's file and the address of the module that builds it. */
+/** Prints what the addon says of itself; its arguments are the addon's file and, where it is here, the file of its builder. */
 const PROGRAM = `const t = require(process.argv[1]);
-import(process.argv[2]).then(({ hashOfSources }) => {
-if (t.sources?.() !== hashOfSources()) process.exit(${String(STALE)});
+(process.argv[2] ? import(process.argv[2]) : Promise.resolve()).then((builder) => {
+if (builder && t.sources?.() !== builder.hashOfSources()) process.exit(${String(STALE)});
 const problem = t.gpuProblem();
 const named = process.env.PATCHBAY_TORCH_DEVICE;
 const device = named || (problem === "" ? "cuda" : "cpu");
@@ -52,11 +53,10 @@ console.log(device + " (libtorch " + t.version() + ", " + what.slice(0, 120) + "
 });`;
 
 /** Loads the addon in a child process. Matrix libraries choose their loops by processor, so the device names it. */
-export function probeTorch(file: string = TORCH_ADDON): BackendProbe {
+export function probeTorch(file: string = TORCH_ADDON, builder: string = BUILDER): BackendProbe {
   if (!existsSync(file)) return { problem: "torch is not built here: patchbay doctor --build torch" };
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, file, BUILDER.href], {
-    encoding: "utf8",
-  });
+  const inputs = existsSync(builder) ? [file, builder] : [file];
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, ...inputs], { encoding: "utf8" });
   if (status === 0) return { device: stdout.trim() };
   if (status === STALE)
     return { problem: "torch was built from another version's sources: patchbay doctor --build torch" };

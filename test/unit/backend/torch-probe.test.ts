@@ -40,6 +40,18 @@ describe("probing the torch addon", () => {
     expect(probe(functions)).toEqual({ problem });
   });
 
+  it("takes an addon as it is where its sources are not, as in a container image", () => {
+    const file = join(folder, "alone.cjs");
+    writeFileSync(
+      file,
+      `exports.gpuProblem = () => "no GPU";
+      exports.useDevice = () => {};
+      exports.processor = () => "AVX9";
+      exports.version = () => "9.1";`,
+    );
+    expect(probeTorch(file, join(folder, "absent-builder.js")).device).toMatch(/^cpu \(libtorch 9\.1, AVX9, .+\)$/);
+  });
+
   it("says why an addon does not load, and what to do", () => {
     expect(probe('throw new Error("libtorch_cpu.so: cannot open shared object file")').problem).toBe(
       "torch does not load: libtorch_cpu.so: cannot open shared object file. Build it again: patchbay doctor --build torch --force",
