@@ -1,17 +1,14 @@
 /** @file The output folder of `patchbay train-saes`: another training is refused where there is something to lose. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { openSetFolder } from "../../../src/training/sae-set-folder.js";
+import { temporaryFolder } from "../weights/temporary-folder.js";
 
 let folder = "";
 beforeEach(() => {
-  folder = join(mkdtempSync(join(tmpdir(), "patchbay-set-")), "set");
-});
-afterEach(() => {
-  rmSync(join(folder, ".."), { recursive: true });
+  folder = join(temporaryFolder(), "set");
 });
 
 const environment = { code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
