@@ -59,15 +59,18 @@ export async function openTasks(size, folder, dtype = "float32") {
     );
     return { units: ran.reduce((sum, one) => sum + one, 0), values: () => metricPatched };
   };
-  const circuits = async (parts) => {
+  const parts = circuitParts(size, placed.length);
+  // What a circuit keeps is given: it is made here, not in the time.
+  const interventions = Object.fromEntries(
+    Object.entries(parts).map(([name, some]) => [name, some.map((part) => interventionOf(part, placed))]),
+  );
+  const circuits = async (name) => {
     const few = prompts.slice(0, CIRCUIT_PROMPTS);
     means ??= meansOf(await computeMeans(spliced, few, "max"), placed, few);
-    const interventions = parts.map((part) => interventionOf(part, placed));
     const ablation = { kind: "mean", means };
-    const { metric } = await computeCircuits(spliced, few, "max", interventions, ablation, blocks.circuitRows);
-    return { units: parts.length * 2 * few.length, values: () => metric };
+    const { metric } = await computeCircuits(spliced, few, "max", interventions[name], ablation, blocks.circuitRows);
+    return { units: parts[name].length * 2 * few.length, values: () => metric };
   };
-  const parts = circuitParts(size, placed.length);
   const tasks = {
     means: [
       "prompt rows/s",
@@ -85,8 +88,8 @@ export async function openTasks(size, folder, dtype = "float32") {
     ],
     "truth, error nodes": ["node-prompts/s", () => truth("error")],
     "truth, feature nodes": ["node-prompts/s", () => truth("feature")],
-    circuits: ["circuit x prompt rows/s", () => circuits(parts["some errors"])],
-    "circuits, errors kept": ["circuit x prompt rows/s", () => circuits(parts["all errors"])],
+    circuits: ["circuit x prompt rows/s", () => circuits("some errors")],
+    "circuits, errors kept": ["circuit x prompt rows/s", () => circuits("all errors")],
   };
   const close = async () => {
     kept.dispose();

@@ -180,6 +180,21 @@ def rank(site, count):
 
 
 kept_means = {}
+kept_masks = {}
+
+
+def masks(part):
+    """Which features [T, F] and errors [T, 1] of each site a circuit keeps; made once, in the first turn, which is not in the time."""
+    if part not in kept_masks:
+        T = clean.shape[1]
+        kept_masks[part] = {
+            key: (
+                (rank(s, T * sae.b_enc.numel()) < part[0]).reshape(T, -1),
+                (rank(s + 1000, T) < part[1]).reshape(T, 1),
+            )
+            for s, (key, sae) in enumerate(saes.items())
+        }
+    return kept_masks[part]
 
 
 def circuits(parts):
@@ -189,15 +204,13 @@ def circuits(parts):
         if not kept_means:
             kept_means.update(means_of(few))
         both = torch.cat([clean[:few], corrupted[:few]])
-        T = both.shape[1]
         metrics = []
-        for share, errors_kept in parts:
+        for part in parts:
+            kept = masks(tuple(part))
 
             def ablate(key, x):
-                sae, s = saes[key], sites.index(key)
-                F = sae.b_enc.numel()
-                keep = (rank(s, T * F) < share).reshape(T, F)
-                keep_error = (rank(s + 1000, T) < errors_kept).reshape(T, 1)
+                sae = saes[key]
+                keep, keep_error = kept[key]
                 mean_f, mean_e = kept_means[key]
                 f = sae.encode(x)
                 changed = torch.where(keep, f, mean_f)

@@ -125,14 +125,15 @@ function positionGroups(features: Uint8Array, errors: Uint8Array, sae: SiteSae):
   const grouped = new Map<string, { errorLive: boolean; positions: number[]; used: Uint8Array }>();
   for (const [t, state] of errors.entries()) {
     const errorLive = state === LIVE;
-    // Changed features count where the error is live, live ones where it is changed. A plain loop: there are very many.
-    const counting: number[] = [];
-    for (let i = 0; i < F; i++) if ((features[t * F + i] === LIVE) !== errorLive) counting.push(i);
-    const key = `${String(errorLive)} ${String(counting.length > 0)}`;
+    const own = features.subarray(t * F, (t + 1) * F);
+    // Changed features count where the error is live, live ones where it is changed.
+    const counts = errorLive ? !own.every((one) => one === LIVE) : own.includes(LIVE);
+    const key = `${String(errorLive)} ${String(counts)}`;
     const group = grouped.get(key) ?? { errorLive, positions: [], used: new Uint8Array(F) };
     grouped.set(key, group);
     group.positions.push(t);
-    for (const i of counting) group.used[i] = 1;
+    // A plain loop, as all over features here: there are very many.
+    if (counts) for (let i = 0; i < F; i++) if ((own[i] === LIVE) !== errorLive) group.used[i] = 1;
   }
   return Array.from(grouped.values(), ({ errorLive, positions, used }) => {
     const needed: number[] = [];
@@ -162,16 +163,20 @@ function groupGates(
 /** `values` at ablated nodes of `width` numbers each, 0 elsewhere; null where nothing is ablated. */
 function whereAblated(states: Uint8Array, values: Float32Array, width: number): Float32Array | null {
   if (!states.includes(ABLATED)) return null;
-  const chosen = new Float32Array(states.length * width);
-  for (const [n, state] of states.entries()) {
-    if (state !== ABLATED) continue;
-    for (let i = n * width; i < (n + 1) * width; i++) chosen[i] = values[i] ?? NaN;
-  }
+  const chosen = values.slice(0, states.length * width);
+  for (let n = 0; n < states.length; n++)
+    if (states[n] !== ABLATED) for (let i = n * width; i < (n + 1) * width; i++) chosen[i] = 0;
   return chosen;
 }
 
 function termOf(features: Uint8Array, errors: Uint8Array, state: number): RunTerm {
-  const weights = (states: Uint8Array): Float32Array | null =>
-    states.includes(state) ? Float32Array.from(states, (one) => (one === state ? 1 : 0)) : null;
-  return { features: weights(features), errors: weights(errors) };
+  return { features: weightsOf(features, state), errors: weightsOf(errors, state) };
+}
+
+/** 1 at the nodes in a state; null where none is. */
+function weightsOf(states: Uint8Array, state: number): Float32Array | null {
+  if (!states.includes(state)) return null;
+  const weights = new Float32Array(states.length);
+  for (let n = 0; n < states.length; n++) if (states[n] === state) weights[n] = 1;
+  return weights;
 }

@@ -22,10 +22,35 @@ export interface OtherRuns {
 }
 
 /**
+ * The constant features of several evaluations decoded, each `[T, D]`; null where an evaluation has none. One product for all, so that
+ * the decoder comes from memory once. Owner: caller.
+ */
+export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)[], T: number): (Tensor | null)[] {
+  const own = works.map((work) => work?.features ?? null);
+  const given = own.filter((features) => features !== null);
+  if (given.length === 0) return own.map(() => null);
+  const size = T * sae.dSae;
+  const all = new Float32Array(given.length * size);
+  given.forEach((features, i) => {
+    all.set(features, i * size);
+  });
+  const decoded_RD = tf.matMul(tf.tensor2d(all, [given.length * T, sae.dSae]), sae.W_dec_FD);
+  let next = 0;
+  return own.map((features) => (features === null ? null : tf.slice(decoded_RD, [T * next++, 0], [T, sae.dIn])));
+}
+
+/**
  * The site's activation after the intervention, `[R, D]`; rows are prompt after prompt, each with the span's positions.
  * Owner: caller.
+ * @param constant_TD the work's constant features, from {@link decodeConstants}.
  */
-export function applySiteWork(sae: Sae, work: SiteWork, x_RD: Tensor, runs: OtherRuns): Tensor {
+export function applySiteWork(
+  sae: Sae,
+  work: SiteWork,
+  constant_TD: Tensor | null,
+  x_RD: Tensor,
+  runs: OtherRuns,
+): Tensor {
   return tf.tidy(() => {
     const T = work.groups.reduce((total, { positions }) => total + positions.length, 0);
     const terms = [
@@ -33,7 +58,7 @@ export function applySiteWork(sae: Sae, work: SiteWork, x_RD: Tensor, runs: Othe
       ...runTerms(sae, work.donor, runs.donor, T),
       ...runTerms(sae, work.restored, runs.unablated, T),
     ].map((term) => tf.reshape(term, [-1, T, sae.dIn]));
-    terms.push(...constantTerms(sae, work, T));
+    terms.push(...constantTerms(sae, work, constant_TD, T));
     return tf.reshape(
       terms.reduce((total, term) => tf.add(total, term)),
       x_RD.shape,
@@ -97,10 +122,9 @@ function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, T: number
   return terms;
 }
 
-/** What does not depend on the prompt, each `[T, D]`: constant features decoded, constant errors, b_dec where the error is changed. */
-function constantTerms(sae: Sae, { features, errors, errorChanged }: SiteWork, T: number): Tensor[] {
-  const terms: Tensor[] = [];
-  if (features !== null) terms.push(tf.matMul(tf.tensor2d(features, [T, sae.dSae]), sae.W_dec_FD));
+/** What does not depend on the prompt, `[T, D]`: decoded constant features, constant errors, b_dec where the error is changed. */
+function constantTerms(sae: Sae, { errors, errorChanged }: SiteWork, constant_TD: Tensor | null, T: number): Tensor[] {
+  const terms = constant_TD === null ? [] : [constant_TD];
   if (errors !== null) terms.push(tf.tensor2d(errors, [T, sae.dIn]));
   if (errorChanged !== null)
     terms.push(tf.mul(tf.tensor2d(errorChanged, [T, 1]), tf.reshape(sae.b_dec_D, [1, sae.dIn])));

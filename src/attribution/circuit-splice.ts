@@ -12,7 +12,7 @@ import { lastRows } from "../model/unembedding.js";
 import { encode, errorOf, type Sae } from "../sae/sae.js";
 import type { Run } from "./capture.js";
 import type { Segment } from "./circuit-rows.js";
-import { applySiteWork, type RunActivations } from "./circuit-site.js";
+import { applySiteWork, decodeConstants, type RunActivations } from "./circuit-site.js";
 import { siteWork, type Means, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
 import { applySliceWork, sliceWork, type SliceValues } from "./circuit-slices.js";
 import type { SplicedModel } from "./spliced-model.js";
@@ -100,7 +100,9 @@ function spliceSae(
   );
   const donor = needsDonor ? activationsOf(sae, context.donors, at, span) : null;
   const unablated = needsUnablated ? activationsOf(sae, context.unablated, at, span) : null;
-  return changeSegments(works, segments, x_RD, span, (work, segment, part_RD) => {
+  const constants = decodeConstants(sae, works, span.length);
+  const spliced = works.map((work, i) => (work === undefined ? undefined : { work, constant: constants[i] ?? null }));
+  return changeSegments(spliced, segments, x_RD, span, ({ work, constant }, segment, part_RD) => {
     const own = (run: RunActivations | null): RunActivations | null =>
       run === null
         ? null
@@ -108,7 +110,7 @@ function spliceSae(
             features_RF: segmentRows(run.features_RF, segment, span.length),
             errors_RD: segmentRows(run.errors_RD, segment, span.length),
           };
-    return applySiteWork(sae, work, part_RD, { donor: own(donor), unablated: own(unablated) });
+    return applySiteWork(sae, work, constant, part_RD, { donor: own(donor), unablated: own(unablated) });
   });
 }
 

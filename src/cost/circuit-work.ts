@@ -61,9 +61,10 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
       work.move("copy", n * D, 4, 4);
       encodedWork(work, flat - dense, D, n);
     }
-    if (evaluation.constants) work.product("decode", positions, F, D);
     work.move("arithmetic", flat * D, 5, 6);
   }
+  const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
+  if (constants > 0) work.product("decode", constants * positions, F, D);
   work.move("copy", total * D, 2, 1);
 }
 
