@@ -6,6 +6,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { hasKernel } from "../model/layer-kernels.js";
+import { decodeActive, encodeActive, SAE_KERNELS, type ActiveFeatures } from "../sae/active-features.js";
 import type { Sae } from "../sae/sae.js";
 import type { PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
 
@@ -100,6 +102,8 @@ function originalOrder(groups: readonly PositionGroup[], P: number, T: number): 
 function decodeLive(sae: Sae, { columns, gate, positions }: PositionGroup, x_RD: Tensor): Tensor {
   const T = positions.length;
   const n = gate.length / T;
+  if (columns === null && hasKernel(SAE_KERNELS.decode))
+    return decodeActive(sae, whereCounting(encodeActive(sae, x_RD), gate, T));
   const index = columns === null ? null : tf.tensor1d(columns, "int32");
   const choose = (whole: Tensor, axis: number): Tensor => (index === null ? whole : tf.gather(whole, index, axis));
   const pre_RF = tf.add(tf.matMul(x_RD, choose(sae.W_enc_DF, 1)), choose(sae.b_enc_F, 0));
@@ -107,6 +111,31 @@ function decodeLive(sae: Sae, { columns, gate, positions }: PositionGroup, x_RD:
   // step(pre - gate) is 1[pre > gate] exactly, and fast where a comparison is a scalar loop.
   const live_PTF = tf.mul(pre_PTF, tf.step(tf.sub(pre_PTF, tf.tensor2d(gate, [T, n]))));
   return tf.matMul(tf.reshape(live_PTF, [-1, n]), choose(sae.W_dec_FD, 0));
+}
+
+/** The entries that count at their position: those with a finite gate, `[T, F]`. Rows are prompt after prompt. */
+function whereCounting({ pointer, feature, value }: ActiveFeatures, gate: Float32Array, T: number): ActiveFeatures {
+  const F = gate.length / T;
+  const kept = {
+    pointer: new Int32Array(pointer.length),
+    feature: new Int32Array(feature.length),
+    value: new Float32Array(feature.length),
+  };
+  let count = 0;
+  for (let row = 0; row + 1 < pointer.length; row++) {
+    for (let entry = pointer[row] as number; entry < (pointer[row + 1] as number); entry++) {
+      if (gate[(row % T) * F + (feature[entry] as number)] === Number.POSITIVE_INFINITY) continue;
+      kept.feature[count] = feature[entry] as number;
+      kept.value[count] = value[entry] as number;
+      count += 1;
+    }
+    kept.pointer[row + 1] = count;
+  }
+  return {
+    pointer: kept.pointer,
+    feature: kept.feature.subarray(0, count),
+    value: kept.value.subarray(0, count),
+  };
 }
 
 /** Values of the nodes that come from another run. */

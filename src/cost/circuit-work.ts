@@ -1,7 +1,7 @@
 /** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
 import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "./layer-work.js";
 import type { CostModel, PromptBlock } from "./run-work.js";
-import type { SaeSize } from "./sae-work.js";
+import { listedSumWork, type SaeSize } from "./sae-work.js";
 import { Work } from "./work.js";
 
 /** What an evaluation does at each site, as far as it costs. */
@@ -55,7 +55,8 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
     work.move("copy", flat * D, 2, 1);
     if (evaluation.untouched) continue;
     const dense = Math.round(flat * evaluation.dense);
-    encodedWork(work, dense, D, F);
+    if (dense > 0 && work.device.ownKernels) listedSumWork(work, sae, dense);
+    else encodedWork(work, dense, D, F);
     const n = Math.round(F * evaluation.columns);
     if (n > 0 && dense < flat) {
       work.move("copy", n * D, 4, 4);

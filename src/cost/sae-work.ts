@@ -38,6 +38,13 @@ function decodeWork(work: Work, { dIn: D, dSae: F }: SaeSize, rows: number): voi
   work.product("decode", rows, F, D);
 }
 
+/** What the features of `rows` that count add up to, on a backend that lists them; the host looks at each entry. */
+export function listedSumWork(work: Work, sae: SaeSize, rows: number): void {
+  listWork(work, sae, rows);
+  work.move("host", rows * sae.dSae * FIRING, 1, 0);
+  decodeWork(work, sae, rows);
+}
+
 /** Features and errors of `rows`, read and summed on the host. */
 export function sumWork(work: Work, sae: SaeSize, rows: number): void {
   for (const { count } of rowChunks(rows, sae.dSae)) {

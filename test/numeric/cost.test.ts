@@ -130,4 +130,21 @@ describe("the cost model", () => {
     expectCounted(circuitBlockWork(model, block, segments), counted);
     expectAlive(counted, circuitBlockSize(shape(), 33));
   });
+
+  it("counts what circuits that keep the errors take, with means for the features", async () => {
+    const sites = spliced.saes.map((at) => ({ ...at, dSae: 128 }));
+    const keepsErrors: Intervention = new Map(
+      sites.map((at) => [siteHook(at), { ...uniformSite(at, T, ABLATED), errors: new Uint8Array(T).fill(LIVE) }]),
+    );
+    const filled = (width: number): ReadonlyMap<string, Float32Array> =>
+      new Map(sites.map((at) => [siteHook(at), new Float32Array(T * width).fill(0.1)]));
+    const means = { features: filled(128), errors: filled(model.config.dModel), sites: new Map() };
+    const interventions = [keepsErrors, keepsErrors];
+    const counted = await countKernels(() =>
+      computeCircuits(spliced, prompts, "max", interventions, { kind: "mean", means }, ROWS),
+    );
+    const evaluation = { untouched: false, dense: 1, columns: 0, constants: true };
+    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    expectCounted(circuitBlockWork(model, block, segments), counted);
+  });
 });
