@@ -1,7 +1,8 @@
 // `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME] [--float64]`
 //
 // Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
-// peer, and again. Both sides' values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by
+// peer, and again; a side's turn is its task over and over for two seconds at least, as a sweep runs block after block. Both sides'
+// values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by
 // processor time, and the product rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
 // With --float64 the peer runs once more in float64 (twice its memory), and the JSON says how far both float32 sides are from it.
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -34,6 +35,9 @@ const { values: flags } = parseArgs({
     float64: { type: "boolean", default: false },
   },
 });
+
+/** Seconds that a side's turn takes, at least. */
+const TURN_SECONDS = 2;
 
 /** How much of each task the peer does in a turn: its time does not depend on which prompts, nodes or circuits. */
 const PEER_SHARE = {
@@ -127,11 +131,23 @@ async function benchTask(engine, peer, task, pick, until, shape) {
   while (turns.length < Number(flags.repeats) && (turns.length === 0 || performance.now() + longest < until)) {
     const began = performance.now();
     const product = (await engine.ask({ task: "gemm", shape })).seconds;
-    const turn = { engine: await engine.ask({ task }), peer: await peer.ask({ task }), product };
+    const turn = { engine: await turnOf(engine, task), peer: await turnOf(peer, task), product };
     turns.push(turn);
     longest = Math.max(longest, performance.now() - began);
   }
   return { agreement, values, turns };
+}
+
+async function turnOf(side, task) {
+  const turn = { units: 0, seconds: 0, cpu: 0, peak: 0 };
+  while (turn.seconds < TURN_SECONDS) {
+    const { units, seconds, cpu, peak } = await side.ask({ task });
+    turn.units += units;
+    turn.seconds += seconds;
+    turn.cpu += cpu;
+    turn.peak = Math.max(turn.peak, peak);
+  }
+  return turn;
 }
 
 /** Adds how far the values of both float32 sides are from the peer's in float64, which needs twice its memory. */
