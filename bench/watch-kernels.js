@@ -1,5 +1,6 @@
 // Counts and times every kernel of a backend: adds a few hundred nanoseconds to each.
 import * as tf from "@tensorflow/tfjs-core";
+import { SAE_KERNELS } from "../dist/sae/active-features.js";
 
 /** Starts to watch. @returns calls and milliseconds by kernel, and how often each shape of product came (`batch m k n`). */
 export function watchKernels(backend) {
@@ -10,7 +11,7 @@ export function watchKernels(backend) {
     const spent = { calls: 0, ms: 0 };
     kernels.set(stock.kernelName, spent);
     const kernelFunc = (args) => {
-      if (stock.kernelName === tf.BatchMatMul) countProduct(products, args);
+      countProduct(products, stock.kernelName, args);
       const began = performance.now();
       try {
         return stock.kernelFunc(args);
@@ -28,9 +29,21 @@ export function watchKernels(backend) {
   return { kernels, products, reset };
 }
 
-function countProduct(products, { inputs: { a, b }, attrs }) {
-  const batch = a.shape.length > 2 ? a.shape[0] : 1;
-  const [m, k] = attrs.transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2);
-  const key = [batch, m, k, attrs.transposeB ? b.shape.at(-2) : b.shape.at(-1)].join(" ");
+/** Products of matrices: kernels of their own, or the first thing that encoding does. */
+function countProduct(products, name, { inputs, attrs }) {
+  const shape = SHAPES[name]?.(inputs, attrs);
+  if (shape === undefined) return;
+  const key = shape.join(" ");
   products.set(key, (products.get(key) ?? 0) + 1);
 }
+
+/** Batch, rows, inner size and columns of a kernel's product. */
+const SHAPES = {
+  [tf.BatchMatMul]: ({ a, b }, { transposeA, transposeB }) => [
+    a.shape.length > 2 ? a.shape[0] : 1,
+    ...(transposeA ? [a.shape.at(-1), a.shape.at(-2)] : a.shape.slice(-2)),
+    transposeB ? b.shape.at(-2) : b.shape.at(-1),
+  ],
+  [SAE_KERNELS.encode]: ({ x, encoder }) => [1, ...x.shape, encoder.shape[1]],
+  [SAE_KERNELS.changes]: ({ x, encoder }) => [1, 2 * x.shape[0], x.shape[1], encoder.shape[1]],
+};
