@@ -1,9 +1,9 @@
 // `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME] [--float64]`
 //
 // Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
-// peer, and again; a side's turn is its task over and over for two seconds at least, as a sweep runs block after block. Both sides'
-// values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by
-// processor time, and the product rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
+// peer, and again. A side's turn is its task over and over for two seconds at least, as a sweep runs block after block. Both sides'
+// values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by processor time, and the product
+// rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
 // With --float64 the peer runs once more in float64 (twice its memory), and the JSON says how far both float32 sides are from it.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";

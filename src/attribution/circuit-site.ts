@@ -10,6 +10,7 @@ import { hasKernel } from "../model/layer-kernels.js";
 import { decodeActive, encodeActive, SAE_KERNELS, type ActiveFeatures } from "../sae/active-features.js";
 import type { Sae } from "../sae/sae.js";
 import type { PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
+import { rowChunks } from "./row-chunks.js";
 
 /** Activations of another run at the site, for the same rows. Owner: whoever made them. */
 export interface RunActivations {
@@ -24,21 +25,19 @@ export interface OtherRuns {
 }
 
 /**
- * The constant features of several evaluations decoded, each `[T, D]`; null where an evaluation has none. One product for all, so that
+ * The constant features of several evaluations decoded, each `[T, D]`; null where an evaluation has none. One product for many, so that
  * the decoder comes from memory once. Owner: caller.
  */
 export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)[], T: number): (Tensor | null)[] {
-  const own = works.map((work) => work?.features ?? null);
-  const given = own.filter((features) => features !== null);
-  if (given.length === 0) return own.map(() => null);
-  const size = T * sae.dSae;
-  const all = new Float32Array(given.length * size);
-  given.forEach((features, i) => {
-    all.set(features, i * size);
+  const F = sae.dSae;
+  const given = works.flatMap((work) => (work === undefined || work.features === null ? [] : [work.features]));
+  const decoded = rowChunks(given.length, T * F).flatMap(({ start, count }) => {
+    const values = new Float32Array(count * T * F);
+    for (const [i, features] of given.slice(start, start + count).entries()) values.set(features, i * T * F);
+    return tf.split(tf.matMul(tf.tensor2d(values, [count * T, F]), sae.W_dec_FD), count);
   });
-  const decoded_RD = tf.matMul(tf.tensor2d(all, [given.length * T, sae.dSae]), sae.W_dec_FD);
   let next = 0;
-  return own.map((features) => (features === null ? null : tf.slice(decoded_RD, [T * next++, 0], [T, sae.dIn])));
+  return works.map((work) => (work === undefined || work.features === null ? null : must(decoded[next++], "constant")));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
+import { rowChunks } from "../attribution/row-chunks.js";
 import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "./layer-work.js";
 import type { CostModel, PromptBlock } from "./run-work.js";
 import { listedSumWork, type SaeSize } from "./sae-work.js";
@@ -65,7 +66,7 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
     work.move("arithmetic", flat * D, 5, 6);
   }
   const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
-  if (constants > 0) work.product("decode", constants * positions, F, D);
+  for (const { count } of rowChunks(constants, positions * F)) work.product("decode", count * positions, F, D);
   work.move("copy", total * D, 2, 1);
 }
 
