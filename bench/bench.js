@@ -15,6 +15,10 @@ const { values } = parseArgs({
     repeats: { type: "string", default: "5" },
   },
 });
+if (![undefined, "engine", "dispatch"].includes(values.only)) {
+  console.error(`expected --only engine|dispatch, got ${values.only}`);
+  process.exit(2);
+}
 
 const machine = {
   processor: cpus()[0]?.model ?? "unknown",

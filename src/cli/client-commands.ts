@@ -31,7 +31,7 @@ export async function submitCommand(
   const sweep = readTextFile(sweepFile);
   const baseFolder = dirname(resolve(sweepFile));
   const reply = await withClient(options, (client) =>
-    client.submit({ sweep, baseFolder, allowPartial: options.allowPartial }),
+    client.submit({ sweep, baseFolder, allowPartial: options.allowPartial, file: sweepFile }),
   );
   print(
     options.json

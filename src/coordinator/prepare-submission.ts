@@ -24,7 +24,7 @@ export interface SubmissionOptions {
  *   `different_environment`.
  */
 export async function prepareSubmission(
-  { sweep, baseFolder, allowPartial }: SubmitRequest,
+  { sweep, baseFolder, allowPartial, file }: SubmitRequest,
   { runsFolder, log, threads }: SubmissionOptions,
   workers: readonly WorkerEnvironment[],
 ): Promise<RunToServe> {
@@ -34,7 +34,13 @@ export async function prepareSubmission(
   }
   const { code, backend, device } = worker;
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
-  const planned = await planSweep(sweep, "sweep", baseFolder, { backend, autoThreads }, process.stderr);
+  const planned = await planSweep(
+    sweep,
+    file === "" ? "sweep" : file,
+    baseFolder,
+    { backend, autoThreads },
+    process.stderr,
+  );
   const { plan, planHash } = planned;
   const { folder } = prepareRun(planned, {
     out: join(runsFolder, runName(plan.sweep.name, planHash)),

@@ -193,9 +193,9 @@ export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 
 /** The schema of {@link SubmitRequest}. */
 export const submitRequestSchema = z
-  .object({ sweep: z.string().min(1).max(MAX_SWEEP), baseFolder: text, allowPartial: z.boolean() })
+  .object({ sweep: z.string().min(1).max(MAX_SWEEP), baseFolder: text, allowPartial: z.boolean(), file: text })
   .readonly();
-/** A sweep's text, and the folder on the coordinator's machine that its relative paths start from. */
+/** A sweep's text, the folder on the coordinator's machine that its relative paths start from, and what faults call its file. */
 export type SubmitRequest = z.infer<typeof submitRequestSchema>;
 
 /** The schema of {@link SubmitReply}. */

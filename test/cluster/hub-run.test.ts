@@ -132,7 +132,12 @@ test("workers on another machine fetch what they lack, once for both", async () 
     );
   const client = connectCluster(address);
   while ((await client.status("")).workers.length < 2);
-  const { run: id, folder: made } = await client.submit({ sweep: SWEEP, baseFolder: folder, allowPartial: false });
+  const { run: id, folder: made } = await client.submit({
+    sweep: SWEEP,
+    baseFolder: folder,
+    allowPartial: false,
+    file: "",
+  });
   let state = "";
   for await (const status of client.watch(id)) state = status.state;
   client.close();

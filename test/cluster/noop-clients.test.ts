@@ -154,7 +154,7 @@ test("a watcher sees a run to its end, and can fetch what it made", async () => 
 
 test("a coordinator of one run refuses unknown runs and submitted sweeps with a reason", async () => {
   const made = await start();
-  const refused = made.client().submit({ sweep: "name: x", baseFolder: "/", allowPartial: false });
+  const refused = made.client().submit({ sweep: "name: x", baseFolder: "/", allowPartial: false, file: "" });
   await expect(refused).rejects.toMatchObject({
     code: "bad_input",
     message: expect.stringContaining("one run") as string,

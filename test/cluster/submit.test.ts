@@ -59,7 +59,7 @@ async function follow(run: string): Promise<RunStatus | undefined> {
   return last;
 }
 
-const submit = (sweep: string) => client.submit({ sweep, baseFolder: WORLD, allowPartial: false });
+const submit = (sweep: string) => client.submit({ sweep, baseFolder: WORLD, allowPartial: false, file: "s.yaml" });
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "patchbay-submit-"));
@@ -94,7 +94,7 @@ test("a sweep with a fault is refused where it is submitted, with file, line and
   await startWorker("w0");
   await expect(submit(`${SWEEP}oops: 1\n`)).rejects.toMatchObject({
     code: "bad_input",
-    message: expect.stringContaining("oops") as string,
+    message: expect.stringMatching(/^s\.yaml:6: oops: /) as string,
   });
   expect((await client.status("")).runs).toEqual([]);
 });

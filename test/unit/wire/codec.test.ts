@@ -76,7 +76,7 @@ test.each(FROM_COORDINATOR)("a coordinator's $kind comes back as it was", (messa
 
 test("status, submission and artifact parts come back as they were", () => {
   expect(codecs.clusterStatus.decode(codecs.clusterStatus.encode(status))).toEqual(status);
-  const submission = { sweep: "name: x", baseFolder: "/b", allowPartial: true };
+  const submission = { sweep: "name: x", baseFolder: "/b", allowPartial: true, file: "x.yaml" };
   expect(codecs.submitRequest.decode(codecs.submitRequest.encode(submission))).toEqual(submission);
   const header = { kind: "header" as const, sha256, size: 2 ** 40 };
   expect(codecs.artifactPart.decode(codecs.artifactPart.encode(header))).toEqual(header);
