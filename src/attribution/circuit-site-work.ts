@@ -11,7 +11,7 @@
  * never encoded. Source: REFERENCE 3, DESIGN "circuit evaluation".
  */
 import { assert } from "../base/assert.js";
-import { ABLATED, LIVE, RESTORED, type SiteIntervention } from "../circuit/intervention.js";
+import { ABLATED, allLive, LIVE, RESTORED, type SiteIntervention } from "../circuit/intervention.js";
 
 /** Consecutive positions. */
 export interface Span {
@@ -106,12 +106,11 @@ export function siteWork(
     errors.length === span.length && features.length === span.length * F,
     "an intervention is shorter than its prompts",
   );
-  if (features.every((state) => state === LIVE) && errors.every((state) => state === LIVE)) return undefined;
+  const errorsLive = allLive(errors);
+  if (errorsLive && allLive(features)) return undefined;
   return {
     groups: positionGroups(features, errors, sae),
-    errorChanged: errors.every((state) => state === LIVE)
-      ? null
-      : Float32Array.from(errors, (one) => (one === LIVE ? 0 : 1)),
+    errorChanged: errorsLive ? null : Float32Array.from(errors, (one) => (one === LIVE ? 0 : 1)),
     features: means === null ? null : whereAblated(features, means.features.subarray(span.start * F), 1),
     errors: means === null ? null : whereAblated(errors, means.errors.subarray(span.start * D), D),
     donor: fromDonor ? termOf(features, errors, ABLATED) : { features: null, errors: null },
@@ -127,7 +126,7 @@ function positionGroups(features: Uint8Array, errors: Uint8Array, sae: SiteSae):
     const errorLive = state === LIVE;
     const own = features.subarray(t * F, (t + 1) * F);
     // Changed features count where the error is live, live ones where it is changed.
-    const counts = errorLive ? !own.every((one) => one === LIVE) : own.includes(LIVE);
+    const counts = errorLive ? !allLive(own) : own.includes(LIVE);
     const key = `${String(errorLive)} ${String(counts)}`;
     const group = grouped.get(key) ?? { errorLive, positions: [], used: new Uint8Array(F) };
     grouped.set(key, group);

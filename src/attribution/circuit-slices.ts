@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { ABLATED, LIVE, RESTORED } from "../circuit/intervention.js";
+import { ABLATED, allLive, LIVE, RESTORED } from "../circuit/intervention.js";
 import type { Span } from "./circuit-site-work.js";
 
 /** The work at one site over a span of positions, on the host. Each array is `[span, D]`. */
@@ -39,7 +39,7 @@ export function sliceWork(
 ): SliceWork | undefined {
   const S = slices.length / positions;
   const states = slices.subarray(span.start * S, (span.start + span.length) * S);
-  if (states.every((state) => state === LIVE)) return undefined;
+  if (allLive(states)) return undefined;
   const width = D / S;
   const where = (state: number, valueAt: (i: number) => number): Float32Array | null =>
     states.includes(state)

@@ -7,6 +7,11 @@ export const ABLATED = 1;
 /** A restored node takes its activation from the same prompt's unablated run. */
 export const RESTORED = 2;
 
+/** Whether no node is ablated or restored. Searches bytes: there are millions, and a callback for each is ten times slower. */
+export function allLive(states: Uint8Array): boolean {
+  return !states.includes(ABLATED) && !states.includes(RESTORED);
+}
+
 /** What happens at one site: to its SAE's nodes, or, where circuits do without SAEs, to slices of the site itself. */
 export interface SiteIntervention {
   /** {@link LIVE}, {@link ABLATED} or {@link RESTORED} for each feature node, `[T, F]`. */

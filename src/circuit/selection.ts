@@ -114,11 +114,14 @@ function keptAt({ positions, scores, threshold, keep, variant }: CircuitChoice, 
 }
 
 function ablateWhere(kept: Uint8Array, value: 0 | 1): Uint8Array {
-  return kept.map((one) => (one === value ? ABLATED : LIVE));
+  const states = new Uint8Array(kept.length);
+  // Plain loops, here and below: there are millions of nodes.
+  for (let i = 0; i < kept.length; i++) states[i] = kept[i] === value ? ABLATED : LIVE;
+  return states;
 }
 
 function total(flags: Uint8Array): number {
   let n = 0;
-  for (const flag of flags) n += flag;
+  for (let i = 0; i < flags.length; i++) n += flags[i] as number;
   return n;
 }
