@@ -64,6 +64,7 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
       encodedWork(work, flat - dense, D, n);
     }
     work.move("arithmetic", flat * D, 5, 6);
+    if (evaluation.constants) work.move("arithmetic", flat * D, 2, 0);
   }
   const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
   for (const { count } of rowChunks(constants, positions * F)) work.product("decode", count * positions, F, D);
