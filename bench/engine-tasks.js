@@ -60,12 +60,11 @@ export async function openTasks(size, folder, dtype = "float32") {
     return { units: ran.reduce((sum, one) => sum + one, 0), values: () => metricPatched };
   };
   const parts = circuitParts(size, placed.length);
-  // What a circuit keeps is given: it is made here, not in the time.
-  const interventions = Object.fromEntries(
-    Object.entries(parts).map(([name, some]) => [name, some.map((part) => interventionOf(part, placed))]),
-  );
+  const interventions = {};
+  // What a circuit keeps is given, as means are: both are made in the first call, which is not in the time.
   const circuits = async (name) => {
     const few = prompts.slice(0, CIRCUIT_PROMPTS);
+    interventions[name] ??= parts[name].map((part) => interventionOf(part, placed));
     means ??= meansOf(await computeMeans(spliced, few, "max"), placed, few);
     const ablation = { kind: "mean", means };
     const { metric } = await computeCircuits(spliced, few, "max", interventions[name], ablation, blocks.circuitRows);

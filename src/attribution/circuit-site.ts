@@ -30,14 +30,15 @@ export interface OtherRuns {
  */
 export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)[], T: number): (Tensor | null)[] {
   const F = sae.dSae;
-  const given = works.flatMap((work) => (work === undefined || work.features === null ? [] : [work.features]));
+  const wanted = works.map((work) => work?.features ?? null);
+  const given = wanted.filter((features) => features !== null);
   const decoded = rowChunks(given.length, T * F).flatMap(({ start, count }) => {
     const values = new Float32Array(count * T * F);
     for (const [i, features] of given.slice(start, start + count).entries()) values.set(features, i * T * F);
     return tf.split(tf.matMul(tf.tensor2d(values, [count * T, F]), sae.W_dec_FD), count);
   });
   let next = 0;
-  return works.map((work) => (work === undefined || work.features === null ? null : must(decoded[next++], "constant")));
+  return wanted.map((features) => (features === null ? null : must(decoded[next++], "constant")));
 }
 
 /**
