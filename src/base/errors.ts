@@ -22,6 +22,8 @@ const RETRYABLE = {
   out_of_memory: true,
   /** The engine process ended without a result. */
   engine_died: true,
+  /** The engine process died or hung while it loaded the run's inputs, before it had any shard. */
+  engine_start_failed: true,
   /** The engine process stopped making progress and was killed. */
   engine_stalled: true,
   /** The worker's stream ended or its heartbeats stopped. */

@@ -40,7 +40,7 @@ export function startDriver(initial: CoordinatorState, perform: (effect: Coordin
     busy = false;
   };
 
-  // After a pause of this process, what has arrived meanwhile is read before the clock: nobody is lost for our own silence.
+  // After a pause of this process, what has arrived meanwhile is read before the clock.
   const timer = setInterval(() => {
     setImmediate(() => {
       dispatch({ kind: "tick" });

@@ -6,9 +6,11 @@ import type { CoordinatorState, RunProgress, WorkerProgress } from "./state.js";
 export function obstacle(state: CoordinatorState, run: RunProgress, worker: WorkerProgress): string | null {
   const own = ownObstacle(run, worker);
   if (own !== null) return own;
-  if (!worker.cordoned) return null;
-  const others = [...state.workers.values()].some((other) => !other.cordoned && ownObstacle(run, other) === null);
-  return others ? `cordoned after it failed ${worker.failedInARow.join(", ")} in a row` : null;
+  if (worker.cordoned === null) return null;
+  const others = [...state.workers.values()].some(
+    (other) => other.cordoned === null && ownObstacle(run, other) === null,
+  );
+  return others ? `cordoned: ${worker.cordoned}` : null;
 }
 
 /** The workers that may take a lease of this run, in the order they came. */

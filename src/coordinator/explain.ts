@@ -125,7 +125,7 @@ function workerStatus(state: CoordinatorState, worker: WorkerProgress): WorkerSt
   return {
     worker: worker.name,
     state: workerState(worker, reason),
-    reason: reason ?? "",
+    reason: reason ?? (worker.cordoned === null ? "" : `cordoned: ${worker.cordoned}`),
     environment: worker.environment,
     leases: worker.leases.length,
     engine: worker.engine,
@@ -137,6 +137,6 @@ function workerStatus(state: CoordinatorState, worker: WorkerProgress): WorkerSt
 function workerState({ session, draining, cordoned }: WorkerProgress, reason: string | null): WorkerStatus["state"] {
   if (session === null) return "lost";
   if (draining) return "draining";
-  if (reason === null) return "attached";
-  return cordoned ? "cordoned" : "refused";
+  if (cordoned !== null) return "cordoned";
+  return reason === null ? "attached" : "refused";
 }

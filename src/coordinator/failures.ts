@@ -1,12 +1,14 @@
 /** @file What a failure costs: its class, its budget, and what becomes of the shard and the worker. */
 import { must } from "../base/assert.js";
 import type { ErrorCode } from "../base/errors.js";
-import type { FailureClass, HeldLease, ShardPlace } from "./state.js";
+import { eligibleWorkers } from "./eligibility.js";
+import type { FailureClass, HeldLease, RunProgress, ShardPlace } from "./state.js";
 import { patchShard, patchWorker, shardAt, type Turn } from "./turn.js";
 
 const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
   worker_lost: "lost",
   engine_died: "lost",
+  engine_start_failed: "lost",
   engine_stalled: "lost",
   coordinator_unreachable: "lost",
   nats_unreachable: "lost",
@@ -14,6 +16,18 @@ const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
   disk_full: "lost",
   out_of_memory: "memory",
 };
+
+/** The run log is away from this worker, or from everybody. */
+const LOG_FAULTS: ReadonlySet<ErrorCode> = new Set(["nats_unreachable", "coordinator_unreachable"]);
+/** Nothing that a shard could cause. */
+const WORKER_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  ...LOG_FAULTS,
+  "engine_start_failed",
+  "disk_full",
+  "hub_unreachable",
+]);
+/** Workers wait for the log for a minute. A record read back since then shows that the log was there. */
+const LOG_SEEN_MS = 50_000;
 
 /** The class of an error code; what is not the machine's fault is the shard's. */
 export function failureClass(code: ErrorCode): FailureClass {
@@ -32,17 +46,19 @@ export interface FailedAttempt {
 
 /**
  * Books a failed attempt: the shard goes back to the queue, or to quarantine once its budget for that class is spent.
- * A shard that failed by its own fault, or for want of memory, goes to another worker if there is one.
+ * It goes to another worker if there is one.
  */
-export function failShard(turn: Turn, { run: runId, place, shardId, worker, code, message }: FailedAttempt): void {
-  const shard = shardAt(must(turn.state.runs.get(runId), `run ${runId}`), place);
+export function failShard(turn: Turn, attempt: FailedAttempt): void {
+  const { run: runId, place, shardId, worker, code, message } = attempt;
+  const run = must(turn.state.runs.get(runId), `run ${runId}`);
+  const shard = shardAt(run, place);
   const kind = failureClass(code);
-  const spent = { ...shard.spent, [kind]: shard.spent[kind] + 1 };
+  const spent = isCharged(turn, run, attempt) ? { ...shard.spent, [kind]: shard.spent[kind] + 1 } : shard.spent;
   const quarantined = spent[kind] > turn.state.settings.budgets[kind];
   patchShard(turn, runId, place, {
     phase: quarantined ? "quarantined" : "pending",
     spent,
-    avoid: kind === "lost" || shard.avoid.includes(worker) ? shard.avoid : [...shard.avoid, worker],
+    avoid: shard.avoid.includes(worker) ? shard.avoid : [...shard.avoid, worker],
     holder: null,
     failure: { code, message: `${message} (attempt ${String(shard.attempts)}, on worker ${worker})` },
   });
@@ -55,17 +71,35 @@ export function failShard(turn: Turn, { run: runId, place, shardId, worker, code
   if (quarantined) turn.effects.push({ kind: "quarantined", run: runId, shard: shardId, code, message });
 }
 
-/** Books a failure against its worker; three different shards in a row cordon it. */
-export function blameWorker(turn: Turn, name: string, shardId: string): void {
+/**
+ * A worker's own fault costs the shard nothing while a sound worker is there. With none, failures are counted, so that a run
+ * whose last worker cannot compute ends; but a log that is away is waited for.
+ */
+function isCharged({ state }: Turn, run: RunProgress, { worker, code }: FailedAttempt): boolean {
+  if (!WORKER_FAULTS.has(code)) return true;
+  if (LOG_FAULTS.has(code)) return false;
+  return !eligibleWorkers(state, run).some(({ name, cordoned }) => name !== worker && cordoned === null);
+}
+
+/**
+ * Books a failure against its worker. Three in a row cordon it, where a shard counts once unless the fault is the worker's.
+ * A log that is away is a worker's fault only if others reach it.
+ */
+export function blameWorker(turn: Turn, { worker: name, shardId, code, message }: FailedAttempt): void {
   const worker = must(turn.state.workers.get(name), `worker ${name}`);
-  if (worker.failedInARow.includes(shardId)) return;
+  if (LOG_FAULTS.has(code) && !isLogSeen(turn)) return;
+  if (!WORKER_FAULTS.has(code) && worker.failedInARow.includes(shardId)) return;
   const failedInARow = [...worker.failedInARow, shardId];
-  const cordoned = failedInARow.length >= turn.state.settings.cordonAfter;
-  patchWorker(turn, name, { failedInARow, cordoned });
-  if (cordoned && !worker.cordoned) {
-    const text = `worker ${name} is cordoned: it failed ${failedInARow.join(", ")} in a row`;
-    turn.effects.push({ kind: "log", level: "warning", text });
-  }
+  patchWorker(turn, name, { failedInARow });
+  if (failedInARow.length < turn.state.settings.cordonAfter || worker.cordoned !== null) return;
+  const shards = [...new Set(failedInARow)].join(", ");
+  const cordoned = `it failed ${String(failedInARow.length)} times in a row (${shards}), the last time ${code}: ${message}`;
+  patchWorker(turn, name, { cordoned });
+  turn.effects.push({ kind: "log", level: "warning", text: `worker ${name} is cordoned: ${cordoned}` });
+}
+
+function isLogSeen({ state: { lastVerifiedAt }, now }: Turn): boolean {
+  return lastVerifiedAt !== null && now - lastVerifiedAt < LOG_SEEN_MS;
 }
 
 /** Takes a lease out of its worker's list. Returns it, or undefined when the worker does not hold it. */

@@ -4,7 +4,7 @@ import { blameWorker, failShard, returnLease, takeLease } from "./failures.js";
 import type { EventOf, Report } from "./events.js";
 import { countWork, warn } from "./runs.js";
 import type { RunProgress, ShardPlace } from "./state.js";
-import { patchShard, patchWorker, shardAt, type Turn } from "./turn.js";
+import { patchShard, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
 
 /** A worker says that a record is in the log. Whoever holds the shard now, the record is looked at. */
 export function onCompleted(turn: Turn, { worker, lease, sha256 }: EventOf<"shardCompleted">): void {
@@ -37,6 +37,7 @@ function freeShard(turn: Turn, { run, place }: Found, reported: string): void {
 /** The record is sound: the shard is done, or was done before and both attempts are compared. */
 export function onVerified(turn: Turn, { run: runId, report, record }: EventOf<"recordVerified">): void {
   settle(turn, report.worker, report.lease);
+  patchState(turn, { lastVerifiedAt: turn.now });
   const found = findShard(turn, runId, report.shard);
   if (found === undefined) return;
   if (record.sha256 !== report.sha256) reportNondeterminism(turn, runId, report, record.sha256);
@@ -61,9 +62,9 @@ export function onRejected(turn: Turn, { run: runId, report, code, message }: Ev
   settle(turn, report.worker, report.lease);
   const found = findShard(turn, runId, report.shard);
   if (found === undefined || shardAt(found.run, found.place).phase !== "reported") return;
-  const { shard: shardId, worker } = report;
-  failShard(turn, { run: runId, place: found.place, shardId, worker, code, message });
-  if (turn.state.workers.has(worker)) blameWorker(turn, worker, shardId);
+  const attempt = { run: runId, place: found.place, shardId: report.shard, worker: report.worker, code, message };
+  failShard(turn, attempt);
+  if (turn.state.workers.has(report.worker)) blameWorker(turn, attempt);
 }
 
 /** An attempt failed on its worker. Only the current lease of a shard counts. */
@@ -74,8 +75,9 @@ export function onFailed(turn: Turn, { worker, lease, failure }: EventOf<"shardF
   if (held === undefined || found === undefined) return;
   if (shardAt(found.run, found.place).holder?.lease !== lease.id) return;
   const { code, message } = failure;
-  failShard(turn, { run: lease.run, place: found.place, shardId: lease.shard, worker, code, message });
-  blameWorker(turn, worker, lease.shard);
+  const attempt = { run: lease.run, place: found.place, shardId: lease.shard, worker, code, message };
+  failShard(turn, attempt);
+  blameWorker(turn, attempt);
 }
 
 /** A worker gives back a lease it has not begun. */
@@ -99,7 +101,8 @@ function findShard(turn: Turn, runId: string, shardId: string): Found | undefine
 function creditWorker(turn: Turn, name: string): void {
   const worker = turn.state.workers.get(name);
   if (worker === undefined) return;
-  patchWorker(turn, name, { completed: worker.completed + 1, failedInARow: [] });
+  // A cordoned worker was given work because nobody else was there; that it did it shows that it is sound.
+  patchWorker(turn, name, { completed: worker.completed + 1, failedInARow: [], cordoned: null });
 }
 
 function settle(turn: Turn, worker: string, lease: string): void {

@@ -21,7 +21,7 @@ export interface Settings {
   readonly pipelineDepth: number;
   /** Retries of a shard by cause. */
   readonly budgets: Readonly<Record<FailureClass, number>>;
-  /** Different shards in a row that a worker may fail before it is cordoned. */
+  /** Failures in a row after which a worker is cordoned: of different shards, or by its own fault. */
   readonly cordonAfter: number;
 }
 
@@ -54,7 +54,7 @@ export interface ShardState {
   readonly attempts: number;
   /** Failures so far by class. */
   readonly spent: Readonly<Record<FailureClass, number>>;
-  /** Workers on which it failed by its own fault. */
+  /** Workers on which it failed. */
   readonly avoid: readonly string[];
   /** Holder while leased. */
   readonly holder: { readonly worker: string; readonly lease: string } | null;
@@ -131,8 +131,9 @@ export interface WorkerProgress {
   readonly draining: boolean;
   /** It was told that it may leave. */
   readonly dismissed: boolean;
-  readonly cordoned: boolean;
-  /** Different shards it failed since its last success. */
+  /** Why it gets no shards while another worker can take them; null: it is not cordoned. */
+  readonly cordoned: string | null;
+  /** Shards it failed since its last success; a shard is listed again where the fault was the worker's. */
   readonly failedInARow: readonly string[];
   readonly leases: readonly HeldLease[];
   readonly engine: EngineProgress | null;
@@ -149,13 +150,27 @@ export interface CoordinatorState {
   readonly nonce: string;
   readonly nextLease: number;
   readonly draining: boolean;
+  /** When the clock was last looked at; null: not yet. */
+  readonly lastTickAt: number | null;
+  /** When a record was last read back from the log; null: not yet. */
+  readonly lastVerifiedAt: number | null;
   readonly runs: ReadonlyMap<string, RunProgress>;
   readonly workers: ReadonlyMap<string, WorkerProgress>;
 }
 
 /** A coordinator without runs or workers. */
 export function initialState(settings: Settings, epoch: number, nonce: string): CoordinatorState {
-  return { settings, epoch, nonce, nextLease: 1, draining: false, runs: new Map(), workers: new Map() };
+  return {
+    settings,
+    epoch,
+    nonce,
+    nextLease: 1,
+    draining: false,
+    lastTickAt: null,
+    lastVerifiedAt: null,
+    runs: new Map(),
+    workers: new Map(),
+  };
 }
 
 /** The one run whose shards are leased: the first that has not ended. */

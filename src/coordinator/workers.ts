@@ -12,7 +12,10 @@ import { obstacle } from "./eligibility.js";
 import type { EventOf } from "./events.js";
 import { loseLease, returnLease } from "./failures.js";
 import type { HeldLease, WorkerProgress } from "./state.js";
-import { patchRun, patchShard, patchWorker, putWorker, removeWorker, shardAt, type Turn } from "./turn.js";
+import { patchRun, patchShard, patchState, patchWorker, putWorker, removeWorker, shardAt, type Turn } from "./turn.js";
+
+/** The clock is looked at several times a second; a longer gap is the coordinator's own silence. */
+const OWN_SILENCE_MS = 1000;
 
 /** A worker registers on a new stream. */
 export function onAttached(turn: Turn, { worker: name, session, registration }: EventOf<"workerAttached">): void {
@@ -35,7 +38,7 @@ export function onAttached(turn: Turn, { worker: name, session, registration }: 
     detachedAt: null,
     draining: false,
     dismissed: false,
-    cordoned: sameProcess && before.cordoned,
+    cordoned: sameProcess ? before.cordoned : null,
     failedInARow: sameProcess ? before.failedInARow : [],
     leases: turn.state.workers.get(name)?.leases ?? [],
     engine: null,
@@ -138,6 +141,7 @@ function renew(turn: Turn, name: string, ids: readonly string[]): void {
 /** Looks at the clock: silent workers, absent workers and void leases. */
 export function onTick(turn: Turn): void {
   const { workerTimeoutMs, reattachMs } = turn.state.settings;
+  excuseOwnSilence(turn);
   for (const worker of turn.state.workers.values()) {
     if (worker.detachedAt !== null && turn.now - worker.detachedAt >= reattachMs) {
       forget(turn, worker.name, "the worker's stream ended and it did not come back");
@@ -148,6 +152,27 @@ export function onTick(turn: Turn): void {
     } else {
       loseOverdue(turn, worker);
     }
+  }
+}
+
+/**
+ * A coordinator that stood still (stopped, or busy with something else) has not listened: that time counts for nobody. What
+ * arrived meanwhile is read after this look at the clock, or before.
+ */
+function excuseOwnSilence(turn: Turn): void {
+  const { lastTickAt, workers } = turn.state;
+  patchState(turn, { lastTickAt: turn.now });
+  const silence = lastTickAt === null ? 0 : turn.now - lastTickAt;
+  if (silence < OWN_SILENCE_MS) return;
+  const text = `the coordinator stood still for ${(silence / 1000).toFixed(1)} s; nobody is held to account for that time`;
+  turn.effects.push({ kind: "log", level: "warning", text });
+  const later = (time: number): number => Math.min(turn.now, time + silence);
+  for (const { name, lastHeardAt, detachedAt, leases } of workers.values()) {
+    patchWorker(turn, name, {
+      lastHeardAt: later(lastHeardAt),
+      detachedAt: detachedAt === null ? null : later(detachedAt),
+      leases: leases.map((lease) => ({ ...lease, deadline: lease.deadline + silence })),
+    });
   }
 }
 

@@ -20,6 +20,7 @@ const STATUS: Readonly<Record<ErrorCode, status>> = {
   non_finite: status.INTERNAL,
   out_of_memory: status.RESOURCE_EXHAUSTED,
   engine_died: status.INTERNAL,
+  engine_start_failed: status.INTERNAL,
   engine_stalled: status.INTERNAL,
   worker_lost: status.UNAVAILABLE,
   application: status.INTERNAL,

@@ -111,7 +111,7 @@ export class EngineHost {
     } catch (thrown) {
       this.#deaths++;
       await engine.kill(toPatchbayError(thrown));
-      throw thrown;
+      throw startFault(toPatchbayError(thrown));
     }
   }
 
@@ -123,6 +123,12 @@ export class EngineHost {
     this.#progress = { ...this.#progress, ...change };
     this.#options.onProgress(this.#progress);
   }
+}
+
+/** That an engine died or hung while it loaded is no shard's fault. */
+function startFault(error: PatchbayError): PatchbayError {
+  if (error.code !== "engine_died" && error.code !== "engine_stalled") return error;
+  return new PatchbayError("engine_start_failed", `before it had any shard, ${error.message}`, { cause: error });
 }
 
 function initOf(

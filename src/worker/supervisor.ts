@@ -37,6 +37,8 @@ export interface WorkerOptions extends Partial<Omit<LocalChoices, "environment">
   readonly memoryMib?: number;
   /** An engine that makes no progress for this long is killed. */
   readonly engineStallMs?: number;
+  /** How long the run log may be away when a run is opened, before the shard that waits for it fails; a minute by default. */
+  readonly natsPatienceMs?: number;
   /** Leave soon: finish the current shard, give the other leases back. */
   readonly drain?: AbortSignal;
   /** Leave now. */
@@ -224,12 +226,11 @@ class Supervisor {
 
   #open(id: string): Promise<OpenRun> {
     const entry = must(this.#runs.get(id), `run ${id}`);
-    entry.run ??= patiently(() => openRun(entry.opened, this.#cache, this.#choices()), this.#over.signal).catch(
-      (thrown: unknown) => {
-        entry.run = null; // The next shard tries again.
-        throw thrown;
-      },
-    );
+    const attempt = () => openRun(entry.opened, this.#cache, this.#choices());
+    entry.run ??= patiently(attempt, this.#over.signal, this.#options.natsPatienceMs).catch((thrown: unknown) => {
+      entry.run = null; // The next shard tries again.
+      throw thrown;
+    });
     return entry.run;
   }
 

@@ -16,6 +16,8 @@ import { isAlive, until } from "./command.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 const COORDINATOR = fileURLToPath(new URL("./noop-coordinator.js", import.meta.url));
+const IMPATIENT_WORKER = fileURLToPath(new URL("./impatient-worker.js", import.meta.url));
+const DYING_ENGINE = new URL("./dying-engine.js", import.meta.url).href;
 const VERSION = new URL("../../dist/base/code-version.js", import.meta.url).href;
 
 /** Impatient settings, so that lost workers are noticed within a test's time. */
@@ -138,6 +140,18 @@ export class NoopCluster {
     return role;
   }
 
+  /** Starts a worker each of whose engines dies before it has loaded anything. */
+  startWorkerOfDyingEngines(name: string): Role {
+    const env = { ...process.env, NODE_OPTIONS: `--import=${DYING_ENGINE}` };
+    return this.#start(COMMAND, ["worker", "--coordinator", `127.0.0.1:${String(this.port)}`, "--name", name], env);
+  }
+
+  /** Starts a worker that looks for the run log at an address where none is. */
+  startWorkerWithoutLog(name: string): Role {
+    const options = { coordinator: `127.0.0.1:${String(this.port)}`, name, log: "nats://127.0.0.1:1" };
+    return this.#start(IMPATIENT_WORKER, [JSON.stringify(options)]);
+  }
+
   /** Starts everything and waits for the run's end. */
   async run(workers: number): Promise<RunFile> {
     const coordinator = await this.startCoordinator();
@@ -175,8 +189,8 @@ export class NoopCluster {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(script: string, args: readonly string[]): Role {
-    const child = fork(script, args, { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  #start(script: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Role {
+    const child = fork(script, args, { env, stdio: ["ignore", "ignore", "pipe", "ipc"] });
     let stderr = "";
     // `close` does not come when this side closes the pipe first, so both ends are waited for here.
     const output = must(child.stderr, "stderr");

@@ -16,8 +16,8 @@ let server: NatsServer;
 let expected: { records: Record<string, string>; artifacts: Record<string, string> };
 let cluster: NoopCluster | null = null;
 
-async function open(): Promise<NoopCluster> {
-  cluster = new NoopCluster(await makeNoopRun(STAGES), {}, server.url);
+async function open(stages = STAGES): Promise<NoopCluster> {
+  cluster = new NoopCluster(await makeNoopRun(stages), {}, server.url);
   return cluster;
 }
 
@@ -75,6 +75,20 @@ test("a server that crashes and comes back costs nothing", async () => {
   expect(kept).toBeLessThan(11);
   expect(readRunFile(made.folder).counts.retries).toBe(0);
   await expectSameResults(made);
+});
+
+test("a worker that cannot reach the log is cordoned with its reason, and costs no shard anything", async () => {
+  const made = await open([noopStage("first", 60, { milliseconds: 500 })]);
+  const coordinator = await made.startCoordinator();
+  made.startWorker("good");
+  await until("a first record", () => (recordCount(made.folder) >= 1 ? true : undefined));
+  made.startWorkerWithoutLog("cut");
+  const { stderr } = await coordinator.ended;
+  expect(stderr).toMatch(/worker cut is cordoned: .*nats_unreachable/);
+  expect(readRunFile(made.folder)).toMatchObject({
+    status: "complete",
+    counts: { done: 60, retries: 0, quarantined: 0 },
+  });
 });
 
 test("everything but the folder lost: the run continues with what the folder holds", async () => {

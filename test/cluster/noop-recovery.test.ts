@@ -1,4 +1,5 @@
 /** @file The cluster as processes: whatever dies, the run ends with the same records, and nothing is left behind. */
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { readRunFile } from "../../src/plan/run-folder.js";
@@ -158,4 +159,32 @@ test("a quarantined shard is tried again when the run is started again", async (
   const again = await made.run(1);
   expect(again.counts).toMatchObject({ done: 2, quarantined: 1 });
   expect(again.quarantined[0]?.message).toContain("exit code 7");
+});
+
+test("a worker whose engines die at start is cordoned with its reason, and costs no shard anything", async () => {
+  const made = await open(await makeNoopRun(STAGES));
+  const coordinator = await made.startCoordinator();
+  const bad = made.startWorkerOfDyingEngines("bad");
+  await until("a first death", () => (bad.said().includes("engine_start_failed") ? true : undefined));
+  made.startWorker("good");
+  const { stderr } = await coordinator.ended;
+  expect(stderr).toMatch(/worker bad is cordoned: .*engine_start_failed: before it had any shard.*made to die/);
+  expect(readRunFile(made.folder)).toMatchObject({ counts: { done: 14, quarantined: 0 } });
+  await expectSameResults(made.folder);
+});
+
+test("a coordinator that stands still for longer than its patience charges nobody for that", async () => {
+  const made = await open(await makeNoopRun(STAGES), { workerTimeoutMs: 1500, leaseMs: 1500 });
+  const coordinator = await made.startCoordinator();
+  made.startWorker("w0");
+  made.startWorker("w1");
+  await made.midShard("w0");
+  coordinator.child.kill("SIGSTOP");
+  await setTimeout(4000); // The fault itself: no test of speed.
+  coordinator.child.kill("SIGCONT");
+  const { stderr } = await coordinator.ended;
+  expect(stderr).toMatch(/stood still for [34]\d* s|stood still for [34]\.\d s/);
+  expect(stderr).not.toMatch(/is gone|will be retried/);
+  expect(readRunFile(made.folder).counts.retries).toBe(0);
+  await expectSameResults(made.folder);
 });

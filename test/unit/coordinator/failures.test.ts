@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ErrorCode } from "../../../src/base/errors.js";
 import { must } from "../../../src/base/assert.js";
-import { explainShard } from "../../../src/coordinator/explain.js";
+import { clusterStatus, explainShard } from "../../../src/coordinator/explain.js";
 import { failureClass } from "../../../src/coordinator/failures.js";
 import { runOf, Scenario } from "./scenario.js";
 
@@ -66,12 +66,15 @@ test("a shard that failed by its own fault goes to another worker, even if the f
   expect(s.held("b")).toEqual(["first.00000"]);
 });
 
-test("a shard that was lost with its engine may go to the same worker again", () => {
+test("a shard that was lost with its engine goes to another worker, and to the same one only where there is no other", () => {
   const s = new Scenario({ pipelineDepth: 1 });
   s.attach("a");
   s.attach("b");
-  s.tell({ kind: "runAdded", run: runOf("r", { first: [2] }) });
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }) });
   s.fail("a", "first.00000", "engine_died");
+  expect(s.held("a")).toEqual(["first.00002"]);
+  s.tell({ kind: "workerDraining", worker: "b", session: s.sessionOf("b") });
+  s.fail("a", "first.00002", "engine_died");
   expect(s.held("a")).toEqual(["first.00000"]);
 });
 
@@ -100,7 +103,7 @@ test("a success in between clears a worker's record", () => {
     if (good) s.complete("a", shard);
     else s.fail("a", shard, "application");
   }
-  expect(s.state.workers.get("a")).toMatchObject({ cordoned: false });
+  expect(s.state.workers.get("a")).toMatchObject({ cordoned: null });
 });
 
 test("a failure under a lease that is not the shard's any more changes nothing", () => {
@@ -117,4 +120,85 @@ test("a failure under a lease that is not the shard's any more changes nothing",
 test("every code has a class, and what is no machine's fault is the shard's", () => {
   expect(failureClass("corrupt_record")).toBe("application");
   expect(failureClass("nats_unreachable")).toBe("lost");
+});
+
+const SLEEPY = { pipelineDepth: 1 } as const;
+
+/** Two workers and a run of nine shards; `bad` fails whatever it gets with `code`, `good` completes what it has in between. */
+function besideAGoodWorker(code: ErrorCode): Scenario {
+  const s = new Scenario(SLEEPY);
+  s.attach("bad");
+  s.attach("good");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [9] }) });
+  while (s.phases(0).some((phase) => phase !== "done" && phase !== "quarantined")) {
+    const shard = s.held("bad")[0];
+    if (shard !== undefined) s.fail("bad", shard, code);
+    s.complete("good", must(s.held("good")[0], "shard"));
+  }
+  return s;
+}
+
+test.each<ErrorCode>(["engine_start_failed", "nats_unreachable", "disk_full", "hub_unreachable"])(
+  "a worker that always fails with %s is cordoned, and costs no shard anything",
+  (code) => {
+    const s = besideAGoodWorker(code);
+    expect(s.run()).toMatchObject({ state: "running", stages: [{ counts: { done: 9, quarantined: 0 } }] });
+    expect(s.run().stages[0]?.shards.map(({ spent }) => spent)).toEqual(
+      Array.from({ length: 9 }, () => ({ lost: 0, memory: 0, application: 0 })),
+    );
+    expect(s.state.workers.get("bad")?.cordoned).toMatch(
+      new RegExp(`^it failed 3 times in a row \\(first.*\\), the last time ${code}: because$`),
+    );
+    const { workers } = clusterStatus(s.state, new Map(), s.now);
+    expect(workers.map(({ worker, state }) => [worker, state])).toEqual([
+      ["bad", "cordoned"],
+      ["good", "attached"],
+    ]);
+  },
+);
+
+test("a worker whose engine dies with each shard is cordoned before a shard is given up", () => {
+  const s = besideAGoodWorker("engine_died");
+  expect(s.run()).toMatchObject({ stages: [{ counts: { done: 9, quarantined: 0 } }] });
+  expect(s.state.workers.get("bad")?.cordoned).toMatch(/engine_died/);
+});
+
+test("a log that is away from everybody is waited for: no shard is charged and nobody is cordoned", () => {
+  const s = new Scenario(SLEEPY);
+  s.attach("a");
+  s.attach("b");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }) });
+  s.complete("a", must(s.held("a")[0], "shard"));
+  for (let minute = 0; minute < 15; minute++) {
+    for (let second = 0; second < 60; second++) {
+      s.wait(1000);
+      for (const worker of ["a", "b"]) s.beat(worker);
+    }
+    for (const worker of ["a", "b"]) s.fail(worker, must(s.held(worker)[0], "shard"), "nats_unreachable");
+  }
+  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
+  expect([...s.state.workers.values()].map(({ cordoned }) => cordoned)).toEqual([null, null]);
+});
+
+test("a run whose only worker cannot start an engine ends, with the cause", () => {
+  const s = new Scenario(SLEEPY);
+  s.attach("only");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [2] }) });
+  for (let attempts = 0; s.held("only").length > 0; attempts++) {
+    expect(attempts).toBeLessThan(20);
+    s.fail("only", must(s.held("only")[0], "shard"), "engine_start_failed");
+  }
+  expect(s.run()).toMatchObject({ state: "failed" });
+});
+
+test("a cordoned worker that does its work when nobody else is there is trusted again", () => {
+  const s = new Scenario(SLEEPY);
+  s.attach("a");
+  s.attach("b");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [9] }) });
+  for (let i = 0; i < 3; i++) s.fail("a", must(s.held("a")[0], "shard"), "engine_start_failed");
+  expect(s.held("a")).toEqual([]);
+  s.tell({ kind: "workerDetached", worker: "b", session: s.sessionOf("b") });
+  s.complete("a", must(s.held("a")[0], "shard"));
+  expect(s.state.workers.get("a")).toMatchObject({ cordoned: null, failedInARow: [] });
 });

@@ -43,6 +43,8 @@ export function runOf(
   };
 }
 
+const TICK_MS = 200;
+
 /** One coordinator. */
 export class Scenario {
   state: CoordinatorState;
@@ -66,8 +68,18 @@ export class Scenario {
     return effects;
   }
 
-  /** Lets time pass and the clock be looked at. */
+  /** Lets time pass, with a look at the clock every 200 ms and at the end. @returns the effects of all looks. */
   wait(milliseconds: number): readonly CoordinatorEffect[] {
+    const effects: CoordinatorEffect[] = [];
+    for (const end = this.now + milliseconds; this.now < end;) {
+      this.now = Math.min(end, this.now + TICK_MS);
+      effects.push(...this.tell({ kind: "tick" }));
+    }
+    return effects;
+  }
+
+  /** The coordinator's process stands still, and looks at the clock when it goes on. */
+  pause(milliseconds: number): readonly CoordinatorEffect[] {
     this.now += milliseconds;
     return this.tell({ kind: "tick" });
   }
@@ -90,6 +102,12 @@ export class Scenario {
     } as const;
     this.tell({ kind: "workerAttached", worker, session, registration });
     return session;
+  }
+
+  /** A worker's heartbeat, which names all that it holds. */
+  beat(worker: string): void {
+    const leases = (this.state.workers.get(worker)?.leases ?? []).map(({ id }) => id);
+    this.tell({ kind: "heartbeat", worker, session: this.sessionOf(worker), leases, engine: null });
   }
 
   /** The leases a worker holds, as shard ids. */

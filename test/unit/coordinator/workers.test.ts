@@ -121,3 +121,16 @@ test("words from a stream that was given up are answered by closing it", () => {
   const effects = s.tell({ kind: "heartbeat", worker: "a", session: "s1", leases: [], engine: null });
   expect(effects).toMatchObject([{ kind: "close", session: "s1" }]);
 });
+
+test("nobody is lost for the coordinator's own silence, and everybody is held to account for the time after it", () => {
+  const s = started();
+  s.wait(200);
+  s.pause(10 * workerTimeoutMs);
+  expect(s.held("a")).toHaveLength(2);
+  detach(s, "a");
+  s.wait(reattachMs - 200);
+  s.pause(10 * reattachMs);
+  s.wait(200);
+  expect(s.state.workers.size).toBe(0);
+  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
+});
