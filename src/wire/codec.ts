@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { PatchbayError } from "../base/errors.js";
 import { patchbay } from "./generated/patchbay.js";
-import { MAX_MESSAGE_BYTES } from "./limits.js";
+import { clipProse } from "./clip-prose.js";
+import { MAX_MESSAGE_BYTES, TEXT_LENGTHS } from "./limits.js";
 import {
   artifactPartSchema,
   cancelReplySchema,
@@ -19,7 +20,7 @@ import {
 
 /** A message's two directions. */
 export interface Codec<T> {
-  /** @throws PatchbayError `bad_message` when the encoding is larger than the other side would accept. */
+  /** Cuts long texts for people. @throws PatchbayError `bad_message` when the message is larger than the other side accepts. */
   encode(message: T): Buffer;
   /** @throws PatchbayError `bad_message` when the bytes do not decode, or decode to an invalid message. */
   decode(bytes: Uint8Array): T;
@@ -73,14 +74,16 @@ function makeCodec<T>(
 ): Codec<T> {
   return {
     encode: (message) => {
-      const bytes = generated.encode(toWire(message) as never).finish();
-      if (bytes.length > MAX_MESSAGE_BYTES) {
-        throw new PatchbayError(
-          "bad_message",
-          `${name}: expected at most ${String(MAX_MESSAGE_BYTES)} bytes, got ${String(bytes.length)}`,
-        );
+      let size = 0;
+      for (const length of TEXT_LENGTHS) {
+        const bytes = generated.encode(toWire(clipProse(message, length)) as never).finish();
+        size = bytes.length;
+        if (size <= MAX_MESSAGE_BYTES) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       }
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      throw new PatchbayError(
+        "bad_message",
+        `${name}: expected at most ${String(MAX_MESSAGE_BYTES)} bytes, got ${String(size)}`,
+      );
     },
     decode: (bytes) => {
       const parsed = schema.safeParse(fromWire(readRaw(name, generated, bytes)));

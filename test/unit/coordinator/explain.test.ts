@@ -58,3 +58,18 @@ test("a long list of quarantined shards is cut in the status", () => {
   expect(run?.quarantined).toHaveLength(200);
   expect(run?.stages[0]?.quarantined).toBe(299);
 });
+
+test("a status with many refused workers and one long failure still fits its message", () => {
+  const s = new Scenario({ pipelineDepth: 1 });
+  s.attach("fit");
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [2] }) });
+  s.fail("fit", "first.00000", "application", "because ".repeat(12_500));
+  s.tell({ kind: "workerDetached", worker: "fit", session: s.sessionOf("fit") });
+  const environment = { ...ENVIRONMENT, device: "cuda", code: "another version than the run's, as long as they are" };
+  for (let i = 0; i < 30; i++) s.attach(`worker-of-a-long-name-${String(i)}`, { environment });
+  const status = codecs.clusterStatus.decode(
+    codecs.clusterStatus.encode(clusterStatus(s.state, new Map([["r", "/r"]]), s.now)),
+  );
+  expect(status.workers.filter(({ state }) => state === "refused")).toHaveLength(30);
+  expect(status.runs[0]?.stages[0]?.reasons[0]?.reason).toMatch(/^waiting: 0 of 31 workers can serve the run .*…$/);
+});

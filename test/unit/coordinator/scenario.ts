@@ -129,9 +129,9 @@ export class Scenario {
   }
 
   /** The worker fails the shard. */
-  fail(worker: string, shard: string, code: ErrorCode): readonly CoordinatorEffect[] {
+  fail(worker: string, shard: string, code: ErrorCode, message = "because"): readonly CoordinatorEffect[] {
     const lease = this.leaseOf(worker, shard);
-    const failure = { code, message: "because", file: "", line: 0, field: "" };
+    const failure = { code, message, file: "", line: 0, field: "" };
     return this.tell({ kind: "shardFailed", worker, session: this.sessionOf(worker), lease, failure });
   }
 

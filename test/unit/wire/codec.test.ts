@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { must } from "../../../src/base/assert.js";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { codecs, type Codec } from "../../../src/wire/codec.js";
 import { MAX_MESSAGE_BYTES } from "../../../src/wire/limits.js";
@@ -116,6 +117,28 @@ test.each<[string, FromWorker]>([
   ],
 ])("%s is a bad message", (_what, message) => {
   expect(() => codecs.fromWorker.decode(codecs.fromWorker.encode(message))).toThrow(/FromWorker/);
+});
+
+test("texts for people are cut where they are too long, and all else of the message comes back as it was", () => {
+  const long = "because ".repeat(15_000);
+  const [run] = status.runs;
+  const quarantined = Array.from({ length: 200 }, (_, i) => ({
+    shard: `truth.${String(i).padStart(5, "0")}`,
+    code: "application" as const,
+    message: long,
+    attempts: 2,
+  }));
+  const many = { ...must(run, "run"), reason: long, warnings: [long], quarantined };
+  const workers = Array.from({ length: 1000 }, (_, i) => ({
+    ...must(status.workers[0], "worker"),
+    worker: `w${String(i)}`,
+    reason: long,
+  }));
+  const back = codecs.clusterStatus.decode(codecs.clusterStatus.encode({ runs: [many], workers }));
+  expect(back.workers.map(({ worker }) => worker)).toEqual(workers.map(({ worker }) => worker));
+  expect(back.runs[0]?.quarantined.map(({ shard }) => shard)).toEqual(quarantined.map(({ shard }) => shard));
+  const texts = [back.runs[0]?.reason, back.runs[0]?.warnings[0], back.workers[999]?.reason];
+  for (const text of texts) expect(text).toMatch(/^because because .*…$/);
 });
 
 test("an artifact's name cannot leave its folder", () => {
