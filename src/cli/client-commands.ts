@@ -16,8 +16,8 @@ export interface ClientOptions {
   readonly json: boolean;
 }
 
-/** How long `watch` waits for a coordinator that is being restarted. */
-const PATIENCE_MS = 60_000;
+/** How long `watch` waits for a coordinator that is being restarted, perhaps on another machine. */
+const PATIENCE_MS = 60 * 60_000;
 
 const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
@@ -56,7 +56,10 @@ export async function watchCommand(run: string, options: ClientOptions): Promise
     if (next !== line) print(next);
     line = next;
   };
-  const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS });
+  const onAway = (): void => {
+    process.stderr.write(`the coordinator at ${coordinator} is away; waiting for it to come back\n`);
+  };
+  const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS, onAway });
   if (last === undefined) return EXIT.failed;
   if (!json) print(`${last.state}${last.reason === "" ? "" : `: ${last.reason}`}`);
   return exitCodeOfState(last.state, EXIT.failed);

@@ -6,6 +6,16 @@ import type { RunStatus } from "../wire/messages.js";
 
 const RECONNECT_MS = 500;
 
+/** How a run is followed. */
+export interface FollowOptions {
+  /** Ends the following. */
+  readonly signal?: AbortSignal;
+  /** How long the coordinator may be away. */
+  readonly patienceMs: number;
+  /** Told once each time the coordinator goes away. Where it is given, a run that its coordinator interrupted is waited for. */
+  readonly onAway?: () => void;
+}
+
 /**
  * Calls `onStatus` with every status of the run, until it is final or `signal` fires.
  * @returns the last status; undefined when there was none.
@@ -15,28 +25,32 @@ export async function followRun(
   address: string,
   run: string,
   onStatus: (status: RunStatus) => void,
-  { signal, patienceMs }: { readonly signal?: AbortSignal; readonly patienceMs: number },
+  { signal, patienceMs, onAway }: FollowOptions,
 ): Promise<RunStatus | undefined> {
   const client = connectCluster(address);
   const stopped = (): boolean => signal?.aborted === true;
   let last: RunStatus | undefined;
   let awaySince: number | undefined;
+  const isAwayTooLong = (): boolean => {
+    if (awaySince === undefined) onAway?.();
+    awaySince ??= performance.now();
+    return performance.now() - awaySince > patienceMs;
+  };
   try {
     while (!stopped()) {
       try {
         for await (const status of client.watch(run)) {
-          awaySince = undefined;
+          if (status.state !== "interrupted") awaySince = undefined;
           last = status;
           onStatus(status);
           if (stopped()) return last;
         }
-        return last;
+        if (last?.state !== "interrupted" || onAway === undefined || isAwayTooLong()) return last;
       } catch (thrown) {
         const error: PatchbayError = toPatchbayError(thrown);
-        awaySince ??= performance.now();
-        if (error.code !== "coordinator_unreachable" || performance.now() - awaySince > patienceMs) throw error;
-        await delay(RECONNECT_MS, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+        if (error.code !== "coordinator_unreachable" || isAwayTooLong()) throw error;
       }
+      await delay(RECONNECT_MS, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
     }
     return last;
   } finally {

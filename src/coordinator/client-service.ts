@@ -6,7 +6,6 @@ import { toServiceError } from "../wire/failure.js";
 import { isFinal, type SubmitReply, type SubmitRequest } from "../wire/messages.js";
 import { readArtifact } from "./artifact-files.js";
 import type { Cluster } from "./cluster.js";
-import { clusterStatus } from "./explain.js";
 
 /** A watcher hears of changes at most this often. */
 const WATCH_INTERVAL_MS = 250;
@@ -25,8 +24,7 @@ export function clientHandlers(cluster: Cluster, submit: (request: SubmitRequest
     submit: unary(codecs.submitRequest, codecs.submitReply, submit),
     status: unary(codecs.statusRequest, codecs.clusterStatus, ({ run }) => {
       if (run !== "") folderOf(run);
-      const { driver } = cluster;
-      const all = clusterStatus(driver.state(), cluster.folders(), driver.now());
+      const all = cluster.clusterStatus();
       return { ...all, runs: all.runs.filter((one) => run === "" || one.run === run) };
     }),
     cancel: unary(codecs.cancelRequest, codecs.cancelReply, ({ run }) => {

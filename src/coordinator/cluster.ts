@@ -7,10 +7,10 @@
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
-import type { RunStatus } from "../wire/messages.js";
+import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent, EffectOf } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";
-import { runStatus } from "./explain.js";
+import { clusterStatus, runStatus } from "./explain.js";
 import type { Reducer } from "./reducer.js";
 import { keepRunFile, type RunFileKeeper } from "./run-file.js";
 import { toRunToAdd, verifyReport, type Replay, type ServedRun } from "./served-run.js";
@@ -46,6 +46,8 @@ export class Cluster {
   readonly sessions: Sessions;
   readonly #options: ClusterOptions;
   readonly #served = new Map<string, Served>();
+  /** Runs that are not taken up: an earlier coordinator ended them, or they cannot be continued. */
+  readonly #earlier = new Map<string, RunStatus>();
   readonly #settlements: Settlements;
   #dismissal: string | null = null;
 
@@ -73,10 +75,16 @@ export class Cluster {
     });
   }
 
+  /** Keeps the final status of a run that is not taken up, for clients that ask. */
+  remember(status: RunStatus): void {
+    if (!this.#served.has(status.run)) this.#earlier.set(status.run, status);
+  }
+
   /** Takes up a run. Resolves with its final status, when everything about it is written. */
   serve(run: ServedRun, replayed: Replay): Promise<RunStatus> {
     let settle: (status: RunStatus) => void = () => undefined;
     const ended = new Promise<RunStatus>((resolve) => (settle = resolve));
+    this.#earlier.delete(run.id);
     this.#served.set(run.id, { run, keeper: keepRunFile(run, () => this.driver.state()), ended, settle });
     this.dispatch({ kind: "runAdded", run: toRunToAdd(run, replayed) });
     for (const id of this.#served.keys())
@@ -107,11 +115,19 @@ export class Cluster {
 
   /** Folders of all runs by id, also of those that have ended. */
   folders(): ReadonlyMap<string, string> {
-    return new Map([...this.#served].map(([id, { run }]) => [id, run.folder]));
+    const earlier = [...this.#earlier].map(([id, { folder }]) => [id, folder] as const);
+    return new Map([...earlier, ...[...this.#served].map(([id, { run }]) => [id, run.folder] as const)]);
   }
 
+  /** How a run stands. */
   status(id: string): RunStatus {
-    return runStatus(this.driver.state(), id, this.#run(id).folder, this.driver.now());
+    return this.#earlier.get(id) ?? runStatus(this.driver.state(), id, this.#run(id).folder, this.driver.now());
+  }
+
+  /** How all runs and workers stand. */
+  clusterStatus(): ClusterStatus {
+    const { runs, workers } = clusterStatus(this.driver.state(), this.folders(), this.driver.now());
+    return { runs: [...this.#earlier.values(), ...runs], workers };
   }
 
   /** Resolves when every run taken up so far has its final status. */

@@ -6,6 +6,7 @@ import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { endSignals } from "../wire/parent-process.js";
 import { runRole } from "../wire/run-role.js";
+import { findEarlierRuns } from "./earlier-runs.js";
 import { prepareSubmission } from "./prepare-submission.js";
 import { runCoordinator } from "./run-coordinator.js";
 
@@ -49,17 +50,21 @@ function readFlags(): Flags {
 async function main(): Promise<number> {
   const { run, listen, log, runs, threads } = readFlags();
   const { drain, stop } = endSignals();
+  const say = (text: string): void => {
+    process.stderr.write(`coordinator: ${text}\n`);
+  };
+  const runsFolder = resolve(runs);
   const status = await runCoordinator({
     ...listen,
     ...(run === undefined
       ? {
-          prepare: (request, workers) =>
-            prepareSubmission(request, { runsFolder: resolve(runs), log, threads }, workers),
+          prepare: (request, workers) => prepareSubmission(request, { runsFolder, log, threads }, workers),
+          earlier: { runs: findEarlierRuns(runsFolder, say), log },
         }
       : { run: { folder: resolve(run), log } }),
     drain,
     stop,
-    say: (text) => process.stderr.write(`coordinator: ${text}\n`),
+    say,
     onListening: (port) => {
       if (process.send === undefined)
         process.stderr.write(`coordinator: listening on ${listen.host}:${String(port)}\n`);

@@ -47,6 +47,7 @@ export async function prepareSubmission(
     environment: { code, backend, device, threads: plan.engine.threads, dtype: plan.sweep.dtype },
     backendReason: "the first worker's",
     allowPartial,
+    submitted: new Date().toISOString(),
   });
   return { folder, log };
 }

@@ -2,7 +2,7 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import { badInput, PatchbayError } from "../base/errors.js";
+import { badInput, PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
 import { whenAborted } from "../base/when-aborted.js";
 import type { RunStatus, SubmitReply, SubmitRequest } from "../wire/messages.js";
@@ -10,6 +10,7 @@ import { tellParent } from "../wire/parent-process.js";
 import { CHANNEL_OPTIONS, clusterService } from "../wire/service.js";
 import { clientHandlers } from "./client-service.js";
 import { Cluster, type ClusterOptions } from "./cluster.js";
+import { isUnfinished, reopen, statusOfEarlier, type EarlierRun, type Reopened } from "./earlier-runs.js";
 import { makeReducer } from "./reducer.js";
 import { openServedRun, replay, type RunToServe } from "./served-run.js";
 import type { AttachCall } from "./sessions.js";
@@ -27,6 +28,8 @@ export interface CoordinatorOptions {
   readonly run?: RunToServe;
   /** Plans a submitted sweep and prepares its folder, for the workers that are attached. Without it `Submit` is refused. */
   readonly prepare?: (request: SubmitRequest, workers: readonly WorkerEnvironment[]) => Promise<RunToServe>;
+  /** Runs that were submitted to an earlier coordinator, oldest first, and where workers write the results of all. */
+  readonly earlier?: { readonly runs: readonly EarlierRun[]; readonly log: string };
   /** Stop soon: no new leases, and the end once nothing is in flight. */
   readonly drain?: AbortSignal;
   /** Stop now. What is in flight is lost; everything recorded is kept. */
@@ -49,34 +52,68 @@ export interface CoordinatorOptions {
 export async function runCoordinator(options: CoordinatorOptions): Promise<RunStatus | null> {
   const reducer = makeReducer(options.reduceModules);
   const own = options.run === undefined ? null : await openServedRun(options.run);
+  const opened: Reopened[] = [];
   try {
-    const replayed = own === null ? { completed: [], epoch: Math.floor(Date.now() / 1000) } : await replay(own);
+    if (own !== null) opened.push({ run: own, replayed: await replay(own) });
+    const others = await reopenAll(options, opened);
+    const epochs = opened.map(({ replayed }) => replayed.epoch);
     const cluster = new Cluster({
       settings: { ...DEFAULT_SETTINGS, ...options.settings },
-      epoch: replayed.epoch + 1,
+      epoch: Math.max(own === null ? Math.floor(Date.now() / 1000) : 0, ...epochs) + 1,
       nonce: randomBytes(4).toString("hex"),
       reducer,
       single: own !== null,
       say: options.say ?? (() => undefined),
       ...(options.observe === undefined ? {} : { observe: options.observe }),
     });
-    return await serve(cluster, options, own === null ? null : () => cluster.serve(own, replayed));
+    for (const status of others) cluster.remember(status);
+    const begin = () => opened.map(({ run, replayed }) => cluster.serve(run, replayed));
+    return await serve(cluster, options, begin);
   } finally {
-    await own?.close();
+    for (const { run } of opened) await run.close();
     await reducer.close();
   }
+}
+
+/**
+ * Opens the runs that an earlier coordinator left unfinished and adds them to `opened`. It does so before anybody is listened
+ * to, so that workers find the runs whose shards they hold, and watchers the runs that they watch.
+ * @returns the status of those that have ended or cannot be continued.
+ */
+async function reopenAll(
+  { earlier, drain, stop, say = () => undefined }: CoordinatorOptions,
+  opened: Reopened[],
+): Promise<RunStatus[]> {
+  const others: RunStatus[] = [];
+  for (const run of earlier?.runs ?? []) {
+    if (!isUnfinished(run)) {
+      others.push(statusOfEarlier(run));
+      continue;
+    }
+    try {
+      const reopened = await reopen({ folder: run.folder, log: earlier?.log ?? "dir" }, [drain, stop], say);
+      opened.push(reopened);
+      say(`${reopened.run.id} is taken up again, with ${String(reopened.replayed.completed.length)} finished shards`);
+    } catch (thrown) {
+      const { message } = toPatchbayError(thrown);
+      say(`${run.folder} cannot be continued: ${message}`);
+      others.push(statusOfEarlier(run, `it cannot be continued: ${message}`));
+    }
+  }
+  return others;
 }
 
 async function serve(
   cluster: Cluster,
   options: CoordinatorOptions,
-  begin: (() => Promise<RunStatus>) | null,
+  begin: () => readonly Promise<RunStatus>[],
 ): Promise<RunStatus | null> {
   const server = makeServer(cluster, options);
   try {
     const port = await listen(server, options.host, options.port);
     stopOnSignals(cluster, options);
-    const ended = begin === null ? untilDrained(cluster, options) : begin();
+    const [first] = begin();
+    const ended = options.run === undefined || first === undefined ? untilDrained(cluster, options) : first;
     tellParent({ kind: "listening", host: options.host, port });
     options.onListening?.(port);
     const outcome = await ended;
@@ -127,8 +164,9 @@ function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {
       );
     }
     const run = await openServedRun(await prepare(request, cluster.environments()));
-    const { folder, id } = run;
-    if (await cluster.mayServe(id)) void cluster.serve(run, await replay(run));
+    const { folder, id, file } = run;
+    if (file.status === "complete") cluster.remember(statusOfEarlier({ folder, file }));
+    if (file.status !== "complete" && (await cluster.mayServe(id))) void cluster.serve(run, await replay(run));
     else await run.close();
     return { run: id, folder };
   };

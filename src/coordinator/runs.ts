@@ -5,7 +5,8 @@ import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import type { ShardPlace, ShardState, StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
-const ENDED_RUNS_KEPT = 100;
+/** Ended runs that clients can still ask about. */
+export const ENDED_RUNS_KEPT = 100;
 
 const FRESH: ShardState = {
   phase: "pending",

@@ -77,7 +77,7 @@ export async function openServedRun({ folder, log: location }: RunToServe): Prom
 }
 
 /** Names the run in status, leases and NATS subjects; stays the same when the run is continued. */
-function runId({ name, plan_hash, started }: RunFile): string {
+export function runId({ name, plan_hash, started }: RunFile): string {
   return `${runName(name, plan_hash)}-${sha256(`${plan_hash} ${started}`).slice(0, 6)}`;
 }
 

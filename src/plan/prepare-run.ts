@@ -36,6 +36,8 @@ export interface RunChoices {
   /** Why the backend was taken, in words. */
   readonly backendReason?: string;
   readonly allowPartial: boolean;
+  /** When a coordinator got the sweep, which is then the one to continue the run; absent for `patchbay run`. */
+  readonly submitted?: string;
 }
 
 /**
@@ -47,7 +49,7 @@ export function prepareRun(planned: PlannedRun, choices: RunChoices): PreparedRu
   const { plan, planHash } = planned;
   const folder = resolve(choices.out ?? join("runs", runName(plan.sweep.name, planHash)));
   try {
-    if (holdsRun(folder)) return continueRun(folder, planned, choices.environment, choices.allowPartial);
+    if (holdsRun(folder)) return continueRun(folder, planned, choices);
     refuseForeignFolder(folder);
     return beginRun(folder, planned, choices);
   } catch (thrown) {
@@ -58,12 +60,15 @@ export function prepareRun(planned: PlannedRun, choices: RunChoices): PreparedRu
 function beginRun(
   folder: string,
   planned: PlannedRun,
-  { environment, backendReason, allowPartial }: RunChoices,
+  { environment, backendReason, allowPartial, submitted }: RunChoices,
 ): PreparedRun {
   createRunFolder(folder, planned.plan);
   writeDropped(folder, planned);
-  const run = newRunFile(planned, environment, allowPartial);
-  writeRunFile(folder, backendReason === undefined ? run : { ...run, backend_reason: backendReason });
+  writeRunFile(folder, {
+    ...newRunFile(planned, environment, allowPartial),
+    ...(backendReason === undefined ? {} : { backend_reason: backendReason }),
+    ...(submitted === undefined ? {} : { submitted }),
+  });
   return { folder, start: "new" };
 }
 
@@ -83,11 +88,10 @@ const place = (folder: string): ErrorDetail => ({ field: `--out ${folder}` });
 function continueRun(
   folder: string,
   planned: PlannedRun,
-  environment: Environment,
-  allowPartial: boolean,
+  { environment, allowPartial, submitted }: RunChoices,
 ): PreparedRun {
   const { plan, planHash, inputs } = planned;
-  const before = readRunFile(folder);
+  const { submitted: _submittedBefore, ...before } = readRunFile(folder);
   if (before.plan_hash !== planHash) {
     const difference = planDifference(readPlan(folder, before.plan_hash), plan);
     throw new PatchbayError(
@@ -120,6 +124,7 @@ function continueRun(
     inputs,
     allow_partial: allowPartial,
     quarantined: [],
+    ...(submitted === undefined ? {} : { submitted }),
     ended: null,
   });
   return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };

@@ -121,6 +121,8 @@ const runFileSchema = z.object({
   weight_loading_seconds: z.number(),
   warnings: z.array(z.string()),
   allow_partial: z.boolean(),
+  /** When a coordinator that takes submissions got the sweep; absent where `patchbay run` serves the folder. */
+  submitted: z.string().exactOptional(),
   started: z.string(),
   ended: z.string().nullable(),
 });

@@ -1,14 +1,15 @@
 /** @file A standing coordinator: sweeps are submitted to it, planned for its workers, queued and run one after the other. */
 import { fork, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { must } from "../../src/base/assert.js";
+import { readRunFile, writeRunFile } from "../../src/plan/run-folder.js";
 import { connectCluster, type ClusterClient } from "../../src/wire/cluster-client.js";
 import type { RunStatus } from "../../src/wire/messages.js";
-import { artifactHashes } from "./command.js";
+import { artifactHashes, until } from "./command.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 const WORLD = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));
@@ -108,6 +109,65 @@ test("a coordinator that is replaced finds its workers again", async () => {
   const one = await submitWhenAttached();
   expect(await follow(one)).toMatchObject({ state: "complete" });
   expect(worker.exitCode).toBeNull();
+});
+
+/** What `patchbay watch` ends with. */
+function watch(run: string): Promise<number | null> {
+  return ended(start("watch", run, "--coordinator", `127.0.0.1:${String(port)}`));
+}
+
+test("a coordinator that is killed takes its runs up again: queued and running ones go on, ended ones are known", async () => {
+  await startWorker("w0");
+  const first = await submit(SWEEP);
+  expect(await follow(first.run)).toMatchObject({ state: "complete" });
+  await until("the first run's report", () => readRunFile(first.folder).ended ?? undefined);
+  const others = [await submit(`${SWEEP}seed: 1\n`), await submit(`${SWEEP}seed: 2\n`)];
+  const ids = [first, ...others].map(({ run }) => run);
+  const watched = ids.map(watch);
+  must(children[0], "coordinator").kill("SIGKILL");
+  await ended(must(children[0], "coordinator"));
+  expect(others.map(({ folder: one }) => readRunFile(one).status)).toEqual(["running", "running"]);
+  await startCoordinator();
+  const { runs } = await client.status("");
+  expect(runs.map(({ run }) => run)).toEqual(ids);
+  expect(runs[0]).toMatchObject({ state: "complete", folder: first.folder });
+  expect(await Promise.all(watched)).toEqual([0, 0, 0]);
+  expect(others.map(({ folder: one }) => readRunFile(one).status)).toEqual(["complete", "complete"]);
+  expect(await submit(SWEEP)).toEqual(first);
+  expect(await client.cancel(first.run)).toEqual({ state: "complete" });
+});
+
+test("a coordinator that is stopped and started again goes on with its runs, and watchers wait for it", async () => {
+  await startWorker("w0");
+  const methods = ["zero", "relp", "atp"].map((method) => `{ name: ${method}, method: ${method} }`);
+  const steps = [5, 6, 7, 8].map((count) => `{ name: ig${String(count)}, method: ig, steps: ${String(count)} }`);
+  const long = SWEEP.replace(/scores: .*/, `scores: [${[...methods, ...steps].join(", ")}]`);
+  const { run, folder: one } = await submit(long);
+  const watched = watch(run);
+  must(children[0], "coordinator").kill("SIGTERM");
+  await ended(must(children[0], "coordinator"));
+  expect(readRunFile(one)).toMatchObject({
+    status: "running",
+    reason: expect.stringMatching(/^interrupted/) as string,
+  });
+  await startCoordinator();
+  expect(await watched).toBe(0);
+  expect(readRunFile(one)).toMatchObject({ status: "complete", counts: { quarantined: 0 } });
+});
+
+test("a run folder that cannot be read, or that nobody submitted, is left alone", async () => {
+  await startWorker("w0");
+  const { run, folder: one } = await submit(SWEEP);
+  expect(await follow(run)).toMatchObject({ state: "complete" });
+  must(children[0], "coordinator").kill("SIGKILL");
+  await ended(must(children[0], "coordinator"));
+  cpSync(one, join(folder, "copy"), { recursive: true });
+  const { submitted: _submitted, ...file } = { ...readRunFile(one), status: "running" as const };
+  writeRunFile(join(folder, "copy"), file);
+  mkdirSync(join(folder, "broken"));
+  writeFileSync(join(folder, "broken", "run.json"), "{");
+  await startCoordinator();
+  expect((await client.status("")).runs.map((status) => status.run)).toEqual([run]);
 });
 
 async function submitWhenAttached(): Promise<string> {
