@@ -5,7 +5,7 @@
  * it is in the folder: NATS is transport and buffer, not the only copy.
  */
 import { basename } from "node:path";
-import { PatchbayError } from "../base/errors.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
@@ -119,16 +119,27 @@ async function readOrCopy({ log, mirror }: ServedRun, shard: string): Promise<Ru
 }
 
 /**
- * Checks the record of a reported shard and copies it to the folder.
+ * Checks the record of a reported shard and copies it to the folder. A log that is away is waited for, as long as the run is open.
  * @throws PatchbayError `corrupt_record`, `different_plan`, `different_environment`.
  */
 export async function verifyReport(run: ServedRun, { shard }: Report): Promise<RecordFacts> {
-  const record = await run.log.read(shard);
+  const record = await readWhenThere(run.log, shard);
   if (record === null)
     throw new PatchbayError("corrupt_record", `${shard}: the worker reported a record that is not in the log`);
   expectOurs(run, record.envelope);
   if (run.log !== run.mirror) await run.mirror.append(record.envelope, record.payload);
   return factsOf(record.envelope);
+}
+
+/** The log waits a minute by itself for its server, and refuses at once when it was closed. */
+async function readWhenThere(log: RunLog, shard: string): Promise<RunRecord | null> {
+  for (;;) {
+    try {
+      return await log.read(shard);
+    } catch (thrown) {
+      if (toPatchbayError(thrown).code !== "nats_unreachable") throw thrown;
+    }
+  }
 }
 
 function expectOurs(run: ServedRun, { shard, planHash, environment }: RecordEnvelope): void {

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { PatchbayError } from "../../../src/base/errors.js";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import {
   openServedRun,
@@ -123,6 +124,19 @@ test("a report without a record is not believed", async () => {
   await expect(verifyReport(run, report)).rejects.toMatchObject({ code: "corrupt_record" });
   await append("first.00002");
   await expect(verifyReport(run, report)).resolves.toMatchObject({ sha256: report.sha256, seconds: 2 });
+});
+
+test("a record is read when the log that holds it is back", async () => {
+  await append("first.00002");
+  let away = 3;
+  const log = {
+    ...run.log,
+    read: (shard: string) =>
+      away-- > 0 ? Promise.reject(new PatchbayError("nats_unreachable", "away")) : run.log.read(shard),
+  };
+  const report = { worker: "w", lease: "1", shard: "first.00002", sha256: sha256("first.00002") };
+  await expect(verifyReport({ ...run, log }, report)).resolves.toMatchObject({ sha256: report.sha256 });
+  expect(away).toBe(-1);
 });
 
 test("a run keeps its id when it is opened again", async () => {
