@@ -107,8 +107,14 @@ score ${formatNumber(dot)}`,
 /** Logarithmic where the norms span more than a factor of thirty. */
 function normScale(norms: readonly number[]): Plot.ScaleOptions {
   const [low, high] = [Math.min(...norms), Math.max(...norms)];
-  const shared = { tickSize: 3, tickFormat: (value: number) => formatNumber(value, 1) };
+  const shared = { tickSize: 3, tickFormat: formatTick };
   return high / low > 30
     ? { ...shared, type: "log", domain: [low / 1.25, high * 1.25], ticks: 3 }
     : { ...shared, domain: [0, high * 1.06], ticks: 4 };
+}
+
+/** The digits that a tick has: multiples of 1, 2 or 5 have one or two. */
+function formatTick(value: number): string {
+  const isOneDigit = Number(value.toPrecision(1)) === Number(value.toPrecision(6));
+  return formatNumber(value, isOneDigit ? 1 : 2);
 }

@@ -1,6 +1,7 @@
 /** @file True effects and the scores that estimate them, layer by layer, where the effects are largest. */
 import * as Plot from "@observablehq/plot";
 import type { NodeKind, Site } from "../circuit/site.js";
+import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
 import type { NodeRow } from "./artifact-rows.js";
@@ -10,6 +11,8 @@ import { seriesStyle } from "./palette.js";
 
 /** Positions that are drawn. */
 const POSITIONS = 2;
+/** Layers that are labelled. */
+const MOST_TICKS = 13;
 /** Kinds with one node for each layer, site and position. */
 const KINDS = ["error", "site"] as const satisfies readonly NodeKind[];
 
@@ -98,7 +101,15 @@ function layerPanel(
     marginBottom: 34,
     marginTop: 24,
     marginRight: 10,
-    x: { domain: [0, nLayers - 1], ticks: 6, tickFormat: "d", label: "layer →", labelAnchor: "right", tickSize: 3 },
+    x: {
+      domain: [0, nLayers - 1],
+      // Plot's own ticks fall between layers where there are few, and are then labelled with the layer beside.
+      ticks: spacedTicks([...Array(nLayers).keys()], MOST_TICKS),
+      tickFormat: String,
+      label: "layer →",
+      labelAnchor: "right",
+      tickSize: 3,
+    },
     y: { label: "↑ change of m", ticks: 5, tickSize: 3, grid: true, nice: true },
     marks: [
       Plot.ruleY([0], { strokeOpacity: 0.35 }),

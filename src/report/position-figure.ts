@@ -1,5 +1,6 @@
 /** @file The correlation of each score with the true effects, position by position. */
 import * as Plot from "@observablehq/plot";
+import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation } from "./format-number.js";
 import { KIND_NAMES, capitalised, familiesOf, scoreLabel, sitesOf } from "./labels.js";
@@ -9,6 +10,8 @@ import { seriesStyle } from "./palette.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
 const SPREAD = 0.5;
+/** Positions that are labelled. */
+const MOST_TICKS = 13;
 
 /** Correlations at each position with their intervals, a colour for each score; none where nothing was compared. */
 export function positionFigures({ plan, groups }: RunContents): Figure[] {
@@ -76,7 +79,7 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
     marginRight: 10,
     x: {
       domain: [first - 0.6, last + 0.6],
-      ticks: positions,
+      ticks: spacedTicks(positions, MOST_TICKS),
       tickFormat: String,
       label: "position →",
       labelAnchor: "right",

@@ -1,6 +1,7 @@
 /** @file Scores by layer and position: a map for each node kind and site. */
 import * as Plot from "@observablehq/plot";
 import { parseNodeHook, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShort } from "./format-number.js";
 import { KIND_NAMES, KIND_ORDER, capitalised, scoreLabel } from "./labels.js";
@@ -74,7 +75,7 @@ function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel
       domain: positions,
       label: "position →",
       labelAnchor: "right",
-      ticks: thin(positions, 13),
+      ticks: spacedTicks(positions, 13),
       tickSize: 0,
       padding: 0.06,
     },
@@ -83,7 +84,7 @@ function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel
       domain: layers.toReversed(),
       label: "↑ layer",
       labelAnchor: "top",
-      ticks: thin(layers, 14),
+      ticks: spacedTicks(layers, 14),
       tickSize: 0,
       padding: 0.06,
     },
@@ -111,10 +112,4 @@ function mapPanel(title: string, cells: readonly Cell[], largest: number): Panel
         : null,
     ],
   });
-}
-
-/** At most `most` of the values, evenly spaced. */
-function thin(values: readonly number[], most: number): number[] {
-  const step = Math.ceil(values.length / most);
-  return values.filter((_, i) => i % step === 0);
 }
