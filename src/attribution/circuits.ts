@@ -4,8 +4,8 @@
  * 1. Rows are (evaluation, side, prompt); all clean prompts of an evaluation, then all corrupted ones.
  * 2. Every site where an evaluation changes something is changed from its live (already changed) activation: by the SAE's
  *    splice, or slice by slice where circuits do without SAEs.
- * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows its clean run, corrupted rows its corrupted
- *    one); restored nodes take the same prompt's unablated run.
+ * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows the run that is given as its clean one, corrupted
+ *    rows the other); restored nodes take the same prompt's unablated run.
  * 4. An evaluation that comes to the same for every prompt, as the empty circuit and small ones do, has one row.
  *
  * Source: REFERENCE 5.

@@ -181,7 +181,8 @@ function addUnpatched(
 
 function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptBlock): ShardWork {
   const [start, end] = must(shard.slots, "slots");
-  const evaluations = evaluationsOf(plan.sweep).slice(start, end);
+  const listed = evaluationsOf(plan.sweep).slice(start, end);
+  const evaluations = listed.flatMap((one) => Array<Evaluation>(drawsOf(plan, one)).fill(one));
   const rows = block.prompts * (block.paired ? 2 : 1);
   const runs = evaluations.map((evaluation) => (runsOnce(plan, evaluation) ? 1 : rows));
   const work = new Work(model);
@@ -198,7 +199,12 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
       ),
     );
   const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
-  return { units: evaluations.length * rows, work, widest };
+  return { units: listed.length * rows, work, widest };
+}
+
+/** How often an evaluation is run: once for each draw of donors. */
+function drawsOf({ donors }: Plan, evaluation: Evaluation): number {
+  return evaluation.kind !== "full" && evaluation.ablation === "resample" ? (donors?.length ?? 1) : 1;
 }
 
 /**

@@ -12,7 +12,7 @@ import type { ModelConfig } from "../weights/model-config.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
 import { checkSweep } from "./check-sweep.js";
-import { resampleDonors } from "./donors.js";
+import { type Donors, DRAWS, resampleDonors } from "./donors.js";
 import { slotCount, slotGroups } from "./node-slots.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
 import type { InputPaths, ModelShape, Plan, SaeSite } from "./plan.js";
@@ -143,16 +143,18 @@ function assemble(
   };
 }
 
-function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): number[] | null {
+function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): Donors[] | null {
   const resamples =
     sweep.circuits?.ablation === "resample" || sweep.experiments.some(({ ablation }) => ablation === "resample");
   if (!resamples) return null;
-  const result = resampleDonors(prompts, sweep.seed);
-  if ("donors" in result) return result.donors;
-  throw fault(
-    sweep.circuits?.ablation === "resample" ? ["circuits", "ablation"] : ["experiments"],
-    `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
-  );
+  return Array.from({ length: DRAWS }, (_, draw) => {
+    const result = resampleDonors(prompts, sweep.seed, draw);
+    if ("donors" in result) return result;
+    throw fault(
+      sweep.circuits?.ablation === "resample" ? ["circuits", "ablation"] : ["experiments"],
+      `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
+    );
+  });
 }
 
 function resolvedSweep(sweep: Sweep): ResolvedSweep {

@@ -3,6 +3,7 @@ import type { Prompt } from "../circuit/prompt.js";
 import type { NodeKind, SiteAt } from "../circuit/site.js";
 import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
+import type { Donors } from "./donors.js";
 import type { ResolvedSweep, ScoreSpec } from "./sweep.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
@@ -96,8 +97,8 @@ export interface Plan {
   readonly saes: readonly SaeSite[];
   /** Kept prompts in file order: `prompt` columns index this list. */
   readonly prompts: readonly Prompt[];
-  /** Resample ablation: for each prompt the index of its donor; null where no circuit resamples. */
-  readonly donors: readonly number[] | null;
+  /** Resample ablation: every draw of donors; null where no circuit resamples. */
+  readonly donors: readonly Donors[] | null;
   readonly engine: { readonly threads: number; readonly blockMib: number; readonly backend: string };
   readonly blocks: Blocks;
   /** Truth: number of slots of the node list, by kind in order. */

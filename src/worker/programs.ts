@@ -1,14 +1,15 @@
 /** @file Runs one shard: from its task and its artifacts, through the attribution programs, to the payload of its record. */
 import { must } from "../base/assert.js";
 import type { OnProgress } from "../attribution/breathe.js";
-import { computeCircuits } from "../attribution/circuits.js";
+import { type AblationValues, computeCircuits } from "../attribution/circuits.js";
 import { computeMeans } from "../attribution/means.js";
 import { computeScores } from "../attribution/scores.js";
 import type { SplicedModel } from "../attribution/spliced-model.js";
 import { computeTruth } from "../attribution/truth.js";
 import type { RunCache } from "../attribution/unpatched-runs.js";
 import { isPaired, type Prompt } from "../circuit/prompt.js";
-import type { Ablation } from "../circuit/intervention.js";
+import type { Ablation, Intervention } from "../circuit/intervention.js";
+import { donorOf } from "../plan/donors.js";
 import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import type { Plan, Shard, Stage } from "../plan/plan.js";
@@ -111,19 +112,10 @@ async function runCircuits(inputs: ShardInputs, prompts: readonly Prompt[], shar
     const interventions = members.map((e) =>
       interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), scores, length),
     );
-    const values = await donorValues(inputs, shard, ablation);
-    const { reduce } = plan.sweep.metric;
-    const result = await computeCircuits(
-      inputs.model,
-      prompts,
-      reduce,
-      interventions,
-      values,
-      plan.blocks.circuitRows,
-      inputs.onProgress,
-    );
+    const draws = await donorValues(inputs, shard, ablation);
+    const mean = await meanOverDraws(inputs, prompts, interventions, draws);
     members.forEach((e, i) => {
-      metric.set(result.metric.subarray(i * rowCount, (i + 1) * rowCount), e * rowCount);
+      metric.set(mean.subarray(i * rowCount, (i + 1) * rowCount), e * rowCount);
     });
   }
   return { payload: encodeCircuits({ metric }), count: prompts.length, units: evaluations.length * rowCount };
@@ -134,18 +126,45 @@ function ablationOf(evaluation: Evaluation): Ablation {
   return evaluation.kind === "full" ? "zero" : evaluation.ablation;
 }
 
+/** What ablated nodes are set to, once for each draw of donors. */
 async function donorValues(
   { plan, artifact }: ShardInputs,
   shard: Shard,
   ablation: Ablation,
-): Promise<Parameters<typeof computeCircuits>[4]> {
-  if (ablation === "mean") return { kind: "mean", means: await readMeans(artifact("means.safetensors")) };
-  if (ablation === "zero") return { kind: "zero" };
-  const donors = must(plan.donors, "donors");
-  return {
+): Promise<AblationValues[]> {
+  if (ablation === "mean") return [{ kind: "mean", means: await readMeans(artifact("means.safetensors")) }];
+  if (ablation === "zero") return [{ kind: "zero" }];
+  return must(plan.donors, "donors").map((draw) => ({
     kind: "resample",
-    donors: shard.prompts.map((index) => must(plan.prompts[must(donors[index], "donor")], "donor prompt")),
-  };
+    donors: shard.prompts.map((prompt) => donorOf(plan.prompts, draw, prompt)),
+  }));
+}
+
+/** Each row's metric under each intervention, as its mean over the draws of what ablated nodes are set to. */
+async function meanOverDraws(
+  { plan, model, onProgress }: ShardInputs,
+  prompts: readonly Prompt[],
+  interventions: readonly Intervention[],
+  draws: readonly AblationValues[],
+): Promise<Float64Array> {
+  const { reduce } = plan.sweep.metric;
+  let sum: Float64Array | null = null;
+  for (const [draw, values] of draws.entries()) {
+    const progress: OnProgress = (done, total) => {
+      onProgress(draw * total + done, draws.length * total);
+    };
+    const result = await computeCircuits(
+      model,
+      prompts,
+      reduce,
+      interventions,
+      values,
+      plan.blocks.circuitRows,
+      progress,
+    );
+    sum = sum === null ? result.metric : sum.map((value, row) => value + must(result.metric[row], "metric"));
+  }
+  return must(sum ?? undefined, "draw").map((value) => value / draws.length);
 }
 
 function sidesOf(prompts: readonly Prompt[]): number {
