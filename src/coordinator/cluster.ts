@@ -269,8 +269,8 @@ async function reduce(
   { stage, missing }: EffectOf<"reduce">,
 ): Promise<CoordinatorEvent> {
   try {
-    await reducer.reduceStage(run.folder, stage, missing);
-    return { kind: "stageReduced", run: run.id, stage };
+    const warnings = await reducer.reduceStage(run.folder, stage, missing);
+    return { kind: "stageReduced", run: run.id, stage, warnings };
   } catch (thrown) {
     const { code, message } = toPatchbayError(thrown);
     return { kind: "reduceFailed", run: run.id, stage, code, message };

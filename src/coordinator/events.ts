@@ -64,7 +64,13 @@ export type CoordinatorEvent =
       readonly code: ErrorCode;
       readonly message: string;
     }
-  | { readonly kind: "stageReduced"; readonly run: string; readonly stage: string }
+  | {
+      readonly kind: "stageReduced";
+      readonly run: string;
+      readonly stage: string;
+      /** Sentences for the run's status and run.json. */
+      readonly warnings?: readonly string[];
+    }
   | {
       readonly kind: "reduceFailed";
       readonly run: string;

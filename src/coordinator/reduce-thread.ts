@@ -17,11 +17,14 @@ const loading = load();
 async function answer(request: ReduceRequest): Promise<ReduceAnswer> {
   try {
     const reductions = await loading;
-    if (request.stage === null) await reductions.finishRun(request.folder);
-    else await reductions.reduceStage(request.folder, request.stage, request.missing);
-    return { id: request.id, failure: null };
+    if (request.stage !== null) {
+      const warnings = await reductions.reduceStage(request.folder, request.stage, request.missing);
+      return { id: request.id, failure: null, warnings };
+    }
+    await reductions.finishRun(request.folder);
+    return { id: request.id, failure: null, warnings: [] };
   } catch (thrown) {
-    return { id: request.id, failure: toFailure(thrown) };
+    return { id: request.id, failure: toFailure(thrown), warnings: [] };
   }
 }
 

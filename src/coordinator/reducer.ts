@@ -6,8 +6,8 @@ import type { Failure } from "../wire/messages.js";
 
 /** What the thread runs. */
 export interface Reductions {
-  /** Writes the artifacts of a stage whose shards are all recorded, but for `missing`. */
-  reduceStage(folder: string, stage: string, missing: readonly string[]): Promise<void>;
+  /** Writes the artifacts of a stage whose shards are all recorded, but for `missing`. Returns warnings. */
+  reduceStage(folder: string, stage: string, missing: readonly string[]): Promise<readonly string[]>;
   /** The last step of a run. */
   finishRun(folder: string): Promise<void>;
 }
@@ -24,6 +24,7 @@ export interface ReduceRequest {
 export interface ReduceAnswer {
   readonly id: number;
   readonly failure: Failure | null;
+  readonly warnings: readonly string[];
 }
 
 /** A reduction thread. Owner: whoever started it, through `close`. */
@@ -39,7 +40,7 @@ const MODULES = [
 
 /** Makes a reducer; its thread starts with the first request, and again after it died. */
 export function makeReducer(modules: readonly string[] = MODULES): Reducer {
-  const waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>();
+  const waiting = new Map<number, { resolve: (warnings: readonly string[]) => void; reject: (error: Error) => void }>();
   let thread: Worker | null = null;
   let lastId = 0;
 
@@ -50,10 +51,10 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
   };
   const start = (): Worker => {
     const worker = new Worker(new URL("./reduce-thread.js", import.meta.url), { workerData: modules });
-    worker.on("message", ({ id, failure }: ReduceAnswer) => {
+    worker.on("message", ({ id, failure, warnings }: ReduceAnswer) => {
       const request = waiting.get(id);
       waiting.delete(id);
-      if (failure === null) request?.resolve();
+      if (failure === null) request?.resolve(warnings);
       else request?.reject(fromFailure(failure));
     });
     worker.on("error", (cause: Error & { code?: string }) => {
@@ -62,7 +63,7 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
     });
     return worker;
   };
-  const ask = (folder: string, stage: string | null, missing: readonly string[]): Promise<void> =>
+  const ask = (folder: string, stage: string | null, missing: readonly string[]): Promise<readonly string[]> =>
     new Promise((resolve, reject) => {
       const id = ++lastId;
       waiting.set(id, { resolve, reject });
@@ -72,7 +73,9 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
 
   return {
     reduceStage: ask,
-    finishRun: (folder) => ask(folder, null, []),
+    finishRun: async (folder) => {
+      await ask(folder, null, []);
+    },
     close: async () => {
       await thread?.terminate();
       giveUp(new PatchbayError("cancelled", "the coordinator is stopping"));

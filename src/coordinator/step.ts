@@ -8,7 +8,7 @@
 import { isFinal } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent } from "./events.js";
 import { onCompleted, onFailed, onRejected, onReleased, onVerified } from "./results.js";
-import { addRun } from "./runs.js";
+import { addRun, warn } from "./runs.js";
 import { schedule } from "./schedule.js";
 import { advance, finishRun } from "./stages.js";
 import type { CoordinatorState } from "./state.js";
@@ -62,10 +62,10 @@ function apply(turn: Turn, event: CoordinatorEvent): void {
       onRejected(turn, event);
       return;
     case "stageReduced":
-      settleStage(turn, event.run, event.stage, null);
+      settleStage(turn, event.run, event.stage, { warnings: event.warnings ?? [] });
       return;
     case "reduceFailed":
-      settleStage(turn, event.run, event.stage, `${event.code}: ${event.message}`);
+      settleStage(turn, event.run, event.stage, { failure: `${event.code}: ${event.message}` });
       return;
     case "cancel":
       cancel(turn, event.run);
@@ -79,13 +79,22 @@ function apply(turn: Turn, event: CoordinatorEvent): void {
   }
 }
 
-function settleStage(turn: Turn, runId: string, stageId: string, failure: string | null): void {
+function settleStage(
+  turn: Turn,
+  runId: string,
+  stageId: string,
+  outcome: { readonly warnings: readonly string[] } | { readonly failure: string },
+): void {
   const run = turn.state.runs.get(runId);
   const index = run?.stages.findIndex(({ id }) => id === stageId) ?? -1;
   const stage = run?.stages[index];
   if (run?.state !== "running" || stage?.state !== "reducing") return;
-  if (failure === null) patchStage(turn, runId, index, { state: "reduced" });
-  else patchStage(turn, runId, index, { state: "failed", reason: failure });
+  if ("failure" in outcome) {
+    patchStage(turn, runId, index, { state: "failed", reason: outcome.failure });
+    return;
+  }
+  for (const text of outcome.warnings) warn(turn, runId, text);
+  patchStage(turn, runId, index, { state: "reduced" });
 }
 
 function cancel(turn: Turn, runId: string): void {

@@ -8,9 +8,9 @@ import { siteHook } from "../circuit/site.js";
 import { chooseCircuit, chooseCustom, circuitSites } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import type { Plan } from "../plan/plan.js";
-import { type Interval, resamplePrompts, type Resamples } from "../stats/bootstrap.js";
-import { meanOfRatios, ratioOfMeans, recovered } from "../stats/ratio.js";
+import { resamplePrompts, type Resamples } from "../stats/bootstrap.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
+import { type CircuitMetrics, circuitRatios } from "./circuit-ratios.js";
 import { type Column, writeParquet } from "./parquet.js";
 import { decodeCircuits } from "./payload.js";
 import { longestLength } from "./position-counts.js";
@@ -28,12 +28,15 @@ interface Metrics {
   readonly of: (evaluation: number) => Float64Array;
 }
 
-/** Reads the `circuits` stage and writes both tables. */
+/**
+ * Reads the `circuits` stage and writes both tables.
+ * @returns warnings: circuits whose ratios are undefined.
+ */
 export async function writeCircuits(
   source: RecordSource,
   provenance: Provenance,
   artifact: (file: string) => string,
-): Promise<void> {
+): Promise<string[]> {
   const { plan } = source;
   const evaluations = evaluationsOf(plan.sweep);
   const metrics = await readMetrics(source, evaluations.length);
@@ -46,7 +49,7 @@ export async function writeCircuits(
   });
   const metadata = artifactMetadata(
     provenance,
-    "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios",
+    "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios; no ratio where the interval of metric_full - metric_empty holds 0",
     {
       sign: "metrics are -m on clean rows and +m on corrupted rows: positive is good on both; m = reduce(logit[incorrect]) - logit[correct]",
       direction: "ablated nodes take the donor's value: mean, zero, or the resampled prompt's activation",
@@ -54,6 +57,7 @@ export async function writeCircuits(
   );
   writeParquet(artifact("circuits.parquet"), [circuitColumns(rows)], metadata);
   writeParquet(artifact("circuits-prompts.parquet"), promptChunks(rows, metrics), metadata);
+  return refusals(rows);
 }
 
 async function readMetrics(source: RecordSource, evaluationCount: number): Promise<Metrics> {
@@ -95,12 +99,8 @@ interface CircuitRow {
   readonly exempt: boolean;
   readonly counts: Record<string, number>;
   readonly numbers: Record<string, number>;
-  readonly perRow: {
-    readonly circuit: Float64Array;
-    readonly complement: Float64Array | null;
-    readonly full: Float64Array;
-    readonly empty: Float64Array;
-  };
+  readonly undefinedBecause: string;
+  readonly perRow: CircuitMetrics;
 }
 
 function circuitRow(
@@ -119,6 +119,8 @@ function circuitRow(
   const empty = metrics.of(emptyIndex(evaluations, evaluation.ablation, exempt));
   const circuit = metrics.of(index);
   const complement = evaluations[index + 1]?.kind === "complement" ? metrics.of(index + 1) : null;
+  const perRow = { circuit, complement, full, empty };
+  const ratios = circuitRatios(perRow, resamples);
   const { threshold } = isCustom ? evaluation.experiment : evaluation.circuit;
   const keep = isCustom ? evaluation.experiment.threshold?.keep : spec?.keep;
   return {
@@ -136,10 +138,10 @@ function circuitRow(
       metric_full: mean(full),
       metric_empty: mean(empty),
       metric_complement: complement === null ? Number.NaN : mean(complement),
-      ...ratios("faithfulness", circuit, full, empty, resamples),
-      ...ratios("completeness", complement, full, empty, resamples),
+      ...ratios.numbers,
     },
-    perRow: { circuit, complement, full, empty },
+    undefinedBecause: ratios.undefinedBecause,
+    perRow,
   };
 }
 
@@ -190,29 +192,6 @@ function countLive(plan: Plan, intervention: Intervention, positions: number): N
   return counts;
 }
 
-/** Both definitions with intervals: `<name>` is the ratio of means, `<name>_mean` the mean of per-row ratios. */
-function ratios(
-  name: string,
-  circuit: Float64Array | null,
-  full: Float64Array,
-  empty: Float64Array,
-  resamples: Resamples,
-): Record<string, number> {
-  const undefinedInterval: Interval = { value: null, low: null, high: null, bias: null };
-  const { numerator, denominator } = recovered(circuit ?? full, full, empty);
-  const ofMeans = circuit === null ? undefinedInterval : ratioOfMeans(numerator, denominator, resamples);
-  const ofRows = circuit === null ? undefinedInterval : meanOfRatios(numerator, denominator, resamples);
-  const number = (value: number | null): number => value ?? Number.NaN;
-  return {
-    [name]: number(ofMeans.value),
-    [`${name}_low`]: number(ofMeans.low),
-    [`${name}_high`]: number(ofMeans.high),
-    [`${name}_mean`]: number(ofRows.value),
-    [`${name}_mean_low`]: number(ofRows.low),
-    [`${name}_mean_high`]: number(ofRows.high),
-  };
-}
-
 function circuitColumns(rows: readonly CircuitRow[]): Column[] {
   const strings = (key: keyof CircuitRow["labels"]): Column => ({
     name: key,
@@ -240,7 +219,22 @@ function circuitColumns(rows: readonly CircuitRow[]): Column[] {
     ...Object.keys(first.numbers)
       .filter((name) => name !== "threshold")
       .map(doubles),
+    { name: "undefined_because", type: "STRING", values: rows.map(({ undefinedBecause }) => undefinedBecause) },
   ];
+}
+
+/** A sentence for each ablation under which circuits have no ratios. */
+function refusals(rows: readonly CircuitRow[]): string[] {
+  const sentences = new Map<string, string[]>();
+  for (const { labels, undefinedBecause } of rows) {
+    if (undefinedBecause === "") continue;
+    const key = `with ${labels.ablation} ablation: ${undefinedBecause}, so there is nothing that a circuit could recover`;
+    sentences.set(key, [...(sentences.get(key) ?? []), labels.circuit]);
+  }
+  return [...sentences].map(
+    ([why, circuits]) =>
+      `faithfulness and completeness are undefined for ${circuits.length === 1 ? "the circuit" : `${String(circuits.length)} circuits`} ${why}`,
+  );
 }
 
 function* promptChunks(rows: readonly CircuitRow[], { prompts, sides }: Metrics): Generator<Column[]> {

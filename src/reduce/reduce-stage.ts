@@ -17,8 +17,13 @@ import { writeValidation } from "./validation-artifact.js";
  * Stages whose records only feed a later stage write nothing.
  * @param folder - the run folder: run.json, plan.json, the mirrored log.
  * @param quarantined - shards that were given up.
+ * @returns warnings: what the artifacts do not say because the results do not bear it.
  */
-export async function reduceStage(folder: string, stageId: string, quarantined: readonly string[] = []): Promise<void> {
+export async function reduceStage(
+  folder: string,
+  stageId: string,
+  quarantined: readonly string[] = [],
+): Promise<readonly string[]> {
   const run = readRunFile(folder);
   const plan = readPlan(folder, run.plan_hash);
   const { model, saes, dataset, ...environment } = run.fingerprints;
@@ -31,7 +36,7 @@ export async function reduceStage(folder: string, stageId: string, quarantined: 
       environment,
       missingPrompts: missingPrompts(plan, quarantined),
     };
-    await reduce(stageOf(plan, stageId), source, provenance, runPaths(folder).artifact);
+    return await reduce(stageOf(plan, stageId), source, provenance, runPaths(folder).artifact);
   } finally {
     await log.close();
   }
@@ -42,30 +47,29 @@ async function reduce(
   source: RecordSource,
   provenance: Provenance,
   artifact: (file: string) => string,
-): Promise<void> {
+): Promise<readonly string[]> {
   switch (task.kind) {
     case "means":
       await writeMeans(source, provenance, artifact("means.safetensors"));
-      return;
+      return [];
     case "scores":
       await writeScores(source, provenance, task.score.name, artifact);
-      return;
+      return [];
     case "nodes":
       await writeNodes(source, provenance, artifact);
-      return;
+      return [];
     case "validation": {
       const table = await readTruthTable(source, artifact);
       writeTruth(table, provenance, artifact("truth.parquet"));
       writeNodeMeans(table, provenance, artifact("validation.parquet"));
       await writeValidation(source, table, provenance, artifact("validation.json"));
-      return;
+      return [];
     }
     case "circuits":
-      await writeCircuits(source, provenance, artifact);
-      return;
+      return await writeCircuits(source, provenance, artifact);
     case "truth":
     case "noop":
-      return;
+      return [];
   }
 }
 

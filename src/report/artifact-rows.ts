@@ -50,6 +50,12 @@ export interface CircuitRow {
   readonly heads: number;
   readonly metricCircuit: number;
   readonly metricFull: number;
+  /** Why faithfulness and completeness are undefined; empty where they are not. */
+  readonly undefinedBecause: string;
+  /** `m(full) - m(empty)`, what both are shares of, with its interval. */
+  readonly denominator: number;
+  readonly denominatorLow: number;
+  readonly denominatorHigh: number;
   readonly faithfulness: number;
   readonly faithfulnessLow: number;
   readonly faithfulnessHigh: number;
@@ -114,6 +120,11 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
     heads: Number(row["n_heads"]),
     metricCircuit: Number(row["metric_circuit"]),
     metricFull: Number(row["metric_full"]),
+    // Artifacts of earlier versions do not have them.
+    undefinedBecause: typeof row["undefined_because"] === "string" ? row["undefined_because"] : "",
+    denominator: optional("denominator"),
+    denominatorLow: optional("denominator_low"),
+    denominatorHigh: optional("denominator_high"),
     faithfulness: optional("faithfulness"),
     faithfulnessLow: optional("faithfulness_low"),
     faithfulnessHigh: optional("faithfulness_high"),

@@ -6,12 +6,13 @@ import { VARIANT_NAMES } from "./labels.js";
 import { seriesStyle } from "./palette.js";
 import { sizeOf, thresholdCircuits, type CircuitRow } from "./artifact-rows.js";
 import type { RunContents } from "./run-contents.js";
+import { isUndefined } from "./undefined-ratios.js";
 
 /** The figure, or none where the run holds no threshold circuits. */
 export function circuitFigures({ circuits }: RunContents): Figure[] {
   const rows = thresholdCircuits(circuits);
   const first = rows[0];
-  if (first === undefined) return [];
+  if (first === undefined || isUndefined(rows)) return [];
   const variants = Object.keys(VARIANT_NAMES).filter((variant) => rows.some((row) => row.variant === variant));
   const hasComplement = rows.some(({ completeness }) => Number.isFinite(completeness));
   const kept = first.keep === "absolute" ? "|score| ≥ t" : "score ≥ t";

@@ -50,7 +50,9 @@ export function compositionTable({ circuits }: RunContents): Markup | null {
         const found = rows.find((one) => one.variant === variant && one.threshold === row.threshold);
         return found === undefined ? "" : stacked(faithfulnessOf(found));
       }),
-      formatShare({ value: row.faithfulnessMean, low: null, high: null }),
+      row.undefinedBecause === ""
+        ? formatShare({ value: row.faithfulnessMean, low: null, high: null })
+        : UNDEFINED_RATIO,
       stacked(completenessOf(row)),
     ]),
   );
@@ -110,6 +112,7 @@ export function compositionCsv({ circuits }: RunContents): Table {
       "faithfulness_high",
       "faithfulness_mean",
       "completeness",
+      "undefined_because",
     ],
     rows: (circuits ?? []).map((row) => [
       row.circuit,
@@ -132,16 +135,22 @@ export function compositionCsv({ circuits }: RunContents): Table {
       row.faithfulnessHigh,
       row.faithfulnessMean,
       row.completeness,
+      row.undefinedBecause,
     ]),
   };
 }
 
+/** Stands for a share of what is not told from nothing. */
+const UNDEFINED_RATIO = "undefined";
+
 /** `0.83 [0.79, 0.87]`. */
 export function faithfulnessOf(row: CircuitRow): string {
+  if (row.undefinedBecause !== "") return UNDEFINED_RATIO;
   return formatShare({ value: row.faithfulness, low: row.faithfulnessLow, high: row.faithfulnessHigh });
 }
 
 /** The complement's `0.05 [0.01, 0.09]`. */
 export function completenessOf(row: CircuitRow): string {
+  if (row.undefinedBecause !== "") return UNDEFINED_RATIO;
   return formatShare({ value: row.completeness, low: row.completenessLow, high: row.completenessHigh });
 }

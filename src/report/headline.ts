@@ -6,6 +6,7 @@ import { KIND_NAMES, VARIANT_NAMES, capitalised, familiesOf, groupLabel, scoreLa
 import type { RunContents } from "./run-contents.js";
 import { htmlTable, numberColumn, textColumn } from "./table.js";
 import type { Group } from "./validation-file.js";
+import { isUndefined, undefinedAnswer } from "./undefined-ratios.js";
 import { formatCorrelation, formatCount, formatPercent } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 
@@ -114,6 +115,7 @@ function noiseAnswer({ reliability }: RunContents): Markup[] {
 }
 
 function circuitAnswer(rows: readonly CircuitRow[]): Markup[] {
+  if (isUndefined(rows)) return [undefinedAnswer(rows)];
   const whole = rows.filter(({ variant }) => variant === "all").sort((a, b) => sizeOf(a) - sizeOf(b));
   const chosen =
     whole.find(({ faithfulness }) => faithfulness >= FAITHFUL) ??

@@ -15,6 +15,7 @@ import { positionFigures } from "./position-figure.js";
 import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable } from "./provenance.js";
 import { scoreMapFigures } from "./score-maps.js";
 import { truthFigures } from "./truth-figures.js";
+import { undefinedNotes } from "./undefined-ratios.js";
 
 /** Sections in reading order, the figures among them, and the tables that are files of their own. */
 export interface ReportParts {
@@ -86,6 +87,7 @@ function resultParts(contents: RunContents): ResultPart[] {
     part("circuits", "Circuits", circuits !== undefined || experiments.length > 0, circuitFigures(contents), [
       compositionTable(contents),
       experimentTable(contents),
+      ...undefinedNotes(contents),
     ]),
     part(
       "dropped",

@@ -2,11 +2,26 @@
 import { assert } from "../base/assert.js";
 import { percentileInterval, timesOf, type Interval, type Resamples } from "./bootstrap.js";
 
+const UNDEFINED: Interval = { value: null, low: null, high: null, bias: null };
+
+/** Mean over all rows. Rows are `[S, P]` (side, prompt): the sides of a prompt are resampled together. */
+export function meanOfRows(rows: Float64Array, resamples: Resamples): Interval {
+  const perPrompt = sumOverSides(rows, resamples.prompts);
+  return bootstrap(resamples, (times) => weightedSum(perPrompt, times) / rows.length);
+}
+
+/** Whether the interval lies on one side of zero; without an interval (one prompt only), whether the value is not zero. */
+export function isToldFromZero({ value, low, high }: Interval): boolean {
+  if (value === null || value === 0) return false;
+  return low === null || high === null || low > 0 || high < 0;
+}
+
 /**
  * `mean(numerator) / mean(denominator)` over all rows. Rows are `[S, P]` (side, prompt): the sides of a prompt are
- * resampled together. Undefined where the denominators add up to zero. Source: docs/reference.md "Faithfulness".
+ * resampled together. Undefined where the mean denominator is not told from zero. Source: docs/reference.md "Faithfulness".
  */
 export function ratioOfMeans(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
+  if (!isToldFromZero(meanOfRows(denominator, resamples))) return UNDEFINED;
   const above = sumOverSides(numerator, resamples.prompts);
   const below = sumOverSides(denominator, resamples.prompts);
   return bootstrap(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
@@ -14,9 +29,10 @@ export function ratioOfMeans(numerator: Float64Array, denominator: Float64Array,
 
 /**
  * Mean over all rows of `numerator / denominator`. Rows are `[S, P]` (side, prompt): the sides of a prompt are resampled
- * together. Undefined where any denominator is zero.
+ * together. Undefined where any denominator is zero, or their mean is not told from zero.
  */
 export function meanOfRatios(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
+  if (!isToldFromZero(meanOfRows(denominator, resamples))) return UNDEFINED;
   const ratios = numerator.map((value, row) => value / (denominator[row] as number));
   const perPrompt = sumOverSides(ratios, resamples.prompts);
   return bootstrap(resamples, (times) => weightedSum(perPrompt, times) / ratios.length);

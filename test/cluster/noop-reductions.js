@@ -15,6 +15,7 @@ export async function reduceStage(folder, stageId, missing) {
     runPaths(folder).artifact(`${stageId}.bin`),
     Buffer.concat([Buffer.from(`missing ${missing.join(",")}\n`), ...parts]),
   );
+  return [];
 }
 
 export async function finishRun(folder) {

@@ -18,7 +18,7 @@ export async function runPipeline(
   text: string,
   base: string,
   model: SplicedModel,
-): Promise<{ folder: string; planned: PlannedRun }> {
+): Promise<{ folder: string; planned: PlannedRun; warnings: string[] }> {
   const planned = await planSweep(text, "sweep.yaml", base, { backend: "wasm", autoThreads: 1 });
   const out = join(mkdtempSync(join(tmpdir(), "patchbay-pipeline-")), "run");
   mkdirSync(out, { recursive: true });
@@ -26,6 +26,7 @@ export async function runPipeline(
   const paths = runPaths(folder);
   const log = await openDirectoryLog(paths.log);
   const { plan, planHash } = planned;
+  const warnings: string[] = [];
   for (const stage of plan.stages) {
     for (const shard of stage.shards) {
       const { payload, count } = await runShard(
@@ -45,8 +46,8 @@ export async function runPipeline(
       } as const;
       await log.append({ ...envelope, count, sha256: sha256(payload), seconds: 0, units: {} }, payload);
     }
-    await reduceStage(folder, stage.id);
+    warnings.push(...(await reduceStage(folder, stage.id)));
   }
   await log.close();
-  return { folder, planned };
+  return { folder, planned, warnings };
 }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { openSpliced } from "../../src/attribution/spliced-model.js";
 import { runPaths } from "../../src/plan/run-folder.js";
-import { type ParquetRow } from "../../src/report/artifact-rows.js";
+import type { ParquetRow } from "../../src/report/artifact-rows.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes } from "../../src/weights/sae-folder.js";
@@ -17,47 +17,82 @@ import { TEST_BACKEND } from "./test-backend.js";
 
 const DATA = resolve("data");
 const ROWS = 24;
+const RATIOS = ["faithfulness", "completeness"].flatMap((ratio) => [ratio, `${ratio}_mean`]);
 
-const SWEEP = `name: one-direction
+const SWEEP = (method: "atp" | "zero"): string => `name: one-direction
 model: { path: ${DATA}/tiny-gemma2 }
 saes: { path: ${DATA}/tiny-gemma2/saes }
-dataset: { path: pairs.jsonl }
-circuits: { thresholds: [0.001, 0.1], ablation: resample, variants: [all] }
+dataset: { path: ${method}.jsonl }
+scores: [{ name: by, method: ${method} }]
+circuits: { scores: by, thresholds: [0.001, 0.1], ablation: resample, variants: [all] }
 `;
 
 /** Rows of the agreement set whose clean subject is singular. */
-function singular(): string {
+function singular(): Record<string, string>[] {
   const lines = readFileSync(`${DATA}/agreement/rc.test.jsonl`, "utf8").trimEnd().split("\n");
-  const rows = lines.filter((line) => (JSON.parse(line) as { case: string }).case.startsWith("singular"));
-  return `${rows.slice(0, ROWS).join("\n")}\n`;
+  const rows = lines.map((line) => JSON.parse(line) as Record<string, string>);
+  return rows.filter((row) => row["case"]?.startsWith("singular")).slice(0, ROWS);
 }
+
+const jsonLines = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
 describe("resample ablation on data of one direction", () => {
   const base = mkdtempSync(join(tmpdir(), "patchbay-resample-"));
-  let circuits: readonly ParquetRow[] = [];
 
   beforeAll(async () => {
     await startBackend(TEST_BACKEND);
-    writeFileSync(join(base, "pairs.jsonl"), singular());
-    const checkpoint = await openCheckpoint(`${DATA}/tiny-gemma2`);
-    const saes = await findSaes(`${DATA}/tiny-gemma2/saes`, checkpoint.config, {});
-    const model = await openSpliced(checkpoint, saes, Infinity, matricesFor("float32"));
-    const { folder } = await runPipeline(SWEEP, base, model);
-    model.dispose();
-    await checkpoint.close();
-    ({ rows: circuits } = await readParquet(runPaths(folder).artifact("circuits.parquet")));
+    const pairs = singular();
+    const plain = pairs.map((row) => ({
+      prompt: row["clean_prefix"],
+      true_answer: row["clean_answer"],
+      false_answer: row["patch_answer"],
+    }));
+    writeFileSync(join(base, "atp.jsonl"), jsonLines(pairs));
+    writeFileSync(join(base, "zero.jsonl"), jsonLines(plain));
   });
   afterAll(() => {
     rmSync(base, { recursive: true, force: true });
   });
 
-  it("takes the metric away where everything is ablated, so that circuits have something to recover", () => {
-    expect(circuits).toHaveLength(2);
+  async function run(method: "atp" | "zero"): Promise<{ circuits: readonly ParquetRow[]; warnings: string[] }> {
+    const checkpoint = await openCheckpoint(`${DATA}/tiny-gemma2`);
+    const saes = await findSaes(`${DATA}/tiny-gemma2/saes`, checkpoint.config, {});
+    const model = await openSpliced(checkpoint, saes, Infinity, matricesFor("float32"));
+    const { folder, warnings } = await runPipeline(SWEEP(method), base, model);
+    model.dispose();
+    await checkpoint.close();
+    const { rows } = await readParquet(runPaths(folder).artifact("circuits.parquet"));
+    expect(rows).toHaveLength(2);
+    return { circuits: rows, warnings };
+  }
+
+  it("takes the metric away where everything is ablated, so that circuits have something to recover", async () => {
+    const { circuits, warnings } = await run("atp");
     const [wide, narrow] = circuits.map((row) => Number(row["faithfulness"]));
-    for (const row of circuits)
+    for (const row of circuits) {
       expect(Math.abs(Number(row["metric_empty"]))).toBeLessThan(0.2 * Number(row["metric_full"]));
+      expect(Number(row["denominator"])).toBeCloseTo(Number(row["metric_full"]) - Number(row["metric_empty"]), 12);
+      expect(Number(row["denominator_low"])).toBeGreaterThan(0);
+      expect(row["undefined_because"]).toBe("");
+    }
     expect(must(wide, "circuit")).toBeGreaterThan(0.8);
     expect(must(wide, "circuit")).toBeLessThan(1.2);
     expect(must(narrow, "circuit")).toBeLessThan(must(wide, "circuit"));
+    expect(warnings).toEqual([]);
+  });
+
+  it("gives no ratio where the donors are of the prompt's own direction, as in a plain dataset, and says why", async () => {
+    const { circuits, warnings } = await run("zero");
+    for (const row of circuits) {
+      expect(Number(row["metric_full"])).toBeGreaterThan(1);
+      expect(Number(row["denominator_low"])).toBeLessThanOrEqual(0);
+      expect(Number(row["denominator_high"])).toBeGreaterThanOrEqual(0);
+      for (const ratio of RATIOS)
+        expect([row[ratio], row[`${ratio}_low`], row[`${ratio}_high`]]).toEqual([NaN, NaN, NaN]);
+      expect(row["undefined_because"]).toBe("the 95 % interval of metric_full - metric_empty holds 0");
+    }
+    expect(warnings).toEqual([
+      expect.stringMatching(/^faithfulness and completeness are undefined for 2 circuits with resample ablation: /),
+    ]);
   });
 });

@@ -95,6 +95,15 @@ test("a run ends partial with quarantined shards, failed when nothing was done o
   ]);
 });
 
+test("what a reduction warns of stands in the run's status, once", () => {
+  const s = started(["a"]);
+  for (let i = 0; i < 3; i++) s.complete("a", must(s.held("a")[0], "shard"));
+  const reduced = { kind: "stageReduced", run: "r", stage: "first", warnings: ["b is undefined"] } as const;
+  s.tell(reduced);
+  s.tell(reduced);
+  expect(s.run()).toMatchObject({ state: "complete", warnings: ["b is undefined"] });
+});
+
 test("a cancelled run revokes its leases and stops the work", () => {
   const s = started(["a"]);
   const effects = s.tell({ kind: "cancel", run: "r" });

@@ -1,10 +1,12 @@
 /** @file Figures and tables of contents that the synthetic run does not have: very many nodes, other kinds, custom configurations. */
 import { describe, expect, test } from "vitest";
-import { experimentTable } from "../../../src/report/circuit-tables.js";
+import { circuitFigures } from "../../../src/report/circuit-figure.js";
+import { compositionCsv, compositionTable, experimentTable } from "../../../src/report/circuit-tables.js";
 import { answers } from "../../../src/report/headline.js";
 import { thresholdCircuits, type CircuitRow, type NodeRow } from "../../../src/report/artifact-rows.js";
 import type { RunContents } from "../../../src/report/run-contents.js";
 import type { Group } from "../../../src/report/validation-file.js";
+import { undefinedNotes } from "../../../src/report/undefined-ratios.js";
 import { truthFigures } from "../../../src/report/truth-figures.js";
 
 /** Contents with the parts that a test gives; whatever else is read fails loudly. */
@@ -46,6 +48,10 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   heads: 0,
   metricCircuit: 1,
   metricFull: 2,
+  undefinedBecause: "",
+  denominator: 2,
+  denominatorLow: 1.5,
+  denominatorHigh: 2.5,
   faithfulness: 0.5,
   faithfulnessLow: 0.4,
   faithfulnessHigh: 0.6,
@@ -116,5 +122,40 @@ describe("circuits", () => {
       "No circuit recovers 80 % of the metric; the best one has <strong>10 nodes</strong>",
     );
     expect(text([])).toBe("");
+  });
+
+  test("without faithfulness say so and why, in headline and tables, and have no curve", () => {
+    const refused = (change: Partial<CircuitRow>): CircuitRow =>
+      circuit({
+        undefinedBecause: "the 95 % interval of metric_full - metric_empty holds 0",
+        ablation: "resample",
+        denominator: 0.012,
+        denominatorLow: -0.31,
+        denominatorHigh: 0.36,
+        faithfulness: Number.NaN,
+        faithfulnessLow: Number.NaN,
+        faithfulnessHigh: Number.NaN,
+        faithfulnessMean: Number.NaN,
+        ...change,
+      });
+    const why = "under resample ablation (m(full) − m(empty) = 0.01 [−0.31, 0.36])";
+    const circuits = [refused({}), refused({ circuit: "all-01", features: 80 })];
+    const headline = answers(contentsOf({ circuits })).map(({ text }) => text);
+    expect(headline).toEqual([expect.stringContaining("<strong>Faithfulness is undefined</strong>")]);
+    expect(headline[0]).toContain(why);
+    expect(headline[0]).not.toMatch(/recovers|NaN/);
+    expect(circuitFigures(contentsOf({ circuits }))).toEqual([]);
+    expect(compositionTable(contentsOf({ circuits }))?.text.match(/>undefined</g)).toHaveLength(2 * 3);
+    expect(undefinedNotes(contentsOf({ circuits })).map(({ text }) => text)).toEqual([expect.stringContaining(why)]);
+    expect(compositionCsv(contentsOf({ circuits })).rows[0]?.at(-1)).toContain("holds 0");
+
+    const custom = refused({ circuit: "late", variant: "custom" });
+    const mixed = contentsOf({ circuits: [circuit({}), custom] });
+    expect(experimentTable(mixed)?.text).toContain("undefined");
+    expect(undefinedNotes(mixed).map(({ text }) => text)).toEqual([
+      expect.stringContaining("Custom configurations with resample ablation have no faithfulness"),
+    ]);
+    expect(circuitFigures(mixed)).toHaveLength(1);
+    expect(undefinedNotes(contentsOf({ circuits: [circuit({})] }))).toEqual([]);
   });
 });

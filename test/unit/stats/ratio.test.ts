@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
 import { resamplePrompts } from "../../../src/stats/bootstrap.js";
-import { meanOfRatios, ratioOfMeans, recovered } from "../../../src/stats/ratio.js";
+import { isToldFromZero, meanOfRatios, meanOfRows, ratioOfMeans, recovered } from "../../../src/stats/ratio.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
 
 describe("ratios", () => {
@@ -50,6 +50,40 @@ describe("ratios", () => {
     }
     expect(covered / samples).toBeGreaterThan(0.91);
     expect(covered / samples).toBeLessThan(0.98);
+  });
+
+  test("a denominator whose interval holds zero leaves both undefined, whatever they come to", () => {
+    const rng = createRng(5, "denominators");
+    const noise = Float64Array.from({ length: 40 }, () => rng.normal());
+    const mean = noise.reduce((a, b) => a + b, 0) / noise.length;
+    const resamples = resamplePrompts(40, 400, 0);
+    const above = new Float64Array(40).fill(1);
+    for (const [shift, defined] of [
+      [0.05, false],
+      [-0.05, false],
+      [0.6, true],
+      [-0.6, true],
+    ] as const) {
+      const below = noise.map((value) => value - mean + shift);
+      expect(isToldFromZero(meanOfRows(below, resamples))).toBe(defined);
+      for (const ratio of [ratioOfMeans, meanOfRatios])
+        expect(ratio(above, below, resamples).value !== null).toBe(defined);
+      if (!defined)
+        expect(ratioOfMeans(above, below, resamples)).toEqual({ value: null, low: null, high: null, bias: null });
+    }
+    expect(
+      ratioOfMeans(
+        above,
+        above.map((one) => 2 * one),
+        resamples,
+      ).value,
+    ).toBe(0.5);
+  });
+
+  test("one prompt has no interval: its ratio is given unless the denominator is zero", () => {
+    const single = resamplePrompts(1, 10, 0);
+    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(2), single)).toMatchObject({ value: 0.5, low: null });
+    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(0), single).value).toBeNull();
   });
 
   test("a zero denominator leaves the ratio undefined", () => {

@@ -1,0 +1,43 @@
+/** @file What a report says in the place of faithfulness where it is undefined. */
+import { type CircuitRow, thresholdCircuits } from "./artifact-rows.js";
+import { formatInterval } from "./format-number.js";
+import { markup, type Markup } from "./markup.js";
+import type { RunContents } from "./run-contents.js";
+
+/** Whether the run's threshold circuits have no faithfulness: all of them are shares of one denominator. */
+export function isUndefined(rows: readonly CircuitRow[]): boolean {
+  return rows.length > 0 && rows.every(({ undefinedBecause }) => undefinedBecause !== "");
+}
+
+/** The headline's paragraph in that case. */
+export function undefinedAnswer(rows: readonly CircuitRow[]): Markup {
+  return markup`<strong>Faithfulness is undefined</strong>: ${reasonOf(rows[0])}. No circuit's share of the metric is given.`;
+}
+
+/** Notes under the tables, one for each reason; none where every ratio is defined. */
+export function undefinedNotes({ circuits }: RunContents): Markup[] {
+  const refused = (circuits ?? []).filter(({ undefinedBecause }) => undefinedBecause !== "");
+  const threshold = thresholdCircuits(refused);
+  const custom = refused.filter((row) => !threshold.includes(row));
+  return [
+    ...(threshold.length === 0 ? [] : [noteOf("The circuits", threshold)]),
+    ...[...new Set(custom.map(({ ablation }) => ablation))].map((ablation) =>
+      noteOf(
+        `Custom configurations with ${ablation} ablation`,
+        custom.filter((row) => row.ablation === ablation),
+      ),
+    ),
+  ];
+}
+
+function noteOf(which: string, rows: readonly CircuitRow[]): Markup {
+  return markup`<p class="note">${which} have no faithfulness: ${reasonOf(rows[0])}. A ratio to such a number can come out at any size. More prompts, other prompts or another ablation may tell them apart.</p>`;
+}
+
+/** All rows of one ablation have the same. */
+function reasonOf(row: CircuitRow | undefined): Markup {
+  const known = (number = Number.NaN): number | null => (Number.isFinite(number) ? number : null);
+  const value = known(row?.denominator);
+  const shown = formatInterval({ value, low: known(row?.denominatorLow), high: known(row?.denominatorHigh) }, 3);
+  return markup`the full model's metric is not told from the empty circuit's under ${row?.ablation ?? ""} ablation (m(full) − m(empty) = ${shown})`;
+}
