@@ -57,7 +57,7 @@ export function quarantinedShards(run: RunProgress): QuarantinedShard[] {
   return run.stages.flatMap((stage) =>
     stage.counts.quarantined === 0
       ? []
-      : stage.shards.flatMap((shard, index) =>
+      : [...stage.shards].flatMap((shard, index) =>
           shard.phase === "quarantined" && shard.failure !== null
             ? [{ shard: must(stage.shardIds[index], "shard id"), ...shard.failure, attempts: failedAttempts(shard) }]
             : [],
@@ -89,7 +89,7 @@ function groupReasons(state: CoordinatorState, run: RunProgress, stage: StagePro
   if (stage.counts.pending + stage.counts.quarantined === 0) return [];
   const waiting = waitingReason(state, run, stage);
   const groups = new Map<string, number>();
-  for (const index of stage.shards.keys()) {
+  for (const index of stage.shardIds.keys()) {
     const reason = shardReason(stage, index, waiting);
     if (reason !== null) groups.set(reason, (groups.get(reason) ?? 0) + 1);
   }
@@ -97,7 +97,7 @@ function groupReasons(state: CoordinatorState, run: RunProgress, stage: StagePro
 }
 
 function shardReason(stage: StageProgress, index: number, waiting: string): string | null {
-  const shard = must(stage.shards[index], `shard ${String(index)}`);
+  const shard = stage.shards.at(index);
   const { phase, failure } = shard;
   const last = failure === null ? "" : `${failure.code}: ${failure.message}`;
   if (phase === "quarantined") return `quarantined after ${String(failedAttempts(shard))} failed attempts: ${last}`;

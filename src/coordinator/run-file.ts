@@ -54,7 +54,7 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
 
 function describe({ file, plan }: ServedRun, run: RunProgress, workers: number, loadSeconds: number): RunFile {
   const prompts = new Map(plan.stages.flatMap(({ shards }) => shards.map((shard) => [shard.id, shard.prompts])));
-  const shards = run.stages.flatMap((stage) => stage.shards);
+  const shards = run.stages.flatMap((stage) => [...stage.shards]);
   const failures = shards.reduce((sum, shard) => sum + failedAttempts(shard), 0);
   const quarantined = quarantinedShards(run);
   return {

@@ -2,6 +2,7 @@
 import { must } from "../base/assert.js";
 import { isFinal } from "../wire/messages.js";
 import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
+import { ShardList } from "./shard-list.js";
 import type { ShardPlace, ShardState, StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
@@ -50,12 +51,13 @@ function startStage(
   { id, dependsOn, shardIds }: StageToRun,
   completed: ReadonlyMap<string, RecordFacts>,
 ): StageProgress {
-  const shards = shardIds.map((shard): ShardState => {
-    const record = completed.get(shard);
-    return record === undefined ? FRESH : { ...FRESH, phase: "done", sha256: record.sha256 };
-  });
+  const shards = ShardList.from(
+    shardIds.map((shard): ShardState => {
+      const record = completed.get(shard);
+      return record === undefined ? FRESH : { ...FRESH, phase: "done", sha256: record.sha256 };
+    }),
+  );
   const records = shardIds.flatMap((shard) => completed.get(shard) ?? []);
-  const done = records.length;
   return {
     id,
     dependsOn,
@@ -63,9 +65,8 @@ function startStage(
     state: "waiting",
     reason: "",
     shards,
-    counts: { pending: shards.length - done, leased: 0, reported: 0, done, quarantined: 0 },
+    counts: shards.counts,
     cursor: 0,
-    requeued: [],
     engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
     units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
     freshUnits: {},

@@ -66,19 +66,12 @@ function nextShard(run: RunProgress, worker: WorkerProgress, eligible: readonly 
 }
 
 function nextInStage(stage: StageProgress, worker: WorkerProgress, eligible: readonly string[]): number | undefined {
-  const retry = stage.requeued.find((index) => {
-    const { avoid } = must(stage.shards[index], `shard ${String(index)}`);
-    return !avoid.includes(worker.name) || eligible.every((name) => avoid.includes(name));
-  });
-  if (retry !== undefined) return retry;
-  const fresh = freshShard(stage);
-  return fresh < stage.shards.length ? fresh : undefined;
-}
-
-function freshShard(stage: StageProgress): number {
-  let index = stage.cursor;
-  while (index < stage.shards.length && stage.shards[index]?.phase !== "pending") index++;
-  return index;
+  for (const index of stage.shards.indexesOf("pending")) {
+    if (index >= stage.cursor) return index;
+    const { avoid } = stage.shards.at(index);
+    if (!avoid.includes(worker.name) || eligible.every((name) => avoid.includes(name))) return index;
+  }
+  return undefined;
 }
 
 function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: ShardPlace): void {

@@ -96,7 +96,7 @@ function stateOfReady(run: RunProgress, { counts, shards }: StageProgress): { st
 }
 
 function quarantinedIds(stage: StageProgress): string[] {
-  return stage.shardIds.filter((_, index) => stage.shards[index]?.phase === "quarantined");
+  return [...stage.shards.indexesOf("quarantined")].map((index) => must(stage.shardIds[index], "shard id"));
 }
 
 function isQuiet({ stages }: RunProgress): boolean {

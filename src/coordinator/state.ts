@@ -6,6 +6,7 @@
 import type { ErrorCode } from "../base/errors.js";
 import type { Environment, WorkerEnvironment } from "../base/environment.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
+import type { ShardList } from "./shard-list.js";
 
 /** Everything about timing and patience. */
 export interface Settings {
@@ -64,19 +65,17 @@ export interface ShardState {
   readonly sha256: string | null;
 }
 
-/** One stage. Shards that can be leased are `requeued`, and the pending ones from `cursor` on. */
+/** One stage. Its pending shards can be leased: those before `cursor` again, those from it on for the first time. */
 export interface StageProgress {
   readonly id: string;
   readonly dependsOn: readonly string[];
   readonly shardIds: readonly string[];
   readonly state: StageState;
   readonly reason: string;
-  readonly shards: readonly ShardState[];
+  readonly shards: ShardList;
   readonly counts: Readonly<Record<ShardPhase, number>>;
   /** Every shard before this index has been leased, or was complete from the start. */
   readonly cursor: number;
-  /** Pending shards before the cursor, ascending. */
-  readonly requeued: readonly number[];
   readonly engineSeconds: number;
   readonly units: Readonly<Record<string, number>>;
   readonly freshUnits: Readonly<Record<string, number>>;

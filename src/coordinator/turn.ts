@@ -1,15 +1,7 @@
 /** @file One turn of the state machine: the state as it changes, the effects so far, and the only ways to change either. */
 import { must } from "../base/assert.js";
 import type { CoordinatorEffect } from "./events.js";
-import type {
-  CoordinatorState,
-  RunProgress,
-  ShardPhase,
-  ShardPlace,
-  ShardState,
-  StageProgress,
-  WorkerProgress,
-} from "./state.js";
+import type { CoordinatorState, RunProgress, ShardPlace, ShardState, StageProgress, WorkerProgress } from "./state.js";
 
 /** The working state of one `step`. Values inside `state` are never changed in place. */
 export interface Turn {
@@ -67,32 +59,13 @@ export function patchStage(turn: Turn, runId: string, index: number, patch: Part
 
 /** The shard at a place. */
 export function shardAt(run: RunProgress, place: ShardPlace): ShardState {
-  return must(run.stages[place.stage]?.shards[place.shard], `shard ${String(place.stage)}.${String(place.shard)}`);
+  return must(run.stages[place.stage], `stage ${String(place.stage)}`).shards.at(place.shard);
 }
 
-/** Replaces parts of a shard, keeping the stage's counts and list of requeued shards right. */
+/** Replaces parts of a shard, keeping the stage's counts right. */
 export function patchShard(turn: Turn, runId: string, place: ShardPlace, patch: Partial<ShardState>): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   const stage = must(run.stages[place.stage], `stage ${String(place.stage)}`);
-  const before = shardAt(run, place);
-  const after = { ...before, ...patch };
-  const shards = stage.shards.slice();
-  shards[place.shard] = after;
-  patchStage(turn, runId, place.stage, {
-    shards,
-    counts: moveCount(stage.counts, before.phase, after.phase),
-    requeued: requeue(stage, place.shard, after.phase),
-  });
-}
-
-function moveCount(counts: StageProgress["counts"], from: ShardPhase, to: ShardPhase): StageProgress["counts"] {
-  if (from === to) return counts;
-  return { ...counts, [from]: counts[from] - 1, [to]: counts[to] + 1 };
-}
-
-function requeue(stage: StageProgress, shard: number, phase: ShardPhase): readonly number[] {
-  const listed = stage.requeued.includes(shard);
-  const wanted = phase === "pending" && shard < stage.cursor;
-  if (listed === wanted) return stage.requeued;
-  return wanted ? [...stage.requeued, shard].sort((a, b) => a - b) : stage.requeued.filter((other) => other !== shard);
+  const shards = stage.shards.with(place.shard, { ...stage.shards.at(place.shard), ...patch });
+  patchStage(turn, runId, place.stage, { shards, counts: shards.counts });
 }

@@ -66,7 +66,7 @@ function expectEverythingAccounted(run: RunToAdd, { states, final, log }: Outcom
   const progress = must(final.runs.get(run.id), run.id);
   const open = allShards(run).filter((shard) => {
     const { stage, shard: index } = must(progress.places.get(shard), shard);
-    const { phase } = must(progress.stages[stage]?.shards[index], shard);
+    const { phase } = must(progress.stages[stage], shard).shards.at(index);
     if (phase === "done") expect(log.has(`${run.id}/${shard}`)).toBe(true);
     else expect(explainShard(final, run.id, shard)).toMatch(/quarantined after|not run/);
     return phase !== "done";
@@ -115,7 +115,7 @@ test("a poisoned shard ends in quarantine, and blocks what depends on it unless 
         ? ["reduced", "reduced", "reduced", "reduced", "reduced"]
         : ["reduced", "blocked", "blocked", "blocked", "blocked"],
     );
-    expect(must(stages[1]?.shards[3], "shard").spent).toEqual({ lost: 0, memory: 0, application: 2 });
+    expect(must(stages[1], "stage").shards.at(3).spent).toEqual({ lost: 0, memory: 0, application: 2 });
   });
 });
 
@@ -153,7 +153,7 @@ test("a draining worker leaves without costing a shard", () => {
     const { states, final } = world.finish(HOUR);
     expect(states.get("r1")).toBe("complete");
     const spent = must(final.runs.get("r1"), "run").stages.flatMap(({ shards }) =>
-      shards.map((shard) => shard.spent.lost),
+      [...shards].map((shard) => shard.spent.lost),
     );
     expect(Math.max(...spent)).toBe(0);
   });

@@ -2,7 +2,8 @@
 import { must } from "../../src/base/assert.js";
 import type { CoordinatorEffect } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
-import type { CoordinatorState, RunProgress, ShardPhase, StageProgress } from "../../src/coordinator/state.js";
+import type { ShardMark } from "../../src/coordinator/shard-list.js";
+import type { CoordinatorState, RunProgress, StageProgress } from "../../src/coordinator/state.js";
 
 const FINAL = ["complete", "partial", "failed", "cancelled", "interrupted"];
 
@@ -26,11 +27,11 @@ function expectThat(condition: boolean, what: string): void {
 }
 
 function checkStage(stage: StageProgress): void {
-  const counts: Record<ShardPhase, number> = { pending: 0, leased: 0, reported: 0, done: 0, quarantined: 0 };
-  const requeued: number[] = [];
-  stage.shards.forEach((shard, index) => {
-    counts[shard.phase]++;
-    if (shard.phase === "pending" && index < stage.cursor) requeued.push(index);
+  const marks = ["pending", "leased", "reported", "done", "quarantined", "failed"] as const;
+  const found = Object.fromEntries(marks.map((mark) => [mark, []])) as unknown as Record<ShardMark, number[]>;
+  [...stage.shards].forEach((shard, index) => {
+    found[shard.phase].push(index);
+    if (shard.failure !== null) found.failed.push(index);
     expectThat(
       (shard.phase === "leased") === (shard.holder !== null),
       `${stage.id}.${String(index)}: holder while leased`,
@@ -38,8 +39,13 @@ function checkStage(stage: StageProgress): void {
     expectThat(shard.phase !== "done" || shard.sha256 !== null, "a done shard has a hash");
     expectThat(shard.phase !== "quarantined" || shard.failure !== null, "a quarantined shard has a reason");
   });
-  expectThat(JSON.stringify(counts) === JSON.stringify({ ...counts, ...stage.counts }), `counts of ${stage.id}`);
-  expectThat(JSON.stringify(requeued) === JSON.stringify(stage.requeued), `requeued shards of ${stage.id}`);
+  for (const mark of marks) {
+    const indexes = found[mark];
+    const listed = [...stage.shards.indexesOf(mark)];
+    expectThat(JSON.stringify(indexes) === JSON.stringify(listed), `${mark} shards of ${stage.id}`);
+    expectThat(stage.shards.counts[mark] === indexes.length, `count of ${mark} shards of ${stage.id}`);
+    if (mark !== "failed") expectThat(stage.counts[mark] === indexes.length, `counts of ${stage.id}`);
+  }
 }
 
 /** A done shard stays done with its hash; a run that ended stays as it ended. */
@@ -47,8 +53,8 @@ function checkOutcomesStay(before: RunProgress | undefined, after: RunProgress):
   if (before === undefined) return;
   if (FINAL.includes(before.state)) expectThat(before.state === after.state, "a run that ended stays ended");
   before.stages.forEach((stage, s) => {
-    stage.shards.forEach((shard, i) => {
-      const now = must(after.stages[s]?.shards[i], "shard");
+    [...stage.shards].forEach((shard, i) => {
+      const now = must(after.stages[s], "stage").shards.at(i);
       if (shard.phase === "done")
         expectThat(now.phase === "done" && now.sha256 === shard.sha256, "a done shard stays done");
     });
@@ -57,7 +63,7 @@ function checkOutcomesStay(before: RunProgress | undefined, after: RunProgress):
 
 function checkReasons(state: CoordinatorState, run: RunProgress): void {
   for (const [id, { stage, shard }] of run.places) {
-    const phase = must(run.stages[stage]?.shards[shard], id).phase;
+    const phase = must(run.stages[stage], id).shards.at(shard).phase;
     if (phase !== "pending" && phase !== "quarantined") continue;
     expectThat((explainShard(state, run.id, id) ?? "").length > 10, `${id} has a reason`);
   }
@@ -69,7 +75,7 @@ function checkLeases(state: CoordinatorState): void {
     expectThat(worker.session !== null || worker.detachedAt !== null, "a worker without a stream has a time limit");
     for (const lease of worker.leases) {
       const run = must(state.runs.get(lease.run), lease.run);
-      const shard = must(run.stages[lease.stage]?.shards[lease.shard], lease.shardId);
+      const shard = must(run.stages[lease.stage], lease.shardId).shards.at(lease.shard);
       expectThat(run.state === "running", `${lease.id} belongs to a running run`);
       expectThat(
         shard.holder?.lease === lease.id && shard.holder.worker === worker.name,
@@ -79,7 +85,7 @@ function checkLeases(state: CoordinatorState): void {
     }
   }
   for (const run of state.runs.values()) {
-    for (const { holder } of run.stages.flatMap(({ shards }) => shards)) {
+    for (const { holder } of run.stages.flatMap(({ shards }) => [...shards])) {
       if (run.state === "running" && holder !== null)
         expectThat(held.has(holder.lease), `${holder.lease} is held by somebody`);
     }
@@ -92,7 +98,7 @@ function checkGrants(before: CoordinatorState, effects: readonly CoordinatorEffe
     if (effect.kind !== "grant") continue;
     const run = before.runs.get(effect.lease.run);
     const place = run?.places.get(effect.lease.shard);
-    const phase = place === undefined ? undefined : run?.stages[place.stage]?.shards[place.shard]?.phase;
+    const phase = place === undefined ? undefined : run?.stages[place.stage]?.shards.at(place.shard).phase;
     expectThat(
       phase !== "done" && phase !== "quarantined",
       `${effect.lease.shard} is leased although it is ${String(phase)}`,

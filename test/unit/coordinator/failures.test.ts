@@ -114,7 +114,7 @@ test("a failure under a lease that is not the shard's any more changes nothing",
   s.fail("a", "first.00000", "engine_died");
   const failure = { code: "non_finite", message: "late", file: "", line: 0, field: "" } as const;
   s.tell({ kind: "shardFailed", worker: "a", session: s.sessionOf("a"), lease: old, failure });
-  expect(s.run().stages[0]?.shards[0]).toMatchObject({ phase: "leased", spent: { lost: 1, application: 0 } });
+  expect(s.shards(0)[0]).toMatchObject({ phase: "leased", spent: { lost: 1, application: 0 } });
 });
 
 test("every code has a class, and what is no machine's fault is the shard's", () => {
@@ -143,7 +143,7 @@ test.each<ErrorCode>(["engine_start_failed", "nats_unreachable", "disk_full", "h
   (code) => {
     const s = besideAGoodWorker(code);
     expect(s.run()).toMatchObject({ state: "running", stages: [{ counts: { done: 9, quarantined: 0 } }] });
-    expect(s.run().stages[0]?.shards.map(({ spent }) => spent)).toEqual(
+    expect(s.shards(0).map(({ spent }) => spent)).toEqual(
       Array.from({ length: 9 }, () => ({ lost: 0, memory: 0, application: 0 })),
     );
     expect(s.state.workers.get("bad")?.cordoned).toMatch(
@@ -176,7 +176,7 @@ test("a log that is away from everybody is waited for: no shard is charged and n
     }
     for (const worker of ["a", "b"]) s.fail(worker, must(s.held(worker)[0], "shard"), "nats_unreachable");
   }
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
   expect([...s.state.workers.values()].map(({ cordoned }) => cordoned)).toEqual([null, null]);
 });
 

@@ -8,6 +8,7 @@ import {
   type CoordinatorState,
   type RunProgress,
   type Settings,
+  type ShardState,
 } from "../../../src/coordinator/state.js";
 import { step } from "../../../src/coordinator/step.js";
 import type { WorkerEnvironment } from "../../../src/base/environment.js";
@@ -141,7 +142,12 @@ export class Scenario {
 
   /** Phases of a stage's shards. */
   phases(stage: number, id = "r"): string[] {
-    return must(this.run(id).stages[stage], "stage").shards.map(({ phase }) => phase);
+    return this.shards(stage, id).map(({ phase }) => phase);
+  }
+
+  /** A stage's shards. */
+  shards(stage: number, id = "r"): ShardState[] {
+    return [...must(this.run(id).stages[stage], "stage").shards];
   }
 
   sessionOf(worker: string): string {

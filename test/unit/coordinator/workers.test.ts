@@ -32,7 +32,7 @@ test("a worker that stays away loses its leases, which costs each shard one", ()
   detach(s, "a");
   s.wait(reattachMs);
   expect(s.phases(0)).toEqual(["pending", "pending", "pending"]);
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
 });
 
 test("a grant that never arrived goes back without cost", () => {
@@ -41,7 +41,7 @@ test("a grant that never arrived goes back without cost", () => {
   detach(s, "a");
   s.attach("a", { holding: [must(first, "grant").lease] });
   expect(s.held("a")).toEqual(["first.00000", "first.00001"]);
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
   expect(s.grants).toHaveLength(3);
   expect(s.leaseOf("a", "first.00001").attempt).toBe(1);
 });
@@ -50,7 +50,7 @@ test("a new process under the old name has lost what the old one held", () => {
   const s = started();
   detach(s, "a");
   s.attach("a", { instance: "another" });
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
   expect(s.held("a")).toEqual(["first.00000", "first.00001"]);
 });
 
@@ -76,7 +76,7 @@ test("a lease that heartbeats do not name runs out; one that they name does not"
     s.tell({ kind: "heartbeat", worker: "a", session: s.sessionOf("a"), leases: [must(first, "lease")], engine: null });
   }
   const effects = s.wait(1);
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 1, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([0, 1, 0]);
   expect([...s.effects, ...effects]).toContainEqual(
     expect.objectContaining({ kind: "revoke", lease: second, stop: false }),
   );
@@ -112,7 +112,7 @@ test("a leaving worker is let go when it holds nothing, and gets nothing new", (
   s.complete("a", "first.00000");
   expect(s.effects).toContainEqual({ kind: "leave", session, reason: "drained" });
   detach(s, "a");
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([0, 0, 0]);
 });
 
 test("words from a stream that was given up are answered by closing it", () => {
@@ -132,5 +132,5 @@ test("nobody is lost for the coordinator's own silence, and everybody is held to
   s.pause(10 * reattachMs);
   s.wait(200);
   expect(s.state.workers.size).toBe(0);
-  expect(s.run().stages[0]?.shards.map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
+  expect(s.shards(0).map(({ spent }) => spent.lost)).toEqual([1, 1, 0]);
 });
