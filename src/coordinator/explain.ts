@@ -46,23 +46,24 @@ export function runStatus(state: CoordinatorState, runId: string, folder: string
     state: run.state,
     reason: run.reason,
     stages: run.stages.map((stage) => stageStatus(state, run, stage, now)),
-    quarantined: quarantinedShards(run).slice(0, MAX_LISTED),
+    quarantined: quarantinedShards(run, MAX_LISTED),
     warnings: run.warnings.slice(0, MAX_LISTED),
     seconds: (now - run.addedAt) / 1000,
   };
 }
 
-/** Every shard that spent a failure budget. */
-export function quarantinedShards(run: RunProgress): QuarantinedShard[] {
-  return run.stages.flatMap((stage) =>
-    stage.counts.quarantined === 0
-      ? []
-      : [...stage.shards].flatMap((shard, index) =>
-          shard.phase === "quarantined" && shard.failure !== null
-            ? [{ shard: must(stage.shardIds[index], "shard id"), ...shard.failure, attempts: failedAttempts(shard) }]
-            : [],
-        ),
-  );
+/** The shards that spent a failure budget: the first `limit` of them, or all. */
+export function quarantinedShards({ stages }: RunProgress, limit = Infinity): QuarantinedShard[] {
+  const found: QuarantinedShard[] = [];
+  for (const { shards, shardIds } of stages) {
+    for (const index of shards.indexesOf("quarantined")) {
+      if (found.length === limit) return found;
+      const shard = shards.at(index);
+      const failure = must(shard.failure, "failure of a quarantined shard");
+      found.push({ shard: must(shardIds[index], "shard id"), ...failure, attempts: failedAttempts(shard) });
+    }
+  }
+  return found;
 }
 
 function stageStatus(state: CoordinatorState, run: RunProgress, stage: StageProgress, now: number): StageStatus {
@@ -85,15 +86,28 @@ function stageStatus(state: CoordinatorState, run: RunProgress, stage: StageProg
   };
 }
 
+/** What shards wait for and why others were given up, in shard order. Only those that failed are looked at one by one. */
 function groupReasons(state: CoordinatorState, run: RunProgress, stage: StageProgress): StageStatus["reasons"] {
   if (stage.counts.pending + stage.counts.quarantined === 0) return [];
   const waiting = waitingReason(state, run, stage);
-  const groups = new Map<string, number>();
-  for (const index of stage.shardIds.keys()) {
+  const groups = new Map<string, { readonly first: number; shards: number }>();
+  let untried = stage.counts.pending;
+  for (const index of stage.shards.indexesOf("failed")) {
     const reason = shardReason(stage, index, waiting);
-    if (reason !== null) groups.set(reason, (groups.get(reason) ?? 0) + 1);
+    if (reason === null) continue;
+    const group = groups.get(reason) ?? { first: index, shards: 0 };
+    groups.set(reason, { ...group, shards: group.shards + 1 });
+    if (stage.shards.at(index).phase === "pending") untried--;
   }
-  return [...groups].slice(0, MAX_LISTED).map(([reason, shards]) => ({ reason, shards }));
+  if (untried > 0) groups.set(waiting, { first: firstUntried(stage), shards: untried });
+  const sorted = [...groups].sort(([, a], [, b]) => a.first - b.first);
+  return sorted.slice(0, MAX_LISTED).map(([reason, { shards }]) => ({ reason, shards }));
+}
+
+/** The first pending shard that has not failed before. */
+function firstUntried({ shards }: StageProgress): number {
+  for (const index of shards.indexesOf("pending")) if (shards.at(index).failure === null) return index;
+  return shards.length;
 }
 
 function shardReason(stage: StageProgress, index: number, waiting: string): string | null {

@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { writeRunFile, type RunFile } from "../plan/run-folder.js";
 import { quarantinedShards } from "./explain.js";
-import { failedAttempts, type CoordinatorState, type RunProgress, type StageProgress } from "./state.js";
+import type { CoordinatorState, RunProgress, ShardPlace, StageProgress } from "./state.js";
 import type { ServedRun } from "./served-run.js";
 
 const INTERVAL_MS = 1000;
@@ -31,7 +31,7 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
     if (timer !== null) clearTimeout(timer);
     timer = null;
     const loadSeconds = [...loading.values()].reduce((sum, seconds) => sum + seconds, 0);
-    return describe(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
+    return describeRun(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
   };
   const write = (): void => {
     writeRunFile(run.folder, compose());
@@ -52,33 +52,42 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
   };
 }
 
-function describe({ file, plan }: ServedRun, run: RunProgress, workers: number, loadSeconds: number): RunFile {
-  const prompts = new Map(plan.stages.flatMap(({ shards }) => shards.map((shard) => [shard.id, shard.prompts])));
-  const shards = run.stages.flatMap((stage) => [...stage.shards]);
-  const failures = shards.reduce((sum, shard) => sum + failedAttempts(shard), 0);
+/** The contents of run.json. It is made of the stages' totals; of shards only those that were given up are looked at. */
+export function describeRun(
+  { file, plan }: Pick<ServedRun, "file" | "plan">,
+  run: RunProgress,
+  workers: number,
+  loadSeconds: number,
+): RunFile {
+  const total = (part: (stage: StageProgress) => number): number =>
+    run.stages.reduce((sum, stage) => sum + part(stage), 0);
   const quarantined = quarantinedShards(run);
   return {
     ...file,
     ...statusOf(run),
     counts: {
       ...file.counts,
-      shards: shards.length,
-      done: shards.filter(({ phase }) => phase === "done").length,
+      shards: total(({ shards }) => shards.length),
+      done: total(({ counts }) => counts.done),
       quarantined: quarantined.length,
-      retries: file.counts.retries + failures - quarantined.length,
+      retries: file.counts.retries + total(({ failures }) => failures) - quarantined.length,
       workers: Math.max(file.counts.workers, workers),
     },
     quarantined: quarantined.map(({ shard, code, message }) => ({
       shard,
       code,
       message,
-      prompts: [...(prompts.get(shard) ?? [])],
+      prompts: promptsOf(plan, must(run.places.get(shard), shard)),
     })),
     timings: timingsOf(plan, run),
     weight_loading_seconds: file.weight_loading_seconds + loadSeconds,
     warnings: [...new Set([...file.warnings, ...run.warnings])],
     ended: null,
   };
+}
+
+function promptsOf({ stages }: Plan, { stage, shard }: ShardPlace): number[] {
+  return [...must(stages[stage]?.shards[shard], "shard of the plan").prompts];
 }
 
 /** An interrupted run counts as running: starting it again continues it. */

@@ -67,6 +67,7 @@ function startStage(
     shards,
     counts: shards.counts,
     cursor: 0,
+    failures: 0,
     engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
     units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
     freshUnits: {},

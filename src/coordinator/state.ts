@@ -76,6 +76,8 @@ export interface StageProgress {
   readonly counts: Readonly<Record<ShardPhase, number>>;
   /** Every shard before this index has been leased, or was complete from the start. */
   readonly cursor: number;
+  /** Failed attempts of its shards, of every class. */
+  readonly failures: number;
   readonly engineSeconds: number;
   readonly units: Readonly<Record<string, number>>;
   readonly freshUnits: Readonly<Record<string, number>>;

@@ -1,7 +1,15 @@
 /** @file One turn of the state machine: the state as it changes, the effects so far, and the only ways to change either. */
 import { must } from "../base/assert.js";
 import type { CoordinatorEffect } from "./events.js";
-import type { CoordinatorState, RunProgress, ShardPlace, ShardState, StageProgress, WorkerProgress } from "./state.js";
+import {
+  failedAttempts,
+  type CoordinatorState,
+  type RunProgress,
+  type ShardPlace,
+  type ShardState,
+  type StageProgress,
+  type WorkerProgress,
+} from "./state.js";
 
 /** The working state of one `step`. Values inside `state` are never changed in place. */
 export interface Turn {
@@ -62,10 +70,13 @@ export function shardAt(run: RunProgress, place: ShardPlace): ShardState {
   return must(run.stages[place.stage], `stage ${String(place.stage)}`).shards.at(place.shard);
 }
 
-/** Replaces parts of a shard, keeping the stage's counts right. */
+/** Replaces parts of a shard, keeping the stage's counts and failures right. */
 export function patchShard(turn: Turn, runId: string, place: ShardPlace, patch: Partial<ShardState>): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   const stage = must(run.stages[place.stage], `stage ${String(place.stage)}`);
-  const shards = stage.shards.with(place.shard, { ...stage.shards.at(place.shard), ...patch });
-  patchStage(turn, runId, place.stage, { shards, counts: shards.counts });
+  const before = stage.shards.at(place.shard);
+  const after = { ...before, ...patch };
+  const shards = stage.shards.with(place.shard, after);
+  const failures = stage.failures + failedAttempts(after) - failedAttempts(before);
+  patchStage(turn, runId, place.stage, { shards, counts: shards.counts, failures });
 }

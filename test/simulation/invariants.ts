@@ -3,7 +3,12 @@ import { must } from "../../src/base/assert.js";
 import type { CoordinatorEffect } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
 import type { ShardMark } from "../../src/coordinator/shard-list.js";
-import type { CoordinatorState, RunProgress, StageProgress } from "../../src/coordinator/state.js";
+import {
+  failedAttempts,
+  type CoordinatorState,
+  type RunProgress,
+  type StageProgress,
+} from "../../src/coordinator/state.js";
 
 const FINAL = ["complete", "partial", "failed", "cancelled", "interrupted"];
 
@@ -39,6 +44,8 @@ function checkStage(stage: StageProgress): void {
     expectThat(shard.phase !== "done" || shard.sha256 !== null, "a done shard has a hash");
     expectThat(shard.phase !== "quarantined" || shard.failure !== null, "a quarantined shard has a reason");
   });
+  const failures = [...stage.shards].reduce((sum, shard) => sum + failedAttempts(shard), 0);
+  expectThat(stage.failures === failures, `failures of ${stage.id}`);
   for (const mark of marks) {
     const indexes = found[mark];
     const listed = [...stage.shards.indexesOf(mark)];

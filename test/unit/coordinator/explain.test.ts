@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { must } from "../../../src/base/assert.js";
 import { clusterStatus, explainShard } from "../../../src/coordinator/explain.js";
 import { codecs } from "../../../src/wire/codec.js";
 import { ENVIRONMENT, runOf, Scenario } from "./scenario.js";
@@ -72,4 +73,28 @@ test("a status with many refused workers and one long failure still fits its mes
   );
   expect(status.workers.filter(({ state }) => state === "refused")).toHaveLength(30);
   expect(status.runs[0]?.stages[0]?.reasons[0]?.reason).toMatch(/^waiting: 0 of 31 workers can serve the run .*…$/);
+});
+
+test("the reasons of a status are in the order of the shards that they are first given for", () => {
+  const s = new Scenario({ pipelineDepth: 1, budgets: { lost: 3, memory: 1, application: 0 } });
+  for (const worker of ["a", "b", "c", "d"]) s.attach(worker);
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [6] }) });
+  s.tell({ kind: "drain", now: false });
+  s.fail("c", "first.00002", "engine_died");
+  s.fail("b", "first.00001", "application");
+  s.tell({
+    kind: "leaseReleased",
+    worker: "a",
+    session: s.sessionOf("a"),
+    lease: s.leaseOf("a", "first.00000").id,
+  });
+  const [stage] = must(clusterStatus(s.state, new Map(), 0).runs[0], "run").stages;
+  expect(stage?.reasons).toEqual([
+    { reason: "waiting: the coordinator is stopping", shards: 3 },
+    { reason: "quarantined after 1 failed attempts: application: because (attempt 1, on worker b)", shards: 1 },
+    {
+      reason: "waiting: the coordinator is stopping; last attempt: engine_died: because (attempt 1, on worker c)",
+      shards: 1,
+    },
+  ]);
 });
