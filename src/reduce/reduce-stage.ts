@@ -1,6 +1,7 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
 import type { Plan, Stage } from "../plan/plan.js";
-import { readPlan, readRunFile, runPaths } from "../plan/run-folder.js";
+import { readPlanOnce } from "../plan/plan-cache.js";
+import { readRunFile, runPaths } from "../plan/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import type { Provenance } from "./artifact-metadata.js";
 import { writeCircuits } from "./circuits-artifact.js";
@@ -25,7 +26,7 @@ export async function reduceStage(
   quarantined: readonly string[] = [],
 ): Promise<readonly string[]> {
   const run = readRunFile(folder);
-  const plan = readPlan(folder, run.plan_hash);
+  const plan = readPlanOnce(folder, run.plan_hash);
   const { model, saes, dataset, ...environment } = run.fingerprints;
   const log = await openDirectoryLog(runPaths(folder).log);
   try {
@@ -75,6 +76,7 @@ async function reduce(
 
 /** Prompts of quarantined shards, ascending. */
 function missingPrompts(plan: Plan, quarantined: readonly string[]): number[] {
+  if (quarantined.length === 0) return [];
   const lost = new Set(quarantined);
   const prompts = plan.stages.flatMap(({ shards }) =>
     shards.flatMap((shard) => (lost.has(shard.id) ? shard.prompts : [])),

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { z } from "zod";
 import { parseJson, readTextFile } from "../base/read-file.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlan, readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
+import { readPlanOnce } from "../plan/plan-cache.js";
+import { readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
 import { readParquet } from "../reduce/parquet.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { readSafetensorsFile } from "../weights/safetensors.js";
@@ -39,7 +40,7 @@ const droppedRow = z.object({ line: z.int(), reason: z.string() });
 /** Reads a run folder. @throws PatchbayError `bad_input` where a file is there but cannot be read. */
 export async function readRunContents(folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
-  const plan = readPlan(folder, run.plan_hash);
+  const plan = readPlanOnce(folder, run.plan_hash);
   const { artifact } = runPaths(folder);
   const tableOf = async <T>(name: string, toRow: (row: ParquetRow) => T): Promise<T[] | null> =>
     existsSync(artifact(name)) ? (await readParquet(artifact(name))).rows.map(toRow) : null;
