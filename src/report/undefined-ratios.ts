@@ -1,5 +1,5 @@
 /** @file What a report says in the place of faithfulness where it is undefined. */
-import { type CircuitRow, thresholdCircuits } from "./artifact-rows.js";
+import type { CircuitRow } from "./artifact-rows.js";
 import { formatInterval } from "./format-number.js";
 import { markup, type Markup } from "./markup.js";
 import type { RunContents } from "./run-contents.js";
@@ -14,24 +14,14 @@ export function undefinedAnswer(rows: readonly CircuitRow[]): Markup {
   return markup`<strong>Faithfulness is undefined</strong>: ${reasonOf(rows[0])}. No circuit's share of the metric is given.`;
 }
 
-/** Notes under the tables, one for each reason; none where every ratio is defined. */
+/** Notes under the tables, one for each ablation under which ratios are undefined. */
 export function undefinedNotes({ circuits }: RunContents): Markup[] {
   const refused = (circuits ?? []).filter(({ undefinedBecause }) => undefinedBecause !== "");
-  const threshold = thresholdCircuits(refused);
-  const custom = refused.filter((row) => !threshold.includes(row));
-  return [
-    ...(threshold.length === 0 ? [] : [noteOf("The circuits", threshold)]),
-    ...[...new Set(custom.map(({ ablation }) => ablation))].map((ablation) =>
-      noteOf(
-        `Custom configurations with ${ablation} ablation`,
-        custom.filter((row) => row.ablation === ablation),
-      ),
-    ),
-  ];
-}
-
-function noteOf(which: string, rows: readonly CircuitRow[]): Markup {
-  return markup`<p class="note">${which} have no faithfulness: ${reasonOf(rows[0])}. A ratio to such a number can come out at any size. More prompts, other prompts or another ablation may tell them apart.</p>`;
+  const reasons = new Map(refused.map((row) => [reasonOf(row).text, reasonOf(row)]));
+  return [...reasons.values()].map(
+    (reason) =>
+      markup`<p class="note">Undefined: ${reason}. A ratio to such a number can come out at any size. More prompts, other prompts or another ablation may tell them apart.</p>`,
+  );
 }
 
 /** All rows of one ablation have the same. */
