@@ -8,7 +8,8 @@
  * 4. The package's binding is compiled against them, to where the package looks for it.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { complaintOf, fetchWheels, findToolchain, hasGpuDriver, pythonPackage, ROOT, run } from "./native-toolchain.js";
@@ -88,12 +89,22 @@ function installPackage() {
     if (problem !== null) return `npm could not install ${NPM_PACKAGE}: ${problem}`;
   }
   for (const name of ["tfjs-core", "tfjs-backend-cpu"]) {
-    const [own, theirs] = [ROOT, FOLDER].map((folder) => join(folder, "node_modules", "@tensorflow", name));
-    if (!existsSync(own)) continue;
+    const own = ownPackage(`@tensorflow/${name}`);
+    if (own === null) continue;
+    const theirs = join(FOLDER, "node_modules", "@tensorflow", name);
     rmSync(theirs, { recursive: true, force: true });
     symlinkSync(own, theirs);
   }
   return null;
+}
+
+/** The folder of a package that this one imports, beside it where npm has installed this one; null where there is none. */
+function ownPackage(name) {
+  try {
+    return dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+  } catch {
+    return null;
+  }
 }
 
 /**
