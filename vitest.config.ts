@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { isOnPypi } from "./scripts/build-native.js";
 
 /** Numeric tests extend `expect` (toBeAllclose, toLeakNoTensors). */
 const MATCHERS = "test/numeric/matchers.ts";
@@ -42,14 +43,18 @@ const numericOn = (backend: string, env: Record<string, string>, name = `numeric
     env: { PATCHBAY_TEST_BACKEND: backend, ...env },
   });
 
-/** `npm run build:native` builds it, and with `-- --fetch --into native/build-pypi` the one on PyPI's libtorch. CI must have both. */
+/**
+ * `npm run build:native` builds it, and with `-- --fetch --into native/build-pypi` the one on PyPI's libtorch. CI must have both,
+ * unless the first is on PyPI's already.
+ */
 const torchIn = (folder: string): string => `native/${folder}/patchbay-torch.node`;
 const hasTorch = (folder: string): boolean => process.env["CI"] !== undefined || isThere(torchIn(folder));
-const torch = { OMP_NUM_THREADS: "1" };
-const onPypi = {
+const pypis = { PATCHBAY_TEST_LIBTORCH: "2.11" }; // Else nobody would notice that the other addon was tested twice.
+const torch = { OMP_NUM_THREADS: "1", ...(isOnPypi() ? pypis : {}) };
+const besideIt = {
   ...torch,
+  ...pypis,
   PATCHBAY_TORCH_ADDON: fileURLToPath(new URL(torchIn("build-pypi"), import.meta.url)),
-  PATCHBAY_TEST_LIBTORCH: "2.11", // Else nobody would notice that the other addon was tested twice.
 };
 /** `patchbay doctor --build tensorflow` builds it. */
 const tensorflow = isThere(".cache/tensorflow/build.json");
@@ -63,7 +68,7 @@ export default defineConfig({
       project("unit", { timeoutMs: 60_000, setupFiles: matchers }),
       project("numeric", { timeoutMs: 300_000, setupFiles: matchers }),
       ...(hasTorch("build") ? [numericOn("torch", torch)] : []),
-      ...(hasTorch("build-pypi") ? [numericOn("torch", onPypi, "numeric-torch-pypi")] : []),
+      ...(hasTorch("build-pypi") && !isOnPypi() ? [numericOn("torch", besideIt, "numeric-torch-pypi")] : []),
       ...(tensorflow ? [numericOn("tensorflow", { TF_NUM_INTRAOP_THREADS: "1", TF_NUM_INTEROP_THREADS: "1" })] : []),
       project("cluster", {
         timeoutMs: 300_000,
@@ -72,7 +77,7 @@ export default defineConfig({
       }),
       project("determinism", { timeoutMs: 300_000, setupFiles: matchers }),
       project("simulation", { timeoutMs: 300_000 }),
-      project("browser", { timeoutMs: 300_000 }),
+      project("browser", { timeoutMs: 300_000, globalSetup: ["test/browser/obtain-chromium.ts"] }),
     ],
   },
 });

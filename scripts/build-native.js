@@ -25,21 +25,24 @@ const TORCH = "torch==2.11.0";
 /** What the wheel's CPU library is linked against, besides itself. */
 const CPU_NEEDS = ["nvidia-cuda-runtime==13.0.*", "nvidia-cuda-cupti==13.0.*"];
 const DEBIAN = "apt-get install --no-install-recommends libtorch-dev libopenblas0-openmp";
+const NO_TORCH = `no libtorch: --from and PATCHBAY_TORCH name none, and neither the Python on PATH nor Debian has one. Do one of: ${DEBIAN}; pip install torch; the same command with --fetch (0.5 GB from PyPI)`;
 
 /**
  * Builds the addon unless it is up to date. Prints what it does. `missing`: this machine lacks what a build needs.
- * @param {{ from?: string, fetch?: boolean, force?: boolean, into?: string, anyProcessor?: boolean }} [options] - `from`: libtorch's folder; `fetch`: take PyPI's
- *   wheel, whatever else is here; `force`: look and build again; `into`: the folder that the addon is put in; `anyProcessor`: without loops
+ * @param {{ from?: string, fetch?: boolean, orFetch?: boolean, force?: boolean, into?: string, anyProcessor?: boolean }} [options] - `from`: libtorch's
+ *   folder; `fetch`: take PyPI's wheel, whatever else is here; `orFetch`: where nothing else is here; `force`: look and build again; `into`: the folder that the addon is put in; `anyProcessor`: without loops
  *   for the processors that have more instructions.
  * @returns {Promise<{ path?: string, problem?: string, missing?: boolean }>}
  */
-export async function buildNative({ from, fetch = false, force = false, into = BUILD, anyProcessor = false } = {}) {
+export async function buildNative(options = {}) {
+  const { from, fetch = false, orFetch = false, force = false, into = BUILD, anyProcessor = false } = options;
   const addon = join(into, "patchbay-torch.node");
   const recordFile = join(into, "build.json");
   const tools = await findToolchain("torch");
   if (tools.problem !== undefined) return tools;
   const before = !force && existsSync(addon) && existsSync(recordFile) ? readFileSync(recordFile, "utf8") : null;
-  const found = findTorch(from, fetch, before);
+  let found = findTorch(from, fetch, before);
+  if (found === null) found = orFetch ? fetchTorch() : { problem: NO_TORCH };
   if ("problem" in found) return { missing: true, ...found };
   const sources = hashOfSources();
   const record = JSON.stringify({ sources, torch: found, anyProcessor });
@@ -49,6 +52,13 @@ export async function buildNative({ from, fetch = false, force = false, into = B
   if (problem !== null) return { problem };
   writeFileSync(recordFile, record);
   return { path: addon };
+}
+
+/** Whether the addon in native/build is on PyPI's libtorch, which the numeric suites then need not run on again. */
+export function isOnPypi() {
+  const file = join(BUILD, "build.json");
+  const torch = existsSync(file) ? fromRecord(readFileSync(file, "utf8")) : null;
+  return torch !== null && torch.include.startsWith(FETCHED);
 }
 
 /** What the addon is built from: `sources()` of an addon that was built from other sources differs. */
@@ -65,7 +75,7 @@ function sourceFiles() {
 }
 
 /**
- * Where libtorch's headers and libraries lie, or what to do about there being none.
+ * Where libtorch's headers and libraries lie, or what is wrong with the one that was named; null where there is none.
  * @param {string | null} before - the last build's record.
  */
 function findTorch(from, fetch, before) {
@@ -75,14 +85,7 @@ function findTorch(from, fetch, before) {
     return folder ?? { problem: `${named}: expected a folder that holds include/ATen and lib/libtorch_cpu.so` };
   }
   if (fetch) return fetchTorch();
-  return (
-    fromRecord(before) ??
-    fromPython() ??
-    fromDebian() ??
-    fetched() ?? {
-      problem: `no libtorch: --from and PATCHBAY_TORCH name none, and neither the Python on PATH nor Debian has one. Do one of: ${DEBIAN}; pip install torch; the same command with --fetch (0.5 GB from PyPI)`,
-    }
-  );
+  return fromRecord(before) ?? fromPython() ?? fromDebian() ?? fetched();
 }
 
 const holdsTorch = (include, lib) =>

@@ -1,6 +1,7 @@
 /**
  * @file `npm test`: from a bare clone to a verdict. It installs, builds, lints, type-checks, builds the torch addon where that can
- * be built (in CI also on PyPI's libtorch, and the tensorflow backend), finds or fetches a nats-server, and runs every suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
+ * be built (in CI also on PyPI's libtorch, and the tensorflow backend), finds or fetches the programs that suites need, and runs every
+ * suite. Each step counts as one test, and the first that fails ends the run. The last line is `N passed, N failed`.
  * Further arguments go to vitest.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -10,6 +11,7 @@ import { ensureInstalled, ROOT, runStep } from "./install.js";
 const SUMMARY = join(ROOT, ".cache", "test-summary.json");
 const NPM_STEPS = ["build", "lint", "typecheck"];
 
+const inCi = process.env["CI"] !== undefined;
 const count = { passed: 0, failed: 0 };
 
 /** Runs a step under a headline and counts it; true when it passed. */
@@ -23,18 +25,18 @@ async function step(name, action) {
 }
 
 /**
- * In CI the addon must be there, on this machine's libtorch and on PyPI's; elsewhere suites are left out, with the reason, where it
- * cannot be built, and where nobody has asked for PyPI's libtorch.
+ * In CI the addon must be there, on this machine's libtorch, where it has one, and on PyPI's; elsewhere suites are left out, with the
+ * reason, where it cannot be built, and where nobody has asked for PyPI's libtorch.
  */
 async function buildTorchAddons() {
-  const { buildNative, PYPI_BUILD } = await import("./build-native.js");
-  const inCi = process.env["CI"] !== undefined;
+  const { buildNative, isOnPypi, PYPI_BUILD } = await import("./build-native.js");
   const built = async (options) => {
     const { problem, missing } = await buildNative(options);
     if (problem !== undefined) console.log(`not built: ${problem}`);
     return problem === undefined || (missing === true && !inCi);
   };
-  if (!(await step("build:native", () => built({})))) return false;
+  if (!(await step("build:native", () => built({ orFetch: inCi })))) return false;
+  if (isOnPypi()) return true;
   if (inCi || existsSync(PYPI_BUILD))
     return await step("build:native, PyPI's libtorch", () => built({ fetch: true, into: PYPI_BUILD }));
   const command = `npm run build:native -- --fetch --into ${relative(ROOT, PYPI_BUILD)}`;
@@ -44,17 +46,26 @@ async function buildTorchAddons() {
 
 /** Not counted: the suites run on tensorflow where it is built. CI builds it, and says why where it cannot. */
 async function buildTensorflow() {
-  if (process.env["CI"] === undefined) return;
+  if (!inCi) return;
   const { buildTensorflow: build } = await import("./build-tensorflow.js");
   const { path, problem } = await build();
   console.log(`\n== tensorflow: ${path ?? `the numeric suites do not run on it: ${problem}`}`);
 }
 
-/** Not counted: the suites that need a server fail without one, and say why. */
-async function findNats() {
+/** Not counted: suites that need a program fail without it, and say why; outside CI they are left out. */
+async function findPrograms() {
   const { obtainNatsServer } = await import("./nats-server.js");
-  const { path, problem } = obtainNatsServer();
-  console.log(`\n== nats-server: ${path ?? problem}`);
+  const { obtainKubectl } = await import("./kubectl.js");
+  const { obtainChromium } = await import("./chromium.js");
+  const without = inCi ? "the suites that need it fail" : "the suites that need it are left out";
+  for (const [name, obtain] of Object.entries({
+    "nats-server": obtainNatsServer,
+    kubectl: obtainKubectl,
+    chromium: obtainChromium,
+  })) {
+    const { path, problem } = obtain();
+    console.log(`\n== ${name}: ${path ?? `${without}. ${problem}`}`);
+  }
 }
 
 /** Runs vitest and adds what its reporter counted. */
@@ -93,7 +104,7 @@ async function main() {
   }
   if (!(await buildTorchAddons())) return;
   await buildTensorflow();
-  await findNats();
+  await findPrograms();
   runSuites();
 }
 

@@ -5,6 +5,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findNatsServer } from "../../scripts/nats-server.js";
+import { isLeftOut } from "../left-out.js";
+
+/** Tests that need a server are skipped. */
+export const WITHOUT_NATS = isLeftOut(findNatsServer());
 
 /** The server takes a free port and says which. */
 const ANY_PORT = -1;

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { readRunFile } from "../../src/plan/run-folder.js";
 import { artifactHashes, recordCount, until } from "./command.js";
-import { startNatsServer, type NatsServer } from "./nats-server.js";
+import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";
 import { makeNoopRun, NoopCluster, noopStage, recordHashes } from "./noop-cluster.js";
 
 // The second stage's payloads need several frames each.
@@ -43,13 +43,13 @@ afterAll(async () => {
   await server.stop();
 });
 
-test("two workers give what they give with a folder", async () => {
+test.skipIf(WITHOUT_NATS)("two workers give what they give with a folder", async () => {
   const made = await open();
   await made.run(2);
   await expectSameResults(made);
 });
 
-test("a coordinator killed in the middle continues from NATS and the folder", async () => {
+test.skipIf(WITHOUT_NATS)("a coordinator killed in the middle continues from NATS and the folder", async () => {
   const made = await open();
   const first = await made.startCoordinator();
   made.startWorker("w0");
@@ -63,7 +63,7 @@ test("a coordinator killed in the middle continues from NATS and the folder", as
   await expectSameResults(made);
 });
 
-test("a server that crashes and comes back costs nothing", async () => {
+test.skipIf(WITHOUT_NATS)("a server that crashes and comes back costs nothing", async () => {
   const made = await open();
   const coordinator = await made.startCoordinator();
   made.startWorker("w0");
@@ -77,7 +77,7 @@ test("a server that crashes and comes back costs nothing", async () => {
   await expectSameResults(made);
 });
 
-test("a worker that cannot reach the log is cordoned with its reason, and costs no shard anything", async () => {
+test.skipIf(WITHOUT_NATS)("a worker that cannot reach the log is cordoned with its reason, and costs no shard anything", async () => {
   const made = await open([noopStage("first", 60, { milliseconds: 500 })]);
   const coordinator = await made.startCoordinator();
   made.startWorker("good");
@@ -91,7 +91,7 @@ test("a worker that cannot reach the log is cordoned with its reason, and costs 
   });
 });
 
-test("everything but the folder lost: the run continues with what the folder holds", async () => {
+test.skipIf(WITHOUT_NATS)("everything but the folder lost: the run continues with what the folder holds", async () => {
   const made = await open();
   const first = await made.startCoordinator();
   const worker = made.startWorker("w0");

@@ -1,4 +1,4 @@
-/** @file Before the cluster suites: fetches a nats-server if the machine has none. Suites that need it fail without it. */
+/** @file Before the cluster suites: fetches a nats-server if the machine has none. */
 import { obtainNatsServer } from "../../scripts/nats-server.js";
 
 /** Runs once, in the main process. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { TEST_BACKEND } from "../numeric/test-backend.js";
 import { isAlive, listedProcesses, patchbay, recordCount, runFile, start, until } from "./command.js";
-import { startNatsServer } from "./nats-server.js";
+import { startNatsServer, WITHOUT_NATS } from "./nats-server.js";
 import { expectComplete, killMidRun, out, runOf, scratch, sweep, TINY_A, undisturbedRun } from "./repeated-run.js";
 
 let expected: Record<string, string> = {};
@@ -44,7 +44,7 @@ describe("the artifacts of a sweep are the same bytes", () => {
     expectComplete("run-killed", expected);
   });
 
-  it("with the JetStream run log", async () => {
+  it.skipIf(WITHOUT_NATS)("with the JetStream run log", async () => {
     const server = await startNatsServer();
     try {
       const ended = await patchbay(runOf("jetstream", "--workers", "2", "--log", server.url));

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "nats";
 import { must } from "../../src/base/assert.js";
-import { startNatsServer, type NatsServer } from "./nats-server.js";
+import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";
 import { describeRunLog } from "./runlog-conformance.js";
 
 let folder: string | undefined;
@@ -25,6 +25,7 @@ describeRunLog("a folder", {
 let server: NatsServer | undefined;
 
 describeRunLog("NATS JetStream", {
+  leftOut: WITHOUT_NATS,
   location: () => must(server, "server").url,
   damage: async (runId, shard) => {
     const connection = await connect({ servers: must(server, "server").url });

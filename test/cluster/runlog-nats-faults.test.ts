@@ -9,7 +9,7 @@ import { createRng } from "../../src/base/rng.js";
 import { openJetStreamLog } from "../../src/runlog/jetstream-log.js";
 import { checkRunLog } from "../../src/runlog/open-run-log.js";
 import { bytesOf, envelopeOf } from "../unit/runlog/records.js";
-import { startNatsServer, type NatsServer } from "./nats-server.js";
+import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";
 
 const servers: NatsServer[] = [];
 
@@ -25,7 +25,7 @@ afterEach(async () => {
 
 const shardOf = (i: number): string => `faults.${String(i).padStart(5, "0")}`;
 
-describe("a server that is not usable at the start", () => {
+describe.skipIf(WITHOUT_NATS)("a server that is not usable at the start", () => {
   test("one that does not run is nats_unreachable, with the address and what to do", async () => {
     const server = await start();
     await server.kill();
@@ -69,7 +69,7 @@ describe("a server that is not usable at the start", () => {
   });
 });
 
-describe("a server that dies while a run goes on", () => {
+describe.skipIf(WITHOUT_NATS)("a server that dies while a run goes on", () => {
   test("killed in the middle of appends and started again, it keeps every acknowledged record, and the appends go through", async () => {
     const server = await start();
     const log = await openJetStreamLog(server.url, "killed");
@@ -101,7 +101,7 @@ describe("a server that dies while a run goes on", () => {
   });
 });
 
-describe("damage inside the server", () => {
+describe.skipIf(WITHOUT_NATS)("damage inside the server", () => {
   test("a record whose frame is lost is corrupt, not shorter", async () => {
     const server = await start();
     const log = await openJetStreamLog(server.url, "frames");

@@ -34,6 +34,19 @@ function build(script: string, flags: readonly string[], env: Record<string, str
   return stdout;
 }
 
+/** Evaluates an expression with what build-native.js exports there. @returns what it printed. */
+function ask(expression: string): string {
+  const module = JSON.stringify(join(folder, "scripts", "build-native.js"));
+  const text = `const { buildNative, isOnPypi } = await import(${module}); console.log(${expression});`;
+  const env = { PATH: bin(), CXX: join(bin(), "c++") };
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", text], {
+    encoding: "utf8",
+    env,
+  });
+  expect(stderr).toBe("");
+  return stdout;
+}
+
 describe("building a native backend", () => {
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), "patchbay-build-"));
@@ -98,6 +111,27 @@ describe("building a native backend", () => {
     expect(build("build-native.js", ["--fetch"])).toMatch(/python3 has no pip: apt-get install python3-pip/);
     rmSync(join(bin(), "python3"));
     expect(build("build-native.js", ["--fetch"])).toMatch(/no python3: apt-get install python3 python3-pip/);
+    program("python3", PYTHON);
+  });
+
+  it("fetches PyPI's libtorch where there is no other and the caller says so, and knows a build on it", () => {
+    const torch = join(folder, ".cache", "torch", "torch");
+    const [include, lib] = [join(torch, "include"), join(torch, "lib")];
+    const header = `/bin/mkdir -p ${include}/ATen ${lib} && : > ${include}/ATen/ATen.h && : > ${lib}/libtorch_cpu.so`;
+    program("python3", `case "$*" in *download*) ${header} ;; esac`);
+    const into = join(folder, "native", "build");
+    rmSync(into, { recursive: true, force: true });
+    expect(build("build-native.js", [])).toMatch(/no libtorch/);
+    expect(ask("(await buildNative({ orFetch: true })).problem")).toMatch(
+      /fetching torch==.*libtorch: PyPI's wheel in .cache\/torch.*no such header/s,
+    );
+    expect(ask("isOnPypi()")).toBe("false\n");
+    mkdirSync(into, { recursive: true });
+    writeFileSync(join(into, "build.json"), JSON.stringify({ torch: { include, lib } }));
+    expect(ask("isOnPypi()")).toBe("true\n");
+    writeFileSync(join(into, "build.json"), JSON.stringify({ torch: { include: "/usr/include", lib: "/usr/lib" } }));
+    expect(ask("isOnPypi()")).toBe("false\n");
+    for (const made of [into, torch]) rmSync(made, { recursive: true });
     program("python3", PYTHON);
   });
 
