@@ -14,7 +14,7 @@ import { must } from "../../src/base/assert.js";
 import { readRunFile } from "../../src/plan/run-folder.js";
 import { connectCluster } from "../../src/wire/cluster-client.js";
 import { artifactHashes, patchbay, recordCount, start, until, type Running } from "./command.js";
-import { startNatsServer, type NatsServer } from "./nats-server.js";
+import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";
 
 const TINY_A = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));
 const DYING_ENGINE = new URL("./dying-engine.js", import.meta.url).href;
@@ -108,7 +108,7 @@ afterAll(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-test(
+test.skipIf(WITHOUT_NATS)(
   "three sweeps are complete in the morning, with the bytes of a quiet night, and only the bad worker is blamed",
   { timeout: LIMIT_MS },
   async () => {
