@@ -1,8 +1,7 @@
 /** @file The version of this build: part of every fingerprint, because other code may give other bits. */
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { sha256 } from "./hash.js";
+import { hashOfEngineCode } from "./engine-code.js";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -11,16 +10,8 @@ export const RELEASE = "0.1.0";
 
 let version: string | undefined;
 
-/** `<release>+<first 12 hex digits of a hash over every compiled file>`. */
+/** `<release>+<first 12 hex digits of a hash over the files that decide the bits of a result>`. */
 export function codeVersion(): string {
-  version ??= `${RELEASE}+${hashOfBuild().slice(0, 12)}`;
+  version ??= `${RELEASE}+${hashOfEngineCode(ROOT, join(dirname(ROOT), "native")).slice(0, 12)}`;
   return version;
-}
-
-function hashOfBuild(): string {
-  const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(js|ts)$/.test(entry.name) && !entry.name.endsWith(".d.ts"))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-  return sha256(files.map((file) => `${relative(ROOT, file)} ${sha256(readFileSync(file))}\n`).join(""));
 }
