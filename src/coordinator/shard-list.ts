@@ -128,11 +128,11 @@ function replaceIn(tree: Tree, index: number, before: ShardState, after: ShardSt
 }
 
 function* indexesIn(tree: Tree, mark: ShardMark, start: number): Generator<number, void> {
-  if (tree.counts[mark] === 0) return;
   if (tree.kind === "leaf") {
     for (const [i, shard] of tree.shards.entries()) if (hasMark(shard, mark)) yield start + i;
   } else {
-    for (const [i, part] of tree.parts.entries()) yield* indexesIn(part, mark, start + i * tree.span);
+    for (const [i, part] of tree.parts.entries())
+      if (part.counts[mark] > 0) yield* indexesIn(part, mark, start + i * tree.span);
   }
 }
 
