@@ -79,7 +79,7 @@ async function measure(scratch, { shards, workers, log, settings }) {
 }
 
 /** A reduction thread that has nothing to reduce and writes no report. */
-const REDUCTIONS = `data:text/javascript,${encodeURIComponent("export async function reduceStage() { return []; } export async function finishRun() {}")}`;
+const REDUCTIONS = `data:text/javascript,${encodeURIComponent("export const reduceStage = async () => ({ remade: [], warnings: [] }); export const finishRun = async () => [];")}`;
 
 function ended(child) {
   if (child.exitCode !== null || child.signalCode !== null) return undefined;

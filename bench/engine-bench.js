@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { sha256 } from "../dist/base/hash.js";
+import { readArtifact } from "../dist/plan/artifacts.js";
 import { prepareRun } from "../dist/plan/prepare-run.js";
 import { planSweep } from "../dist/plan/make-plan.js";
 import { runPaths } from "../dist/plan/run-folder.js";
@@ -26,12 +27,13 @@ export async function engineBench(scratch, repeats) {
   await startBackend("wasm");
   const { model, close } = await loadInputs(planned.inputs, planned.plan);
   const paths = runPaths(folder);
+  const artifact = (name) => readArtifact(folder, name);
   const log = await openDirectoryLog(paths.log);
   const rates = { gemm_gflops: gemmRate() };
   for (const stage of planned.plan.stages) {
     const measured = [];
     for (const shard of stage.shards) {
-      const inputs = { plan: planned.plan, model, artifact: paths.artifact, onProgress: () => undefined };
+      const inputs = { plan: planned.plan, model, artifact, onProgress: () => undefined };
       const began = performance.now();
       const { payload, count, units } = await runShard(inputs, stage, shard);
       if (units > 0) measured.push(units / ((performance.now() - began) / 1000));

@@ -11,6 +11,7 @@ import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
 import { CALIBRATION_MS, estimateRun } from "../dist/cli/estimate.js";
+import { readArtifact } from "../dist/plan/artifacts.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { prepareRun } from "../dist/plan/prepare-run.js";
 import { slotGroups } from "../dist/plan/node-slots.js";
@@ -105,10 +106,14 @@ await log.close();
 await checkpoint.close();
 rmSync(scratch, { recursive: true });
 
+function artifact(name) {
+  return readArtifact(run.folder, name);
+}
+
 /** Computes a stage whole; `keep` takes each shard's outcome. */
 async function compute(stage, from = plan, keep = () => undefined) {
   runs.dispose();
-  const inputs = { plan: from, model, artifact: run.artifact, onProgress: () => undefined, runs };
+  const inputs = { plan: from, model, artifact, onProgress: () => undefined, runs };
   for (const shard of stage.shards) await keep(shard, await runShard(inputs, stage, shard));
 }
 
@@ -125,7 +130,7 @@ async function finish(id) {
 
 /** Thresholds at which circuits have the node counts. */
 async function thresholds() {
-  const { features, errors } = await readScoreMeans(run.artifact("scores-atp.safetensors"));
+  const { features, errors } = await readScoreMeans(artifact, "atp");
   const all = [...features.values(), ...errors.values()].flatMap((scores) => [...scores]);
   const sizes = Float64Array.from(all, Math.abs).sort().reverse();
   return CIRCUIT_NODES.map((count) => sizes[Math.min(count, sizes.length) - 1]);

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
 import { sha256 } from "../dist/base/hash.js";
+import { readArtifact } from "../dist/plan/artifacts.js";
 import { planSweep } from "../dist/plan/make-plan.js";
 import { prepareRun } from "../dist/plan/prepare-run.js";
 import { runPaths } from "../dist/plan/run-folder.js";
@@ -73,7 +74,7 @@ async function measureStage(stage) {
   let units = 0;
   const { seconds, ...rest } = await step(null, async () => {
     for (const shard of stage.shards) {
-      const artifact = runPaths(run.folder).artifact;
+      const artifact = (name) => readArtifact(run.folder, name);
       const done = await runShard({ plan, model, artifact, onProgress: () => undefined, runs }, stage, shard);
       units += done.units;
       await keep(shard, done);

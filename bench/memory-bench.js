@@ -2,11 +2,12 @@
 // Runs a small sweep on the tiny world once, then gives its shards to a fresh engine process over and over, and fails where the
 // process has grown by more than BOUND_MIB after warming up.
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { sha256 } from "../dist/base/hash.js";
 import { readPlan, readRunFile, runPaths } from "../dist/plan/run-folder.js";
 import { EngineProcess } from "../dist/worker/engine-process.js";
 
@@ -42,13 +43,23 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
+/** A copy of a file that is called by its hash, as a worker's are. */
+function copyOf(path) {
+  const copy = join(scratch, sha256(readFileSync(path)));
+  copyFileSync(path, copy);
+  return copy;
+}
+
 async function measure(folder, count) {
   const { plan_hash: planHash, inputs } = readRunFile(folder);
   const paths = runPaths(folder);
   const work = readPlan(folder, planHash).stages.flatMap(({ shards, reads }) =>
-    shards.map(({ id }) => ({ id, artifacts: Object.fromEntries(reads.map((name) => [name, paths.artifact(name)])) })),
+    shards.map(({ id }) => ({
+      id,
+      artifacts: Object.fromEntries(reads.map((name) => [name, copyOf(paths.artifact(name))])),
+    })),
   );
-  const init = { kind: "init", plan: paths.plan, inputs, backend: flags.backend, threads: 1, memoryMib: 4096 };
+  const init = { kind: "init", plan: copyOf(paths.plan), inputs, backend: flags.backend, threads: 1, memoryMib: 4096 };
   const engine = new EngineProcess({ init, stallMs: 120_000, onProgress: () => undefined });
   await engine.load(init);
   const sizes = [];

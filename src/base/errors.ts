@@ -32,6 +32,8 @@ const RETRYABLE = {
   application: true,
   /** A stored record does not match its hash or its schema. */
   corrupt_record: false,
+  /** An artifact on disk does not match the hash that was taken when it was written. */
+  damaged_artifact: true,
   /** Two attempts at one shard gave different bytes. */
   nondeterminism: false,
   /** A message decoded but is not valid. */

@@ -3,32 +3,54 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { badInput } from "../base/errors.js";
+import { artifactFile, checkArtifact, hasArtifact } from "../plan/artifacts.js";
+import { expectHash, isDamage, type KnownFile } from "../plan/known-file.js";
 import { runPaths } from "../plan/run-folder.js";
+import { sha256OfFile } from "../weights/byte-file.js";
 import { CHUNK_BYTES } from "../wire/limits.js";
 import type { ArtifactPart, FetchRequest } from "../wire/messages.js";
 
-const hashes = new Map<string, string>();
-
 /**
- * The header and chunks of a file. `name` is a plain file name, as the schema of the request says.
- * @throws PatchbayError `bad_input` when there is no such file.
+ * The header and chunks of a file. `name` is a plain file name, as the schema of the request says. The header's hash is the one that
+ * the artifact was written with, and the file is checked against it before and while it is sent.
+ * @param remake - makes an artifact again that was found damaged.
+ * @throws PatchbayError `bad_input` when there is no such file; `damaged_artifact` when it is not as it was written; what `remake`
+ *   throws.
  */
-export async function* readArtifact(folder: string, { run, name }: FetchRequest): AsyncGenerator<ArtifactPart> {
-  const paths = runPaths(folder);
-  const file = name === "plan.json" ? paths.plan : paths.artifact(name);
-  const found = await stat(file).catch(() => null);
-  if (found?.isFile() !== true) throw badInput(`run ${run} has no artifact ${name}`, { field: "name" });
-  const key = `${file} ${String(found.size)} ${String(found.mtimeMs)} ${String(found.ino)}`;
-  const sha256 = hashes.get(key) ?? (await hashFile(file));
-  hashes.set(key, sha256);
-  yield { kind: "header", sha256, size: found.size };
-  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
+export async function* readArtifact(
+  folder: string,
+  { run, name }: FetchRequest,
+  remake: () => Promise<void>,
+): AsyncGenerator<ArtifactPart> {
+  const file = name === "plan.json" ? await planFile(folder) : await soundArtifact(folder, { run, name }, remake);
+  const { size } = await stat(file.path);
+  yield { kind: "header", sha256: file.sha256, size };
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file.path, { highWaterMark: CHUNK_BYTES })) {
+    hash.update(chunk as Uint8Array);
     yield { kind: "chunk", chunk: chunk as Uint8Array };
   }
+  expectHash(file, hash.digest("hex"));
 }
 
-async function hashFile(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) hash.update(chunk as Uint8Array);
-  return hash.digest("hex");
+/** The plan is known by the hash of what it says, which whoever fetches it checks. */
+async function planFile(folder: string): Promise<KnownFile> {
+  const path = runPaths(folder).plan;
+  return { path, sha256: await sha256OfFile(path), remedy: "fetch it again" };
+}
+
+async function soundArtifact(
+  folder: string,
+  { run, name }: FetchRequest,
+  remake: () => Promise<void>,
+): Promise<KnownFile> {
+  if (!hasArtifact(folder, name)) throw badInput(`run ${run} has no artifact ${name}`, { field: "name" });
+  try {
+    await checkArtifact(folder, name);
+  } catch (thrown) {
+    if (!isDamage(thrown)) throw thrown;
+    await remake();
+    await checkArtifact(folder, name);
+  }
+  return artifactFile(folder, name);
 }

@@ -39,7 +39,9 @@ export function clientHandlers(cluster: Cluster, submit: (request: SubmitRequest
     }),
     fetchArtifact: stream(async (call) => {
       const request = codecs.fetchRequest.decode(call.request);
-      for await (const part of readArtifact(folderOf(request.run), request)) {
+      const { run, name } = request;
+      const parts = readArtifact(folderOf(run), request, () => cluster.remakeArtifact(run, name));
+      for await (const part of parts) {
         await write(call, codecs.artifactPart.encode(part));
         if (call.cancelled) return;
       }

@@ -7,6 +7,7 @@
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
+import { runPaths } from "../plan/run-folder.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent, EffectOf } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";
@@ -92,11 +93,14 @@ export class Cluster {
     return ended;
   }
 
-  /** Whether the run is new here, or has ended without being complete; waits for the end of what is being written. */
-  async mayServe(id: string): Promise<boolean> {
+  /**
+   * Whether the run is new here, or has ended without being complete, or its folder is not complete any more; waits for the end of
+   * what is being written.
+   */
+  async mayServe({ id, file }: ServedRun): Promise<boolean> {
     const state = this.driver.state().runs.get(id)?.state;
     if (state === undefined) return true;
-    if (state === "queued" || state === "running" || state === "complete") return false;
+    if (state === "queued" || state === "running" || (state === "complete" && file.status === "complete")) return false;
     await this.#served.get(id)?.ended;
     return true;
   }
@@ -130,6 +134,13 @@ export class Cluster {
     return { runs: [...this.#earlier.values(), ...runs], workers };
   }
 
+  /** Makes an artifact of a run again that was found damaged. */
+  async remakeArtifact(id: string, name: string): Promise<void> {
+    const folder = must(this.folders().get(id), `run ${id}`);
+    if (this.driver.state().runs.get(id)?.state === "running") this.#served.get(id)?.keeper.write();
+    sayRemade(this.#options, folder, await this.#options.reducer.remakeIfDamaged(folder, name));
+  }
+
   /** Resolves when every run taken up so far has its final status. */
   async settled(): Promise<void> {
     await Promise.all([...this.#served.values()].map(({ ended }) => ended));
@@ -160,7 +171,7 @@ export class Cluster {
   }
 
   #perform(effect: CoordinatorEffect): void {
-    const { observe, say, reducer, epoch, settings } = this.#options;
+    const { observe, say, epoch, settings } = this.#options;
     observe?.(effect);
     switch (effect.kind) {
       case "welcome":
@@ -191,7 +202,7 @@ export class Cluster {
         this.#later(verify(this.#run(effect.run), effect));
         return;
       case "reduce":
-        this.#later(reduce(this.#run(effect.run), reducer, effect));
+        this.#later(reduce(must(this.#served.get(effect.run), effect.run), this.#options, effect));
         return;
       case "finished":
         // The workers of an interrupted run wait for the coordinator that continues it.
@@ -220,7 +231,7 @@ export class Cluster {
     const status = this.status(run.id);
     keeper.write();
     const reports = status.state === "complete" || status.state === "partial" || status.state === "failed";
-    const problem = reports ? await writeReport(this.#options.reducer, run.folder) : null;
+    const problem = reports ? await writeReport(this.#options, run.folder) : null;
     keeper.end(problem);
     await run.close();
     settle(problem === null ? status : { ...status, state: "failed", reason: problem });
@@ -228,13 +239,18 @@ export class Cluster {
 }
 
 /** @returns what went wrong, or null. */
-async function writeReport(reducer: Reducer, folder: string): Promise<string | null> {
+async function writeReport(options: ClusterOptions, folder: string): Promise<string | null> {
   try {
-    await reducer.finishRun(folder);
+    sayRemade(options, folder, await options.reducer.finishRun(folder));
     return null;
   } catch (thrown) {
     return `the report could not be written: ${toPatchbayError(thrown).message}`;
   }
+}
+
+function sayRemade({ say }: ClusterOptions, folder: string, names: readonly string[]): void {
+  for (const name of names)
+    say(`${runPaths(folder).artifact(name)} was damaged on the disk; it was made again from the run log`);
 }
 
 function grant(sessions: Sessions, run: ServedRun, { session, lease }: EffectOf<"grant">): void {
@@ -264,12 +280,14 @@ async function verify(run: ServedRun, { report }: EffectOf<"verify">): Promise<C
 }
 
 async function reduce(
-  run: ServedRun,
-  reducer: Reducer,
+  { run, keeper }: Served,
+  options: ClusterOptions,
   { stage, missing }: EffectOf<"reduce">,
 ): Promise<CoordinatorEvent> {
   try {
-    const warnings = await reducer.reduceStage(run.folder, stage, missing);
+    keeper.write(); // An artifact that must be made again is made without the shards that run.json says were given up.
+    const { remade, warnings } = await options.reducer.reduceStage(run.folder, stage, missing);
+    sayRemade(options, run.folder, remade);
     return { kind: "stageReduced", run: run.id, stage, warnings };
   } catch (thrown) {
     const { code, message } = toPatchbayError(thrown);

@@ -14,6 +14,7 @@ const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {
   nats_unreachable: "lost",
   hub_unreachable: "lost",
   disk_full: "lost",
+  damaged_artifact: "lost",
   out_of_memory: "memory",
 };
 

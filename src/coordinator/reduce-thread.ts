@@ -1,6 +1,7 @@
 /** @file The thread that reduces stages and writes the report, so that the coordinator keeps answering meanwhile. */
 import { parentPort, workerData } from "node:worker_threads";
 import { must } from "../base/assert.js";
+import type { Reduced } from "../reduce/reduce-stage.js";
 import { toFailure } from "../wire/failure.js";
 import type { ReduceAnswer, ReduceRequest, Reductions } from "./reducer.js";
 
@@ -16,15 +17,20 @@ const loading = load();
 
 async function answer(request: ReduceRequest): Promise<ReduceAnswer> {
   try {
-    const reductions = await loading;
-    if (request.stage !== null) {
-      const warnings = await reductions.reduceStage(request.folder, request.stage, request.missing);
-      return { id: request.id, failure: null, warnings };
-    }
-    await reductions.finishRun(request.folder);
-    return { id: request.id, failure: null, warnings: [] };
+    return { id: request.id, failure: null, reduced: await perform(await loading, request) };
   } catch (thrown) {
-    return { id: request.id, failure: toFailure(thrown), warnings: [] };
+    return { id: request.id, failure: toFailure(thrown) };
+  }
+}
+
+async function perform(reductions: Reductions, request: ReduceRequest): Promise<Reduced> {
+  switch (request.call) {
+    case "reduceStage":
+      return await reductions.reduceStage(...request.args);
+    case "remakeIfDamaged":
+      return { remade: await reductions.remakeIfDamaged(...request.args), warnings: [] };
+    case "finishRun":
+      return { remade: await reductions.finishRun(...request.args), warnings: [] };
   }
 }
 

@@ -1,31 +1,31 @@
 /** @file The coordinator's side of the reduction thread. Requests are answered one after the other. */
 import { Worker } from "node:worker_threads";
 import { PatchbayError } from "../base/errors.js";
+import type { Reduced } from "../reduce/reduce-stage.js";
 import { fromFailure } from "../wire/failure.js";
 import type { Failure } from "../wire/messages.js";
 
+type Remade = Reduced["remade"];
+
 /** What the thread runs. */
 export interface Reductions {
-  /** Writes the artifacts of a stage whose shards are all recorded, but for `missing`. Returns warnings. */
-  reduceStage(folder: string, stage: string, missing: readonly string[]): Promise<readonly string[]>;
+  /** Writes the artifacts of a stage whose shards are all recorded, but for `missing`. */
+  reduceStage(folder: string, stage: string, missing: readonly string[]): Promise<Reduced>;
+  /** Makes an artifact again, if it is not as it was written. */
+  remakeIfDamaged(folder: string, name: string): Promise<Remade>;
   /** The last step of a run. */
-  finishRun(folder: string): Promise<void>;
+  finishRun(folder: string): Promise<Remade>;
 }
 
-/** A message to the thread; without a stage it asks for the run's last step. */
-export interface ReduceRequest {
-  readonly id: number;
-  readonly folder: string;
-  readonly stage: string | null;
-  readonly missing: readonly string[];
-}
+/** A message to the thread: a call of one of its functions. */
+export type ReduceRequest = {
+  [Call in keyof Reductions]: { readonly id: number; readonly call: Call; readonly args: Parameters<Reductions[Call]> };
+}[keyof Reductions];
 
 /** The thread's answer. */
-export interface ReduceAnswer {
-  readonly id: number;
-  readonly failure: Failure | null;
-  readonly warnings: readonly string[];
-}
+export type ReduceAnswer =
+  | { readonly id: number; readonly failure: Failure }
+  | { readonly id: number; readonly failure: null; readonly reduced: Reduced };
 
 /** A reduction thread. Owner: whoever started it, through `close`. */
 export interface Reducer extends Reductions {
@@ -40,7 +40,7 @@ const MODULES = [
 
 /** Makes a reducer; its thread starts with the first request, and again after it died. */
 export function makeReducer(modules: readonly string[] = MODULES): Reducer {
-  const waiting = new Map<number, { resolve: (warnings: readonly string[]) => void; reject: (error: Error) => void }>();
+  const waiting = new Map<number, { resolve: (reduced: Reduced) => void; reject: (error: Error) => void }>();
   let thread: Worker | null = null;
   let lastId = 0;
 
@@ -51,11 +51,11 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
   };
   const start = (): Worker => {
     const worker = new Worker(new URL("./reduce-thread.js", import.meta.url), { workerData: modules });
-    worker.on("message", ({ id, failure, warnings }: ReduceAnswer) => {
-      const request = waiting.get(id);
-      waiting.delete(id);
-      if (failure === null) request?.resolve(warnings);
-      else request?.reject(fromFailure(failure));
+    worker.on("message", (answer: ReduceAnswer) => {
+      const request = waiting.get(answer.id);
+      waiting.delete(answer.id);
+      if (answer.failure === null) request?.resolve(answer.reduced);
+      else request?.reject(fromFailure(answer.failure));
     });
     worker.on("error", (cause: Error & { code?: string }) => {
       const code = cause.code === "ERR_WORKER_OUT_OF_MEMORY" ? "out_of_memory" : "application";
@@ -63,19 +63,17 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
     });
     return worker;
   };
-  const ask = (folder: string, stage: string | null, missing: readonly string[]): Promise<readonly string[]> =>
+  const ask = (request: ReduceRequest): Promise<Reduced> =>
     new Promise((resolve, reject) => {
-      const id = ++lastId;
-      waiting.set(id, { resolve, reject });
+      waiting.set(request.id, { resolve, reject });
       thread ??= start();
-      thread.postMessage({ id, folder, stage, missing } satisfies ReduceRequest);
+      thread.postMessage(request);
     });
 
   return {
-    reduceStage: ask,
-    finishRun: async (folder) => {
-      await ask(folder, null, []);
-    },
+    reduceStage: (...args) => ask({ id: ++lastId, call: "reduceStage", args }),
+    remakeIfDamaged: async (...args) => (await ask({ id: ++lastId, call: "remakeIfDamaged", args })).remade,
+    finishRun: async (...args) => (await ask({ id: ++lastId, call: "finishRun", args })).remade,
     close: async () => {
       await thread?.terminate();
       giveUp(new PatchbayError("cancelled", "the coordinator is stopping"));

@@ -166,7 +166,7 @@ function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {
     const run = await openServedRun(await prepare(request, cluster.environments()));
     const { folder, id, file } = run;
     if (file.status === "complete") cluster.remember(statusOfEarlier({ folder, file }));
-    if (file.status !== "complete" && (await cluster.mayServe(id))) void cluster.serve(run, await replay(run));
+    if (file.status !== "complete" && (await cluster.mayServe(run))) void cluster.serve(run, await replay(run));
     else await run.close();
     return { run: id, folder };
   };

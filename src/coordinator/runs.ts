@@ -19,10 +19,10 @@ const FRESH: ShardState = {
   sha256: null,
 };
 
-/** Queues a run. One that is queued, running or complete already is left alone; one that ended otherwise starts again. */
+/** Queues a run. One that is queued or running already is left alone; one that has ended starts again. */
 export function addRun(turn: Turn, run: RunToAdd): void {
   const before = turn.state.runs.get(run.id)?.state;
-  if (before === "queued" || before === "running" || before === "complete") return;
+  if (before === "queued" || before === "running") return;
   removeRun(turn, run.id);
   forgetOldRuns(turn);
   const completed = new Map(run.completed.map((record) => [record.shard, record]));

@@ -4,8 +4,9 @@ import { join, relative, resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
 import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
-import { isDiskFull, writeFileAtomically } from "../base/write-file.js";
+import { isDiskFull } from "../base/write-file.js";
 import { findDamage } from "./artifact-sums.js";
+import { writeArtifact } from "./artifacts.js";
 import type { PlannedRun } from "./make-plan.js";
 import type { Plan } from "./plan.js";
 import {
@@ -112,7 +113,7 @@ function continueRun(
     );
   }
   // Without an end the report may be missing: the run is taken up again, and has only that to do. Damaged artifacts are made again.
-  const damaged = before.status === "complete" && before.ended !== null ? findDamage(folder) : undefined;
+  const damaged = before.status === "complete" && before.ended !== null ? findDamage(folder, plan) : undefined;
   if (before.status === "complete" && before.ended !== null && damaged === undefined)
     return { folder, start: "complete" };
   mkdirSync(runPaths(folder).artifacts, { recursive: true });
@@ -132,7 +133,7 @@ function continueRun(
 
 function writeDropped(folder: string, { dropped }: PlannedRun): void {
   const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
-  writeFileAtomically(runPaths(folder).artifact("dropped.jsonl"), lines);
+  writeArtifact(folder, "dropped.jsonl", Buffer.from(lines));
 }
 
 /** The topmost parts of two plans that differ, in words. */
@@ -156,8 +157,8 @@ function differingKeys(a: object, b: object): string[] {
 function refuseForeignFolder(folder: string): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw badInput("is a file; choose a folder", place(folder));
-  const { plan, log, artifacts } = runPaths(folder);
-  const ours = new Set([plan, log, artifacts]);
+  const { plan, log, artifacts, sums } = runPaths(folder);
+  const ours = new Set([plan, log, artifacts, sums]);
   const foreign = readdirSync(folder).find((name) => !ours.has(resolve(folder, name)) && !name.endsWith(".tmp"));
   if (foreign !== undefined) {
     throw new PatchbayError(

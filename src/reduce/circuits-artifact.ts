@@ -7,11 +7,12 @@ import type { NodeScores } from "../circuit/selection.js";
 import { siteHook } from "../circuit/site.js";
 import { chooseCircuit, chooseCustom, circuitSites } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
+import type { Artifacts } from "../plan/artifacts.js";
 import type { Plan } from "../plan/plan.js";
 import { resamplePrompts, type Resamples } from "../stats/bootstrap.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { type CircuitMetrics, circuitRatios } from "./circuit-ratios.js";
-import { type Column, writeParquet } from "./parquet.js";
+import { type Column, encodeParquet } from "./parquet.js";
 import { decodeCircuits } from "./payload.js";
 import { longestLength } from "./position-counts.js";
 import { readScoreMeans } from "./scores-artifact.js";
@@ -35,13 +36,13 @@ interface Metrics {
 export async function writeCircuits(
   source: RecordSource,
   provenance: Provenance,
-  artifact: (file: string) => string,
+  artifacts: Artifacts,
 ): Promise<string[]> {
   const { plan } = source;
   const evaluations = evaluationsOf(plan.sweep);
   const metrics = await readMetrics(source, evaluations.length);
   const name = circuitScoresName(plan.sweep);
-  const scores = name === undefined ? null : await readScoreMeans(artifact(`scores-${name}.safetensors`));
+  const scores = name === undefined ? null : await readScoreMeans(artifacts.read, name);
   const resamples = resamplePrompts(metrics.prompts.length, RESAMPLES, plan.sweep.seed);
   const rows = evaluations.flatMap((evaluation, e) => {
     if (evaluation.kind !== "circuit" && evaluation.kind !== "custom") return [];
@@ -55,8 +56,8 @@ export async function writeCircuits(
       direction: "ablated nodes take the donor's value: mean, zero, or the resampled prompt's activation",
     },
   );
-  writeParquet(artifact("circuits.parquet"), [circuitColumns(rows)], metadata);
-  writeParquet(artifact("circuits-prompts.parquet"), promptChunks(rows, metrics), metadata);
+  artifacts.write("circuits.parquet", encodeParquet([circuitColumns(rows)], metadata));
+  artifacts.write("circuits-prompts.parquet", encodeParquet(promptChunks(rows, metrics), metadata));
   return refusals(rows);
 }
 

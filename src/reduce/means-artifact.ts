@@ -3,16 +3,18 @@ import { must } from "../base/assert.js";
 import { isPaired } from "../circuit/prompt.js";
 import { nodeHook, type NodeKind, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Means } from "../attribution/circuit-site-work.js";
-import { writeFileAtomically } from "../base/write-file.js";
+import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import type { NamedArray } from "../weights/named-array.js";
-import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
+import { decodeSafetensors, encodeSafetensors } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { decodeMeans } from "./payload.js";
 import { countPositions, lengthOf, longestLength } from "./position-counts.js";
 import { forEachRecord, type RecordSource } from "./stage-records.js";
 
+const NAME = "means.safetensors";
+
 /** Sums the `means` stage in float64 and writes the means as float32. */
-export async function writeMeans(source: RecordSource, provenance: Provenance, path: string): Promise<void> {
+export async function writeMeans(source: RecordSource, provenance: Provenance, artifacts: Artifacts): Promise<void> {
   const { plan } = source;
   const longest = longestLength(plan);
   const sums = plan.saes.map((sae) => ({
@@ -57,12 +59,12 @@ export async function writeMeans(source: RecordSource, provenance: Provenance, p
     "mean over clean and corrupted prompts that have the position, each weighted once",
     { sign: "none: activations", direction: "none: unablated runs" },
   );
-  writeFileAtomically(path, encodeSafetensors(arrays, metadata));
+  artifacts.write(NAME, encodeSafetensors(arrays, metadata));
 }
 
 /** Reads what {@link writeMeans} wrote, keyed by site hook. */
-export async function readMeans(path: string): Promise<Means> {
-  const { arrays } = await readSafetensorsFile(path);
+export async function readMeans(read: ReadArtifact): Promise<Means> {
+  const { arrays } = decodeSafetensors(await read(NAME), { file: NAME });
   const pick = (kind: NodeKind): Map<string, Float32Array> =>
     new Map(
       [...arrays].flatMap(([key, { values }]) => {

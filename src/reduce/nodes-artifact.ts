@@ -3,15 +3,18 @@ import { must } from "../base/assert.js";
 import { GLOBAL_POSITION, hookOf, type Node } from "../circuit/node.js";
 import { parseNodeHook, siteHook, type SiteAt } from "../circuit/site.js";
 import { type Candidate, chooseFeatures, type ChosenFeature } from "../plan/choose-features.js";
+import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import { type FeatureChoice, type SlotGroup, slotGroups } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
-import { readParquet, writeParquet } from "./parquet.js";
+import { decodeParquet, encodeParquet } from "./parquet.js";
 import { decodeMeans } from "./payload.js";
 import { countPositions } from "./position-counts.js";
 import { readScoreMeans } from "./scores-artifact.js";
 import { forEachRecord, type RecordSource } from "./stage-records.js";
+
+const NAME = "nodes.parquet";
 
 /** A node of the list with how it was chosen. */
 export interface ListedNode extends Node {
@@ -21,11 +24,7 @@ export interface ListedNode extends Node {
 }
 
 /** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
-export async function writeNodes(
-  source: RecordSource,
-  provenance: Provenance,
-  artifact: (file: string) => string,
-): Promise<void> {
+export async function writeNodes(source: RecordSource, provenance: Provenance, artifacts: Artifacts): Promise<void> {
   const { plan } = source;
   const groups = groupsOf(plan);
   const needsFrame = groups.some((group) => "choose" in group || group.mustDiffer);
@@ -33,15 +32,12 @@ export async function writeNodes(
   const nodes: ListedNode[] = [];
   const by = groups.find((group) => "choose" in group)?.choose.by;
   const scores =
-    by === undefined
-      ? new Map<string, Float32Array>()
-      : (await readScoreMeans(artifact(`scores-${by}.safetensors`))).features;
+    by === undefined ? new Map<string, Float32Array>() : (await readScoreMeans(artifacts.read, by)).features;
   for (const group of groups) {
     if ("choose" in group) nodes.push(...choose(plan, group.choose, frame, scores));
     else nodes.push(...staticNodes(plan, group, frame));
   }
-  writeParquet(
-    artifact("nodes.parquet"),
+  const table = encodeParquet(
     [
       [
         { name: "hook", type: "STRING", values: nodes.map(hookOf) },
@@ -58,11 +54,12 @@ export async function writeNodes(
     ],
     artifactMetadata(provenance, "none"),
   );
+  artifacts.write(NAME, table);
 }
 
 /** Reads the node list. */
-export async function readNodes(path: string): Promise<ListedNode[]> {
-  const { rows } = await readParquet(path);
+export async function readNodes(read: ReadArtifact): Promise<ListedNode[]> {
+  const { rows } = await decodeParquet(await read(NAME));
   return rows.map((row) => {
     const at = must(parseNodeHook(String(row["hook"])), "node hook");
     return {

@@ -1,9 +1,8 @@
-/** @file Parquet tables: typed columns written in row groups, and read back whole. */
+/** @file Parquet tables: typed columns encoded in row groups, and decoded as a whole. */
 import { readFile } from "node:fs/promises";
 import { type KeyValue, parquetMetadata, parquetReadObjects } from "hyparquet";
 import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
 import { must } from "../base/assert.js";
-import { writeFileAtomically } from "../base/write-file.js";
 
 /** Column types of our tables. */
 export type ColumnType = "STRING" | "INT32" | "DOUBLE" | "BOOLEAN";
@@ -21,10 +20,10 @@ export type Metadata = Readonly<Record<string, string>>;
 const ROW_GROUP_ROWS = 100_000;
 
 /**
- * Writes a table in one step (temporary name, sync, rename). Equal chunks give equal bytes.
+ * Encodes a table as one file. Equal chunks give equal bytes.
  * @param chunks - at least one; all have the same columns. A chunk may have no rows.
  */
-export function writeParquet(path: string, chunks: Iterable<readonly Column[]>, metadata: Metadata): void {
+export function encodeParquet(chunks: Iterable<readonly Column[]>, metadata: Metadata): Uint8Array {
   const target = new ByteWriter();
   let writer: ParquetWriter | undefined;
   for (const chunk of chunks) {
@@ -38,17 +37,23 @@ export function writeParquet(path: string, chunks: Iterable<readonly Column[]>, 
     if ((chunk[0]?.values.length ?? 0) > 0) void writer.write({ columnData, rowGroupSize: ROW_GROUP_ROWS });
   }
   void must(writer, "a first chunk").finish();
-  writeFileAtomically(path, target.getBytes());
+  return target.getBytes();
 }
 
-/** Reads all rows of a table as objects. 64-bit integers do not occur in our tables. */
-export async function readParquet(path: string): Promise<{ rows: Record<string, unknown>[]; metadata: Metadata }> {
-  const bytes = await readFile(path);
-  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+/** All rows of a table as objects. 64-bit integers do not occur in our tables. */
+export async function decodeParquet(
+  bytes: Uint8Array,
+): Promise<{ rows: Record<string, unknown>[]; metadata: Metadata }> {
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   const metadata = parquetMetadata(file);
   const rows = await parquetReadObjects({ file, metadata });
   const pairs = (metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""] as const);
   return { rows, metadata: Object.fromEntries(pairs) };
+}
+
+/** All rows of a table that is no artifact of a run at work: nothing is known of what the file should hold. */
+export async function readParquet(path: string): ReturnType<typeof decodeParquet> {
+  return decodeParquet(await readFile(path));
 }
 
 function toSource({ name, type, values }: Column): ColumnSource {

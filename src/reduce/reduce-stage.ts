@@ -1,7 +1,11 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
+import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../plan/artifacts.js";
+import { isDamage } from "../plan/known-file.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { readPlanOnce } from "../plan/plan-cache.js";
 import { readRunFile, runPaths } from "../plan/run-folder.js";
+import { artifactStages } from "../plan/stage-artifacts.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import type { Provenance } from "./artifact-metadata.js";
 import { writeCircuits } from "./circuits-artifact.js";
@@ -9,26 +13,34 @@ import { writeMeans } from "./means-artifact.js";
 import { writeNodes } from "./nodes-artifact.js";
 import { writeScores } from "./scores-artifact.js";
 import { type RecordSource, stageOf } from "./stage-records.js";
-import { writeNodeMeans, writeTruth } from "./truth-artifact.js";
+import { encodeNodeMeans, encodeTruthRows } from "./truth-artifact.js";
 import { readTruthTable } from "./truth-table.js";
-import { writeValidation } from "./validation-artifact.js";
+import { validationText } from "./validation-artifact.js";
+
+/** What a reduction says besides its artifacts. */
+export interface Reduced {
+  /** Names of artifacts that were found damaged on the disk, and were made again from the run log. */
+  readonly remade: readonly string[];
+  /** What the artifacts do not say because the results do not bear it. */
+  readonly warnings: readonly string[];
+}
 
 /**
  * Writes the artifacts of a stage whose shards are all recorded (or quarantined, where the run allows partial results).
- * Stages whose records only feed a later stage write nothing.
+ * Stages whose records only feed a later stage write nothing. An artifact that it reads and finds damaged is made again first.
  * @param folder - the run folder: run.json, plan.json, the mirrored log.
  * @param quarantined - shards that were given up.
- * @returns warnings: what the artifacts do not say because the results do not bear it.
  */
 export async function reduceStage(
   folder: string,
   stageId: string,
   quarantined: readonly string[] = [],
-): Promise<readonly string[]> {
+): Promise<Reduced> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const { model, saes, dataset, ...environment } = run.fingerprints;
   const log = await openDirectoryLog(runPaths(folder).log);
+  const remade: string[] = [];
   try {
     const source: RecordSource = { plan, planHash: run.plan_hash, log, quarantined: new Set(quarantined) };
     const provenance: Provenance = {
@@ -37,9 +49,54 @@ export async function reduceStage(
       environment,
       missingPrompts: missingPrompts(plan, quarantined),
     };
-    return await reduce(stageOf(plan, stageId), source, provenance, runPaths(folder).artifact);
+    const warnings = await reduce(stageOf(plan, stageId), source, provenance, {
+      read: (name) => orRemade(folder, name, () => readArtifact(folder, name), remade),
+      write: (name, bytes) => {
+        writeArtifact(folder, name, bytes);
+      },
+    });
+    return { remade, warnings };
   } finally {
     await log.close();
+  }
+}
+
+/**
+ * Makes an artifact again from the run log where it is not as it was written: the records have hashes of their own, so the stage's
+ * reduction gives the bytes that were there.
+ * @returns the names of artifacts that were damaged: this one, and those that making it again had to read.
+ * @throws PatchbayError `damaged_artifact` where it cannot be made again, saying why and what to do.
+ */
+export async function remakeIfDamaged(folder: string, name: string): Promise<string[]> {
+  const remade: string[] = [];
+  await orRemade(folder, name, () => checkArtifact(folder, name), remade);
+  return remade;
+}
+
+/** What `use` gives of an artifact, which is made again where `use` finds it damaged; `remade` takes its name. */
+async function orRemade<T>(folder: string, name: string, use: () => Promise<T>, remade: string[]): Promise<T> {
+  try {
+    return await use();
+  } catch (thrown) {
+    if (!isDamage(thrown)) throw thrown;
+    remade.push(name, ...(await remake(folder, name, thrown)));
+    return use();
+  }
+}
+
+async function remake(folder: string, name: string, damaged: PatchbayError): Promise<readonly string[]> {
+  const run = readRunFile(folder);
+  const plan = readPlanOnce(folder, run.plan_hash);
+  const stage = artifactStages(plan).get(name);
+  if (stage === undefined) throw damaged;
+  const given = new Set(run.quarantined.map(({ shard }) => shard));
+  const missing = stageOf(plan, stage).shards.flatMap(({ id }) => (given.has(id) ? [id] : []));
+  try {
+    return (await reduceStage(folder, stage, missing)).remade;
+  } catch (cause) {
+    const { message } = toPatchbayError(cause);
+    const text = `${damaged.message} (making it again failed: ${message})`;
+    throw new PatchbayError("damaged_artifact", text, { cause, detail: damaged.detail });
   }
 }
 
@@ -47,27 +104,27 @@ async function reduce(
   { task }: Stage,
   source: RecordSource,
   provenance: Provenance,
-  artifact: (file: string) => string,
+  artifacts: Artifacts,
 ): Promise<readonly string[]> {
   switch (task.kind) {
     case "means":
-      await writeMeans(source, provenance, artifact("means.safetensors"));
+      await writeMeans(source, provenance, artifacts);
       return [];
     case "scores":
-      await writeScores(source, provenance, task.score.name, artifact);
+      await writeScores(source, provenance, task.score.name, artifacts);
       return [];
     case "nodes":
-      await writeNodes(source, provenance, artifact);
+      await writeNodes(source, provenance, artifacts);
       return [];
     case "validation": {
-      const table = await readTruthTable(source, artifact);
-      writeTruth(table, provenance, artifact("truth.parquet"));
-      writeNodeMeans(table, provenance, artifact("validation.parquet"));
-      await writeValidation(source, table, provenance, artifact("validation.json"));
+      const table = await readTruthTable(source, artifacts.read);
+      artifacts.write("truth.parquet", encodeTruthRows(table, provenance));
+      artifacts.write("validation.parquet", encodeNodeMeans(table, provenance));
+      artifacts.write("validation.json", Buffer.from(await validationText(source, table, provenance)));
       return [];
     }
     case "circuits":
-      return await writeCircuits(source, provenance, artifact);
+      return await writeCircuits(source, provenance, artifacts);
     case "truth":
     case "noop":
       return [];

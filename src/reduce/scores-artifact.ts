@@ -4,11 +4,11 @@ import type { Components, ScoresResult } from "../attribution/results.js";
 import type { NodeScores } from "../circuit/selection.js";
 import { nodeHook, nodeHookAt, parseNodeHook, siteHook } from "../circuit/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
-import { writeFileAtomically } from "../base/write-file.js";
+import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import type { NamedArray } from "../weights/named-array.js";
-import { encodeSafetensors, readSafetensorsFile } from "../weights/safetensors.js";
+import { decodeSafetensors, encodeSafetensors } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
-import { type Column, writeParquet } from "./parquet.js";
+import { type Column, encodeParquet } from "./parquet.js";
 import { decodeScores } from "./payload.js";
 import { countPositions, lengthOf, longestLength } from "./position-counts.js";
 import { forEachRecord, type RecordSource, stageOf } from "./stage-records.js";
@@ -25,7 +25,7 @@ export async function writeScores(
   source: RecordSource,
   provenance: Provenance,
   name: string,
-  artifact: (file: string) => string,
+  artifacts: Artifacts,
 ): Promise<void> {
   const { plan } = source;
   const sums = new Map<string, Sums>();
@@ -59,17 +59,19 @@ export async function writeScores(
       counts: JSON.stringify([...counts]),
     },
   );
-  writeFileAtomically(artifact(`scores-${name}.safetensors`), encodeSafetensors(arrays, metadata));
+  artifacts.write(fileOf(name), encodeSafetensors(arrays, metadata));
   if (components.size > 0 && name === firstAtp(plan))
-    writeComponents(components, counts, provenance, artifact("components.parquet"));
+    artifacts.write("components.parquet", encodeComponents(components, counts, provenance));
 }
+
+const fileOf = (name: string): string => `scores-${name}.safetensors`;
 
 /** {@link NodeScores} as a scores artifact holds them; positions are those of the longest prompt. */
 export type ScoreMeans = { readonly [Kind in keyof NodeScores]: ReadonlyMap<string, Float32Array> };
 
-/** Reads the means of a scores artifact: what circuits and node selection rank by. */
-export async function readScoreMeans(path: string): Promise<ScoreMeans> {
-  const { arrays } = await readSafetensorsFile(path);
+/** Reads the means of the artifact of scores `name`: what circuits and node selection rank by. */
+export async function readScoreMeans(read: ReadArtifact, name: string): Promise<ScoreMeans> {
+  const { arrays } = decodeSafetensors(await read(fileOf(name)), { file: fileOf(name) });
   const features = new Map<string, Float32Array>();
   const errors = new Map<string, Float32Array>();
   const slices = new Map<string, Float32Array>();
@@ -151,12 +153,11 @@ function firstAtp(plan: Plan): string | undefined {
   return plan.sweep.scores.find(({ method }) => method === "atp")?.name;
 }
 
-function writeComponents(
+function encodeComponents(
   components: Map<string, ComponentSums>,
   counts: Float64Array,
   provenance: Provenance,
-  path: string,
-): void {
+): Uint8Array {
   const hooks = [...components.keys()];
   const columns: Column[] = [
     { name: "hook", type: "STRING", values: hooks.flatMap((hook) => Array.from(counts, () => hook)) },
@@ -168,8 +169,7 @@ function writeComponents(
     );
     columns.push({ name, type: "DOUBLE", values: Float64Array.from(values) });
   }
-  writeParquet(
-    path,
+  return encodeParquet(
     [columns],
     artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position"),
   );

@@ -1,17 +1,20 @@
-/** @file `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
+/** @file What is in `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
 import { must } from "../base/assert.js";
 import { GLOBAL_POSITION, hookOf } from "../circuit/node.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import type { ListedNode } from "./nodes-artifact.js";
-import { type Column, type ColumnType, writeParquet } from "./parquet.js";
+import { type Column, type ColumnType, encodeParquet } from "./parquet.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
 
 /** Nodes of one chunk of rows: bounds the memory of writing. */
 const NODES_PER_CHUNK = 500;
 
-/** Writes one row per node and prompt that has its position. */
-export function writeTruth(table: TruthTable, provenance: Provenance, path: string): void {
-  writeParquet(path, truthChunks(table), artifactMetadata(provenance, "none: effect = metric_patched - metric_clean"));
+/** `truth.parquet`: one row per node and prompt that has its position. */
+export function encodeTruthRows(table: TruthTable, provenance: Provenance): Uint8Array {
+  return encodeParquet(
+    truthChunks(table),
+    artifactMetadata(provenance, "none: effect = metric_patched - metric_clean"),
+  );
 }
 
 function* truthChunks(table: TruthTable): Generator<Column[]> {
@@ -38,8 +41,8 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
   }
 }
 
-/** Writes one row per node: means over its prompts with standard errors. */
-export function writeNodeMeans(table: TruthTable, provenance: Provenance, path: string): void {
+/** `validation.parquet`: one row per node, means over its prompts with standard errors. */
+export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint8Array {
   const { nodes } = table;
   const effects = nodes.map((_, n) => overPrompts(table, n, (p) => effectAt(table, p, n)));
   const shift = (p: number): number => must(table.metricCorrupted[p], "metric") - must(table.metricClean[p], "metric");
@@ -90,7 +93,7 @@ export function writeNodeMeans(table: TruthTable, provenance: Provenance, path: 
   }
   const normalisation =
     "effect, scores: none; normalised: mean effect / mean (metric_corrupted - metric_clean); normalised_mean: mean of the per-prompt ratios";
-  writeParquet(path, [columns], artifactMetadata(provenance, normalisation));
+  return encodeParquet([columns], artifactMetadata(provenance, normalisation));
 }
 
 function nodeColumns(nodes: readonly ListedNode[]): Column[] {

@@ -3,6 +3,7 @@ import { must } from "../base/assert.js";
 import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
 import type { ScoresResult } from "../attribution/results.js";
 import { nodeHook, nodeHookAt, type NodeKind, siteHook } from "../circuit/site.js";
+import type { ReadArtifact } from "../plan/artifacts.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { type ListedNode, readNodes } from "./nodes-artifact.js";
 import { decodeScores, decodeTruth } from "./payload.js";
@@ -24,9 +25,9 @@ export interface TruthTable {
 }
 
 /** Reads the truth stages and every score. */
-export async function readTruthTable(source: RecordSource, artifact: (file: string) => string): Promise<TruthTable> {
+export async function readTruthTable(source: RecordSource, read: ReadArtifact): Promise<TruthTable> {
   const { plan } = source;
-  const nodes = await readNodes(artifact("nodes.parquet"));
+  const nodes = await readNodes(read);
   const size = plan.prompts.length * nodes.length;
   const table = {
     nodes,

@@ -1,7 +1,6 @@
 /** @file `validation.json`: how well each score predicts the true effects, per group, and the noise floor. */
 import { must } from "../base/assert.js";
 import { GLOBAL_POSITION } from "../circuit/node.js";
-import { writeFileAtomically } from "../base/write-file.js";
 import type { PromptMatrix } from "../stats/bootstrap.js";
 import { numericFloor, type NumericFloor, splitHalfReliability } from "../stats/reliability.js";
 import { validateGroup } from "../stats/validation.js";
@@ -21,13 +20,8 @@ interface Group {
   readonly members: readonly number[];
 }
 
-/** Computes every group's statistics and writes `validation.json`. */
-export async function writeValidation(
-  source: RecordSource,
-  table: TruthTable,
-  provenance: Provenance,
-  path: string,
-): Promise<void> {
+/** Computes every group's statistics: the text of `validation.json`. */
+export async function validationText(source: RecordSource, table: TruthTable, provenance: Provenance): Promise<string> {
   const { plan } = source;
   const groups = groupsOf(table.nodes);
   const effects = groups.map((group) => matrixOf(table, group, (p, n) => effectAt(table, p, n)));
@@ -60,7 +54,7 @@ export async function writeValidation(
     null,
     1,
   );
-  writeFileAtomically(path, `${text}\n`);
+  return `${text}\n`;
 }
 
 /** (kind, site) and (kind, site, position), in node order; nodes patched at all positions at once are groups of their own. */

@@ -1,13 +1,13 @@
 /** @file Everything a report is made of, read from a run folder. What is not there is null. */
-import { existsSync } from "node:fs";
 import { z } from "zod";
-import { parseJson, readTextFile } from "../base/read-file.js";
+import { parseJson } from "../base/read-file.js";
+import { hasArtifact, readArtifact } from "../plan/artifacts.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../plan/plan-cache.js";
 import { readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
-import { readParquet } from "../reduce/parquet.js";
+import { decodeParquet } from "../reduce/parquet.js";
 import type { NamedArray } from "../weights/named-array.js";
-import { readSafetensorsFile } from "../weights/safetensors.js";
+import { decodeSafetensors } from "../weights/safetensors.js";
 import {
   toCircuitRow,
   toComponentRow,
@@ -18,7 +18,7 @@ import {
   type ParquetRow,
 } from "./artifact-rows.js";
 import { readBaseline, type Baseline } from "./baseline.js";
-import { readValidationFile, type Group, type Reliability } from "./validation-file.js";
+import { parseValidation, type Group, type Reliability } from "./validation-file.js";
 
 /** A run folder, read. */
 export interface RunContents {
@@ -37,20 +37,30 @@ export interface RunContents {
 
 const droppedRow = z.object({ line: z.int(), reason: z.string() });
 
-/** Reads a run folder. @throws PatchbayError `bad_input` where a file is there but cannot be read. */
+/**
+ * Reads a run folder.
+ * @throws PatchbayError `bad_input` where a file is there but cannot be read; `damaged_artifact` where an artifact is not as it was
+ *   written.
+ */
 export async function readRunContents(folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const { artifact } = runPaths(folder);
-  const tableOf = async <T>(name: string, toRow: (row: ParquetRow) => T): Promise<T[] | null> =>
-    existsSync(artifact(name)) ? (await readParquet(artifact(name))).rows.map(toRow) : null;
+  const bytesOf = async (name: string): Promise<Uint8Array | null> =>
+    hasArtifact(folder, name) ? readArtifact(folder, name) : null;
+  const tableOf = async <T>(name: string, toRow: (row: ParquetRow) => T): Promise<T[] | null> => {
+    const bytes = await bytesOf(name);
+    return bytes === null ? null : (await decodeParquet(bytes)).rows.map(toRow);
+  };
   const scoreNames = plan.sweep.scores.map(({ name }) => name);
   const scores = new Map<string, ReadonlyMap<string, NamedArray>>();
   for (const name of scoreNames) {
-    const file = artifact(`scores-${name}.safetensors`);
-    if (existsSync(file)) scores.set(name, (await readSafetensorsFile(file)).arrays);
+    const file = `scores-${name}.safetensors`;
+    const bytes = await bytesOf(file);
+    if (bytes !== null) scores.set(name, decodeSafetensors(bytes, { file: artifact(file) }).arrays);
   }
-  const validation = readValidationFile(artifact("validation.json"));
+  const statistics = await bytesOf("validation.json");
+  const validation = statistics === null ? null : parseValidation(statistics, artifact("validation.json"));
   return {
     run,
     plan,
@@ -60,13 +70,15 @@ export async function readRunContents(folder: string): Promise<RunContents> {
     groups: validation?.groups ?? null,
     reliability: validation?.reliability ?? [],
     circuits: await tableOf("circuits.parquet", toCircuitRow),
-    baseline: await readBaseline(artifact, plan.prompts.length),
-    dropped: readDropped(artifact("dropped.jsonl")),
+    baseline: await readBaseline(folder, plan.prompts.length),
+    dropped: parseDropped(await bytesOf("dropped.jsonl"), artifact("dropped.jsonl")),
   };
 }
 
-function readDropped(file: string): RunContents["dropped"] {
-  if (!existsSync(file)) return [];
-  const lines = readTextFile(file).trimEnd().split("\n");
+function parseDropped(bytes: Uint8Array | null, file: string): RunContents["dropped"] {
+  const lines = new TextDecoder()
+    .decode(bytes ?? new Uint8Array())
+    .trimEnd()
+    .split("\n");
   return lines.flatMap((text, i) => (text === "" ? [] : [parseJson(text, droppedRow, { file, line: i + 1 })]));
 }

@@ -1,8 +1,7 @@
-/** @file Reads validation.json: the statistics of every group, and the noise floor. */
-import { existsSync } from "node:fs";
+/** @file What validation.json holds: the statistics of every group, and the noise floor. */
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
-import { parseJson, readTextFile } from "../base/read-file.js";
+import { parseJson } from "../base/read-file.js";
 import { NODE_KINDS, SITES } from "../circuit/site.js";
 
 const number = z.number().nullable();
@@ -61,10 +60,9 @@ export type Reliability = z.infer<typeof reliability>;
 /** Everything in validation.json. */
 export type ValidationFile = z.infer<typeof validationSchema>;
 
-/** Reads validation.json; null where there is none. @throws PatchbayError `bad_input` where it is not what this version writes. */
-export function readValidationFile(file: string): ValidationFile | null {
-  if (!existsSync(file)) return null;
-  const parsed = validationSchema.safeParse(parseJson(readTextFile(file), z.unknown(), { file }));
+/** Parses the bytes of validation.json. @throws PatchbayError `bad_input` where they are not what this version writes. */
+export function parseValidation(bytes: Uint8Array, file: string): ValidationFile {
+  const parsed = validationSchema.safeParse(parseJson(new TextDecoder().decode(bytes), z.unknown(), { file }));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   throw badInput(`not the statistics of this version: ${issue?.message ?? ""}; run again with a new --out`, {

@@ -25,6 +25,7 @@ const STATUS: Readonly<Record<ErrorCode, status>> = {
   worker_lost: status.UNAVAILABLE,
   application: status.INTERNAL,
   corrupt_record: status.DATA_LOSS,
+  damaged_artifact: status.DATA_LOSS,
   nondeterminism: status.INTERNAL,
   bad_message: status.INVALID_ARGUMENT,
   cancelled: status.CANCELLED,

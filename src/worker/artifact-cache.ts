@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { isProcessAlive } from "../base/process-alive.js";
 import type { ArtifactPart } from "../wire/messages.js";
+import { isSound } from "./cached-file.js";
 
 const PREFIX = "patchbay-worker-";
 
@@ -26,7 +27,7 @@ export class ArtifactCache {
   }
 
   /**
-   * The local copy of a file, fetched at the first call.
+   * The local copy of a file, fetched at the first call. It is called by the SHA-256 of its bytes.
    * @throws PatchbayError `coordinator_unreachable`; `bad_input` when the coordinator has no such file; `bad_message` when
    *   it arrived damaged.
    */
@@ -40,6 +41,16 @@ export class ArtifactCache {
     });
     this.#files.set(key, file);
     return file;
+  }
+
+  /** Fetches again those of a run's files that were damaged since they came. @throws as {@link file}. */
+  async mend(run: string): Promise<void> {
+    for (const [key, file] of [...this.#files]) {
+      const path = key.startsWith(`${run}/`) ? await file.catch(() => null) : null;
+      if (path === null || (await isSound(path))) continue;
+      rmSync(path, { force: true });
+      await this.#download(run, key.slice(run.length + 1));
+    }
   }
 
   /** Removes a run's files, but those that another run uses too. */

@@ -3,13 +3,13 @@
  *
  * Signals from a terminal reach every process of a run at once; here they are ignored, because the supervisor decides.
  */
-import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import type { Plan, Shard, Stage } from "../plan/plan.js";
 import { toFailure } from "../wire/failure.js";
+import { readCachedFile } from "./cached-file.js";
 import { MAX_PAYLOAD_BYTES, type EngineResult, type FromEngine, type ToEngine } from "./engine-messages.js";
 import type { EngineInit, EngineProgram } from "./engine-program.js";
 import { noopProgram } from "./noop-program.js";
@@ -34,7 +34,7 @@ const progress = (done: number, total: number): void => {
 
 async function openRun(message: Extract<ToEngine, { kind: "init" }>): Promise<void> {
   const start = performance.now();
-  const plan = JSON.parse(readFileSync(message.plan, "utf8")) as Plan;
+  const plan = JSON.parse(new TextDecoder().decode(await readCachedFile(message.plan))) as Plan;
   const init: EngineInit = { ...message, plan, progress };
   const entries = plan.stages.flatMap((stage) => stage.shards.map((shard) => [shard.id, { shard, stage }] as const));
   open = { program: await openProgram(init), shards: new Map(entries) };
@@ -52,7 +52,8 @@ async function openProgram(init: EngineInit): Promise<EngineProgram> {
 async function runShard({ shard: id, attempt, artifacts }: Extract<ToEngine, { kind: "run" }>): Promise<EngineResult> {
   const { program, shards } = must(open, "run");
   const { shard, stage } = must(shards.get(id), `shard ${id}`);
-  const artifact = (name: string): string => must(artifacts[name], `artifact ${name} of stage ${stage.id}`);
+  const artifact = (name: string): Promise<Uint8Array> =>
+    readCachedFile(must(artifacts[name], `artifact ${name} of stage ${stage.id}`));
   const start = performance.now();
   const runner = stage.task.kind === "noop" ? noopProgram : program;
   const { payload, count, units } = await runner.run(shard, stage, { artifact, attempt, progress });

@@ -6,7 +6,7 @@ import type { Failure } from "../wire/messages.js";
 export type ToEngine =
   | {
       readonly kind: "init";
-      /** File of the run's plan. */
+      /** File of the run's plan, called by the SHA-256 of its bytes. */
       readonly plan: string;
       readonly inputs: InputPaths;
       readonly backend: string;
@@ -18,7 +18,7 @@ export type ToEngine =
       readonly kind: "run";
       readonly shard: string;
       readonly attempt: number;
-      /** Local files of the artifacts that the stage reads, by name. */
+      /** Local files of the artifacts that the stage reads, by name. They are called by the SHA-256 of their bytes. */
       readonly artifacts: Readonly<Record<string, string>>;
     };
 

@@ -1,4 +1,5 @@
 /** @file What an engine runs: one program for all shards of a run, opened once with the run's inputs. */
+import type { ReadArtifact } from "../plan/artifacts.js";
 import type { InputPaths, Plan, Shard, Stage } from "../plan/plan.js";
 
 /** Told how far a program is; every call also proves that the engine is alive. */
@@ -17,8 +18,8 @@ export interface EngineInit {
 
 /** What a shard is run with. */
 export interface EngineContext {
-  /** Local file of an artifact that the stage reads. @throws Error for one it does not read. */
-  readonly artifact: (name: string) => string;
+  /** Reads an artifact that the stage reads. @throws PatchbayError `damaged_artifact`; Error for one the stage does not read. */
+  readonly artifact: ReadArtifact;
   readonly attempt: number;
   readonly progress: ReportProgress;
 }

@@ -9,6 +9,7 @@ import { computeTruth } from "../attribution/truth.js";
 import type { RunCache } from "../attribution/unpatched-runs.js";
 import { isPaired, type Prompt } from "../circuit/prompt.js";
 import type { Ablation, Intervention } from "../circuit/intervention.js";
+import type { ReadArtifact } from "../plan/artifacts.js";
 import { donorOf } from "../plan/donors.js";
 import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
@@ -22,8 +23,8 @@ import { readScoreMeans } from "../reduce/scores-artifact.js";
 export interface ShardInputs {
   readonly plan: Plan;
   readonly model: SplicedModel;
-  /** Local file of an artifact that the stage `reads`. */
-  readonly artifact: (name: string) => string;
+  /** Reads an artifact that the stage `reads`. */
+  readonly artifact: ReadArtifact;
   readonly onProgress: OnProgress;
   /** Keeps the unpatched runs from one shard of a block of prompts to the next; without it every shard runs them again. */
   readonly runs?: RunCache;
@@ -90,7 +91,7 @@ async function runTruth(
   rowsPerBlock: number,
 ): Promise<ShardOutcome> {
   const [start, end] = must(shard.slots, "slots");
-  const listed = await readNodes(artifact("nodes.parquet"));
+  const listed = await readNodes(artifact);
   const nodes = Array.from({ length: end - start }, (_, i) => listed[start + i] ?? null);
   const result = await computeTruth(model, prompts, plan.sweep.metric.reduce, nodes, rowsPerBlock, onProgress, runs);
   const units = result.ran.reduce((sum, one) => sum + one, 0);
@@ -102,7 +103,7 @@ async function runCircuits(inputs: ShardInputs, prompts: readonly Prompt[], shar
   const [start, end] = must(shard.slots, "slots");
   const evaluations = evaluationsOf(plan.sweep).slice(start, end);
   const name = circuitScoresName(plan.sweep);
-  const scores = name === undefined ? null : await readScoreMeans(artifact(`scores-${name}.safetensors`));
+  const scores = name === undefined ? null : await readScoreMeans(artifact, name);
   const sides = sidesOf(prompts);
   const rowCount = sides * prompts.length;
   const metric = new Float64Array(evaluations.length * rowCount);
@@ -132,7 +133,7 @@ async function donorValues(
   shard: Shard,
   ablation: Ablation,
 ): Promise<AblationValues[]> {
-  if (ablation === "mean") return [{ kind: "mean", means: await readMeans(artifact("means.safetensors")) }];
+  if (ablation === "mean") return [{ kind: "mean", means: await readMeans(artifact) }];
   if (ablation === "zero") return [{ kind: "zero" }];
   return must(plan.donors, "donors").map((draw) => ({
     kind: "resample",

@@ -9,6 +9,7 @@ import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { memoryMib as machineMemoryMib } from "../base/memory.js";
 import { whenAborted } from "../base/when-aborted.js";
+import { isDamage } from "../plan/known-file.js";
 import { connectCluster, type AttachStream, type ClusterClient } from "../wire/cluster-client.js";
 import { toFailure } from "../wire/failure.js";
 import type { FromCoordinator, Lease, RunOpened } from "../wire/messages.js";
@@ -246,15 +247,27 @@ class Supervisor {
 
   async #compute(lease: Lease): Promise<void> {
     try {
-      const run = await this.#open(lease.run);
-      const artifacts: Record<string, string> = {};
-      for (const name of must(run.stageOf.get(lease.shard), `stage of ${lease.shard}`).reads) {
-        artifacts[name] = await patiently(() => this.#cache.file(lease.run, name), this.#over.signal);
-      }
-      this.#results.set(lease.id, await this.#host.compute(run, lease, artifacts));
+      this.#results.set(lease.id, await this.#resultOf(lease));
       this.dispatch({ kind: "computed", lease: lease.id });
     } catch (thrown) {
       this.#fail(lease, thrown);
+    }
+  }
+
+  /** A local copy that the engine finds damaged is fetched again, and the shard computed once more: the shard pays nothing for it. */
+  async #resultOf(lease: Lease): Promise<EngineResult> {
+    const run = await this.#open(lease.run);
+    const artifacts: Record<string, string> = {};
+    for (const name of must(run.stageOf.get(lease.shard), `stage of ${lease.shard}`).reads) {
+      artifacts[name] = await patiently(() => this.#cache.file(lease.run, name), this.#over.signal);
+    }
+    try {
+      return await this.#host.compute(run, lease, artifacts);
+    } catch (thrown) {
+      if (!isDamage(thrown)) throw thrown;
+      this.#say(thrown.message);
+      await patiently(() => this.#cache.mend(lease.run), this.#over.signal);
+      return this.#host.compute(run, lease, artifacts);
     }
   }
 

@@ -77,19 +77,22 @@ test.skipIf(WITHOUT_NATS)("a server that crashes and comes back costs nothing", 
   await expectSameResults(made);
 });
 
-test.skipIf(WITHOUT_NATS)("a worker that cannot reach the log is cordoned with its reason, and costs no shard anything", async () => {
-  const made = await open([noopStage("first", 60, { milliseconds: 500 })]);
-  const coordinator = await made.startCoordinator();
-  made.startWorker("good");
-  await until("a first record", () => (recordCount(made.folder) >= 1 ? true : undefined));
-  made.startWorkerWithoutLog("cut");
-  const { stderr } = await coordinator.ended;
-  expect(stderr).toMatch(/worker cut is cordoned: .*nats_unreachable/);
-  expect(readRunFile(made.folder)).toMatchObject({
-    status: "complete",
-    counts: { done: 60, retries: 0, quarantined: 0 },
-  });
-});
+test.skipIf(WITHOUT_NATS)(
+  "a worker that cannot reach the log is cordoned with its reason, and costs no shard anything",
+  async () => {
+    const made = await open([noopStage("first", 60, { milliseconds: 500 })]);
+    const coordinator = await made.startCoordinator();
+    made.startWorker("good");
+    await until("a first record", () => (recordCount(made.folder) >= 1 ? true : undefined));
+    made.startWorkerWithoutLog("cut");
+    const { stderr } = await coordinator.ended;
+    expect(stderr).toMatch(/worker cut is cordoned: .*nats_unreachable/);
+    expect(readRunFile(made.folder)).toMatchObject({
+      status: "complete",
+      counts: { done: 60, retries: 0, quarantined: 0 },
+    });
+  },
+);
 
 test.skipIf(WITHOUT_NATS)("everything but the folder lost: the run continues with what the folder holds", async () => {
   const made = await open();

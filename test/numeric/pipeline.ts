@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sha256 } from "../../src/base/hash.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { readArtifact } from "../../src/plan/artifacts.js";
 import { prepareRun } from "../../src/plan/prepare-run.js";
 import { planSweep, type PlannedRun } from "../../src/plan/make-plan.js";
 import { runPaths } from "../../src/plan/run-folder.js";
@@ -30,7 +31,7 @@ export async function runPipeline(
   for (const stage of plan.stages) {
     for (const shard of stage.shards) {
       const { payload, count } = await runShard(
-        { plan, model, artifact: paths.artifact, onProgress: () => undefined },
+        { plan, model, artifact: (name) => readArtifact(folder, name), onProgress: () => undefined },
         stage,
         shard,
       );
@@ -46,7 +47,7 @@ export async function runPipeline(
       } as const;
       await log.append({ ...envelope, count, sha256: sha256(payload), seconds: 0, units: {} }, payload);
     }
-    warnings.push(...(await reduceStage(folder, stage.id)));
+    warnings.push(...(await reduceStage(folder, stage.id)).warnings);
   }
   await log.close();
   return { folder, planned, warnings };

@@ -11,9 +11,9 @@ import { emptyIntervention, interventionOf, uniformSite, type CircuitSite } from
 import { SIDES, type Side } from "../../src/circuit/prompt.js";
 import { allSites, siteHook, type SiteAt } from "../../src/circuit/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
-import { runPaths } from "../../src/plan/run-folder.js";
+import { type ReadArtifact, readArtifact } from "../../src/plan/artifacts.js";
 import { readMeans } from "../../src/reduce/means-artifact.js";
-import { readParquet } from "../../src/reduce/parquet.js";
+import { decodeParquet } from "../../src/reduce/parquet.js";
 import { readScoreMeans } from "../../src/reduce/scores-artifact.js";
 import { goldenPrompts, goldenModel, TINY_A } from "./golden.js";
 import { GOLDEN_LAYERS, GOLDEN_LENGTH as T } from "./golden-sites.js";
@@ -176,11 +176,11 @@ scores: [{ name: atp, method: atp }, { name: relp, method: relp }, { name: ig, m
 /** Runs a circuit sweep without SAEs and gives its rows and artifacts. */
 async function sweepRows(circuits: string): Promise<{
   rows: Record<string, unknown>[];
-  artifact: (name: string) => string;
+  read: ReadArtifact;
 }> {
   const { folder } = await runPipeline(`${SWEEP}circuits: ${circuits}\n`, TINY_A, spliced);
-  const { artifact } = runPaths(folder);
-  return { rows: (await readParquet(artifact("circuits.parquet"))).rows, artifact };
+  const read: ReadArtifact = (name) => readArtifact(folder, name);
+  return { rows: (await decodeParquet(await read("circuits.parquet"))).rows, read };
 }
 
 describe("a circuit sweep without SAEs", () => {
@@ -192,14 +192,14 @@ describe("a circuit sweep without SAEs", () => {
     "over %s ranked by %s, %s ablation: from the empty to the full model as the threshold falls",
     async (...options) => {
       const [nodes, scores, ablation] = options;
-      const { rows, artifact } = await sweepRows(
+      const { rows, read } = await sweepRows(
         `{ nodes: ${nodes}, scores: ${scores}, ablation: ${ablation}, thresholds: [0, 1.0e-2, 1.0e9] }`,
       );
       expect(rows.map(({ variant }) => variant)).toEqual(["all", "all", "all"]);
       const all = T * GOLDEN_LAYERS * (1 + (nodes === "heads" ? heads : 1));
       const sizes = rows.map((row) => Number(row["n_sites"]) + Number(row["n_heads"]));
       expect([sizes[0], sizes[2]]).toEqual([all, 0]);
-      const nodeScores = (await readScoreMeans(artifact(`scores-${scores}.safetensors`))).slices;
+      const nodeScores = (await readScoreMeans(read, scores)).slices;
       const tails = nodes === "heads" ? ["attn.hook_z.heads", "hook_mlp_out"] : ["attn.hook_z", "hook_mlp_out"];
       const strong = [...nodeScores]
         .filter(([hook]) => tails.some((tail) => hook.replace(/^blocks\.\d+\./, "") === tail))
@@ -214,8 +214,8 @@ describe("a circuit sweep without SAEs", () => {
   );
 
   it("ablates to the mean activation over clean and corrupted runs", async () => {
-    const { artifact } = await sweepRows("{ thresholds: [1.0e-2] }");
-    const { sites: means } = await readMeans(artifact("means.safetensors"));
+    const { read } = await sweepRows("{ thresholds: [1.0e-2] }");
+    const { sites: means } = await readMeans(read);
     const at = { site: "mlp_out", layer: 1 } as const;
     const pairs = goldenPrompts("pairs").slice(0, 6);
     const sum = new Float64Array(T * widthOf(at));

@@ -1,15 +1,16 @@
 /** @file A run folder with every artifact, made of seeded random numbers: what the report is tested on. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
 import { hookOf, type Node } from "../../../src/circuit/node.js";
 import { nodeHook, SITES } from "../../../src/circuit/site.js";
+import { writeArtifact } from "../../../src/plan/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
-import { createRunFolder, runPaths, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
+import { createRunFolder, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
 import { sweepSchema } from "../../../src/plan/sweep.js";
-import { writeParquet, type Column } from "../../../src/reduce/parquet.js";
+import { type Column, encodeParquet } from "../../../src/reduce/parquet.js";
 import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
 import { validateGroup } from "../../../src/stats/validation.js";
@@ -24,9 +25,9 @@ import {
   PROMPTS,
   sites,
   strings,
-  writeCircuits,
-  writeComponents,
-  writeTruth,
+  encodeCircuits,
+  encodeComponents,
+  encodeTruth,
 } from "./synthetic-tables.js";
 
 const SCORES = ["atp", "zero"] as const;
@@ -44,29 +45,19 @@ export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }
   const folder = mkdtempSync(join(tmpdir(), "patchbay-report-"));
   const plan = makePlan(name);
   createRunFolder(folder, plan);
-  const { artifact } = runPaths(folder);
   const table = makeTable();
-  const writers: Record<string, (path: string) => void> = {
-    "scores-atp.safetensors": (path) => {
-      writeScores(path, table, 0);
-    },
-    "scores-zero.safetensors": (path) => {
-      writeScores(path, table, 1);
-    },
-    "components.parquet": writeComponents,
-    "validation.parquet": (path) => {
-      writeParquet(path, [nodeColumns(table)], {});
-    },
-    "validation.json": (path) => {
-      writeFileSync(path, (validationText ??= JSON.stringify(validation(table))));
-    },
-    "truth.parquet": writeTruth,
-    "circuits.parquet": writeCircuits,
-    "dropped.jsonl": (path) => {
-      writeFileSync(path, '{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n');
-    },
+  const encoders: Record<string, () => Uint8Array> = {
+    "scores-atp.safetensors": () => encodeScores(table, 0),
+    "scores-zero.safetensors": () => encodeScores(table, 1),
+    "components.parquet": encodeComponents,
+    "validation.parquet": () => encodeParquet([nodeColumns(table)], {}),
+    "validation.json": () => Buffer.from((validationText ??= JSON.stringify(validation(table)))),
+    "truth.parquet": encodeTruth,
+    "circuits.parquet": encodeCircuits,
+    "dropped.jsonl": () => Buffer.from('{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n'),
   };
-  for (const [file, write] of Object.entries(writers)) if (!without.includes(file)) write(artifact(file));
+  for (const [file, encode] of Object.entries(encoders))
+    if (!without.includes(file)) writeArtifact(folder, file, encode());
   writeRunFile(folder, { ...runFile(name, sha256(canonicalJson(plan))), ...run });
   return folder;
 }
@@ -268,7 +259,7 @@ function validation({ nodes, effect, scores }: SyntheticTable): object {
   };
 }
 
-function writeScores(path: string, { nodes, scores }: SyntheticTable, index: number): void {
+function encodeScores({ nodes, scores }: SyntheticTable, index: number): Uint8Array {
   const { mean } = overPrompts(scores[index] ?? new Float64Array(0), nodes.length);
   const arrays = new Map<string, { shape: number[]; values: Float32Array }>();
   for (const at of sites()) {
@@ -285,7 +276,7 @@ function writeScores(path: string, { nodes, scores }: SyntheticTable, index: num
   });
   for (const [hook, { shape, values }] of [...arrays])
     arrays.set(`${hook}.sem`, { shape, values: values.map((v) => Math.abs(v) / 5) });
-  writeFileSync(path, encodeSafetensors(arrays));
+  return encodeSafetensors(arrays);
 }
 
 function runFile(name: string, planHash: string): RunFile {

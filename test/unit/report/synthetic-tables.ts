@@ -1,7 +1,7 @@
 /** @file The tables of a synthetic run that do not follow from its nodes, and what all of its tables share. */
 import { createRng, type Rng } from "../../../src/base/rng.js";
 import { nodeHook, SITES, siteHook, type SiteAt } from "../../../src/circuit/site.js";
-import { writeParquet, type Column } from "../../../src/reduce/parquet.js";
+import { type Column, encodeParquet } from "../../../src/reduce/parquet.js";
 
 /** Sizes of the synthetic run. */
 export const [LAYERS, POSITIONS, FEATURES, PROMPTS] = [5, 6, 8, 18];
@@ -29,7 +29,7 @@ export const doubles = (name: string, values: ArrayLike<number>): Column => ({
 });
 
 /** `components.parquet`. */
-export function writeComponents(path: string): void {
+export function encodeComponents(): Uint8Array {
   const rng = createRng(2, "components");
   const hooks = sites().flatMap((at) => [nodeHook(at, "error"), ...(at.site === "resid_post" ? [siteHook(at)] : [])]);
   const rows = hooks.flatMap((hook) =>
@@ -41,8 +41,7 @@ export function writeComponents(path: string): void {
       cosine: Math.tanh(rng.normal()),
     })),
   );
-  writeParquet(
-    path,
+  return encodeParquet(
     [
       [
         strings(
@@ -76,10 +75,9 @@ export function writeComponents(path: string): void {
 }
 
 /** `truth.parquet`: the metrics alone. */
-export function writeTruth(path: string): void {
+export function encodeTruth(): Uint8Array {
   const prompts = Array.from({ length: PROMPTS }, (_, p) => p);
-  writeParquet(
-    path,
+  return encodeParquet(
     [
       [
         integers("prompt", prompts),
@@ -98,7 +96,7 @@ export function writeTruth(path: string): void {
 }
 
 /** `circuits.parquet`. */
-export function writeCircuits(path: string): void {
+export function encodeCircuits(): Uint8Array {
   const rng: Rng = createRng(3, "circuits");
   const variants = ["all", "no_resid_errors", "no_mlp_attn_errors"];
   const rows = variants.flatMap((variant, v) =>
@@ -115,8 +113,7 @@ export function writeCircuits(path: string): void {
   );
   const column = (name: string, value: (row: (typeof rows)[number]) => number): Column =>
     doubles(name, rows.map(value));
-  writeParquet(
-    path,
+  return encodeParquet(
     [
       [
         strings(

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -6,6 +6,7 @@ import { PatchbayError } from "../../../src/base/errors.js";
 import { sha256 } from "../../../src/base/hash.js";
 import type { ArtifactPart } from "../../../src/wire/messages.js";
 import { ArtifactCache } from "../../../src/worker/artifact-cache.js";
+import { readCachedFile } from "../../../src/worker/cached-file.js";
 
 let parent: string;
 
@@ -80,4 +81,19 @@ test("the folder goes with the cache, and those of dead workers with the next on
   cache.remove();
   living.remove();
   expect(readdirSync(parent)).toEqual([]);
+});
+
+test("a copy that was damaged since it came is fetched again, under the name it had, and the others are left alone", async () => {
+  const asked: string[] = [];
+  const cache = new ArtifactCache((_run, name) => {
+    asked.push(name);
+    return parts(name);
+  }, parent);
+  const [one, two] = [await cache.file("r", "a.bin"), await cache.file("r", "b.bin")];
+  writeFileSync(one, "a.bim");
+  await expect(readCachedFile(one)).rejects.toMatchObject({ code: "damaged_artifact" });
+  await cache.mend("r");
+  expect(Buffer.from(await readCachedFile(one)).toString()).toBe("a.bin");
+  expect(asked).toEqual(["a.bin", "b.bin", "a.bin"]);
+  expect([await cache.file("r", "a.bin"), await cache.file("r", "b.bin")]).toEqual([one, two]);
 });

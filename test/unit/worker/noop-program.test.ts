@@ -4,10 +4,12 @@ import type { NoopTask, Stage } from "../../../src/plan/plan.js";
 import type { EngineOutcome } from "../../../src/worker/engine-program.js";
 import { noopProgram } from "../../../src/worker/noop-program.js";
 
+const artifact = (name: string): Promise<never> => Promise.reject(new Error(`${name} is not read`));
+
 function run(task: Omit<NoopTask, "kind">, attempt = 1): Promise<EngineOutcome> {
   const shard = { id: "noop.00001", prompts: [0, 1] };
   const stage: Stage = { id: "noop", task: { kind: "noop", ...task }, dependsOn: [], reads: [], shards: [shard] };
-  return noopProgram.run(shard, stage, { artifact: String, attempt, progress: () => undefined });
+  return noopProgram.run(shard, stage, { artifact, attempt, progress: () => undefined });
 }
 
 test("the payload follows from the shard alone", async () => {

@@ -1,0 +1,32 @@
+/** @file Which stage's reduction writes which artifact. */
+import type { Plan, Stage } from "./plan.js";
+
+/** Stage ids by the names of the artifacts that their reductions may write. */
+export function artifactStages({ stages }: Plan): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const stage of stages) {
+    // The components are those of the first scores that have any.
+    for (const name of artifactsOf(stage)) if (!found.has(name)) found.set(name, stage.id);
+  }
+  return found;
+}
+
+function artifactsOf({ task }: Stage): readonly string[] {
+  switch (task.kind) {
+    case "means":
+      return ["means.safetensors"];
+    case "scores": {
+      const scores = `scores-${task.score.name}.safetensors`;
+      return task.score.method === "atp" ? [scores, "components.parquet"] : [scores];
+    }
+    case "nodes":
+      return ["nodes.parquet"];
+    case "validation":
+      return ["truth.parquet", "validation.parquet", "validation.json"];
+    case "circuits":
+      return ["circuits.parquet", "circuits-prompts.parquet"];
+    case "truth":
+    case "noop":
+      return [];
+  }
+}
