@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { codeVersion } from "../dist/base/code-version.js";
+import { environmentOf } from "../dist/backend/choose-backend.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
 import { runCoordinator } from "../dist/coordinator/run-coordinator.js";
 import { createRunFolder, writeRunFile } from "../dist/plan/run-folder.js";
@@ -94,7 +94,7 @@ function prepare(folder, shards) {
     reads: [],
     shards: Array.from({ length: shards }, (_, i) => ({ id: `noop.${String(i).padStart(5, "0")}`, prompts: [] })),
   };
-  const environment = { backend: "wasm", threads: 1, dtype: "float32" };
+  const environment = environmentOf({ backend: "wasm", device: "cpu" }, 1, "float32");
   const plan = {
     version: 1,
     sweep: { name: "dispatch", dtype: environment.dtype },
@@ -112,7 +112,7 @@ function prepare(folder, shards) {
     plan_hash: sha256(canonicalJson(plan)),
     sweep: {},
     inputs: { model: "", saes: null, dataset: "", saeOptions: {} },
-    fingerprints: { ...plan.fingerprints, ...environment, code: codeVersion(), device: "cpu" },
+    fingerprints: { ...plan.fingerprints, ...environment },
     counts: { prompts: 0, dropped: 0, shards: 0, done: 0, quarantined: 0, retries: 0, workers: 0 },
     quarantined: [],
     timings: {},

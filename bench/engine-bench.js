@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
+import { NODE_MAJOR } from "../dist/base/environment.js";
 import { sha256 } from "../dist/base/hash.js";
 import { readArtifact } from "../dist/plan/artifacts.js";
 import { prepareRun } from "../dist/plan/prepare-run.js";
@@ -22,7 +23,15 @@ const SWEEP = "demo.yaml";
 export async function engineBench(scratch, repeats) {
   const options = { backend: "wasm", autoThreads: 1 };
   const planned = await planSweep(readFileSync(join(DATA, SWEEP), "utf8"), SWEEP, DATA, options);
-  const environment = { code: "bench", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+  const environment = {
+    code: "bench",
+    backend: "wasm",
+    device: "cpu",
+    threads: 1,
+    dtype: "float32",
+    node: NODE_MAJOR,
+    tfjs: "bench",
+  };
   const { folder } = prepareRun(planned, { out: join(scratch, "engine"), environment, allowPartial: false });
   await startBackend("wasm");
   const { model, close } = await loadInputs(planned.inputs, planned.plan);

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
+import { NODE_MAJOR } from "../dist/base/environment.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
 import { CALIBRATION_MS, estimateRun } from "../dist/cli/estimate.js";
 import { readArtifact } from "../dist/plan/artifacts.js";
@@ -166,7 +167,15 @@ function planRun(thresholds) {
 function prepare(plan) {
   const hash = sha256(canonicalJson(plan));
   const out = join(scratch, hash.slice(0, 8));
-  const environment = { code: "bench", backend: flags.backend, device: "cpu", threads, dtype: "float32" };
+  const environment = {
+    code: "bench",
+    backend: flags.backend,
+    device: "cpu",
+    threads,
+    dtype: "float32",
+    node: NODE_MAJOR,
+    tfjs: "bench",
+  };
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };
   const { folder: made } = prepareRun(
     { plan, planHash: hash, inputs, dropped: [] },

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
+import { NODE_MAJOR } from "../dist/base/environment.js";
 import { sha256 } from "../dist/base/hash.js";
 import { readArtifact } from "../dist/plan/artifacts.js";
 import { planSweep } from "../dist/plan/make-plan.js";
@@ -51,7 +52,15 @@ const addon = tf.backend().addon;
 const planned = await step("plan", () =>
   planSweep(JSON.stringify(sweep), "sweep.json", folder, { backend: flags.backend, autoThreads: threads }),
 );
-const environment = { code: "bench", backend: flags.backend, device: "cpu", threads, dtype: flags.dtype };
+const environment = {
+  code: "bench",
+  backend: flags.backend,
+  device: "cpu",
+  threads,
+  dtype: flags.dtype,
+  node: NODE_MAJOR,
+  tfjs: "bench",
+};
 const run = prepareRun(planned.result, { out: join(folder, "run"), environment, allowPartial: false });
 const { plan, planHash, inputs } = planned.result;
 const budget = WEIGHTS_SHARE * Number(flags["memory-mib"]) * 2 ** 20;

@@ -4,7 +4,7 @@ import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
 import { prepareRun } from "../plan/prepare-run.js";
 import { runName } from "../plan/run-folder.js";
-import type { WorkerEnvironment } from "../base/environment.js";
+import { NODE_MAJOR, type WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
 import type { RunToServe } from "./served-run.js";
 
@@ -19,7 +19,8 @@ export interface SubmissionOptions {
 }
 
 /**
- * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker.
+ * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker, but
+ * for Node: its major version is this process's, which reduces what the workers compute.
  * @throws PatchbayError `bad_input` for the sweep and its inputs, and when no worker is attached; `not_built`;
  *   `different_environment`.
  */
@@ -32,7 +33,7 @@ export async function prepareSubmission(
   if (worker === undefined) {
     throw badInput("no worker is attached: a run's backend and device are its workers'; start one, then submit again");
   }
-  const { code, backend, device } = worker;
+  const { code, backend, device, tfjs } = worker;
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
   const planned = await planSweep(
     sweep,
@@ -44,7 +45,15 @@ export async function prepareSubmission(
   const { plan, planHash } = planned;
   const { folder } = prepareRun(planned, {
     out: join(runsFolder, runName(plan.sweep.name, planHash)),
-    environment: { code, backend, device, threads: plan.engine.threads, dtype: plan.sweep.dtype },
+    environment: {
+      code,
+      backend,
+      device,
+      threads: plan.engine.threads,
+      dtype: plan.sweep.dtype,
+      node: NODE_MAJOR,
+      tfjs,
+    },
     backendReason: "the first worker's",
     allowPartial,
     submitted: new Date().toISOString(),

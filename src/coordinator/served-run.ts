@@ -51,7 +51,7 @@ export interface ServedRun {
 export async function openServedRun({ folder, log: location }: RunToServe): Promise<ServedRun> {
   const file = readRunFile(folder);
   const plan = readPlan(folder, file.plan_hash);
-  const { code, backend, device, threads, dtype } = file.fingerprints;
+  const { model, saes, dataset, ...environment } = file.fingerprints;
   const id = runId(file);
   const own = runPaths(folder).log;
   const logLocation = location === "dir" ? `dir:${own}` : location;
@@ -63,7 +63,7 @@ export async function openServedRun({ folder, log: location }: RunToServe): Prom
     folder,
     plan,
     file,
-    environment: { code, backend, device, threads, dtype },
+    environment,
     logLocation,
     log,
     mirror,

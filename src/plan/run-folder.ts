@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { environmentSchema } from "../base/environment.js";
+import { recordedEnvironmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
@@ -98,7 +98,11 @@ const runFileSchema = z.object({
     saeOptions: saeOptionsSchema,
     hub: hubInputsSchema.exactOptional(),
   }),
-  fingerprints: environmentSchema.extend({ model: z.string(), saes: z.string().nullable(), dataset: z.string() }),
+  fingerprints: recordedEnvironmentSchema.extend({
+    model: z.string(),
+    saes: z.string().nullable(),
+    dataset: z.string(),
+  }),
   /** Why the backend was taken, in words. */
   backend_reason: z.string().exactOptional(),
   counts: z.object({

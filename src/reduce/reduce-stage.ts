@@ -1,4 +1,5 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
+import { type Environment, NODE_MAJOR } from "../base/environment.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../plan/artifacts.js";
 import { isDamage } from "../plan/known-file.js";
@@ -30,6 +31,7 @@ export interface Reduced {
  * Stages whose records only feed a later stage write nothing. An artifact that it reads and finds damaged is made again first.
  * @param folder - the run folder: run.json, plan.json, the mirrored log.
  * @param quarantined - shards that were given up.
+ * @throws PatchbayError `different_environment` where the run is another Node's; `corrupt_record`; `damaged_artifact`.
  */
 export async function reduceStage(
   folder: string,
@@ -39,6 +41,7 @@ export async function reduceStage(
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const { model, saes, dataset, ...environment } = run.fingerprints;
+  expectOwnNode(folder, environment);
   const log = await openDirectoryLog(runPaths(folder).log);
   const remade: string[] = [];
   try {
@@ -129,6 +132,13 @@ async function reduce(
     case "noop":
       return [];
   }
+}
+
+/** Thresholds and statistics are computed here too, not on the workers alone. */
+function expectOwnNode(folder: string, { node }: Environment): void {
+  if (node === NODE_MAJOR) return;
+  const message = `${folder}: node: expected ${node}, got ${NODE_MAJOR}; bits could differ. Start the coordinator on Node ${node}, or choose another --out`;
+  throw new PatchbayError("different_environment", message);
 }
 
 /** Prompts of quarantined shards, ascending. */

@@ -125,7 +125,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     ["code", hash(fingerprints.code)],
     [
       "environment",
-      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}`,
+      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}, Node ${fingerprints.node}, tfjs ${fingerprints.tfjs}`,
     ],
     ["sign and direction", "positive raises the incorrect answer; base: clean prompt, donor: corrupted prompt"],
     ["several incorrect answers", `${sweep.metric.reduce} of their logits`],

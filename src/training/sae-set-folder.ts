@@ -9,7 +9,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { environmentSchema, type Environment } from "../base/environment.js";
+import { type Environment, recordedEnvironmentSchema } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import { isProcessAlive } from "../base/process-alive.js";
@@ -35,7 +35,7 @@ const trainingSchema = z.strictObject({
   version: z.literal(1),
   /** What decides the bits: settings, and fingerprints of model and text. */
   training: z.record(z.string(), z.unknown()),
-  environment: environmentSchema,
+  environment: recordedEnvironmentSchema,
 });
 
 /** How a folder stands. */

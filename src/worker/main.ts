@@ -3,7 +3,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
-import { BACKENDS, probeBackend } from "../backend/backend-probe.js";
+import { BACKENDS, probeBackend, type Backend } from "../backend/backend-probe.js";
+import { tfjsVersion } from "../backend/tfjs-version.js";
+import { NODE_MAJOR } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
@@ -19,7 +21,7 @@ const MAX_STALL_SECONDS = 7 * 24 * 3600;
 interface Flags {
   readonly coordinator: string;
   readonly name: string;
-  readonly backend: string;
+  readonly backend: "auto" | Backend;
   readonly log: string;
   readonly model?: string;
   readonly saes?: string;
@@ -75,15 +77,18 @@ async function main(): Promise<number> {
   const { drain, stop } = endSignals();
   const probe = probeBackend(backend);
   if (probe.problem !== undefined) process.stderr.write(`${name}: ${probe.problem}\n`);
+  const chosen = backend === "auto" ? "wasm" : backend;
   const end = await runWorker({
     coordinator,
     name,
     environment: {
       code: codeVersion(),
-      backend: backend === "auto" ? "wasm" : backend,
+      backend: chosen,
       device: probe.device ?? "cpu",
       threads: 0,
       dtype: "",
+      node: NODE_MAJOR,
+      tfjs: tfjsVersion(chosen),
     },
     model: model === undefined ? null : resolve(model),
     saes: saes === undefined ? null : resolve(saes),

@@ -1,5 +1,7 @@
 /** @file A worker process for cluster tests: the product's, but it waits only a moment for a run log that is away. Arguments: one JSON object. */
 import { codeVersion } from "../../dist/base/code-version.js";
+import { tfjsVersion } from "../../dist/backend/tfjs-version.js";
+import { NODE_MAJOR } from "../../dist/base/environment.js";
 import { onParentGone } from "../../dist/wire/parent-process.js";
 import { runWorker } from "../../dist/worker/supervisor.js";
 
@@ -10,7 +12,15 @@ await runWorker({
   coordinator,
   name,
   log,
-  environment: { code: codeVersion(), backend: "wasm", device: "cpu", threads: 0, dtype: "" },
+  environment: {
+    code: codeVersion(),
+    backend: "wasm",
+    device: "cpu",
+    threads: 0,
+    dtype: "",
+    node: NODE_MAJOR,
+    tfjs: tfjsVersion("wasm"),
+  },
   natsPatienceMs: 100,
   stop: stop.signal,
   say: (text) => process.stderr.write(`${text}\n`),

@@ -4,7 +4,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { tfjsVersion } from "../../src/backend/tfjs-version.js";
 import { must } from "../../src/base/assert.js";
+import { NODE_MAJOR } from "../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../src/base/hash.js";
 import type { Settings } from "../../src/coordinator/state.js";
 import type { NoopTask, Plan, Stage } from "../../src/plan/plan.js";
@@ -72,6 +74,8 @@ export async function makeNoopRun(stages: readonly Stage[], allowPartial = false
       device: "cpu",
       threads: 1,
       dtype: "float32",
+      node: NODE_MAJOR,
+      tfjs: tfjsVersion("wasm"),
     },
     counts: { prompts: 0, dropped: 0, shards: 0, done: 0, quarantined: 0, retries: 0, workers: 0 },
     quarantined: [],

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { NODE_MAJOR } from "../../src/base/environment.js";
 import { sha256 } from "../../src/base/hash.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { readArtifact } from "../../src/plan/artifacts.js";
@@ -12,7 +13,15 @@ import { reduceStage } from "../../src/reduce/reduce-stage.js";
 import { openDirectoryLog } from "../../src/runlog/directory-log.js";
 import { runShard } from "../../src/worker/programs.js";
 
-const ENVIRONMENT = { code: "test", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+const ENVIRONMENT = {
+  code: "test",
+  backend: "wasm",
+  device: "cpu",
+  threads: 1,
+  dtype: "float32",
+  node: NODE_MAJOR,
+  tfjs: "test",
+};
 
 /** Plans `text` (paths relative to `base`), runs it on `model` and returns the run folder. */
 export async function runPipeline(

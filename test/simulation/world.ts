@@ -20,7 +20,15 @@ import { stepWorker } from "../../src/worker/worker-step.js";
 import type { Faults } from "./faults.js";
 import { checkInvariants } from "./invariants.js";
 
-const ENVIRONMENT: Environment = { code: "1", backend: "none", device: "none", threads: 1, dtype: "float32" };
+const ENVIRONMENT: Environment = {
+  code: "1",
+  backend: "none",
+  device: "none",
+  threads: 1,
+  dtype: "float32",
+  node: "20",
+  tfjs: "none",
+};
 
 interface SimulatedWorker {
   machine: WorkerMachine | null;

@@ -20,6 +20,8 @@ export const ENVIRONMENT: WorkerEnvironment = {
   device: "cpu",
   threads: 1,
   dtype: "float32",
+  node: "20",
+  tfjs: "core 4.22.0",
 };
 
 /** A run of stages written as `name: [shards, ...dependsOn]`. */

@@ -16,7 +16,15 @@ import { createRunFolder, writeRunFile } from "../../../src/plan/run-folder.js";
 import type { RecordEnvelope } from "../../../src/runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../../../src/base/environment.js";
 
-const ENVIRONMENT: Environment = { code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+const ENVIRONMENT: Environment = {
+  code: "1",
+  backend: "wasm",
+  device: "cpu",
+  threads: 1,
+  dtype: "float32",
+  node: "20",
+  tfjs: "core 4.22.0",
+};
 const PLAN = {
   version: 1,
   sweep: { name: "run", dtype: "float32" },

@@ -299,6 +299,8 @@ function runFile(name: string, planHash: string): RunFile {
       device: "cpu",
       threads: 1,
       dtype: "float32",
+      node: "20",
+      tfjs: "core 4.22.0, wasm 4.22.0",
       model: "a".repeat(64),
       saes: "b".repeat(64),
       dataset: "c".repeat(64),

@@ -11,7 +11,15 @@ beforeEach(() => {
   folder = join(temporaryFolder(), "set");
 });
 
-const environment = { code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" };
+const environment = {
+  code: "1",
+  backend: "wasm",
+  device: "cpu",
+  threads: 1,
+  dtype: "float32",
+  node: "20",
+  tfjs: "core 4.22.0",
+};
 const open = (seed: number, code = "1") => openSetFolder(folder, { seed }, { ...environment, code });
 const kept = () => JSON.parse(readFileSync(join(folder, "training.json"), "utf8")) as Record<string, unknown>;
 
@@ -35,6 +43,14 @@ describe("the folder of a set of SAEs", () => {
     expect(() => open(1)).toThrow(/another training was begun here; they differ in seed: was 0, is 1\. Choose another/);
     expect(() => open(0, "2")).toThrow(/begun in another environment \(code: was "1", is "2"\)/);
     expect(kept()).toMatchObject({ training: { seed: 0 }, environment });
+  });
+
+  it("is refused where a release that recorded neither node nor tfjs began it", () => {
+    open(0);
+    saveCheckpoint();
+    const { node: _node, tfjs: _tfjs, ...earlier } = environment;
+    writeFileSync(join(folder, "training.json"), JSON.stringify({ ...kept(), environment: earlier }));
+    expect(() => open(0)).toThrow(/\(node: was "not recorded", is "20", tfjs: was "not recorded", is "core 4.22.0"\)/);
   });
 
   it("that is whole is complete in any environment, refused to other settings, and keeps no checkpoint", () => {

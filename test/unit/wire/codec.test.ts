@@ -3,11 +3,19 @@ import { expect, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { codecs, type Codec } from "../../../src/wire/codec.js";
-import { MAX_MESSAGE_BYTES } from "../../../src/wire/limits.js";
+import { MAX_MESSAGE_BYTES, PROTOCOL_VERSION } from "../../../src/wire/limits.js";
 import type { ClusterStatus, FromCoordinator, FromWorker, Lease } from "../../../src/wire/messages.js";
 
 const lease: Lease = { run: "r", shard: "scores-atp.00012", attempt: 2, id: "1-ab-7", epoch: 1, durationMs: 20_000 };
-const environment = { code: "0.1.0+ab", backend: "wasm", device: "cpu", threads: 0, dtype: "" };
+const environment = {
+  code: "0.1.0+ab",
+  backend: "wasm",
+  device: "cpu",
+  threads: 0,
+  dtype: "",
+  node: "20",
+  tfjs: "core 4.22.0",
+};
 const engine = { phase: "running", shard: "truth.00001", done: 1.5, total: 4, loadSeconds: 0.25 } as const;
 const sha256 = "ab".repeat(32);
 
@@ -66,6 +74,17 @@ const status: ClusterStatus = {
     { worker: "w", state: "cordoned", reason: "why", environment, leases: 1, engine, completed: 9, memoryMib: 7 },
   ],
 };
+
+test("the registration of an earlier release, which says neither node nor tfjs, decodes: its protocol can be refused", () => {
+  const register = { kind: "register", protocol: 1, worker: "w", instance: "i", memoryMib: 7, holding: [] } as const;
+  const { node: _node, tfjs: _tfjs, ...earlier } = environment;
+  const bytes = codecs.fromWorker.encode({ ...register, environment: earlier as typeof environment });
+  expect(codecs.fromWorker.decode(bytes)).toMatchObject({
+    protocol: 1,
+    environment: { ...earlier, node: "", tfjs: "" },
+  });
+  expect(PROTOCOL_VERSION).toBeGreaterThan(1);
+});
 
 test.each(FROM_WORKER)("a worker's $kind comes back as it was", (message) => {
   expect(codecs.fromWorker.decode(codecs.fromWorker.encode(message))).toEqual(message);

@@ -9,7 +9,15 @@ import {
 } from "../../../src/worker/worker-state.js";
 import { stepWorker } from "../../../src/worker/worker-step.js";
 
-const environment = { code: "1", backend: "wasm", device: "cpu", threads: 0, dtype: "" };
+const environment = {
+  code: "1",
+  backend: "wasm",
+  device: "cpu",
+  threads: 0,
+  dtype: "",
+  node: "20",
+  tfjs: "core 4.22.0",
+};
 
 function lease(id: string): Lease {
   return { run: "r", shard: `first.0000${id}`, attempt: 1, id, epoch: 1, durationMs: 1000 };
