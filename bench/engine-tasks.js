@@ -7,7 +7,7 @@ import { computeScores } from "../dist/attribution/scores.js";
 import { openSpliced } from "../dist/attribution/spliced-model.js";
 import { computeTruth } from "../dist/attribution/truth.js";
 import { createRunCache } from "../dist/attribution/unpatched-runs.js";
-import { siteHook } from "../dist/circuit/site.js";
+import { siteHook } from "../dist/nodes/site.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
 import { findSaes } from "../dist/weights/sae-folder.js";

@@ -13,7 +13,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { SiteAt } from "../circuit/site.js";
+import type { SiteAt } from "../nodes/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
 import { afterAttention, attend, type Frame, type LayerContext } from "../model/layer.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";

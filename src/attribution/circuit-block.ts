@@ -6,7 +6,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Site } from "../circuit/site.js";
+import type { Site } from "../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../model/attention.js";
 import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../model/layer.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";

@@ -1,7 +1,7 @@
 /** @file Which runs circuit evaluation makes and puts together: (evaluation, side, prompt) rows in blocks. Pure: no tensors. */
 import { assert } from "../base/assert.js";
-import { ABLATED, RESTORED, type Intervention } from "../circuit/intervention.js";
-import { hasNodes } from "../circuit/node-states.js";
+import { ABLATED, RESTORED, type Intervention } from "../nodes/intervention.js";
+import { hasNodes } from "../nodes/node-states.js";
 
 /** Consecutive rows of one evaluation; its rows are all clean prompts, then all corrupted ones. */
 export interface Segment {

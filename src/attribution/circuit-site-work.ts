@@ -11,7 +11,7 @@
  * never encoded. Source: REFERENCE 3, DESIGN "circuit evaluation".
  */
 import { assert } from "../base/assert.js";
-import { ABLATED, allLive, LIVE, RESTORED, type SiteIntervention } from "../circuit/intervention.js";
+import { ABLATED, allLive, LIVE, RESTORED, type SiteIntervention } from "../nodes/intervention.js";
 
 /** Consecutive positions. */
 export interface Span {

@@ -7,7 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { ABLATED, allLive, LIVE, RESTORED } from "../circuit/intervention.js";
+import { ABLATED, allLive, LIVE, RESTORED } from "../nodes/intervention.js";
 import type { Span } from "./circuit-site-work.js";
 
 /** The work at one site over a span of positions, on the host. Each array is `[span, D]`. */

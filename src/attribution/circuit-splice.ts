@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { Intervention } from "../circuit/intervention.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import type { Intervention } from "../nodes/intervention.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import type { Answers } from "../model/metric.js";
 import { lastRows } from "../model/unembedding.js";
 import { encode, errorOf, type Sae } from "../sae/sae.js";

@@ -12,10 +12,10 @@
  */
 import { assert, must } from "../base/assert.js";
 import type { PatchbayError } from "../base/errors.js";
-import { RESTORED, type Intervention } from "../circuit/intervention.js";
-import { hasNodes } from "../circuit/node-states.js";
-import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
-import { siteHook } from "../circuit/site.js";
+import { RESTORED, type Intervention } from "../nodes/intervention.js";
+import { hasNodes } from "../nodes/node-states.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../nodes/prompt.js";
+import { siteHook } from "../nodes/site.js";
 import { startBlock } from "../model/forward.js";
 import { loadAnswers, metricOf, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";

@@ -11,7 +11,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
+import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
 import { afterAttention, attend, attendOutput } from "../model/layer.js";

@@ -2,8 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { SIDES, type MetricReduce, type Prompt, type Side } from "../circuit/prompt.js";
-import { SITES, siteHook, type SiteAt } from "../circuit/site.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../nodes/prompt.js";
+import { SITES, siteHook, type SiteAt } from "../nodes/site.js";
 import { loadAnswers, metricsOf } from "../model/metric.js";
 import { read, readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";

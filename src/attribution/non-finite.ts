@@ -1,8 +1,8 @@
 /** @file Finds where a NaN or infinity came from, and says so. */
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
-import type { Prompt, Side } from "../circuit/prompt.js";
-import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
+import type { Prompt, Side } from "../nodes/prompt.js";
+import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { read } from "../model/read-tensor.js";
 import type { Run } from "./capture.js";
 

@@ -12,8 +12,8 @@
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
-import { nodeHook, siteHook, type SiteAt } from "../circuit/site.js";
+import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../nodes/prompt.js";
+import { nodeHook, siteHook, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import { RELP_RULES } from "../model/relp-rules.js";

@@ -4,7 +4,7 @@
  * 1. A row joins with the positions that it patches: nothing else differs from the clean run yet.
  * 2. Attention brings the difference to every later position; in the last layer only the answer's counts.
  */
-import { GLOBAL_POSITION } from "../circuit/node.js";
+import { GLOBAL_POSITION } from "../nodes/node.js";
 import { joinOf, type TruthBlock, type TruthRow, type TruthSize } from "./truth-rows.js";
 
 /** Consecutive positions. */

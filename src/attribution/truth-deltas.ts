@@ -9,8 +9,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { Node } from "../circuit/node.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import type { Node } from "../nodes/node.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import { encodeSome } from "../sae/sae.js";

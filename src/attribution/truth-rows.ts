@@ -9,8 +9,8 @@
  * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
  */
 import { assert, must } from "../base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
-import { NODE_KINDS, SITES } from "../circuit/site.js";
+import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
+import { NODE_KINDS, SITES } from "../nodes/site.js";
 
 /** One patched run. */
 export interface TruthRow {

@@ -10,8 +10,8 @@
  */
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
-import { hookOf, type Node } from "../circuit/node.js";
-import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import { hookOf, type Node } from "../nodes/node.js";
+import type { MetricReduce, Prompt } from "../nodes/prompt.js";
 import { metricOf } from "../model/metric.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";

@@ -2,7 +2,7 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { canonicalJson } from "../base/hash.js";
-import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../circuit/prompt.js";
+import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../nodes/prompt.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import type { Model } from "../model/model.js";
 import { captureRuns, type Run } from "./capture.js";

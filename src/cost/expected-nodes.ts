@@ -1,5 +1,5 @@
 /** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
-import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
+import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { slotGroups, type SlotGroup } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";

@@ -6,8 +6,8 @@
  * own blocks: fewer rows would share what is read once for all of them, such as decoders. What they take for the work that
  * is counted for them is the estimate's rate for the stages that run the same program.
  */
-import { firstDifference, isPaired, type Prompt } from "../circuit/prompt.js";
-import { SITES } from "../circuit/site.js";
+import { firstDifference, isPaired, type Prompt } from "../nodes/prompt.js";
+import { SITES } from "../nodes/site.js";
 import { slotGroups, slotCount } from "../plan/node-slots.js";
 import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";

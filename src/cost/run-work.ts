@@ -1,5 +1,5 @@
 /** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
-import type { SiteAt } from "../circuit/site.js";
+import type { SiteAt } from "../nodes/site.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import {
   afterAttentionWork,

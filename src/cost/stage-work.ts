@@ -7,10 +7,10 @@
 import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
 import { must } from "../base/assert.js";
-import type { Node } from "../circuit/node.js";
-import { firstDifference, isPaired, type Prompt } from "../circuit/prompt.js";
-import { variantAblatesErrors } from "../circuit/selection.js";
-import { siteHook } from "../circuit/site.js";
+import type { Node } from "../nodes/node.js";
+import { firstDifference, isPaired, type Prompt } from "../nodes/prompt.js";
+import { variantAblatesErrors } from "../nodes/selection.js";
+import { siteHook } from "../nodes/site.js";
 import { createRng } from "../base/rng.js";
 import { type Evaluation, evaluationsOf, thresholdsOf } from "../plan/evaluations.js";
 import {

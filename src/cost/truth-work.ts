@@ -1,8 +1,8 @@
 /** @file Work of true patching: a shard's unpatched runs, its deltas, and its blocks of patched rows. */
 import { climbOf, flatRows } from "../attribution/truth-climb.js";
 import type { TruthBlock } from "../attribution/truth-rows.js";
-import type { Node } from "../circuit/node.js";
-import { type NodeKind, siteHook } from "../circuit/site.js";
+import type { Node } from "../nodes/node.js";
+import { type NodeKind, siteHook } from "../nodes/site.js";
 import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "./layer-work.js";
 import { captureWork, type CostModel, type PromptBlock } from "./run-work.js";
 import { changeWork, type SaeSize } from "./sae-work.js";

@@ -1,5 +1,5 @@
 /** @file Fetches a checkpoint or SAEs by name, to a folder that a sweep can name as `path`. */
-import type { Site } from "../circuit/site.js";
+import type { Site } from "../nodes/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import { chooseModelFiles, chooseSaeFiles, holdsSaes } from "./choose-files.js";
 import { chooseScope2, isScope2 } from "./choose-scope-2.js";

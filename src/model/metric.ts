@@ -8,7 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import type { MetricReduce, Prompt } from "../circuit/prompt.js";
+import type { MetricReduce, Prompt } from "../nodes/prompt.js";
 import type { EmbeddingTable } from "./embedding.js";
 
 /** Answer tokens of a block of prompts. */

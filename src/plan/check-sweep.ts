@@ -1,5 +1,5 @@
 /** @file Faults of a sweep that show only beside its model, SAEs and dataset: found before any work starts. */
-import { parseNodeHook } from "../circuit/site.js";
+import { parseNodeHook } from "../nodes/site.js";
 import { circuitsOf } from "./evaluations.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { SweepSource } from "./read-sweep.js";

@@ -11,7 +11,7 @@
  */
 import { createRng } from "../base/rng.js";
 import { must } from "../base/assert.js";
-import { isPaired, type Prompt } from "../circuit/prompt.js";
+import { isPaired, type Prompt } from "../nodes/prompt.js";
 import { byLength } from "./prompt-lengths.js";
 
 /** Times that donors are drawn. The metric of a row is its mean over them. */

@@ -1,10 +1,10 @@
 /** @file From an evaluation of the plan to what it does to every node, for prompts of one length. */
 import { must } from "../base/assert.js";
-import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../circuit/custom-configuration.js";
-import type { Intervention } from "../circuit/intervention.js";
-import { type CircuitSite, emptyIntervention } from "../circuit/node-states.js";
-import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../circuit/selection.js";
-import { allSites } from "../circuit/site.js";
+import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../nodes/custom-configuration.js";
+import type { Intervention } from "../nodes/intervention.js";
+import { type CircuitSite, emptyIntervention } from "../nodes/node-states.js";
+import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../nodes/selection.js";
+import { allSites } from "../nodes/site.js";
 import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
 import type { Plan } from "./plan.js";
 import type { ExperimentSpec } from "./sweep.js";

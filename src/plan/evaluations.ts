@@ -1,5 +1,5 @@
 /** @file The list of runs that circuit evaluation makes of every prompt, in the order that shards slice. */
-import type { Ablation } from "../circuit/intervention.js";
+import type { Ablation } from "../nodes/intervention.js";
 import type { CircuitsSpec, ExperimentSpec, Sweep } from "./sweep.js";
 
 /** One of the sweep's threshold circuits. */

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
-import { isPaired, type Prompt } from "../circuit/prompt.js";
+import { isPaired, type Prompt } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
 import { checkTokenIds, type DroppedRow, toPrompts } from "../tokens/prompts.js";

@@ -5,8 +5,8 @@
  * feature. A slot whose node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays
  * empty where there are too few candidates.
  */
-import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
-import { type NodeKind, parseNodeHook, type Site, type SiteAt, SITES } from "../circuit/site.js";
+import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
+import { type NodeKind, parseNodeHook, type Site, type SiteAt, SITES } from "../nodes/site.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { TruthSpec } from "./sweep.js";
 

@@ -1,5 +1,5 @@
 /** @file Prompts by their token counts: a block holds prompts of one length. */
-import type { Prompt } from "../circuit/prompt.js";
+import type { Prompt } from "../nodes/prompt.js";
 
 /** Indexes of the prompts of each token count, lengths ascending, file order within. */
 export function byLength(prompts: readonly Prompt[]): Map<number, number[]> {

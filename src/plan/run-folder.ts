@@ -7,7 +7,7 @@ import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
-import { SITES } from "../circuit/site.js";
+import { SITES } from "../nodes/site.js";
 import { hubInputsSchema } from "../hub/snapshot.js";
 import type { Plan } from "./plan.js";
 

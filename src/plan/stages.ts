@@ -1,7 +1,7 @@
 /** @file The stages of a run and their shards, derived from the sweep alone: never from the number of workers. */
 import { must } from "../base/assert.js";
-import type { NodeKind } from "../circuit/site.js";
-import type { Prompt } from "../circuit/prompt.js";
+import type { NodeKind } from "../nodes/site.js";
+import type { Prompt } from "../nodes/prompt.js";
 import { byLength } from "./prompt-lengths.js";
 import { circuitScoresName, evaluationsOf } from "./evaluations.js";
 import { type SlotGroup, slotCount } from "./node-slots.js";

@@ -1,8 +1,8 @@
 /** @file The sweep file's schema: the single source of what a user may write. docs/formats.md describes it. */
 import { z } from "zod";
-import { ABLATIONS } from "../circuit/intervention.js";
-import { KEEPS, VARIANTS, type Variant } from "../circuit/selection.js";
-import { SITES } from "../circuit/site.js";
+import { ABLATIONS } from "../nodes/intervention.js";
+import { KEEPS, VARIANTS, type Variant } from "../nodes/selection.js";
+import { SITES } from "../nodes/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 
 const site = z.enum(SITES);

@@ -1,10 +1,10 @@
 /** @file `circuits.parquet` (a row per circuit) and `circuits-prompts.parquet` (a row per circuit, prompt and side). */
 import { must } from "../base/assert.js";
-import { ABLATED, type Intervention, LIVE } from "../circuit/intervention.js";
-import { addCounts, countNodes, type NodeCounts, uniformSite, zeroCounts } from "../circuit/node-states.js";
-import { isPaired } from "../circuit/prompt.js";
-import type { NodeScores } from "../circuit/selection.js";
-import { siteHook } from "../circuit/site.js";
+import { ABLATED, type Intervention, LIVE } from "../nodes/intervention.js";
+import { addCounts, countNodes, type NodeCounts, uniformSite, zeroCounts } from "../nodes/node-states.js";
+import { isPaired } from "../nodes/prompt.js";
+import type { NodeScores } from "../nodes/selection.js";
+import { siteHook } from "../nodes/site.js";
 import { chooseCircuit, chooseCustom, circuitSites } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
 import type { Artifacts } from "../plan/artifacts.js";

@@ -1,7 +1,7 @@
 /** @file `nodes.parquet`: the nodes whose truth is measured. Row i is slot i of the plan; slots beyond the last row are empty. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, hookOf, type Node } from "../circuit/node.js";
-import { parseNodeHook, siteHook, type SiteAt } from "../circuit/site.js";
+import { GLOBAL_POSITION, hookOf, type Node } from "../nodes/node.js";
+import { parseNodeHook, siteHook, type SiteAt } from "../nodes/site.js";
 import { type Candidate, chooseFeatures, type ChosenFeature } from "../plan/choose-features.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import { type FeatureChoice, type SlotGroup, slotGroups } from "../plan/node-slots.js";

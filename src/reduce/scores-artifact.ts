@@ -1,8 +1,8 @@
 /** @file `scores-<name>.safetensors`: mean score per node over prompts, with its standard error; and `components.parquet`. */
 import { must } from "../base/assert.js";
 import type { Components, ScoresResult } from "../attribution/results.js";
-import type { NodeScores } from "../circuit/selection.js";
-import { nodeHook, nodeHookAt, parseNodeHook, siteHook } from "../circuit/site.js";
+import type { NodeScores } from "../nodes/selection.js";
+import { nodeHook, nodeHookAt, parseNodeHook, siteHook } from "../nodes/site.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import type { NamedArray } from "../weights/named-array.js";

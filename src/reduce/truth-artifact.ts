@@ -1,6 +1,6 @@
 /** @file What is in `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, hookOf } from "../circuit/node.js";
+import { GLOBAL_POSITION, hookOf } from "../nodes/node.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import type { ListedNode } from "./nodes-artifact.js";
 import { type Column, type ColumnType, encodeParquet } from "./parquet.js";

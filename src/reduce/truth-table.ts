@@ -1,8 +1,8 @@
 /** @file All true effects and scores of the listed nodes, per prompt, in memory: what `truth.parquet` and the statistics are made of. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../circuit/node.js";
+import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import type { ScoresResult } from "../attribution/results.js";
-import { nodeHook, nodeHookAt, type NodeKind, siteHook } from "../circuit/site.js";
+import { nodeHook, nodeHookAt, type NodeKind, siteHook } from "../nodes/site.js";
 import type { ReadArtifact } from "../plan/artifacts.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { type ListedNode, readNodes } from "./nodes-artifact.js";

@@ -1,6 +1,6 @@
 /** @file `validation.json`: how well each score predicts the true effects, per group, and the noise floor. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION } from "../circuit/node.js";
+import { GLOBAL_POSITION } from "../nodes/node.js";
 import type { PromptMatrix } from "../stats/bootstrap.js";
 import { numericFloor, type NumericFloor, splitHalfReliability } from "../stats/reliability.js";
 import { validateGroup } from "../stats/validation.js";

@@ -1,7 +1,7 @@
 /** @file Rows of the tables that a report is made of, as reduce/ writes them. */
 import { z } from "zod";
-import { VARIANTS } from "../circuit/selection.js";
-import { NODE_KINDS, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import { VARIANTS } from "../nodes/selection.js";
+import { NODE_KINDS, SITES, type NodeKind, type Site } from "../nodes/site.js";
 
 /** A row as Parquet gives it. */
 export type ParquetRow = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /** @file The factors of AtP scores: how far a node moves, how steep the metric is there, and whether the two align. */
 import * as Plot from "@observablehq/plot";
-import { parseNodeHook, SITES } from "../circuit/site.js";
+import { parseNodeHook, SITES } from "../nodes/site.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
 import type { ComponentRow } from "./artifact-rows.js";

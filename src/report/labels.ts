@@ -1,10 +1,10 @@
 /** @file What scores, nodes, groups and circuits are called in figures and sentences. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION } from "../circuit/node.js";
-import type { Variant } from "../circuit/selection.js";
+import { GLOBAL_POSITION } from "../nodes/node.js";
+import type { Variant } from "../nodes/selection.js";
 import type { Plan } from "../plan/plan.js";
 import type { RecordedStatus } from "../plan/run-folder.js";
-import { SITES, type NodeKind, type Site } from "../circuit/site.js";
+import { SITES, type NodeKind, type Site } from "../nodes/site.js";
 import type { NodeRow } from "./artifact-rows.js";
 import type { Group } from "./validation-file.js";
 

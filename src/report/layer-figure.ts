@@ -1,6 +1,6 @@
 /** @file True effects and the scores that estimate them, layer by layer, where the effects are largest. */
 import * as Plot from "@observablehq/plot";
-import type { NodeKind, Site } from "../circuit/site.js";
+import type { NodeKind, Site } from "../nodes/site.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";

@@ -1,6 +1,6 @@
 /** @file Scores by layer and position: a map for each node kind and site. */
 import * as Plot from "@observablehq/plot";
-import { parseNodeHook, SITES, type NodeKind, type Site } from "../circuit/site.js";
+import { parseNodeHook, SITES, type NodeKind, type Site } from "../nodes/site.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShort } from "./format-number.js";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { parseJson } from "../base/read-file.js";
-import { NODE_KINDS, SITES } from "../circuit/site.js";
+import { NODE_KINDS, SITES } from "../nodes/site.js";
 
 const number = z.number().nullable();
 const integer = z.int();

@@ -6,7 +6,7 @@
  * 3. `merge`: a prompt followed by its answer does not tokenise as the two parts do, so the answer position would be wrong.
  */
 import { badInput } from "../base/errors.js";
-import type { Prompt } from "../circuit/prompt.js";
+import type { Prompt } from "../nodes/prompt.js";
 import type { DatasetRow } from "../dataset/rows.js";
 import type { Tokenizer } from "./tokenizer.js";
 

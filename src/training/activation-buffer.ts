@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert, must } from "../base/assert.js";
-import { siteHook, SITES, type SiteAt } from "../circuit/site.js";
+import { siteHook, SITES, type SiteAt } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
 import type { ModelConfig } from "../weights/model-config.js";

@@ -1,7 +1,7 @@
 /** @file Activations of a model at all its sites over sentences, BOS and EOS left out: what SAEs are trained on. */
 import * as tf from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { allSites, siteHook, SITES } from "../circuit/site.js";
+import { allSites, siteHook, SITES } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
 import type { ActivationRows } from "./sae-trainer.js";

@@ -1,6 +1,6 @@
 /** @file How well the trained model agrees, and how its metric spreads: figures of one set of pairs, by the engine itself. */
 import { must } from "../base/assert.js";
-import type { Prompt } from "../circuit/prompt.js";
+import type { Prompt } from "../nodes/prompt.js";
 import { answerLogits, forward } from "../model/forward.js";
 import { loadAnswers, metricsOf } from "../model/metric.js";
 import type { Model } from "../model/model.js";

@@ -10,7 +10,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../base/assert.js";
 import { createRng } from "../base/rng.js";
-import { allSites, siteHook, type SiteAt } from "../circuit/site.js";
+import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { loadModel, type Model } from "../model/model.js";
 import { openCheckpoint, writeCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../weights/model-config.js";

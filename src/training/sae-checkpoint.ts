@@ -11,7 +11,7 @@ import { z } from "zod";
 import { must } from "../base/assert.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFault, writeFileAtomically } from "../base/write-file.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import { openSafetensors, writeFloatStreams } from "../weights/safetensors.js";
 import type { SiteNumbers, SiteState } from "./site-trainer.js";
 

@@ -1,5 +1,5 @@
 /** @file The card of a set of trained SAEs: card.json for programs, card.md for people. No times and nothing of the machine. */
-import { siteHook } from "../circuit/site.js";
+import { siteHook } from "../nodes/site.js";
 import { CONTEXT, type TrainingText } from "./training-text.js";
 import type { SaeSettings, TrainedSaes } from "./train-saes.js";
 

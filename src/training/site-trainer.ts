@@ -10,7 +10,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { createRng } from "../base/rng.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 import { createAdam, learningRateAt, type Adam, type AdamState } from "./adam.js";
 import { SAE_ARRAYS } from "./sae-objective.js";

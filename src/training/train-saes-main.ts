@@ -6,7 +6,7 @@ import { printError } from "../base/print-error.js";
 import { autoThreads, chooseBackend, environmentOf } from "../backend/choose-backend.js";
 import { threadSettings } from "../backend/thread-settings.js";
 import { formatSeconds } from "../base/format-seconds.js";
-import { siteHook } from "../circuit/site.js";
+import { siteHook } from "../nodes/site.js";
 import { loadModel } from "../model/model.js";
 import { openTokenizer } from "../tokens/tokenizer.js";
 import { openCheckpoint } from "../weights/checkpoint.js";

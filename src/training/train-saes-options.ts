@@ -2,7 +2,7 @@
 import { basename, resolve } from "node:path";
 import { badInput } from "../base/errors.js";
 import { wholeNumber } from "../base/whole-number.js";
-import { SITES, siteHook, type Site, type SiteAt } from "../circuit/site.js";
+import { SITES, siteHook, type Site, type SiteAt } from "../nodes/site.js";
 import { parseWidth } from "../weights/gemma-scope.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { siteWidth } from "./activation-buffer.js";

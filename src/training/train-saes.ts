@@ -7,7 +7,7 @@
  * 4. At the end, measure each SAE on held-out text.
  */
 import { must } from "../base/assert.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import type { Model } from "../model/model.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 import { createBuffer, siteWidth, type ActivationBuffer } from "./activation-buffer.js";

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../base/assert.js";
-import { siteHook, type SiteAt } from "../circuit/site.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import type { AgreementFigures } from "./agreement-figures.js";
 import { FAMILIES, type Family } from "./grammar.js";

@@ -1,6 +1,6 @@
 /** @file Writes an SAE in Gemma Scope's layout. */
 import { join } from "node:path";
-import type { Site, SiteAt } from "../circuit/site.js";
+import type { Site, SiteAt } from "../nodes/site.js";
 import { writeNpz } from "../weights/npz.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 

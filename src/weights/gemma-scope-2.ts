@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
-import { SITES, type Site } from "../circuit/site.js";
+import { SITES, type Site } from "../nodes/site.js";
 import { parseWidth } from "./gemma-scope.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { badInput } from "../base/errors.js";
-import type { Site } from "../circuit/site.js";
+import type { Site } from "../nodes/site.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const SITE_OF_FOLDER = { resid: "resid_post", res: "resid_post", mlp: "mlp_out", att: "attn_z" } as const;

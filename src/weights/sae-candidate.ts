@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { unreadable } from "../base/read-file.js";
-import type { SiteAt } from "../circuit/site.js";
+import type { SiteAt } from "../nodes/site.js";
 
 /** How a folder of SAEs is laid out. */
 export type SaeLayout = "gemma-scope" | "gemma-scope-2" | "saelens";

@@ -8,7 +8,7 @@
  */
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
-import { siteHook, SITES, type Site, type SiteAt } from "../circuit/site.js";
+import { siteHook, SITES, type Site, type SiteAt } from "../nodes/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
 import { listGemmaScope2 } from "./gemma-scope-2.js";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
-import { allSites, parseNodeHook, siteHook } from "../circuit/site.js";
+import { allSites, parseNodeHook, siteHook } from "../nodes/site.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const CONFIG_FILE = "cfg.json";

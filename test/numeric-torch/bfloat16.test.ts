@@ -8,7 +8,7 @@ import { createRng } from "../../src/base/rng.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
-import type { Node } from "../../src/circuit/node.js";
+import type { Node } from "../../src/nodes/node.js";
 import { loadModel } from "../../src/model/model.js";
 import { planSweep } from "../../src/plan/make-plan.js";
 import { pearson, spearman } from "../../src/stats/correlation.js";

@@ -1,7 +1,7 @@
 /** @file One side's run by itself, as tests compare it. */
 import { captureRuns, type Run } from "../../src/attribution/capture.js";
 import { must } from "../../src/base/assert.js";
-import type { Prompt, Side } from "../../src/circuit/prompt.js";
+import type { Prompt, Side } from "../../src/nodes/prompt.js";
 import type { Answers } from "../../src/model/metric.js";
 import type { Model } from "../../src/model/model.js";
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { resolveConfiguration, type CustomConfiguration } from "../../src/circuit/custom-configuration.js";
-import type { Intervention } from "../../src/circuit/intervention.js";
-import { emptyIntervention } from "../../src/circuit/node-states.js";
-import { interventionFromScores, type Keep, type NodeScores, type Variant } from "../../src/circuit/selection.js";
-import { nodeHook, siteHook } from "../../src/circuit/site.js";
+import { resolveConfiguration, type CustomConfiguration } from "../../src/nodes/custom-configuration.js";
+import type { Intervention } from "../../src/nodes/intervention.js";
+import { emptyIntervention } from "../../src/nodes/node-states.js";
+import { interventionFromScores, type Keep, type NodeScores, type Variant } from "../../src/nodes/selection.js";
+import { nodeHook, siteHook } from "../../src/nodes/site.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";

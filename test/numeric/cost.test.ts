@@ -1,16 +1,16 @@
 /** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { computeCircuits } from "../../src/attribution/circuits.js";
-import { firstDifference } from "../../src/circuit/prompt.js";
+import { firstDifference } from "../../src/nodes/prompt.js";
 import { computeMeans } from "../../src/attribution/means.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
-import type { Node } from "../../src/circuit/node.js";
-import { ABLATED, LIVE, type Intervention } from "../../src/circuit/intervention.js";
-import { emptyIntervention, uniformSite } from "../../src/circuit/node-states.js";
-import { allSites, siteHook } from "../../src/circuit/site.js";
+import type { Node } from "../../src/nodes/node.js";
+import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
+import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
+import { allSites, siteHook } from "../../src/nodes/site.js";
 import { circuitBlockWork } from "../../src/cost/circuit-work.js";
 import { meansWork, scoresWork, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
 import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/cost/truth-work.js";

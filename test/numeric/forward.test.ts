@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { SITES, siteHook } from "../../src/circuit/site.js";
+import { SITES, siteHook } from "../../src/nodes/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { answerLogits, forward, runLayer, startBlock } from "../../src/model/forward.js";
 import { loadAnswers, metricsOf } from "../../src/model/metric.js";

@@ -1,6 +1,6 @@
 /** @file Sizes of the golden fixture's SAE nodes. */
-import type { SaeNodes } from "../../src/circuit/node-states.js";
-import { allSites } from "../../src/circuit/site.js";
+import type { SaeNodes } from "../../src/nodes/node-states.js";
+import { allSites } from "../../src/nodes/site.js";
 
 /** Width of every SAE of the fixture. */
 export const GOLDEN_WIDTH = 128;

@@ -2,8 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../src/base/assert.js";
-import type { MetricReduce, Prompt, Side } from "../../src/circuit/prompt.js";
-import type { SiteAt } from "../../src/circuit/site.js";
+import type { MetricReduce, Prompt, Side } from "../../src/nodes/prompt.js";
+import type { SiteAt } from "../../src/nodes/site.js";
 import { answerLogits, startBlock } from "../../src/model/forward.js";
 import { attend, attendOutput, mlpOutput } from "../../src/model/layer.js";
 import { loadAnswers, metricOf } from "../../src/model/metric.js";

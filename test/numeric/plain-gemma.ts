@@ -6,8 +6,8 @@
  */
 import { readFileSync } from "node:fs";
 import { must } from "../../src/base/assert.js";
-import type { Prompt } from "../../src/circuit/prompt.js";
-import { siteHook } from "../../src/circuit/site.js";
+import type { Prompt } from "../../src/nodes/prompt.js";
+import { siteHook } from "../../src/nodes/site.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 
 /** Rows of a matrix. */

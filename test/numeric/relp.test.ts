@@ -5,7 +5,7 @@ import { changedModel } from "./changed-model.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
-import { nodeHook, parseNodeHook } from "../../src/circuit/site.js";
+import { nodeHook, parseNodeHook } from "../../src/nodes/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
 import { mlpOut } from "../../src/model/mlp.js";

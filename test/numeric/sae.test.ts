@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { visitLayers } from "../../src/attribution/capture.js";
-import { nodeHook, SITES, siteHook } from "../../src/circuit/site.js";
+import { nodeHook, SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, loadSae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";

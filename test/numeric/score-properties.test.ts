@@ -8,7 +8,7 @@ import { computeMeans } from "../../src/attribution/means.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
-import { SITES } from "../../src/circuit/site.js";
+import { SITES } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";

@@ -6,10 +6,10 @@ import { computeCircuits, type AblationValues } from "../../src/attribution/circ
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
 import { must } from "../../src/base/assert.js";
 import { createRng, type Rng } from "../../src/base/rng.js";
-import { ABLATED, LIVE, RESTORED, type Intervention } from "../../src/circuit/intervention.js";
-import { emptyIntervention, interventionOf, uniformSite, type CircuitSite } from "../../src/circuit/node-states.js";
-import { SIDES, type Side } from "../../src/circuit/prompt.js";
-import { allSites, siteHook, type SiteAt } from "../../src/circuit/site.js";
+import { ABLATED, LIVE, RESTORED, type Intervention } from "../../src/nodes/intervention.js";
+import { emptyIntervention, interventionOf, uniformSite, type CircuitSite } from "../../src/nodes/node-states.js";
+import { SIDES, type Side } from "../../src/nodes/prompt.js";
+import { allSites, siteHook, type SiteAt } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { type ReadArtifact, readArtifact } from "../../src/plan/artifacts.js";
 import { readMeans } from "../../src/reduce/means-artifact.js";

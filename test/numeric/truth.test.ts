@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { GLOBAL_POSITION, hookOf, type Node } from "../../src/circuit/node.js";
-import { nodeHook, parseNodeHook, type NodeKind } from "../../src/circuit/site.js";
+import { GLOBAL_POSITION, hookOf, type Node } from "../../src/nodes/node.js";
+import { nodeHook, parseNodeHook, type NodeKind } from "../../src/nodes/site.js";
 import type { TruthResult } from "../../src/attribution/results.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { componentsOf } from "../../../src/attribution/components.js";
-import { firstDifference } from "../../../src/circuit/prompt.js";
+import { firstDifference } from "../../../src/nodes/prompt.js";
 import { laterRows, padRows, wholeRow, wholeRows } from "../../../src/attribution/later-positions.js";
 import { checkMetrics, firstNonFinite } from "../../../src/attribution/non-finite.js";
 import { idsOf } from "../../../src/attribution/capture.js";

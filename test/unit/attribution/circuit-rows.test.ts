@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { circuitBlocks, forgetsPrompt } from "../../../src/attribution/circuit-rows.js";
-import { ABLATED, LIVE, RESTORED, type SiteIntervention } from "../../../src/circuit/intervention.js";
+import { ABLATED, LIVE, RESTORED, type SiteIntervention } from "../../../src/nodes/intervention.js";
 
 describe("blocks of circuit rows", () => {
   it("hold every row of every evaluation once, in order, within the limit", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ABLATED, LIVE, RESTORED } from "../../../src/circuit/intervention.js";
+import { ABLATED, LIVE, RESTORED } from "../../../src/nodes/intervention.js";
 import { siteWork, type SiteWork } from "../../../src/attribution/circuit-site-work.js";
 
 const F = 6;

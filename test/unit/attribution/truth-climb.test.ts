@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../../../src/circuit/node.js";
-import type { Site } from "../../../src/circuit/site.js";
+import { GLOBAL_POSITION, type Node } from "../../../src/nodes/node.js";
+import type { Site } from "../../../src/nodes/site.js";
 import { climbOf, sources } from "../../../src/attribution/truth-climb.js";
 import type { TruthRow } from "../../../src/attribution/truth-rows.js";
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../../../src/circuit/node.js";
-import { NODE_KINDS, SITES } from "../../../src/circuit/site.js";
+import { GLOBAL_POSITION, type Node } from "../../../src/nodes/node.js";
+import { NODE_KINDS, SITES } from "../../../src/nodes/site.js";
 import {
   endsAsCorrupted,
   families,

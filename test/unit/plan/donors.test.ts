@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Prompt } from "../../../src/circuit/prompt.js";
+import type { Prompt } from "../../../src/nodes/prompt.js";
 import { DRAWS, donorOf, type Donors, resampleDonors } from "../../../src/plan/donors.js";
 
 const promptsOf = (lengths: readonly number[]): Prompt[] =>

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SiteAt } from "../../../src/circuit/site.js";
+import type { SiteAt } from "../../../src/nodes/site.js";
 import { runLayer, startBlock } from "../../../src/model/forward.js";
 import { loadModel, type Model } from "../../../src/model/model.js";
 import { createBuffer } from "../../../src/training/activation-buffer.js";

@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Site } from "../../../src/circuit/site.js";
+import type { Site } from "../../../src/nodes/site.js";
 import { parseWidth } from "../../../src/weights/gemma-scope.js";
 import { readModelConfig, type ModelConfig } from "../../../src/weights/model-config.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";

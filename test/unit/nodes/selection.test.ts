@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ABLATED, LIVE, type Intervention } from "../../../src/circuit/intervention.js";
-import { countNodes, emptyIntervention } from "../../../src/circuit/node-states.js";
+import { ABLATED, LIVE, type Intervention } from "../../../src/nodes/intervention.js";
+import { countNodes, emptyIntervention } from "../../../src/nodes/node-states.js";
 import {
   interventionFromScores,
   KEEPS,
   variantAblatesErrors,
   VARIANTS,
   type CircuitChoice,
-} from "../../../src/circuit/selection.js";
-import { siteHook } from "../../../src/circuit/site.js";
+} from "../../../src/nodes/selection.js";
+import { siteHook } from "../../../src/nodes/site.js";
 
 const POSITIONS = 3;
 const sites = [

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { topFeatures } from "../../../src/circuit/top-features.js";
+import { topFeatures } from "../../../src/nodes/top-features.js";
 
 const scores = Float32Array.from([
   // position 0

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { resolveConfiguration, type CustomConfiguration } from "../../../src/circuit/custom-configuration.js";
-import { ABLATED, LIVE, RESTORED } from "../../../src/circuit/intervention.js";
+import { resolveConfiguration, type CustomConfiguration } from "../../../src/nodes/custom-configuration.js";
+import { ABLATED, LIVE, RESTORED } from "../../../src/nodes/intervention.js";
 import { PatchbayError } from "../../../src/base/errors.js";
 
 const sites = [
