@@ -106,8 +106,6 @@ function errorNodes(placed) {
       site,
       layer,
       position: i + 2,
-      head: -1,
-      feature: -1,
     })),
   );
 }
@@ -117,12 +115,12 @@ async function featureNodes(spliced, prompts) {
   const few = prompts.slice(0, 4);
   const scores = await computeScores(spliced, few, "max", { name: "atp", method: "atp" });
   return spliced.saes.flatMap(({ site, layer, sae }) => {
-    const { index } = scores.features.get(siteHook({ site, layer }));
+    const { index } = scores.feature.get(siteHook({ site, layer }));
     const step = Math.max(1, Math.floor(index.length / 24));
     const mine = [...index].filter((_, i) => i % step === 0).slice(0, 24);
     return mine.map((flat) => {
       const [position, feature] = [Math.floor(flat / sae.now().dSae), flat % sae.now().dSae];
-      return { kind: "feature", site, layer, position, head: -1, feature };
+      return { kind: "feature", site, layer, position, feature };
     });
   });
 }
@@ -177,7 +175,7 @@ function meanValues(result, placed, prompts) {
 }
 
 /** Error scores, then sums over features of the feature scores: sites x prompts x positions each. */
-function scoreValues({ errors, features }, placed, prompts) {
+function scoreValues({ error: errors, feature: features }, placed, prompts) {
   const sums = placed.flatMap((at) => {
     const { pointer, index, value } = features.get(siteHook(at));
     const total = new Float64Array(prompts.length * TOKENS);

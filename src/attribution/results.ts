@@ -4,6 +4,7 @@
  * Letters: P prompts of the block, T positions, F features of the site's SAE, D width of the site's activation,
  * H heads, S node slots, E evaluations. Maps are keyed by the site's hook (`blocks.3.hook_mlp_out`).
  */
+import type { NodeKind, SparseKind } from "../nodes/kinds.js";
 
 /** Sums over the block's runs (clean and corrupted, each prompt weighted once), for mean activations. */
 export interface MeansResult {
@@ -26,15 +27,16 @@ export interface FeatureSums {
   readonly differs: Int32Array;
 }
 
-/** Per-prompt scores. Feature scores are sparse: what is not listed is exactly 0. */
-export interface ScoresResult {
-  readonly features: ReadonlyMap<string, SparseRows>;
-  /** Error-node scores, `[P, T]`. */
-  readonly errors: ReadonlyMap<string, Float32Array>;
-  /** Whole-site scores, `[P, T]` (no SAE needed). */
-  readonly sites: ReadonlyMap<string, Float32Array>;
-  /** Head scores of attn_z, `[P, T, H]`, keyed by the attn_z site hook. */
-  readonly heads: ReadonlyMap<string, Float32Array>;
+/**
+ * Per-prompt scores of each kind of node. Feature scores are sparse: what is not listed is exactly 0. Error nodes and whole sites have
+ * `[P, T]`, heads (of attn_z) `[P, T, H]`.
+ */
+export type NodeKindScores = {
+  readonly [Kind in NodeKind]: ReadonlyMap<string, Kind extends SparseKind ? SparseRows : Float32Array>;
+};
+
+/** Per-prompt scores, and what AtP's are made of. */
+export interface ScoresResult extends NodeKindScores {
   /** AtP components, keyed by error-node hook and, for plain resid_post, by site hook. */
   readonly components: ReadonlyMap<string, Components>;
 }

@@ -13,7 +13,8 @@
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../nodes/prompt.js";
-import { nodeHook, siteHook, type SiteAt } from "../nodes/site.js";
+import { nodeHook } from "../nodes/node.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import { RELP_RULES } from "../model/relp-rules.js";
@@ -45,13 +46,18 @@ interface Block {
   /** Positions before it have the same tokens in both runs, so that no node changes there. */
   readonly first: number;
   readonly withComponents: boolean;
-  readonly collected: {
-    readonly features: Map<string, SparseRows>;
-    readonly errors: Map<string, Float32Array>;
-    readonly sites: Map<string, Float32Array>;
-    readonly heads: Map<string, Float32Array>;
-    readonly components: Map<string, Components>;
-  };
+  readonly collected: ReturnType<typeof noScores>;
+}
+
+/** Where scores are collected: by site hook, and components by the hooks that {@link ScoresResult} says. */
+function noScores() {
+  return {
+    feature: new Map<string, SparseRows>(),
+    error: new Map<string, Float32Array>(),
+    site: new Map<string, Float32Array>(),
+    head: new Map<string, Float32Array>(),
+    components: new Map<string, Components>(),
+  } satisfies ScoresResult;
 }
 
 /**
@@ -73,13 +79,7 @@ export async function computeScores(
     const captured = (await captureRuns(model, prompts, sides, answers, "clean")).map(own);
     const [clean, corrupted] = [must(captured[0], "clean run"), captured[1] ?? null];
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
-    const collected = {
-      features: new Map<string, SparseRows>(),
-      errors: new Map<string, Float32Array>(),
-      sites: new Map<string, Float32Array>(),
-      heads: new Map<string, Float32Array>(),
-      components: new Map<string, Components>(),
-    };
+    const collected = noScores();
     const runs = { clean, corrupted };
     const first = corrupted === null ? 0 : Math.min(firstDifference(prompts), clean.frame.T - 1);
     const block = { spliced, prompts, runs, first, withComponents: score.method === "atp", collected };
@@ -121,9 +121,9 @@ async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise
     const delta_RD = own(siteDelta(runs.clean.site(at), runs.corrupted?.site(at) ?? null));
     const dot = await dotScores(gradient_RD, delta_RD);
     await checkScores(block, at, dot);
-    collected.sites.set(hook, dot);
+    collected.site.set(hook, dot);
     if (at.site === "attn_z")
-      collected.heads.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
+      collected.head.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
     const gradNorm = withComponents ? await rowNorms(gradient_RD) : null;
     if (gradNorm !== null && at.site === "resid_post")
       collected.components.set(hook, componentsOf({ deltaNorm: await rowNorms(delta_RD), gradNorm, dot }));
@@ -150,11 +150,11 @@ async function scoreNodes(
     const { features, error_RD } = await nodeScores(sae, laterGradient_RD, later(runs.clean.site(at)), donor_RD);
     own(error_RD);
     await checkScores(block, at, features.value, (entry) => wholeRow(must(features.row[entry], "row"), T, first));
-    collected.features.set(siteHook(at), sparseRows(features, sae.dSae, { batch, T, first }));
+    collected.feature.set(siteHook(at), sparseRows(features, sae.dSae, { batch, T, first }));
     const whole = (values: Float32Array): Float32Array => wholeRows(values, batch, first);
     const dot = whole(await dotScores(laterGradient_RD, error_RD));
     await checkScores(block, at, dot);
-    collected.errors.set(siteHook(at), dot);
+    collected.error.set(siteHook(at), dot);
     if (gradNorm !== null)
       collected.components.set(
         nodeHook(at, "error"),

@@ -127,27 +127,7 @@ function ropeAt(whole: Rope, positions: Int32Array): Rope {
 /** Clean activations plus the delta of each row's node, where the row patches, `[R, d]`. */
 function patched(context: TruthContext, table_RD: Tensor, joining: readonly Carried[]): Tensor {
   const clean_RD = tf.gather(table_RD, indexTensor(carriedRows(joining, context.positions)));
-  return tf.add(clean_RD, stack(families(joining).map((family) => familyDelta(context, family))));
-}
-
-/** Deltas of rows of one kind at one site, `[R, d]`. */
-function familyDelta({ deltas, positions, model }: TruthContext, rows: readonly Carried[]): Tensor {
-  const { node } = must(rows[0], "row").row;
-  const flat = carriedRows(rows, positions);
-  if (node.kind === "feature") {
-    const features = eachCarried(rows, ({ node: { feature } }) => feature);
-    const slots = eachCarried(rows, ({ slot }) => slot);
-    const change = Float32Array.from(flat, (at, i) => deltas.change(must(slots[i], "slot"), at));
-    return tf.mul(tf.tensor2d(change, [change.length, 1]), deltas.directions(node, features));
-  }
-  const whole_RD = tf.gather(deltas.rows(node, node.kind === "error" ? "error" : "site"), indexTensor(flat));
-  if (node.kind !== "head") return whole_RD;
-  const { nHeads: N, headDim: H } = model.config;
-  const heads = eachCarried(rows, ({ node: { head } }) => head);
-  // Built here: on wasm tf.oneHot writes the bits of integers whatever the type it is asked for.
-  const chosen = Float32Array.from({ length: flat.length * N }, (_, i) => (i % N === heads[Math.floor(i / N)] ? 1 : 0));
-  const split = tf.reshape(whole_RD, [flat.length, N, H]);
-  return tf.reshape(tf.mul(split, tf.tensor3d(chosen, [flat.length, N, 1])), [flat.length, N * H]);
+  return tf.add(clean_RD, stack(families(joining).map(context.deltas.patch)));
 }
 
 function indexTensor(index: Int32Array): Tensor {

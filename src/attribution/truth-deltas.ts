@@ -8,15 +8,14 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import type { Node } from "../nodes/node.js";
 import { siteHook, type SiteAt } from "../nodes/site.js";
-import { readAndDispose } from "../model/read-tensor.js";
-import { withScope } from "../model/tensor-scope.js";
-import { encodeSome } from "../sae/sae.js";
-import { laterRows, padRows, wholeRow } from "./later-positions.js";
-import { nodeChanges, siteDelta } from "./site-scores.js";
+import type { ModelConfig } from "../weights/model-config.js";
+import { siteDelta } from "./site-scores.js";
 import type { SplicedModel } from "./spliced-model.js";
+import { errorDelta, type FeatureChanges, featureChanges, magnitudes } from "./truth-changes.js";
+import { carriedRows, type Carried, eachCarried } from "./truth-climb.js";
 import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
 
 /** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
@@ -26,26 +25,17 @@ export interface Deltas {
    * 0 exactly where nothing differs.
    */
   readonly change: (slot: number, row: number) => number;
-  /** Deltas of whole sites or of errors, `[R, d]`. Owner: this object or the runs. */
-  rows(at: SiteAt, kind: "site" | "error"): Tensor;
-  /** Decoder rows of features, `[features.length, d]`. Owner: caller. */
-  directions(at: SiteAt, features: Int32Array): Tensor;
+  /** What the patches of rows of one kind at one site add, `[R, d]`. Owner: caller. */
+  readonly patch: (rows: readonly Carried[]) => Tensor;
   dispose(): void;
 }
 
-/** Deltas of one site on the device; undefined where no node needs them. */
+/** What of one site is on the device; undefined where no node needs it. */
 interface SiteDeltas {
-  readonly site: Tensor | undefined;
+  readonly whole: Tensor | undefined;
   /** Kept with the runs. */
-  readonly error: Tensor | undefined;
-  readonly directions: Directions | undefined;
-}
-
-/** Decoder rows of the features that slots name: the SAE itself need not stay on the device. */
-interface Directions {
-  readonly decoder_ND: Tensor;
-  /** Row of each feature. */
-  readonly rowOf: ReadonlyMap<number, number>;
+  readonly error: ErrorDelta | undefined;
+  readonly features: FeatureChanges | undefined;
 }
 
 /** Computes the deltas of every site that a node names. Owner: caller; the runs must outlive them. */
@@ -57,8 +47,8 @@ export async function computeDeltas(
   const sites = new Map<string, SiteDeltas>();
   const changes = new Map<number, Float32Array>();
   const dispose = (): void => {
-    for (const { site, directions } of sites.values())
-      tf.dispose([site, directions?.decoder_ND].filter((one) => one !== undefined));
+    for (const { whole, features } of sites.values())
+      tf.dispose([whole, features?.decoder_ND].filter((one) => one !== undefined));
   };
   try {
     const bySite = slotsBySite(nodes);
@@ -76,12 +66,7 @@ export async function computeDeltas(
   }
   return {
     change: (slot, row) => must(must(changes.get(slot), "slot")[row], "change"),
-    rows: (at, kind) => must(sites.get(siteHook(at))?.[kind], `deltas of ${siteHook(at)}`),
-    directions: (at, features) => {
-      const { decoder_ND, rowOf } = must(sites.get(siteHook(at))?.directions, `directions of ${siteHook(at)}`);
-      const rows = features.map((feature) => must(rowOf.get(feature), `feature ${String(feature)}`));
-      return tf.gather(decoder_ND, tf.tensor1d(rows, "int32"));
-    },
+    patch: (rows) => patchOf(rows, sites, changes, { config: spliced.model.config, positions: runs.clean.frame.T }),
     dispose,
   };
 }
@@ -98,7 +83,19 @@ function slotsBySite(nodes: readonly (Node | null)[]): Map<string, Map<number, N
 
 /** Whether a slot's delta is encoded. The SAEs of sites where none is are not read. */
 function needsSae(slots: ReadonlyMap<number, Node>, errorIsKept: boolean): boolean {
-  return Array.from(slots.values()).some(({ kind }) => kind === "feature" || (kind === "error" && !errorIsKept));
+  return Array.from(slots.values()).some(({ kind }) => {
+    switch (kind) {
+      case "feature":
+        return true;
+      case "error":
+        return !errorIsKept;
+      case "site":
+      case "head":
+        return false;
+      default:
+        return unreachable(kind);
+    }
+  });
 }
 
 /** Deltas of one site; adds each slot's changes by row. */
@@ -109,79 +106,80 @@ async function siteDeltas(
   slots: ReadonlyMap<number, Node>,
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
-  const kinds = new Set(Array.from(slots.values(), ({ kind }) => kind));
+  const nodes = [...slots.values()];
+  const kinds = new Set(nodes.map(({ kind }) => kind));
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
-  const heads = spliced.model.config.nHeads;
-  const coded = kinds.has("feature") ? await featureChanges(spliced, runs, at, [...slots.values()]) : undefined;
+  const named = new Set(nodes.flatMap((node) => (node.kind === "feature" ? [node.feature] : [])));
+  const features = named.size > 0 ? await featureChanges(spliced, runs, at, [...named]) : undefined;
   const error = kinds.has("error") ? await errorDelta(spliced, runs, at) : undefined;
   const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
-  const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, heads);
-  for (const [slot, { kind, feature, head }] of slots) {
-    const of = { feature: coded?.changes.get(feature), error: error?.magnitudes, site: bySite[0], head: byHead[head] };
-    changes.set(slot, must(of[kind], "changes of the node"));
-  }
-  return { site: whole, error: error?.delta_RD, directions: coded?.directions };
-}
-
-/** How the site's error changes, encoded from the first position on that differs. Owner: the runs, which keep it. */
-async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at: SiteAt): Promise<ErrorDelta> {
-  const hook = siteHook(at);
-  const { clean, corrupted, first, errorDeltas } = runs;
-  const { batch } = clean.frame;
-  const computed =
-    errorDeltas.get(hook) ??
-    (await spliced.withSae(at, async (sae) =>
-      withScope(async (own) => {
-        const [x_RD, y_RD] = [clean, corrupted].map((run) => own(laterRows(run.site(at), batch, first))) as [
-          Tensor,
-          Tensor,
-        ];
-        const { error_RD } = await nodeChanges(must(sae, `the SAE of ${hook}`), x_RD, y_RD);
-        const delta_RD = padRows(own(error_RD), batch, first);
-        return { delta_RD, magnitudes: must((await magnitudes(delta_RD, 1))[0], "magnitudes") };
-      }),
-    ));
-  errorDeltas.set(hook, computed);
-  return computed;
-}
-
-/** Changes by row of the features that nodes name, and where they point: no other feature is encoded. Owner: caller. */
-async function featureChanges(
-  spliced: SplicedModel,
-  { clean, corrupted, first }: UnpatchedRuns,
-  at: SiteAt,
-  nodes: readonly Node[],
-): Promise<{ readonly changes: ReadonlyMap<number, Float32Array>; readonly directions: Directions }> {
-  const { batch, T } = clean.frame;
-  const features = [...new Set(nodes.filter(({ kind }) => kind === "feature").map(({ feature }) => feature))];
-  return await spliced.withSae(at, async (given) => {
-    const sae = must(given, `the SAE of ${siteHook(at)}`);
-    const change_NR = tf.tidy(() => {
-      const index = tf.tensor1d(features, "int32");
-      const [f_RN, g_RN] = [clean, corrupted].map((run) =>
-        encodeSome(sae, index, laterRows(run.site(at), batch, first)),
-      ) as [Tensor, Tensor];
-      return tf.transpose(tf.sub(g_RN, f_RN));
-    });
-    const values = await readAndDispose(change_NR);
-    const later = batch * (T - first);
-    const changes = new Map<number, Float32Array>();
-    for (const [n, feature] of features.entries()) {
-      const byRow = new Float32Array(batch * T);
-      for (let r = 0; r < later; r++) byRow[wholeRow(r, T, first)] = must(values[n * later + r], "change");
-      changes.set(feature, byRow);
+  const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, spliced.model.config.nHeads);
+  const changeOf = (node: Node): Float32Array | undefined => {
+    switch (node.kind) {
+      case "feature":
+        return features?.changes.get(node.feature);
+      case "error":
+        return error?.magnitudes;
+      case "site":
+        return bySite[0];
+      case "head":
+        return byHead[node.head];
+      default:
+        return unreachable(node);
     }
-    const decoder_ND = tf.tidy(() => tf.gather(sae.W_dec_FD, tf.tensor1d(features, "int32")));
-    return { changes, directions: { decoder_ND, rowOf: new Map(features.map((feature, row) => [feature, row])) } };
-  });
+  };
+  for (const [slot, node] of slots) changes.set(slot, must(changeOf(node), "changes of the node"));
+  return { whole, error, features };
 }
 
-/** Largest magnitude by row of each of `parts` equal parts of the columns. */
-async function magnitudes(delta_RD: Tensor, parts: number): Promise<Float32Array[]> {
-  const [rows = 0, D = 0] = delta_RD.shape;
-  const largest = await readAndDispose(
-    tf.tidy(() => tf.transpose(tf.max(tf.abs(tf.reshape(delta_RD, [rows, parts, D / parts])), 2))),
+/** What rows of one kind at one site add, `[R, d]`. */
+function patchOf(
+  rows: readonly Carried[],
+  sites: ReadonlyMap<string, SiteDeltas>,
+  changes: ReadonlyMap<number, Float32Array>,
+  { config, positions }: { readonly config: ModelConfig; readonly positions: number },
+): Tensor {
+  const { node } = must(rows[0], "row").row;
+  const hook = siteHook(node);
+  const { whole, error, features } = must(sites.get(hook), `deltas of ${hook}`);
+  const flat = carriedRows(rows, positions);
+  const gathered = (delta_RD: Tensor | undefined): Tensor =>
+    tf.gather(must(delta_RD, `deltas of ${hook}`), tf.tensor1d(flat, "int32"));
+  switch (node.kind) {
+    case "feature": {
+      const slots = eachCarried(rows, ({ slot }) => slot);
+      const change = Float32Array.from(flat, (at, i) =>
+        must(must(changes.get(must(slots[i], "slot")), "slot")[at], "change"),
+      );
+      return tf.mul(tf.tensor2d(change, [change.length, 1]), directions(must(features, `features of ${hook}`), rows));
+    }
+    case "error":
+      return gathered(error?.delta_RD);
+    case "site":
+      return gathered(whole);
+    case "head":
+      return headSlices(gathered(whole), rows, config);
+    default:
+      return unreachable(node);
+  }
+}
+
+/** Decoder rows of the features that rows patch, `[R, d]`. */
+function directions({ decoder_ND, rowOf }: FeatureChanges, rows: readonly Carried[]): Tensor {
+  const index = eachCarried(rows, ({ node }) =>
+    must(node.kind === "feature" ? rowOf.get(node.feature) : undefined, "decoder row"),
   );
-  return Array.from({ length: parts }, (_, part) => largest.subarray(part * rows, (part + 1) * rows));
+  return tf.gather(decoder_ND, tf.tensor1d(index, "int32"));
+}
+
+/** The heads that rows patch out of whole attn_z activations, 0 elsewhere, `[R, d]`. */
+function headSlices(whole_RD: Tensor, rows: readonly Carried[], { nHeads: N, headDim: H }: ModelConfig): Tensor {
+  const heads = eachCarried(rows, ({ node }) => must(node.kind === "head" ? node.head : undefined, "head"));
+  // Built here: on wasm tf.oneHot writes the bits of integers whatever the type it is asked for.
+  const chosen = Float32Array.from({ length: heads.length * N }, (_, i) =>
+    i % N === heads[Math.floor(i / N)] ? 1 : 0,
+  );
+  const split = tf.reshape(whole_RD, [heads.length, N, H]);
+  return tf.reshape(tf.mul(split, tf.tensor3d(chosen, [heads.length, N, 1])), [heads.length, N * H]);
 }

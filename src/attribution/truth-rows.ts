@@ -9,8 +9,9 @@
  * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
  */
 import { assert, must } from "../base/assert.js";
+import { NODE_KINDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
-import { NODE_KINDS, SITES } from "../nodes/site.js";
+import { SITES } from "../nodes/site.js";
 
 /** One patched run. */
 export interface TruthRow {
@@ -64,11 +65,12 @@ export function truthRows(
   const answer = size.positions - 1;
   const rows: TruthRow[] = [];
   for (const [slot, node] of nodes.entries()) {
-    if (node === null || node.position > answer || endsAsCorrupted(node)) continue;
-    assert(node.layer < size.nLayers && node.position >= GLOBAL_POSITION, `no such node in slot ${String(slot)}`);
+    if (node === null || endsAsCorrupted(node)) continue;
+    const isGlobal = node.position === GLOBAL_POSITION;
+    const [first, last] = isGlobal ? [0, answer] : [node.position, node.position];
+    if (first > answer) continue;
+    assert(node.layer < size.nLayers && first >= 0, `no such node in slot ${String(slot)}`);
     const isLast = node.layer === size.nLayers - 1;
-    const first = node.position === GLOBAL_POSITION ? 0 : node.position;
-    const last = node.position === GLOBAL_POSITION ? answer : node.position;
     for (let prompt = 0; prompt < size.prompts; prompt++) {
       let start = isLast ? Math.max(first, answer) : first;
       while (start <= last && !differs(slot, prompt * size.positions + start)) start += 1;

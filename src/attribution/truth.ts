@@ -10,7 +10,8 @@
  */
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
-import { hookOf, type Node } from "../nodes/node.js";
+import { KINDS } from "../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf, indexOf, type Node } from "../nodes/node.js";
 import type { MetricReduce, Prompt } from "../nodes/prompt.js";
 import { metricOf } from "../model/metric.js";
 import { readAndDispose } from "../model/read-tensor.js";
@@ -83,10 +84,11 @@ function unrun(metricClean: Float64Array, metricCorrupted: Float64Array, nodes: 
 
 function nonFinitePatch({ node }: TruthRow, { line }: Prompt, metric: number): PatchbayError {
   const hook = hookOf(node);
-  const feature = node.kind === "feature" ? `, feature ${String(node.feature)}` : "";
-  const position = node.position < 0 ? "all positions" : `position ${String(node.position)}`;
+  const { index } = KINDS[node.kind];
+  const within = index === null ? "" : `, ${index} ${String(indexOf(node, index))}`;
+  const position = node.position === GLOBAL_POSITION ? "all positions" : `position ${String(node.position)}`;
   const text =
-    `metric with ${hook}${feature} patched at ${position}: expected a finite number, got ${String(metric)} ` +
+    `metric with ${hook}${within} patched at ${position}: expected a finite number, got ${String(metric)} ` +
     `for the prompt of line ${String(line)}. Check the checkpoint and the SAEs for damaged values`;
   return new PatchbayError("non_finite", text, { detail: { line, field: hook } });
 }

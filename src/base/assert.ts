@@ -10,3 +10,8 @@ export function must<T>(value: T | null | undefined, what: string): T {
   assert(value !== undefined && value !== null, `${what} is missing`);
   return value;
 }
+
+/** Ends a `switch` or an if-chain over a union: where a case was forgotten, the call does not compile. */
+export function unreachable(value: never): never {
+  throw new Error(`bug: ${JSON.stringify(value)} is none of the cases`);
+}

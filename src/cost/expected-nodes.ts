@@ -1,4 +1,5 @@
 /** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
+import { KINDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { slotGroups, type SlotGroup } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
@@ -17,7 +18,7 @@ export interface ExpectedNode {
   readonly differs: number;
 }
 
-/** All slots of the plan's truth in order. Everything but a feature differs wherever the tokens before it do. */
+/** All slots of the plan's truth in order. What is not sparse differs wherever the tokens before it do. */
 export function expectedNodes(plan: Plan): ExpectedNode[] {
   const { sweep, shape, saes, prompts } = plan;
   if (sweep.truth === undefined) return [];
@@ -27,7 +28,7 @@ export function expectedNodes(plan: Plan): ExpectedNode[] {
   const listed = Math.min(RANDOM_DIFFERS, (2 * l0) / widest);
   return slotGroups({ truth: sweep.truth, shape, saes, lengths }).flatMap((group) =>
     "nodes" in group
-      ? group.nodes.map((node) => ({ node, differs: node.kind === "feature" ? listed : 1 }))
+      ? group.nodes.map((node) => ({ node, differs: KINDS[node.kind].isSparse ? listed : 1 }))
       : chosen(group, Math.max(...lengths)),
   );
 }
@@ -38,7 +39,7 @@ function chosen({ choose }: Extract<SlotGroup, { choose: unknown }>, longest: nu
   return Array.from({ length: top + random }, (_, i) => {
     const position =
       positions === null ? GLOBAL_POSITION : (positions[positions.length - 1 - (i % positions.length)] ?? longest - 1);
-    const node: Node = { kind: "feature", site: at.site, layer: at.layer, position, feature: i, head: -1 };
+    const node: Node = { kind: "feature", site: at.site, layer: at.layer, position, feature: i };
     return { node, differs: i < top ? TOP_DIFFERS : RANDOM_DIFFERS };
   });
 }

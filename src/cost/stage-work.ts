@@ -10,7 +10,6 @@ import { must } from "../base/assert.js";
 import type { Node } from "../nodes/node.js";
 import { firstDifference, isPaired, type Prompt } from "../nodes/prompt.js";
 import { variantAblatesErrors } from "../nodes/selection.js";
-import { siteHook } from "../nodes/site.js";
 import { createRng } from "../base/rng.js";
 import { type Evaluation, evaluationsOf, thresholdsOf } from "../plan/evaluations.js";
 import {
@@ -25,7 +24,7 @@ import type { Plan, Shard, Stage } from "../plan/plan.js";
 import { circuitBlockWork, type EvaluationCost } from "./circuit-work.js";
 import { expectedNodes, type ExpectedNode } from "./expected-nodes.js";
 import { type CostModel, meansWork, type PromptBlock, scoresWork } from "./run-work.js";
-import { deltasWork, truthBlockWork, unpatchedWork } from "./truth-work.js";
+import { deltasWork, sharesDeltas, truthBlockWork, unpatchedWork } from "./truth-work.js";
 import { Work } from "./work.js";
 
 /** Shards of a stage that are counted one by one. */
@@ -140,8 +139,7 @@ function truthShard(
   );
   // A single engine has kept the errors of the site that the shard before ended in.
   const kept = workers === 1 && start > 0 ? must(nodes[start - 1], "slot").node : null;
-  const isKept = (node: Node): boolean =>
-    kept?.kind === "error" && node.kind === "error" && siteHook(node) === siteHook(kept);
+  const isKept = (node: Node): boolean => kept !== null && sharesDeltas(kept, node);
   const named = slots.map(({ node }) => node);
   const work = deltasWork(
     model,

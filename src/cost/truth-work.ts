@@ -1,8 +1,9 @@
 /** @file Work of true patching: a shard's unpatched runs, its deltas, and its blocks of patched rows. */
 import { climbOf, flatRows } from "../attribution/truth-climb.js";
 import type { TruthBlock } from "../attribution/truth-rows.js";
-import type { Node } from "../nodes/node.js";
-import { type NodeKind, siteHook } from "../nodes/site.js";
+import { NODE_KINDS, type NodeKind } from "../nodes/kinds.js";
+import { indexOf, type Node } from "../nodes/node.js";
+import { siteHook } from "../nodes/site.js";
 import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "./layer-work.js";
 import { captureWork, type CostModel, type PromptBlock } from "./run-work.js";
 import { changeWork, type SaeSize } from "./sae-work.js";
@@ -18,29 +19,74 @@ export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
   return work;
 }
 
+/** Sizes of the deltas of a block of prompts. */
+interface DeltaBlock {
+  readonly model: CostModel;
+  readonly rows: number;
+  /** Rows from the first position that differs on. */
+  readonly later: number;
+}
+
+/** What the deltas of each kind's nodes take; an engine that keeps them with the unpatched runs makes them once. */
+const DELTAS: Readonly<
+  Record<
+    NodeKind,
+    {
+      readonly isKept: boolean;
+      readonly add: (work: Work, block: DeltaBlock, nodes: readonly Node[]) => void;
+    }
+  >
+> = {
+  feature: {
+    isKept: false,
+    add: (work, { model, later }, nodes) => {
+      for (const sae of model.saes) {
+        const features = new Set(nodes.filter((node) => siteHook(node) === siteHook(sae)).map(featureOf)).size;
+        if (features > 0) someWork(work, sae, later, features);
+      }
+    },
+  },
+  error: {
+    isKept: true,
+    add: (work, { model, rows, later }, nodes) => {
+      const hooks = new Set(nodes.map(siteHook));
+      for (const sae of model.saes.filter((one) => hooks.has(siteHook(one)))) {
+        work.move("copy", later * sae.dIn, 6, 3);
+        changeWork(work, sae, later, { donors: 1, scored: false });
+        work.move("arithmetic", rows * sae.dIn, 3, 4);
+      }
+    },
+  },
+  site: { isKept: false, add: addWhole },
+  head: { isKept: false, add: addWhole },
+};
+
 /** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
 export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
   const work = new Work(model);
   const rows = block.prompts * block.positions;
   const later = block.prompts * (block.positions - block.first);
   const named = nodes.filter((node) => node !== null);
-  const sitesOf = (...kinds: NodeKind[]): Set<string> =>
-    new Set(named.filter(({ kind }) => kinds.includes(kind)).map(siteHook));
-  const withErrors = sitesOf("error");
-  for (const sae of model.saes) {
-    const hook = siteHook(sae);
-    if (withErrors.has(hook)) {
-      work.move("copy", later * sae.dIn, 6, 3);
-      changeWork(work, sae, later, { donors: 1, scored: false });
-      work.move("arithmetic", rows * sae.dIn, 3, 4);
-    }
-    const chosen = named.filter((node) => node.kind === "feature" && siteHook(node) === hook);
-    const features = new Set(chosen.map(({ feature }) => feature)).size;
-    if (features > 0) someWork(work, sae, later, features);
+  for (const kind of NODE_KINDS) {
+    const mine = named.filter((node) => node.kind === kind);
+    if (mine.length > 0) DELTAS[kind].add(work, { model, rows, later }, mine);
   }
-  const whole = sitesOf("site", "head");
-  work.move("arithmetic", rows * model.config.dModel * whole.size, 7, 6 * whole.size);
   return work;
+}
+
+/** Whether an engine that has the deltas of one node has those of the other. */
+export function sharesDeltas(a: Node, b: Node): boolean {
+  return a.kind === b.kind && DELTAS[a.kind].isKept && siteHook(a) === siteHook(b);
+}
+
+/** Differences of whole sites, and their magnitudes. */
+function addWhole(work: Work, { model, rows }: DeltaBlock, nodes: readonly Node[]): void {
+  const sites = new Set(nodes.map(siteHook)).size;
+  work.move("arithmetic", rows * model.config.dModel * sites, 7, 6 * sites);
+}
+
+function featureOf(node: Node): number | undefined {
+  return indexOf(node, "feature");
 }
 
 /** Changes of some features from the clean to the corrupted run, and their decoder rows. */

@@ -9,9 +9,19 @@
  */
 import { badInput } from "../base/errors.js";
 import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "./intervention.js";
-import { interventionOf, scoresAt, uniformSite, type SaeNodes } from "./node-states.js";
+import { isSaeKind, KINDS, type SaeKind } from "./kinds.js";
+import { nodeHook, parseNodeHook } from "./node.js";
+import { siteHook, type SiteAt } from "./site.js";
+import {
+  interventionOf,
+  kindsAt,
+  nodesPerPosition,
+  scoresAt,
+  scoresKey,
+  uniformSite,
+  type SaeNodes,
+} from "./node-states.js";
 import { keeps, type Keep, type NodeScores } from "./selection.js";
-import { nodeHook, parseNodeHook, siteHook, type SiteAt } from "./site.js";
 
 /** A set of nodes. Hooks are node hooks: `blocks.0.hook_mlp_out.hook_sae_error`, `blocks.1.hook_resid_post.hook_sae_acts_post`. */
 export interface NodeChoice {
@@ -89,10 +99,8 @@ function chosenNodes(choice: NodeChoice, sites: readonly SaeNodes[], length: num
   for (const [n, hook] of choice.nodes.entries()) {
     const { at, kind } = findNode(hook, sites, `${field}.nodes[${String(n)}]`);
     const set = setAt(at);
-    for (const t of positions) {
-      if (kind === "error") set.errors[t] = 1;
-      else set.features.fill(1, t * at.dSae, (t + 1) * at.dSae);
-    }
+    const width = nodesPerPosition(at, kind);
+    for (const t of positions) set[KINDS[kind].states].fill(1, t * width, (t + 1) * width);
   }
   for (const [hook, indexes] of Object.entries(choice.features)) {
     const where = `${field}.features["${hook}"]`;
@@ -113,14 +121,10 @@ function chosenNodes(choice: NodeChoice, sites: readonly SaeNodes[], length: num
   return chosen;
 }
 
-function findNode(
-  hook: string,
-  sites: readonly SaeNodes[],
-  field: string,
-): { at: SaeNodes; kind: "feature" | "error" } {
+function findNode(hook: string, sites: readonly SaeNodes[], field: string): { at: SaeNodes; kind: SaeKind } {
   const named = parseNodeHook(hook);
   const at = sites.find(({ site, layer }) => site === named?.site && layer === named.layer);
-  if (named === undefined || (named.kind !== "feature" && named.kind !== "error")) {
+  if (named === undefined || !isSaeKind(named.kind)) {
     const examples = "blocks.0.hook_mlp_out.hook_sae_error or blocks.0.hook_mlp_out.hook_sae_acts_post";
     throw badInput(`expected the hook of an SAE node such as ${examples}, got ${hook}`, { field });
   }
@@ -153,8 +157,10 @@ function ablateBelow(
   for (const at of sites) {
     const set = ablated.get(siteHook(at));
     if (set === undefined) continue;
-    markBelow(set.features, scoresAt(scores.features, siteHook(at), set.features.length), threshold);
-    markBelow(set.errors, scoresAt(scores.errors, siteHook(at), set.errors.length), threshold);
+    for (const kind of kindsAt(at)) {
+      const { states } = KINDS[kind];
+      markBelow(set[states], scoresAt(scores[states], scoresKey(at, kind), set[states].length), threshold);
+    }
   }
 }
 

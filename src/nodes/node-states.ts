@@ -1,6 +1,8 @@
 /** @file Building blocks for interventions: one state per node at every site that circuits are made of. */
 import { must } from "../base/assert.js";
 import { ABLATED, allLive, type Intervention, type SiteIntervention } from "./intervention.js";
+import { isSaeKind, KINDS, NODE_KINDS, type NodeCounts, type NodeKind, type SliceKind } from "./kinds.js";
+import { nodeHook } from "./node.js";
 import { siteHook, type SiteAt } from "./site.js";
 
 /** An SAE site and its number of features. A plan's SAE sites are such values. */
@@ -10,7 +12,7 @@ export interface SaeNodes extends SiteAt {
 
 /** A site without an SAE: one node a position, or one for each head. */
 export interface SliceNodes extends SiteAt {
-  readonly kind: "site" | "head";
+  readonly kind: SliceKind;
   /** Equal parts of the activation's width: 1, or the number of heads. */
   readonly slices: number;
 }
@@ -18,14 +20,19 @@ export interface SliceNodes extends SiteAt {
 /** A site that circuits are made of. */
 export type CircuitSite = SaeNodes | SliceNodes;
 
-/** Numbers of nodes in one unit: (site, position, feature or head), and (site, position) for errors and whole sites. */
-export interface NodeCounts {
-  readonly nFeatures: number;
-  readonly nErrorsResid: number;
-  /** Errors of mlp_out and attn_z. */
-  readonly nErrorsOther: number;
-  readonly nSites: number;
-  readonly nHeads: number;
+/** Kinds of the nodes that circuits have at a site. */
+export function kindsAt(at: CircuitSite): readonly NodeKind[] {
+  return "kind" in at ? [at.kind] : NODE_KINDS.filter(isSaeKind);
+}
+
+/** How many nodes of a kind circuits have at each position of a site. */
+export function nodesPerPosition(at: CircuitSite, kind: NodeKind): number {
+  return "kind" in at ? at.slices : KINDS[kind].perPosition({ dSae: at.dSae, nHeads: 0 });
+}
+
+/** Name of the scores of a site's nodes of a kind among {@link NodeScores} of the kind's states. */
+export function scoresKey(at: SiteAt, kind: NodeKind): string {
+  return KINDS[kind].onSae ? siteHook(at) : nodeHook(at, kind);
 }
 
 /** The same numbers while they are being counted. */
@@ -40,22 +47,21 @@ export function zeroCounts(): RunningCounts {
 export function addCounts(
   counts: RunningCounts,
   at: CircuitSite,
-  { features, errors, slices }: SiteIntervention,
+  intervention: SiteIntervention,
   sizeOf: (states: Uint8Array) => number,
 ): void {
-  counts.nFeatures += sizeOf(features);
-  counts[at.site === "resid_post" ? "nErrorsResid" : "nErrorsOther"] += sizeOf(errors);
-  counts["kind" in at && at.kind === "head" ? "nHeads" : "nSites"] += sizeOf(slices);
+  for (const kind of kindsAt(at)) {
+    const { counter, states } = KINDS[kind];
+    counts[counter(at.site)] += sizeOf(intervention[states]);
+  }
 }
 
 /** Every node of one site in one state. */
 export function uniformSite(at: CircuitSite, positions: number, state: number): SiteIntervention {
-  const [dSae, errors, slices] = "dSae" in at ? [at.dSae, 1, 0] : [0, 0, at.slices];
-  return {
-    features: new Uint8Array(positions * dSae).fill(state),
-    errors: new Uint8Array(positions * errors).fill(state),
-    slices: new Uint8Array(positions * slices).fill(state),
-  };
+  const site = { features: new Uint8Array(0), errors: new Uint8Array(0), slices: new Uint8Array(0) };
+  for (const kind of kindsAt(at))
+    site[KINDS[kind].states] = new Uint8Array(positions * nodesPerPosition(at, kind)).fill(state);
+  return site;
 }
 
 /** Whether an intervention changes nothing at the site. */

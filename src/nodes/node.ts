@@ -1,21 +1,58 @@
-/** @file A node: one SAE feature, SAE error, whole site or head, at one position or at all positions at once. */
-import { nodeHook, type NodeKind, type SiteAt } from "./site.js";
+/** @file A node: one SAE feature, SAE error, whole site or head, at one position or at all positions at once; and its public name. */
+import { KINDS, NODE_KINDS, type IndexField, type IndexFieldOf, type NodeKind } from "./kinds.js";
+import { parseSiteHook, siteHook, type SiteAt } from "./site.js";
 
 /** Position of a node that is patched at all positions at once. */
-export const GLOBAL_POSITION = -1;
+export const GLOBAL_POSITION = "global";
 
-/** One row of `nodes.parquet`. */
-export interface Node extends SiteAt {
-  readonly kind: NodeKind;
-  /** 0-based from BOS, or {@link GLOBAL_POSITION}. */
-  readonly position: number;
-  /** Feature index, or -1. */
-  readonly feature: number;
-  /** Head index, or -1. */
-  readonly head: number;
+/** 0-based from BOS, or {@link GLOBAL_POSITION}. */
+export type NodePosition = number | typeof GLOBAL_POSITION;
+
+/** Where a node is. */
+export interface NodePlace extends SiteAt {
+  readonly position: NodePosition;
+}
+
+/** A node of one kind: its place, and its index there where the kind has one. */
+export type NodeOf<Kind extends NodeKind> = NodePlace & { readonly kind: Kind } & {
+  readonly [Field in IndexFieldOf<Kind>]: number;
+};
+
+/** A node of any kind. */
+export type Node = { [Kind in NodeKind]: NodeOf<Kind> }[NodeKind];
+
+/** The node of a kind at a place. @param index - tells it apart where a site has several of the kind. */
+export function nodeAt(kind: NodeKind, { site, layer, position }: NodePlace, index: number): Node {
+  const field = KINDS[kind].index;
+  return { kind, site, layer, position, ...(field === null ? {} : { [field]: index }) } as Node;
 }
 
 /** Public hook name of the node. */
 export function hookOf(node: Node): string {
   return nodeHook(node, node.kind);
+}
+
+/** The node's index where `field` tells nodes of its kind apart, else undefined. */
+export function indexOf(node: Node, field: IndexField): number | undefined {
+  const indexes: Partial<Readonly<Record<IndexField, number>>> & NodePlace = node;
+  return indexes[field];
+}
+
+/** Public name of all nodes of one kind at a site: `blocks.3.hook_mlp_out.hook_sae_error`. */
+export function nodeHook(at: SiteAt, kind: NodeKind): string {
+  return nodeHookAt(siteHook(at), kind);
+}
+
+/** The same where only the site's public name is at hand. */
+export function nodeHookAt(hook: string, kind: NodeKind): string {
+  return hook + KINDS[kind].hookTail;
+}
+
+/** Reads a node hook back; undefined where the text is not one. A plain site hook reads as kind `site`. */
+export function parseNodeHook(hook: string): (SiteAt & { readonly kind: NodeKind }) | undefined {
+  const named = parseSiteHook(hook);
+  if (named === undefined) return undefined;
+  const { site, layer, rest } = named;
+  const kind = NODE_KINDS.find((one) => KINDS[one].hookTail === rest);
+  return kind === undefined ? undefined : { site, layer, kind };
 }

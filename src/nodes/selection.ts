@@ -10,16 +10,18 @@
  * Source: REFERENCE 5; Marks et al. 2024 (arXiv 2403.19647), section 3.
  */
 import { ABLATED, LIVE, type Intervention, type SiteIntervention } from "./intervention.js";
+import { KINDS, type NodeCounts } from "./kinds.js";
 import {
   addCounts,
   interventionOf,
+  kindsAt,
   scoresAt,
+  scoresKey,
   uniformSite,
   zeroCounts,
   type CircuitSite,
-  type NodeCounts,
 } from "./node-states.js";
-import { nodeHook, siteHook, type Site } from "./site.js";
+import type { Site } from "./site.js";
 
 /** `signed` keeps scores >= threshold, `absolute` keeps |score| >= threshold. */
 export const KEEPS = ["signed", "absolute"] as const;
@@ -31,7 +33,7 @@ export type Variant = (typeof VARIANTS)[number];
 
 /** Mean scores of every node. Arrays may hold more positions than are used. */
 export interface NodeScores {
-  /** `[T, F]`, by site hook. */
+  /** `[T, F]`, by site hook. Keys are those of an intervention's states. */
   readonly features: ReadonlyMap<string, ArrayLike<number>>;
   /** `[T]`, by site hook. */
   readonly errors: ReadonlyMap<string, ArrayLike<number>>;
@@ -100,16 +102,13 @@ export function interventionFromScores(choice: CircuitChoice): ChosenCircuit {
 /** 1 for each node that score and variant keep. */
 function keptAt({ positions, scores, threshold, keep, variant }: CircuitChoice, at: CircuitSite): SiteIntervention {
   const kept = uniformSite(at, positions, 0);
-  const mark = (flags: Uint8Array, all: ReadonlyMap<string, ArrayLike<number>>, hook: string): void => {
-    const of = scoresAt(all, hook, flags.length);
+  for (const kind of kindsAt(at)) {
+    const { states } = KINDS[kind];
+    if (states === "errors" && variantAblatesErrors(variant, at.site)) continue;
+    const flags = kept[states];
+    const of = scoresAt(scores[states], scoresKey(at, kind), flags.length);
     for (let i = 0; i < flags.length; i++) if (keeps(of[i] ?? Number.NaN, threshold, keep)) flags[i] = 1;
-  };
-  if ("slices" in at) {
-    mark(kept.slices, scores.slices, nodeHook(at, at.kind));
-    return kept;
   }
-  mark(kept.features, scores.features, siteHook(at));
-  if (!variantAblatesErrors(variant, at.site)) mark(kept.errors, scores.errors, siteHook(at));
   return kept;
 }
 

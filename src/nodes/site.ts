@@ -1,4 +1,4 @@
-/** @file Sites of the model, their SAE nodes, and the TransformerLens/SAELens hook names that identify both. */
+/** @file Sites of the model, and the TransformerLens hook names that identify them. */
 import { assert } from "../base/assert.js";
 
 /** The three sites of a layer, in the order the forward pass reaches them. */
@@ -7,15 +7,14 @@ export const SITES = ["attn_z", "mlp_out", "resid_post"] as const;
 /** `attn_z`: concatenated heads before o_proj; `mlp_out`: what the MLP adds; `resid_post`: the layer's output. */
 export type Site = (typeof SITES)[number];
 
-/** Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z. */
-export const NODE_KINDS = ["feature", "error", "site", "head"] as const;
-export type NodeKind = (typeof NODE_KINDS)[number];
+const SITE_TO_TAIL = {
+  attn_z: "attn.hook_z",
+  mlp_out: "hook_mlp_out",
+  resid_post: "hook_resid_post",
+} as const satisfies Record<Site, string>;
 
-const SITE_TO_TAIL = { attn_z: "attn.hook_z", mlp_out: "hook_mlp_out", resid_post: "hook_resid_post" } as const;
-const KIND_TO_TAIL = { feature: ".hook_sae_acts_post", error: ".hook_sae_error", site: "", head: ".heads" } as const;
-
-const NODE_HOOK =
-  /^blocks\.(\d{1,4})\.(attn\.hook_z|hook_mlp_out|hook_resid_post)(\.hook_sae_acts_post|\.hook_sae_error|\.heads)?$/;
+const TAILS = SITES.map((site) => SITE_TO_TAIL[site].replaceAll(".", "\\."));
+const SITE_HOOK = new RegExp(`^blocks\\.(\\d{1,4})\\.(${TAILS.join("|")})`);
 
 /** One site of one layer: where an SAE sits. */
 export interface SiteAt {
@@ -28,24 +27,13 @@ export function siteHook({ site, layer }: SiteAt): string {
   return `blocks.${String(layer)}.${SITE_TO_TAIL[site]}`;
 }
 
-/** Public name of all nodes of one kind at a site: `blocks.3.hook_mlp_out.hook_sae_error`. */
-export function nodeHook(at: SiteAt, kind: NodeKind): string {
-  return nodeHookAt(siteHook(at), kind);
-}
-
-/** The same where only the site's public name is at hand. */
-export function nodeHookAt(hook: string, kind: NodeKind): string {
-  return hook + KIND_TO_TAIL[kind];
-}
-
-/** Reads a node hook back; undefined where the text is not one. A plain site hook reads as kind `site`. */
-export function parseNodeHook(hook: string): (SiteAt & { readonly kind: NodeKind }) | undefined {
-  const match = NODE_HOOK.exec(hook);
+/** Reads the site at the beginning of a hook, and what follows; undefined where the text begins with none. */
+export function parseSiteHook(hook: string): (SiteAt & { readonly rest: string }) | undefined {
+  const match = SITE_HOOK.exec(hook);
   if (match === null) return undefined;
   const site = SITES.find((name) => SITE_TO_TAIL[name] === match[2]);
-  const kind = NODE_KINDS.find((name) => KIND_TO_TAIL[name] === (match[3] ?? ""));
-  assert(site !== undefined && kind !== undefined, `hook pattern and tables disagree on ${hook}`);
-  return { site, layer: Number(match[1]), kind };
+  assert(site !== undefined, `hook pattern and table disagree on ${hook}`);
+  return { site, layer: Number(match[1]), rest: hook.slice(match[0].length) };
 }
 
 /** Every site of every layer, in forward order. */

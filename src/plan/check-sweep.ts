@@ -1,6 +1,8 @@
 /** @file Faults of a sweep that show only beside its model, SAEs and dataset: found before any work starts. */
-import { parseNodeHook } from "../nodes/site.js";
+import { INDEX_FIELDS, isSaeKind, LISTED_KINDS } from "../nodes/kinds.js";
+import { parseNodeHook } from "../nodes/node.js";
 import { circuitsOf } from "./evaluations.js";
+import { namesKind, TRUTH_FIELDS } from "./node-slots.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { SweepSource } from "./read-sweep.js";
 
@@ -80,12 +82,13 @@ function checkVariants({ circuits }: CheckedSweep, fault: Fault): void {
 }
 
 /** Columns of truth.parquet and validation.parquet beside the scores' own. */
-const RESERVED = new Set(
-  (
-    "hook kind site layer position feature head global prompt n effect effect_sem metric_clean metric_corrupted " +
+const RESERVED = new Set<string>([
+  ...INDEX_FIELDS,
+  ...(
+    "hook kind site layer position global prompt n effect effect_sem metric_clean metric_corrupted " +
     "metric_patched normalised normalised_mean stratum inclusion_probability"
   ).split(" "),
-);
+]);
 
 function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }: SweepContext): void {
   if (paired) return;
@@ -107,10 +110,9 @@ function checkSaes({ truth, circuits, experiments, saes }: CheckedSweep, fault: 
     return;
   }
   const why = "needs SAEs, and the sweep has none; set `saes: { path: ... }`";
-  if (truth?.errors !== undefined)
-    throw fault(["truth", "errors"], `patching of error nodes ${why}, or patch \`whole_sites\``);
-  if (truth?.features !== undefined)
-    throw fault(["truth", "features"], `patching of feature nodes ${why}, or patch \`whole_sites\``);
+  for (const kind of LISTED_KINDS.filter(isSaeKind))
+    if (namesKind(truth, kind))
+      throw fault(["truth", TRUTH_FIELDS[kind]], `patching of ${kind} nodes ${why}, or patch \`whole_sites\``);
   const variant = circuits?.variants.findIndex((one) => one !== "all") ?? -1;
   if (variant >= 0)
     throw fault(["circuits", "variants", variant], "ablates error nodes, and a sweep without SAEs has none; use `all`");
@@ -119,7 +121,7 @@ function checkSaes({ truth, circuits, experiments, saes }: CheckedSweep, fault: 
 
 function checkTruth({ truth }: CheckedSweep, fault: Fault, context: SweepContext): void {
   if (truth === undefined) return;
-  const { errors, features, whole_sites: wholeSites, heads } = truth;
+  const { errors, features } = truth;
   if (
     errors !== undefined &&
     !context.saes.some(
@@ -130,20 +132,21 @@ function checkTruth({ truth }: CheckedSweep, fault: Fault, context: SweepContext
       ["truth", "errors"],
       "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch",
     );
-  if (errors === undefined && features === undefined && wholeSites === undefined && heads === undefined) {
-    throw fault(["truth"], "names no nodes; give at least one of `errors`, `features`, `whole_sites`, `heads`");
+  if (!LISTED_KINDS.some((kind) => namesKind(truth, kind))) {
+    const fields = LISTED_KINDS.map((kind) => `\`${TRUTH_FIELDS[kind]}\``).join(", ");
+    throw fault(["truth"], `names no nodes; give at least one of ${fields}`);
   }
-  for (const [key, part] of Object.entries({ errors, whole_sites: wholeSites, heads })) {
-    if (part !== undefined && part.layers !== "all") {
-      part.layers.forEach((layer, i) => {
-        if (layer >= context.shape.nLayers) {
-          throw fault(
-            ["truth", key, "layers", i],
-            `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
-          );
-        }
-      });
-    }
+  for (const key of LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind])) {
+    const part = truth[key];
+    if (typeof part !== "object" || !("layers" in part) || part.layers === "all") continue;
+    part.layers.forEach((layer, i) => {
+      if (layer >= context.shape.nLayers) {
+        throw fault(
+          ["truth", key, "layers", i],
+          `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
+        );
+      }
+    });
   }
   truth.positions.forEach((position, i) => {
     if (typeof position === "number")
@@ -190,7 +193,7 @@ function checkPosition(position: number, { lengths }: SweepContext, fault: (mess
 
 function checkNodeHook(hook: string, context: SweepContext, fault: (message: string) => Error): SaeSite {
   const parsed = parseNodeHook(hook);
-  if (parsed === undefined || (parsed.kind !== "feature" && parsed.kind !== "error")) {
+  if (parsed === undefined || !isSaeKind(parsed.kind)) {
     throw fault(`${hook} is not a node hook; expected e.g. blocks.0.hook_resid_post.hook_sae_error`);
   }
   const sae = context.saes.find(({ site, layer }) => site === parsed.site && layer === parsed.layer);

@@ -9,10 +9,12 @@
  */
 import { must } from "../base/assert.js";
 import { createRng } from "../base/rng.js";
+import { positionColumn } from "../nodes/node-columns.js";
+import type { NodePosition } from "../nodes/node.js";
 
 /** A member of the frame. */
 export interface Candidate {
-  readonly position: number;
+  readonly position: NodePosition;
   readonly feature: number;
   /** Mean score over prompts. */
   readonly score: number;
@@ -43,9 +45,7 @@ export function chooseFeatures(
   frame: readonly Candidate[],
   { top, random, seed, label }: FeatureSample,
 ): ChosenFeature[] {
-  const ranked = [...frame].sort(
-    (a, b) => Math.abs(b.score) - Math.abs(a.score) || a.position - b.position || a.feature - b.feature,
-  );
+  const ranked = [...frame].sort((a, b) => Math.abs(b.score) - Math.abs(a.score) || comparePlaces(a, b));
   const strongest: ChosenFeature[] = ranked
     .slice(0, top)
     .map((node) => ({ ...node, stratum: "top", inclusionProbability: 1 }));
@@ -62,7 +62,12 @@ export function chooseFeatures(
     const picked = createRng(seed, label, stratum).shuffle(members).slice(0, count);
     return picked.map((node) => ({ ...node, stratum, inclusionProbability }));
   });
-  return [...strongest, ...sampled].sort((a, b) => a.position - b.position || a.feature - b.feature);
+  return [...strongest, ...sampled].sort(comparePlaces);
+}
+
+/** By position, then feature. */
+function comparePlaces(a: Candidate, b: Candidate): number {
+  return positionColumn(a.position) - positionColumn(b.position) || a.feature - b.feature;
 }
 
 /** Splits `total` places evenly over bands of the given sizes; earlier bands take the odd ones. */

@@ -5,15 +5,25 @@
  * feature. A slot whose node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays
  * empty where there are too few candidates.
  */
-import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
-import { type NodeKind, parseNodeHook, type Site, type SiteAt, SITES } from "../nodes/site.js";
+import { type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
+import {
+  GLOBAL_POSITION,
+  type Node,
+  type NodeOf,
+  type NodePlace,
+  type NodePosition,
+  parseNodeHook,
+} from "../nodes/node.js";
+import { type Site, type SiteAt, SITES } from "../nodes/site.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { TruthSpec } from "./sweep.js";
 
-/** A run of slots at one site. */
+/** A run of slots of one kind. */
 export type SlotGroup =
-  /** Nodes known now. With `mustDiffer` a node is dropped where clean and corrupted differ in no prompt. */
-  | { readonly kind: NodeKind; readonly nodes: readonly Node[]; readonly mustDiffer: boolean }
+  /** Nodes known now. */
+  | { readonly kind: NodeKind; readonly nodes: readonly Node[]; readonly mustDiffer: false }
+  /** A node is dropped where clean and corrupted differ in no prompt. */
+  | { readonly kind: "feature"; readonly nodes: readonly NodeOf<"feature">[]; readonly mustDiffer: true }
   /** `top` and `random` features of one site, over the given positions (or over global nodes). */
   | { readonly kind: "feature"; readonly choose: FeatureChoice };
 
@@ -42,53 +52,74 @@ export function slotCount(group: SlotGroup): number {
   return "nodes" in group ? group.nodes.length : group.choose.top + group.choose.random;
 }
 
-/** All groups in slot order. */
-export function slotGroups(inputs: SlotInputs): SlotGroup[] {
-  const { truth, shape, saes } = inputs;
-  const positions = patchPositions(truth.positions, inputs.lengths);
-  const layersOf = (layers: "all" | readonly number[]): ReadonlySet<number> =>
-    new Set(layers === "all" ? Array.from({ length: shape.nLayers }, (_, i) => i) : layers);
-  const groups: SlotGroup[] = [];
-  const { errors, whole_sites: wholeSites, heads } = truth;
-  if (errors !== undefined) {
-    const layers = layersOf(errors.layers);
-    const at = saes.filter(({ site, layer }) => errors.sites.includes(site) && layers.has(layer));
-    groups.push(
-      staticGroup(
-        "error",
-        at.flatMap((one) => atPositions("error", one, positions)),
-      ),
-    );
-  }
-  if (wholeSites !== undefined) {
-    const at = sitesOf(wholeSites.sites, layersOf(wholeSites.layers), shape.nLayers);
-    groups.push(
-      staticGroup(
-        "site",
-        at.flatMap((one) => atPositions("site", one, positions)),
-      ),
-    );
-  }
-  if (heads !== undefined) {
-    const at = sitesOf(["attn_z"], layersOf(heads.layers), shape.nLayers);
-    const all = Array.from({ length: shape.nHeads }, (_, head) => head);
-    groups.push(
-      staticGroup(
-        "head",
-        at.flatMap((one) =>
-          atPositions("head", one, positions).flatMap((node) => all.map((head) => ({ ...node, head }))),
-        ),
-      ),
-    );
-  }
-  return [...groups, ...featureGroups(inputs, positions)];
+/** The field of a sweep's `truth` that names nodes of a kind. */
+export const TRUTH_FIELDS: Readonly<Record<NodeKind, Exclude<keyof TruthSpec, "positions">>> = {
+  feature: "features",
+  error: "errors",
+  site: "whole_sites",
+  head: "heads",
+};
+
+/** Sizes that decide how many nodes a site has. */
+export function sizesAt({ saes, shape }: Pick<SlotInputs, "saes" | "shape">, at: SiteAt): SiteSizes {
+  const sae = saes.find(({ site, layer }) => site === at.site && layer === at.layer);
+  return { dSae: sae?.dSae ?? 0, nHeads: shape.nHeads };
 }
 
-function featureGroups({ truth, saes }: SlotInputs, positions: readonly number[]): SlotGroup[] {
-  const { features } = truth;
+/** Whether the truth names nodes of a kind. */
+export function namesKind(truth: TruthSpec | undefined, kind: NodeKind): boolean {
+  return truth?.[TRUTH_FIELDS[kind]] !== undefined;
+}
+
+/** All groups in slot order. */
+export function slotGroups(inputs: SlotInputs): SlotGroup[] {
+  const positions = patchPositions(inputs.truth.positions, inputs.lengths);
+  return SLOT_KINDS.filter((kind) => namesKind(inputs.truth, kind)).flatMap((kind) => SLOTS[kind](inputs, positions));
+}
+
+type Positions = readonly NodePosition[];
+
+/** The slots of each kind that the truth names. */
+const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions) => SlotGroup[]>> = {
+  feature: featureGroups,
+  error: ({ truth: { errors }, saes, shape }, positions) => {
+    if (errors === undefined) return [];
+    const layers = layersOf(errors.layers, shape);
+    const at = saes.filter(({ site, layer }) => errors.sites.includes(site) && layers.has(layer));
+    return [
+      known(
+        "error",
+        placesOf(at, positions).map((place) => ({ ...place, kind: "error" })),
+      ),
+    ];
+  },
+  site: ({ truth: { whole_sites: sites }, shape }, positions) => {
+    if (sites === undefined) return [];
+    const at = sitesOf(sites.sites, layersOf(sites.layers, shape), shape.nLayers);
+    return [
+      known(
+        "site",
+        placesOf(at, positions).map((place) => ({ ...place, kind: "site" })),
+      ),
+    ];
+  },
+  head: ({ truth: { heads }, shape }, positions) => {
+    if (heads === undefined) return [];
+    const at = sitesOf(["attn_z"], layersOf(heads.layers, shape), shape.nLayers);
+    const all = Array.from({ length: shape.nHeads }, (_, head) => head);
+    return [
+      known(
+        "head",
+        placesOf(at, positions).flatMap((place) => all.map((head) => ({ ...place, kind: "head", head }))),
+      ),
+    ];
+  },
+};
+
+function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Positions): SlotGroup[] {
   if (features === undefined) return [];
-  const withFeature = (at: SiteAt, list: readonly number[]): Node[] =>
-    atPositions("feature", at, positions).flatMap((node) => list.map((feature) => ({ ...node, feature })));
+  const withFeature = (at: SiteAt, list: readonly number[]): NodeOf<"feature">[] =>
+    placesOf([at], positions).flatMap((place) => list.map((feature) => ({ ...place, kind: "feature", feature })));
   if (features === "all") {
     return saes.map((sae) => ({
       kind: "feature",
@@ -104,7 +135,7 @@ function featureGroups({ truth, saes }: SlotInputs, positions: readonly number[]
       const at = parseNodeHook(hook);
       return at === undefined ? [] : withFeature(at, [feature]);
     });
-    return [staticGroup("feature", listed)];
+    return [known("feature", listed)];
   }
   const { top, random, by } = features;
   const local = positions.filter((position) => position !== GLOBAL_POSITION);
@@ -116,7 +147,7 @@ function featureGroups({ truth, saes }: SlotInputs, positions: readonly number[]
 }
 
 /** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]): number[] {
+function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]): NodePosition[] {
   const longest = Math.max(...lengths);
   const local = new Set<number>();
   for (const position of spec) {
@@ -129,12 +160,16 @@ function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]
   return spec.includes("global") ? [...ascending, GLOBAL_POSITION] : ascending;
 }
 
-function staticGroup(kind: NodeKind, nodes: readonly Node[]): SlotGroup {
+function known(kind: NodeKind, nodes: readonly Node[]): SlotGroup {
   return { kind, nodes, mustDiffer: false };
 }
 
-function atPositions(kind: NodeKind, { site, layer }: SiteAt, positions: readonly number[]): Node[] {
-  return positions.map((position) => ({ kind, site, layer, position, feature: -1, head: -1 }));
+function placesOf(sites: readonly SiteAt[], positions: Positions): NodePlace[] {
+  return sites.flatMap(({ site, layer }) => positions.map((position) => ({ site, layer, position })));
+}
+
+function layersOf(layers: "all" | readonly number[], { nLayers }: ModelShape): ReadonlySet<number> {
+  return new Set(layers === "all" ? Array.from({ length: nLayers }, (_, i) => i) : layers);
 }
 
 function sitesOf(sites: readonly Site[], layers: ReadonlySet<number>, nLayers: number): SiteAt[] {

@@ -1,6 +1,7 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
 import type { Prompt } from "../nodes/prompt.js";
-import type { NodeKind, SiteAt } from "../nodes/site.js";
+import type { NodeKind } from "../nodes/kinds.js";
+import type { SiteAt } from "../nodes/site.js";
 import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";

@@ -1,6 +1,6 @@
 /** @file The stages of a run and their shards, derived from the sweep alone: never from the number of workers. */
 import { must } from "../base/assert.js";
-import type { NodeKind } from "../nodes/site.js";
+import { type NodeKind, SLOT_KINDS } from "../nodes/kinds.js";
 import type { Prompt } from "../nodes/prompt.js";
 import { byLength } from "./prompt-lengths.js";
 import { circuitScoresName, evaluationsOf } from "./evaluations.js";
@@ -117,8 +117,7 @@ function kindRanges(slots: readonly SlotGroup[]): { kind: NodeKind; start: numbe
   const counts = new Map<NodeKind, number>();
   for (const group of slots) counts.set(group.kind, (counts.get(group.kind) ?? 0) + slotCount(group));
   let start = 0;
-  const order: NodeKind[] = ["error", "site", "head", "feature"];
-  return order.flatMap((kind) => {
+  return SLOT_KINDS.flatMap((kind) => {
     const end = start + (counts.get(kind) ?? 0);
     const range = { kind, start, end };
     start = end;

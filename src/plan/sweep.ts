@@ -49,7 +49,8 @@ const truthFields = z.strictObject({
 
 /** A truth that names no kind of node means error and feature nodes, with their defaults. */
 const truth = truthFields.transform((given) => {
-  const named = [given.errors, given.features, given.whole_sites, given.heads].some((part) => part !== undefined);
+  const { positions, ...nodes } = given;
+  const named = Object.values(nodes).some((part) => part !== undefined);
   return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
 });
 

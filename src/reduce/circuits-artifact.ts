@@ -1,7 +1,8 @@
 /** @file `circuits.parquet` (a row per circuit) and `circuits-prompts.parquet` (a row per circuit, prompt and side). */
 import { must } from "../base/assert.js";
 import { ABLATED, type Intervention, LIVE } from "../nodes/intervention.js";
-import { addCounts, countNodes, type NodeCounts, uniformSite, zeroCounts } from "../nodes/node-states.js";
+import type { NodeCounts } from "../nodes/kinds.js";
+import { addCounts, countNodes, uniformSite, zeroCounts } from "../nodes/node-states.js";
 import { isPaired } from "../nodes/prompt.js";
 import type { NodeScores } from "../nodes/selection.js";
 import { siteHook } from "../nodes/site.js";
@@ -89,6 +90,15 @@ async function readMetrics(source: RecordSource, evaluationCount: number): Promi
   return { prompts, sides, of };
 }
 
+/** Columns of the numbers of nodes. */
+const COUNT_COLUMNS: Readonly<Record<keyof NodeCounts, string>> = {
+  nFeatures: "n_features",
+  nErrorsResid: "n_errors_resid",
+  nErrorsOther: "n_errors_other",
+  nSites: "n_sites",
+  nHeads: "n_heads",
+};
+
 /** One circuit with everything both tables say of it. */
 interface CircuitRow {
   readonly labels: {
@@ -174,13 +184,9 @@ function countsOf(
 }
 
 function spread(prefix: string, counts: NodeCounts): Record<string, number> {
-  return {
-    [`${prefix}n_features`]: counts.nFeatures,
-    [`${prefix}n_errors_resid`]: counts.nErrorsResid,
-    [`${prefix}n_errors_other`]: counts.nErrorsOther,
-    [`${prefix}n_sites`]: counts.nSites,
-    [`${prefix}n_heads`]: counts.nHeads,
-  };
+  return Object.fromEntries(
+    Object.entries(COUNT_COLUMNS).map(([count, name]) => [prefix + name, counts[count as keyof NodeCounts]]),
+  );
 }
 
 /** Nodes that an intervention does not ablate. */

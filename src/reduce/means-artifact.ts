@@ -1,7 +1,9 @@
 /** @file `means.safetensors`: mean activations per position over clean and corrupted prompts. Source: REFERENCE 5. */
 import { must } from "../base/assert.js";
 import { isPaired } from "../nodes/prompt.js";
-import { nodeHook, type NodeKind, parseNodeHook, siteHook } from "../nodes/site.js";
+import type { NodeKind } from "../nodes/kinds.js";
+import { nodeHook, parseNodeHook } from "../nodes/node.js";
+import { siteHook } from "../nodes/site.js";
 import type { Means } from "../attribution/circuit-site-work.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import type { NamedArray } from "../weights/named-array.js";

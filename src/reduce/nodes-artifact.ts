@@ -1,14 +1,16 @@
 /** @file `nodes.parquet`: the nodes whose truth is measured. Row i is slot i of the plan; slots beyond the last row are empty. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, hookOf, type Node } from "../nodes/node.js";
-import { parseNodeHook, siteHook, type SiteAt } from "../nodes/site.js";
+import { INDEX_FIELDS } from "../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf, type Node, type NodeOf } from "../nodes/node.js";
+import { indexColumn, nodeOfRow, positionColumn } from "../nodes/node-columns.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import { type Candidate, chooseFeatures, type ChosenFeature } from "../plan/choose-features.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import { type FeatureChoice, type SlotGroup, slotGroups } from "../plan/node-slots.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
-import { decodeParquet, encodeParquet } from "./parquet.js";
+import { type Column, decodeParquet, encodeParquet } from "./parquet.js";
 import { decodeMeans } from "./payload.js";
 import { countPositions } from "./position-counts.js";
 import { readScoreMeans } from "./scores-artifact.js";
@@ -17,11 +19,11 @@ import { forEachRecord, type RecordSource } from "./stage-records.js";
 const NAME = "nodes.parquet";
 
 /** A node of the list with how it was chosen. */
-export interface ListedNode extends Node {
+export type ListedNode = Node & {
   /** `all` where every candidate is listed. */
   readonly stratum: ChosenFeature["stratum"] | "all";
   readonly inclusionProbability: number;
-}
+};
 
 /** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
 export async function writeNodes(source: RecordSource, provenance: Provenance, artifacts: Artifacts): Promise<void> {
@@ -41,9 +43,12 @@ export async function writeNodes(source: RecordSource, provenance: Provenance, a
     [
       [
         { name: "hook", type: "STRING", values: nodes.map(hookOf) },
-        { name: "position", type: "INT32", values: Int32Array.from(nodes, ({ position }) => position) },
-        { name: "feature", type: "INT32", values: Int32Array.from(nodes, ({ feature }) => feature) },
-        { name: "head", type: "INT32", values: Int32Array.from(nodes, ({ head }) => head) },
+        { name: "position", type: "INT32", values: Int32Array.from(nodes, ({ position }) => positionColumn(position)) },
+        ...INDEX_FIELDS.map((field): Column => ({
+          name: field,
+          type: "INT32",
+          values: Int32Array.from(nodes, (node) => indexColumn(node, field)),
+        })),
         { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },
         {
           name: "inclusion_probability",
@@ -60,17 +65,11 @@ export async function writeNodes(source: RecordSource, provenance: Provenance, a
 /** Reads the node list. */
 export async function readNodes(read: ReadArtifact): Promise<ListedNode[]> {
   const { rows } = await decodeParquet(await read(NAME));
-  return rows.map((row) => {
-    const at = must(parseNodeHook(String(row["hook"])), "node hook");
-    return {
-      ...at,
-      position: Number(row["position"]),
-      feature: Number(row["feature"]),
-      head: Number(row["head"]),
-      stratum: String(row["stratum"]) as ListedNode["stratum"],
-      inclusionProbability: Number(row["inclusion_probability"]),
-    };
-  });
+  return rows.map((row) => ({
+    ...nodeOfRow(row),
+    stratum: String(row["stratum"]) as ListedNode["stratum"],
+    inclusionProbability: Number(row["inclusion_probability"]),
+  }));
 }
 
 function groupsOf({ sweep, shape, saes, prompts }: Plan): SlotGroup[] {
@@ -98,7 +97,7 @@ function staticNodes(
   return kept.map((node) => ({ ...node, stratum: "all", inclusionProbability: 1 }));
 }
 
-function differs(plan: Plan, node: Node, frame: Map<string, ReadonlySet<number>>): boolean {
+function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, ReadonlySet<number>>): boolean {
   const seen = must(frame.get(siteHook(node)), "frame");
   const width = featuresAt(plan, node);
   if (node.position !== GLOBAL_POSITION) return seen.has(node.position * width + node.feature);
@@ -122,14 +121,16 @@ function choose(
       kind: "feature",
       position,
       feature,
-      head: -1,
       stratum,
       inclusionProbability,
     }),
   );
 }
 
-function candidates(plan: Plan, at: SiteAt, seen: ReadonlySet<number>, scores: Float32Array): Candidate[] {
+/** A candidate at one position. */
+type LocalCandidate = Candidate & { readonly position: number };
+
+function candidates(plan: Plan, at: SiteAt, seen: ReadonlySet<number>, scores: Float32Array): LocalCandidate[] {
   const width = featuresAt(plan, at);
   return [...seen].map((index) => ({
     position: Math.floor(index / width),
@@ -139,7 +140,7 @@ function candidates(plan: Plan, at: SiteAt, seen: ReadonlySet<number>, scores: F
 }
 
 /** Candidates patched at all positions at once: their score is the prompt mean of the sum over positions. */
-function sumOverPositions(plan: Plan, local: readonly Candidate[]): Candidate[] {
+function sumOverPositions(plan: Plan, local: readonly LocalCandidate[]): Candidate[] {
   const counts = countPositions(plan, plan.prompts.keys());
   const sums = new Map<number, number>();
   const ordered = [...local].sort((a, b) => a.feature - b.feature || a.position - b.position);

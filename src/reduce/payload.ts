@@ -5,6 +5,7 @@
  */
 import { must } from "../base/assert.js";
 import type { CircuitsResult, Components, MeansResult, ScoresResult, TruthResult } from "../attribution/results.js";
+import { type DenseKind, isDenseKind, NODE_KINDS } from "../nodes/kinds.js";
 import type { NamedArray, NumericArray } from "../weights/named-array.js";
 import { decodeSafetensors, encodeSafetensors } from "../weights/safetensors.js";
 
@@ -43,15 +44,14 @@ export function decodeMeans(payload: Uint8Array): MeansResult {
 
 const COMPONENT_KEYS = ["deltaNorm", "gradNorm", "cosine", "dot"] as const satisfies readonly (keyof Components)[];
 
-/** Encodes {@link ScoresResult}. Keys: `<site hook>/pointer|index|value|error|site|head`, `<hook>/<component>`. */
-export function encodeScores({ features, errors, sites, heads, components }: ScoresResult): Uint8Array {
+/** Encodes {@link ScoresResult}. Keys: `<site hook>/pointer|index|value` of features, `<site hook>/<other kind>`, `<hook>/<component>`. */
+export function encodeScores({ components, ...scores }: ScoresResult): Uint8Array {
   const arrays = new Map<string, NamedArray>();
-  for (const [hook, { pointer, index, value }] of features) {
+  for (const [hook, { pointer, index, value }] of scores.feature) {
     arrays.set(`${hook}/pointer`, flat(pointer)).set(`${hook}/index`, flat(index)).set(`${hook}/value`, flat(value));
   }
-  for (const [hook, values] of errors) arrays.set(`${hook}/error`, flat(values));
-  for (const [hook, values] of sites) arrays.set(`${hook}/site`, flat(values));
-  for (const [hook, values] of heads) arrays.set(`${hook}/head`, flat(values));
+  for (const kind of NODE_KINDS.filter(isDenseKind))
+    for (const [hook, values] of scores[kind]) arrays.set(`${hook}/${kind}`, flat(values));
   for (const [hook, parts] of components)
     for (const key of COMPONENT_KEYS) arrays.set(`${hook}/${key}`, flat(parts[key]));
   return encodeSafetensors(arrays);
@@ -60,15 +60,16 @@ export function encodeScores({ features, errors, sites, heads, components }: Sco
 /** Decodes what {@link encodeScores} wrote. */
 export function decodeScores(payload: Uint8Array): ScoresResult {
   const { arrays } = decodeSafetensors(payload);
+  const dense = {} as Record<DenseKind, ReadonlyMap<string, Float32Array>>;
+  for (const kind of NODE_KINDS.filter(isDenseKind))
+    dense[kind] = collect(arrays, `/${kind}`, (hook) => float32(arrays, `${hook}/${kind}`));
   return {
-    features: collect(arrays, "/pointer", (hook) => ({
+    ...dense,
+    feature: collect(arrays, "/pointer", (hook) => ({
       pointer: int32(arrays, `${hook}/pointer`),
       index: int32(arrays, `${hook}/index`),
       value: float32(arrays, `${hook}/value`),
     })),
-    errors: collect(arrays, "/error", (hook) => float32(arrays, `${hook}/error`)),
-    sites: collect(arrays, "/site", (hook) => float32(arrays, `${hook}/site`)),
-    heads: collect(arrays, "/head", (hook) => float32(arrays, `${hook}/head`)),
     components: collect(arrays, "/deltaNorm", (hook) => ({
       deltaNorm: float32(arrays, `${hook}/deltaNorm`),
       gradNorm: float32(arrays, `${hook}/gradNorm`),

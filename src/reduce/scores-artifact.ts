@@ -1,8 +1,12 @@
 /** @file `scores-<name>.safetensors`: mean score per node over prompts, with its standard error; and `components.parquet`. */
 import { must } from "../base/assert.js";
 import type { Components, ScoresResult } from "../attribution/results.js";
+import { isSaeKind, KINDS, NODE_KINDS, type NodeKind } from "../nodes/kinds.js";
 import type { NodeScores } from "../nodes/selection.js";
-import { nodeHook, nodeHookAt, parseNodeHook, siteHook } from "../nodes/site.js";
+import { nodeHookAt, parseNodeHook } from "../nodes/node.js";
+import { parseSiteHook } from "../nodes/site.js";
+import { scoresKey } from "../nodes/node-states.js";
+import { namesKind, sizesAt } from "../plan/node-slots.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
 import type { NamedArray } from "../weights/named-array.js";
@@ -72,16 +76,16 @@ export type ScoreMeans = { readonly [Kind in keyof NodeScores]: ReadonlyMap<stri
 /** Reads the means of the artifact of scores `name`: what circuits and node selection rank by. */
 export async function readScoreMeans(read: ReadArtifact, name: string): Promise<ScoreMeans> {
   const { arrays } = decodeSafetensors(await read(fileOf(name)), { file: fileOf(name) });
-  const features = new Map<string, Float32Array>();
-  const errors = new Map<string, Float32Array>();
-  const slices = new Map<string, Float32Array>();
+  const scores = {
+    features: new Map<string, Float32Array>(),
+    errors: new Map<string, Float32Array>(),
+    slices: new Map<string, Float32Array>(),
+  };
   for (const [key, { values }] of arrays) {
     const at = parseNodeHook(key);
-    if (at?.kind === "feature") features.set(siteHook(at), values as Float32Array);
-    if (at?.kind === "error") errors.set(siteHook(at), values as Float32Array);
-    if (at?.kind === "site" || at?.kind === "head") slices.set(key, values as Float32Array);
+    if (at !== undefined) scores[KINDS[at.kind].states].set(scoresKey(at, at.kind), values as Float32Array);
   }
-  return { features, errors, slices };
+  return scores;
 }
 
 /** Source: unbiased variance from sums; a tiny negative rest of rounding counts as 0. NaN for a single prompt. */
@@ -93,24 +97,26 @@ function standardError(sum: number, squares: number, n: number): number {
 function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<string, Sums>): void {
   const longest = longestLength(plan);
   const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
-  for (const sae of plan.saes) {
-    const rows = scores.features.get(siteHook(sae));
-    if (rows === undefined) continue;
-    const { sum, squares } = sumsFor(sums, nodeHook(sae, "feature"), [longest, sae.dSae]);
-    for (let i = 0; i < rows.index.length; i++) add(sum, squares, rows.index[i] as number, rows.value[i] as number);
+  for (const kind of NODE_KINDS) {
+    if (!isWritten(plan, kind)) continue;
+    for (const [site, values] of scores[kind]) {
+      const width = KINDS[kind].perPosition(sizesAt(plan, must(parseSiteHook(site), "site hook")));
+      const isAlone = KINDS[kind].index === null;
+      const { sum, squares } = sumsFor(sums, nodeHookAt(site, kind), isAlone ? [longest] : [longest, width]);
+      if (values instanceof Float32Array) {
+        const perPrompt = length * width;
+        for (let i = 0; i < values.length; i++) add(sum, squares, i % perPrompt, values[i] as number);
+      } else {
+        const { index, value } = values;
+        for (let i = 0; i < index.length; i++) add(sum, squares, index[i] as number, value[i] as number);
+      }
+    }
   }
-  const dense = (hook: string, values: Float32Array, width: number): void => {
-    const { sum, squares } = sumsFor(sums, hook, width === 1 ? [longest] : [longest, width]);
-    const perPrompt = length * width;
-    for (let i = 0; i < values.length; i++) add(sum, squares, i % perPrompt, values[i] as number);
-  };
-  for (const [hook, values] of scores.errors) dense(nodeHookAt(hook, "error"), values, 1);
-  const { truth } = plan.sweep;
-  if (plan.saes.length === 0 || truth?.whole_sites !== undefined)
-    for (const [hook, values] of scores.sites) dense(hook, values, 1);
-  if (plan.saes.length === 0 || truth?.heads !== undefined) {
-    for (const [hook, values] of scores.heads) dense(nodeHookAt(hook, "head"), values, plan.shape.nHeads);
-  }
+}
+
+/** Whether the artifact has the scores of a kind: those of an SAE's parts, and others without SAEs or where the truth names them. */
+function isWritten({ saes, sweep }: Plan, kind: NodeKind): boolean {
+  return isSaeKind(kind) || saes.length === 0 || namesKind(sweep.truth, kind);
 }
 
 function sumsFor(sums: Map<string, Sums>, hook: string, shape: readonly number[]): Sums {

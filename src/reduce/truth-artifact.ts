@@ -1,6 +1,8 @@
 /** @file What is in `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
 import { must } from "../base/assert.js";
+import { INDEX_FIELDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION, hookOf } from "../nodes/node.js";
+import { indexColumn, positionColumn } from "../nodes/node-columns.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import type { ListedNode } from "./nodes-artifact.js";
 import { type Column, type ColumnType, encodeParquet } from "./parquet.js";
@@ -108,9 +110,8 @@ function nodeColumns(nodes: readonly ListedNode[]): Column[] {
     column("kind", "STRING", ({ kind }) => kind),
     column("site", "STRING", ({ site }) => site),
     column("layer", "INT32", ({ layer }) => layer),
-    column("position", "INT32", ({ position }) => position),
-    column("feature", "INT32", ({ feature }) => feature),
-    column("head", "INT32", ({ head }) => head),
+    column("position", "INT32", ({ position }) => positionColumn(position)),
+    ...INDEX_FIELDS.map((field) => column(field, "INT32", (node) => indexColumn(node, field))),
     column("global", "BOOLEAN", ({ position }) => position === GLOBAL_POSITION),
   ];
 }

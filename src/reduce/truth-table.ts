@@ -1,8 +1,9 @@
 /** @file All true effects and scores of the listed nodes, per prompt, in memory: what `truth.parquet` and the statistics are made of. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
-import type { ScoresResult } from "../attribution/results.js";
-import { nodeHook, nodeHookAt, type NodeKind, siteHook } from "../nodes/site.js";
+import { KINDS, NODE_KINDS } from "../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf, indexOf, type Node, nodeHookAt } from "../nodes/node.js";
+import type { ScoresResult, SparseRows } from "../attribution/results.js";
+import { sizesAt } from "../plan/node-slots.js";
 import type { ReadArtifact } from "../plan/artifacts.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import { type ListedNode, readNodes } from "./nodes-artifact.js";
@@ -48,7 +49,7 @@ export async function readTruthTable(source: RecordSource, read: ReadArtifact): 
     const values = new Float64Array(size);
     const lookup = nodeLookup(plan, nodes);
     await forEachRecord(source, `scores-${name}`, (shard, payload) => {
-      addScores(plan, shard, decodeScores(payload), lookup, nodes.length, values);
+      addScores(shard, decodeScores(payload), lookup, nodes.length, values);
     });
     table.scores.set(name, values);
     hidePrompts(table, missingOf(source, `scores-${name}`));
@@ -86,7 +87,8 @@ function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Arr
     table.metricCorrupted[prompt] = must(metricCorrupted[row], "metric");
     const length = lengthOf(plan, prompt);
     for (let n = start; n < end; n++) {
-      if (must(table.nodes[n], "node").position >= length) continue;
+      const { position } = must(table.nodes[n], "node");
+      if (position !== GLOBAL_POSITION && position >= length) continue;
       const cell = prompt * table.nodes.length + n;
       table.metricPatched[cell] = must(metricPatched[row * width + n - start], "patched metric");
       table.present[cell] = 1;
@@ -97,12 +99,12 @@ function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Arr
 /** For each score array, the rows of the node list that read each of its indexes. */
 type NodeLookup = ReadonlyMap<string, ReadonlyMap<number, readonly number[]>>;
 
-/** Index into a prompt's score array: features `position * F + feature`, errors and sites `position`, heads `position * H + head`. */
+/** For each node hook, the index into a prompt's score array, `position * nodes at a position + index`, of the rows that read it. */
 function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
   const lookup = new Map<string, Map<number, number[]>>();
   const longest = plan.prompts.reduce((most, { clean }) => Math.max(most, clean.length), 0);
   nodes.forEach((node, n) => {
-    const hook = nodeHook(node, node.kind);
+    const hook = hookOf(node);
     const rows = lookup.get(hook) ?? new Map<number, number[]>();
     lookup.set(hook, rows);
     const positions =
@@ -118,15 +120,12 @@ function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
 }
 
 function scoreIndex(plan: Plan, node: Node, position: number): number {
-  if (node.kind === "head") return position * plan.shape.nHeads + node.head;
-  if (node.kind !== "feature") return position;
-  const sae = plan.saes.find(({ site, layer }) => site === node.site && layer === node.layer);
-  return position * must(sae, "SAE").dSae + node.feature;
+  const { index, perPosition } = KINDS[node.kind];
+  return position * perPosition(sizesAt(plan, node)) + (index === null ? 0 : must(indexOf(node, index), index));
 }
 
 /** Adds each prompt's scores to the nodes that read them: a node at all positions at once gets the sum over positions. */
 function addScores(
-  plan: Plan,
   shard: Shard,
   scores: ScoresResult,
   lookup: NodeLookup,
@@ -139,27 +138,25 @@ function addScores(
       values[cell] = must(values[cell], "score") + score;
     }
   };
-  for (const sae of plan.saes) {
-    const rows = scores.features.get(siteHook(sae));
-    const hook = nodeHook(sae, "feature");
-    if (rows === undefined || !lookup.has(hook)) continue;
+  const giveSparse = (hook: string, rows: SparseRows): void => {
     shard.prompts.forEach((prompt, p) => {
       for (let i = must(rows.pointer[p], "pointer"); i < must(rows.pointer[p + 1], "pointer"); i++) {
         give(hook, prompt, must(rows.index[i], "index"), must(rows.value[i], "value"));
       }
     });
-  }
-  const dense = (kind: NodeKind, arrays: ReadonlyMap<string, Float32Array>): void => {
-    for (const [site, array] of arrays) {
-      const perPrompt = array.length / shard.prompts.length;
+  };
+  const giveDense = (hook: string, array: Float32Array): void => {
+    const perPrompt = array.length / shard.prompts.length;
+    array.forEach((score, i) => {
+      give(hook, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
+    });
+  };
+  for (const kind of NODE_KINDS) {
+    for (const [site, values] of scores[kind]) {
       const hook = nodeHookAt(site, kind);
       if (!lookup.has(hook)) continue;
-      array.forEach((score, i) => {
-        give(hook, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
-      });
+      if (values instanceof Float32Array) giveDense(hook, values);
+      else giveSparse(hook, values);
     }
-  };
-  dense("error", scores.errors);
-  dense("site", scores.sites);
-  dense("head", scores.heads);
+  }
 }

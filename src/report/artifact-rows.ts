@@ -1,21 +1,14 @@
 /** @file Rows of the tables that a report is made of, as reduce/ writes them. */
-import { z } from "zod";
 import { VARIANTS } from "../nodes/selection.js";
-import { NODE_KINDS, SITES, type NodeKind, type Site } from "../nodes/site.js";
+import type { Node } from "../nodes/node.js";
+import { nodeOfRow } from "../nodes/node-columns.js";
 
 /** A row as Parquet gives it. */
 export type ParquetRow = Readonly<Record<string, unknown>>;
 
 /** One row of validation.parquet. */
-export interface NodeRow {
+export type NodeRow = Node & {
   readonly hook: string;
-  readonly kind: NodeKind;
-  readonly site: Site;
-  readonly layer: number;
-  readonly position: number;
-  readonly feature: number;
-  readonly head: number;
-  readonly global: boolean;
   readonly n: number;
   readonly effect: number;
   readonly effectSem: number;
@@ -23,7 +16,7 @@ export interface NodeRow {
   readonly stratum: string;
   readonly inclusionProbability: number;
   readonly scores: ReadonlyMap<string, { readonly mean: number; readonly sem: number }>;
-}
+};
 
 /** One row of components.parquet. */
 export interface ComponentRow {
@@ -65,18 +58,11 @@ export interface CircuitRow {
   readonly completenessHigh: number;
 }
 
-const placeSchema = z.object({ kind: z.enum(NODE_KINDS), site: z.enum(SITES) });
-
 /** Reads one of them. */
 export function toNodeRow(row: ParquetRow, scoreNames: readonly string[]): NodeRow {
   return {
-    ...placeSchema.parse(row),
+    ...nodeOfRow(row),
     hook: String(row["hook"]),
-    layer: Number(row["layer"]),
-    position: Number(row["position"]),
-    feature: Number(row["feature"]),
-    head: Number(row["head"]),
-    global: row["global"] === true,
     n: Number(row["n"]),
     effect: Number(row["effect"]),
     effectSem: Number(row["effect_sem"]),

@@ -1,10 +1,12 @@
 /** @file The factors of AtP scores: how far a node moves, how steep the metric is there, and whether the two align. */
 import * as Plot from "@observablehq/plot";
-import { parseNodeHook, SITES } from "../nodes/site.js";
+import { parseNodeHook } from "../nodes/node.js";
+import { SITES } from "../nodes/site.js";
+import { KINDS, LISTED_KINDS } from "../nodes/kinds.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
 import type { ComponentRow } from "./artifact-rows.js";
-import { KIND_NAMES, KIND_ORDER, capitalised } from "./labels.js";
+import { capitalised } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
 
@@ -20,11 +22,11 @@ export function componentFigures({ components }: RunContents): Figure[] {
   const points = components.flatMap((row): Point[] => {
     const at = parseNodeHook(row.hook);
     if (at === undefined || !(row.deltaNorm > 0) || !(row.gradNorm > 0)) return [];
-    return [{ ...row, title: `${capitalised(KIND_NAMES[at.kind])}, ${at.site}`, layer: at.layer }];
+    return [{ ...row, title: `${capitalised(KINDS[at.kind].plural)}, ${at.site}`, layer: at.layer }];
   });
-  const titles = KIND_ORDER.flatMap((kind) => SITES.map((site) => `${capitalised(KIND_NAMES[kind])}, ${site}`)).filter(
-    (title) => points.some((point) => point.title === title),
-  );
+  const titles = LISTED_KINDS.flatMap((kind) =>
+    SITES.map((site) => `${capitalised(KINDS[kind].plural)}, ${site}`),
+  ).filter((title) => points.some((point) => point.title === title));
   const largest = Math.max(0, ...points.map(({ dot }) => Math.abs(dot)));
   const panels = (["gradNorm", "cosine"] as const).flatMap((across) =>
     titles.map((title) =>

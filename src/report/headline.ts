@@ -1,8 +1,9 @@
 /** @file The question a run answers and its answer in a few sentences, its weakest place included. */
 import { basename } from "node:path";
+import { KINDS } from "../nodes/kinds.js";
 import { completenessOf, faithfulnessOf } from "./circuit-tables.js";
 import { sizeOf, thresholdCircuits, type CircuitRow } from "./artifact-rows.js";
-import { KIND_NAMES, VARIANT_NAMES, capitalised, familiesOf, groupLabel, scoreLabel, sitesOf } from "./labels.js";
+import { VARIANT_NAMES, capitalised, familiesOf, groupLabel, scoreLabel, sitesOf } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import { htmlTable, numberColumn, textColumn } from "./table.js";
 import type { Group } from "./validation-file.js";
@@ -49,7 +50,7 @@ export function glance({ plan, groups }: RunContents): Markup | null {
   const sites = sitesOf(whole);
   const rows = familiesOf(whole).flatMap(({ kind, global }) =>
     plan.sweep.scores.map(({ name }, i) => [
-      i === 0 ? markup`${KIND_NAMES[kind]}${global && ", all positions at once"}` : "",
+      i === 0 ? markup`${KINDS[kind].plural}${global && ", all positions at once"}` : "",
       scoreLabel(plan, name),
       ...sites.map((site) => {
         const group = whole.find(
@@ -75,7 +76,7 @@ function scoreAnswer(label: string, groups: readonly Group[]): Markup {
     const [best, last] = [sites[0], sites.at(-1)];
     const rest =
       last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} (${last.site})`;
-    return markup`for ${KIND_NAMES[kind]} at <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
+    return markup`for ${KINDS[kind].plural} at <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
   });
   return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }

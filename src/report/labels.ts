@@ -1,11 +1,11 @@
 /** @file What scores, nodes, groups and circuits are called in figures and sentences. */
 import { must } from "../base/assert.js";
-import { GLOBAL_POSITION } from "../nodes/node.js";
+import { KINDS, LISTED_KINDS, type NodeKind } from "../nodes/kinds.js";
+import { GLOBAL_POSITION, indexOf, type Node, type NodePosition } from "../nodes/node.js";
+import { SITES, type Site } from "../nodes/site.js";
 import type { Variant } from "../nodes/selection.js";
 import type { Plan } from "../plan/plan.js";
 import type { RecordedStatus } from "../plan/run-folder.js";
-import { SITES, type NodeKind, type Site } from "../nodes/site.js";
-import type { NodeRow } from "./artifact-rows.js";
 import type { Group } from "./validation-file.js";
 
 /** With a capital first letter, for titles and the start of sentences. */
@@ -33,21 +33,10 @@ export const VARIANT_NAMES: Readonly<Record<string, string>> = {
   no_mlp_attn_errors: "mlp and attn errors ablated",
 } satisfies Record<Variant, string>;
 
-/** Plural names of node kinds. */
-export const KIND_NAMES: Record<NodeKind, string> = {
-  feature: "SAE features",
-  error: "SAE errors",
-  site: "whole sites",
-  head: "attention heads",
-};
-
-/** The order of kinds in the report: errors first, they are few and all measured. */
-export const KIND_ORDER: readonly NodeKind[] = ["error", "feature", "site", "head"];
-
 /** Orders groups as the report lists them: kind, global last, site, position. */
 export function compareGroups(a: GroupName, b: GroupName): number {
   return (
-    KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) ||
+    LISTED_KINDS.indexOf(a.kind) - LISTED_KINDS.indexOf(b.kind) ||
     Number(a.global) - Number(b.global) ||
     SITES.indexOf(a.site) - SITES.indexOf(b.site) ||
     (a.position ?? -1) - (b.position ?? -1)
@@ -59,7 +48,7 @@ export type GroupName = Pick<Group, "kind" | "site" | "position" | "global">;
 
 /** `SAE errors at resid_post, position 4`. */
 export function groupLabel({ kind, site, position, global }: GroupName): string {
-  return `${KIND_NAMES[kind]} at ${whereLabel({ site, position, global })}`;
+  return `${KINDS[kind].plural} at ${whereLabel({ site, position, global })}`;
 }
 
 /** `resid_post, position 4`. */
@@ -67,10 +56,10 @@ function whereLabel({ site, position, global }: Omit<GroupName, "kind">): string
   return `${site}${global ? ", all positions at once" : ""}${position === null ? "" : `, position ${String(position)}`}`;
 }
 
-/** Kinds that occur, in {@link KIND_ORDER}; nodes patched at all positions at once apart. */
+/** Kinds that occur, in {@link LISTED_KINDS}; nodes patched at all positions at once apart. */
 export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]): { kind: NodeKind; global: boolean }[] {
   return [false, true].flatMap((global) =>
-    KIND_ORDER.filter((kind) => rows.some((row) => row.kind === kind && row.global === global)).map((kind) => ({
+    LISTED_KINDS.filter((kind) => rows.some((row) => row.kind === kind && row.global === global)).map((kind) => ({
       kind,
       global,
     })),
@@ -78,14 +67,13 @@ export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]):
 }
 
 /** A node in a table: what it is within its site, `feature 1034` or `error`. */
-export function nodeLabel({ kind, feature, head }: Pick<NodeRow, "kind" | "feature" | "head">): string {
-  if (kind === "feature") return `feature ${String(feature)}`;
-  if (kind === "head") return `head ${String(head)}`;
-  return kind === "site" ? "whole site" : "error";
+export function nodeLabel(node: Node): string {
+  const { label, index } = KINDS[node.kind];
+  return index === null ? label : `${label} ${String(indexOf(node, index))}`;
 }
 
 /** A position in a table. */
-export function positionLabel(position: number): string {
+export function positionLabel(position: NodePosition): string {
   return position === GLOBAL_POSITION ? "all at once" : String(position);
 }
 

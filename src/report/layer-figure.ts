@@ -1,11 +1,13 @@
 /** @file True effects and the scores that estimate them, layer by layer, where the effects are largest. */
 import * as Plot from "@observablehq/plot";
-import type { NodeKind, Site } from "../nodes/site.js";
+import { KINDS, LISTED_KINDS } from "../nodes/kinds.js";
+import { GLOBAL_POSITION } from "../nodes/node.js";
+import type { Site } from "../nodes/site.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
 import type { NodeRow } from "./artifact-rows.js";
-import { KIND_NAMES, capitalised, scoreLabel, sitesOf } from "./labels.js";
+import { capitalised, scoreLabel, sitesOf } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import { seriesStyle } from "./palette.js";
 
@@ -14,14 +16,14 @@ const POSITIONS = 2;
 /** Layers that are labelled. */
 const MOST_TICKS = 13;
 /** Kinds with one node for each layer, site and position. */
-const KINDS = ["error", "site"] as const satisfies readonly NodeKind[];
+const SINGLE_KINDS = LISTED_KINDS.filter((kind) => KINDS[kind].index === null);
 
 /** A figure for each kind, or none where no such node was measured. */
 export function layerFigures({ plan, nodes }: RunContents): Figure[] {
   // Zero ablation is another effect than the one measured.
   const scores = plan.sweep.scores.filter(({ method }) => method !== "zero").map(({ name }) => name);
-  const placed = (nodes ?? []).filter((node) => !node.global && Number.isFinite(node.effect));
-  return KINDS.flatMap((kind) => {
+  const placed = (nodes ?? []).filter(isPlaced).filter(({ effect }) => Number.isFinite(effect));
+  return SINGLE_KINDS.flatMap((kind) => {
     const mine = placed.filter((node) => node.kind === kind);
     const positions = strongestPositions(mine);
     const shown = mine.filter(({ position }) => positions.includes(position));
@@ -30,7 +32,7 @@ export function layerFigures({ plan, nodes }: RunContents): Figure[] {
     return [
       {
         id: `layers-${kind}`,
-        title: `${capitalised(KIND_NAMES[kind])}: effect and scores by layer`,
+        title: `${capitalised(KINDS[kind].plural)}: effect and scores by layer`,
         caption:
           `Mean over prompts, at the ${positions.length === 1 ? "position" : "positions"} with the largest effects. ` +
           "The band is ± 1.96 standard errors of the true effect. Where a score's line leaves it, the estimate is off by what lies between.",
@@ -55,8 +57,15 @@ export function layerFigures({ plan, nodes }: RunContents): Figure[] {
   });
 }
 
+/** A node at one position. */
+type PlacedRow = NodeRow & { readonly position: number };
+
+function isPlaced(node: NodeRow): node is PlacedRow {
+  return node.position !== GLOBAL_POSITION;
+}
+
 /** The positions whose nodes have the largest effects in sum, ascending. */
-function strongestPositions(nodes: readonly NodeRow[]): number[] {
+function strongestPositions(nodes: readonly PlacedRow[]): number[] {
   const sums = new Map<number, number>();
   for (const { position, effect } of nodes) sums.set(position, (sums.get(position) ?? 0) + Math.abs(effect));
   return [...sums]
@@ -73,7 +82,7 @@ interface Point {
 }
 
 function layerPanel(
-  nodes: readonly NodeRow[],
+  nodes: readonly PlacedRow[],
   site: Site,
   position: number,
   scores: readonly string[],

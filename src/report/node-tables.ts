@@ -1,4 +1,6 @@
 /** @file The strongest nodes, and the nodes where a score is furthest from the truth. */
+import { INDEX_FIELDS } from "../nodes/kinds.js";
+import { indexColumns, positionColumn } from "../nodes/node-columns.js";
 import { formatCount, formatInterval, formatNumber } from "./format-number.js";
 import type { NodeRow } from "./artifact-rows.js";
 import { nodeLabel, positionLabel, scoreLabel } from "./labels.js";
@@ -84,8 +86,7 @@ export function strongestCsv({ plan, nodes }: RunContents): Table {
       "site",
       "layer",
       "position",
-      "feature",
-      "head",
+      ...INDEX_FIELDS,
       "n",
       "effect",
       "effect_sem",
@@ -97,9 +98,8 @@ export function strongestCsv({ plan, nodes }: RunContents): Table {
       node.kind,
       node.site,
       node.layer,
-      node.position,
-      node.feature,
-      node.head,
+      positionColumn(node.position),
+      ...indexColumns(node),
       node.n,
       node.effect,
       node.effectSem,

@@ -1,9 +1,10 @@
 /** @file The correlation of each score with the true effects, position by position. */
 import * as Plot from "@observablehq/plot";
+import { KINDS } from "../nodes/kinds.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation } from "./format-number.js";
-import { KIND_NAMES, capitalised, familiesOf, scoreLabel, sitesOf } from "./labels.js";
+import { capitalised, familiesOf, scoreLabel, sitesOf } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "./palette.js";
@@ -22,7 +23,7 @@ export function positionFigures({ plan, groups }: RunContents): Figure[] {
   const panels = familiesOf(placed).flatMap(({ kind, global }) =>
     sitesOf(placed.filter((group) => group.kind === kind && group.global === global)).map((site) =>
       positionPanel(
-        `${capitalised(KIND_NAMES[kind])}, ${site}`,
+        `${capitalised(KINDS[kind].plural)}, ${site}`,
         placed.filter((group) => group.kind === kind && group.site === site && group.global === global),
         names,
         lowest < 0 ? -1 : 0,

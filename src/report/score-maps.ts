@@ -1,10 +1,12 @@
 /** @file Scores by layer and position: a map for each node kind and site. */
 import * as Plot from "@observablehq/plot";
-import { parseNodeHook, SITES, type NodeKind, type Site } from "../nodes/site.js";
+import { KINDS, LISTED_KINDS, type NodeKind } from "../nodes/kinds.js";
+import { parseNodeHook } from "../nodes/node.js";
+import { SITES, type Site } from "../nodes/site.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber, formatShort } from "./format-number.js";
-import { KIND_NAMES, KIND_ORDER, capitalised, scoreLabel } from "./labels.js";
+import { capitalised, scoreLabel } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import { NEGATIVE, POSITIVE } from "./palette.js";
 
@@ -37,10 +39,10 @@ export function scoreMapFigures({ plan, scores }: RunContents): Figure[] {
 
 function mapFigure(label: string, name: string, cells: readonly Cell[]): Figure {
   const largest = Math.max(...cells.map(({ score }) => Math.abs(score)).filter(Number.isFinite));
-  const panels = KIND_ORDER.flatMap((kind) =>
+  const panels = LISTED_KINDS.flatMap((kind) =>
     SITES.flatMap((site) => {
       const mine = cells.filter((cell) => cell.kind === kind && cell.site === site);
-      return mine.length === 0 ? [] : [mapPanel(`${capitalised(KIND_NAMES[kind])}, ${site}`, mine, largest)];
+      return mine.length === 0 ? [] : [mapPanel(`${capitalised(KINDS[kind].plural)}, ${site}`, mine, largest)];
     }),
   );
   return {

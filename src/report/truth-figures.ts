@@ -1,9 +1,12 @@
 /** @file Score against true effect: a scatter for each kind and site. */
 import * as Plot from "@observablehq/plot";
+import { INDEX_FIELDS, KINDS, LISTED_KINDS } from "../nodes/kinds.js";
+import { indexColumns, positionColumn } from "../nodes/node-columns.js";
+import { GLOBAL_POSITION } from "../nodes/node.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber } from "./format-number.js";
 import type { NodeRow } from "./artifact-rows.js";
-import { KIND_NAMES, KIND_ORDER, capitalised, nodeLabel, positionLabel, scoreLabel, sitesOf } from "./labels.js";
+import { capitalised, nodeLabel, positionLabel, scoreLabel, sitesOf } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
 import type { Group } from "./validation-file.js";
@@ -34,7 +37,7 @@ export function truthFigures(contents: RunContents): Figure[] {
   if (nodes === null || contents.groups === null) return [];
   return plan.sweep.scores.flatMap(({ name }) =>
     [false, true].flatMap((global) => {
-      const points = pointsOf(contents, name).filter(({ node }) => node.global === global);
+      const points = pointsOf(contents, name).filter(({ node }) => (node.position === GLOBAL_POSITION) === global);
       return points.length === 0 ? [] : [scatterFigure(contents, name, global, points)];
     }),
   );
@@ -44,7 +47,7 @@ function scatterFigure(contents: RunContents, name: string, global: boolean, poi
   const { plan } = contents;
   const label = scoreLabel(plan, name);
   const nodes = points.map(({ node }) => node);
-  const panels = KIND_ORDER.flatMap((kind) =>
+  const panels = LISTED_KINDS.flatMap((kind) =>
     sitesOf(nodes.filter((node) => node.kind === kind)).map((site) => {
       const group = contents.groups?.find(
         (one) =>
@@ -55,7 +58,7 @@ function scatterFigure(contents: RunContents, name: string, global: boolean, poi
           one.global === global,
       );
       const mine = points.filter(({ node }) => node.site === site && node.kind === kind);
-      return scatterPanel(`${capitalised(KIND_NAMES[kind])}, ${site}`, label, mine, group, plan.shape.nLayers);
+      return scatterPanel(`${capitalised(KINDS[kind].plural)}, ${site}`, label, mine, group, plan.shape.nLayers);
     }),
   );
   return {
@@ -81,8 +84,7 @@ function pointTable(name: string, points: readonly Point[]): Table {
       "site",
       "layer",
       "position",
-      "feature",
-      "head",
+      ...INDEX_FIELDS,
       name,
       `${name}_sem`,
       "effect",
@@ -94,9 +96,8 @@ function pointTable(name: string, points: readonly Point[]): Table {
       node.kind,
       node.site,
       node.layer,
-      node.position,
-      node.feature,
-      node.head,
+      positionColumn(node.position),
+      ...indexColumns(node),
       score,
       scoreSem,
       node.effect,
@@ -235,7 +236,8 @@ function names(points: readonly Point[], low: number, high: number): Plot.Markis
       {
         x: "score",
         y: ({ node }: Point) => node.effect,
-        text: ({ node }: Point) => `${String(node.layer)}${node.global ? "" : `·${String(node.position)}`}`,
+        text: ({ node }: Point) =>
+          `${String(node.layer)}${node.position === GLOBAL_POSITION ? "" : `·${String(node.position)}`}`,
         dx: left ? -7 : 7,
         textAnchor: left ? "end" : "start",
         fillOpacity: 0.75,

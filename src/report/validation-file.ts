@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { parseJson } from "../base/read-file.js";
-import { NODE_KINDS, SITES } from "../nodes/site.js";
+import { NODE_KINDS } from "../nodes/kinds.js";
+import { SITES } from "../nodes/site.js";
 
 const number = z.number().nullable();
 const integer = z.int();

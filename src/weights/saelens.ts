@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
-import { allSites, parseNodeHook, siteHook } from "../nodes/site.js";
+import { allSites, parseSiteHook, siteHook } from "../nodes/site.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const CONFIG_FILE = "cfg.json";
@@ -54,8 +54,8 @@ function readCandidate(folder: string): SaeCandidate {
   const file = join(folder, CONFIG_FILE);
   const config = readJsonFile(file, configSchema);
   const hook = config.hook_name ?? config.metadata?.hook_name ?? config.meta?.hook_name ?? "";
-  const at = parseNodeHook(hook);
-  if (at?.kind !== "site") {
+  const at = parseSiteHook(hook);
+  if (at?.rest !== "") {
     const known = allSites(1).map(siteHook).join(", ").replaceAll("blocks.0", "blocks.<i>");
     throw badInput(`expected one of ${known}, got "${hook}"`, { file, field: "hook_name" });
   }

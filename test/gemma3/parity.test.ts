@@ -140,14 +140,14 @@ describe("Gemma 3 270M", () => {
     ["atp", 24],
     ["relp", 8],
   ] as const)("has the %s scores of every site and position", async (method, count) => {
-    const { sites } = await computeScores(spliced, prompts.slice(0, count), "max", { name: method, method });
+    const { site: sites } = await computeScores(spliced, prompts.slice(0, count), "max", { name: method, method });
     expect(sites.size).toBe(3 * L);
     for (const [hook, scores] of sites) compare(method, hook, scores, `${method}.${hook}`);
   });
 
   it("has the true effect of every site and position", async () => {
     const nodes: Node[] = allSites(L).flatMap((at) =>
-      Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position, feature: -1, head: -1 })),
+      Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position })),
     );
     const { metricPatched, metricClean } = await computeTruth(spliced, prompts.slice(0, 8), "max", nodes, 256);
     for (const [i, at] of allSites(L).entries()) {

@@ -133,7 +133,7 @@ describe("weights in the compute type", () => {
 describe("AtP and truth in bfloat16", () => {
   const prompts = goldenPrompts("pairs");
   const nodes = GOLDEN_SITES.flatMap(({ site, layer }) =>
-    Array.from({ length: T }, (_, position): Node => ({ kind: "error", site, layer, position, head: -1, feature: -1 })),
+    Array.from({ length: T }, (_, position): Node => ({ kind: "error", site, layer, position })),
   );
   let models: SplicedModel[];
   beforeAll(async () => {

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { parseNodeHook, siteHook } from "../../src/nodes/site.js";
+import { parseNodeHook } from "../../src/nodes/node.js";
+import { siteHook } from "../../src/nodes/site.js";
 import { runPaths } from "../../src/plan/run-folder.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";

@@ -4,7 +4,8 @@ import { resolveConfiguration, type CustomConfiguration } from "../../src/nodes/
 import type { Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention } from "../../src/nodes/node-states.js";
 import { interventionFromScores, type Keep, type NodeScores, type Variant } from "../../src/nodes/selection.js";
-import { nodeHook, siteHook } from "../../src/nodes/site.js";
+import { nodeHook } from "../../src/nodes/node.js";
+import { siteHook } from "../../src/nodes/site.js";
 import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";

@@ -7,7 +7,7 @@ import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
 import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
-import type { Node } from "../../src/nodes/node.js";
+import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
 import { allSites, siteHook } from "../../src/nodes/site.js";
@@ -91,7 +91,7 @@ describe("the cost model", () => {
     const features = kind === "error" ? [-1] : [3, 40, 77];
     const nodes: Node[] = allSites(4).flatMap((at) =>
       features.flatMap((feature) =>
-        Array.from({ length: T }, (_, position) => ({ ...at, kind, position, feature, head: -1 })),
+        Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, feature)),
       ),
     );
     let ran: Uint8Array = new Uint8Array();

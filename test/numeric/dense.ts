@@ -1,7 +1,7 @@
 /** @file Block results as dense float64 arrays, and their plain means over prompts, for comparison with golden arrays. */
 import { must } from "../../src/base/assert.js";
 import type { ScoresResult, SparseRows } from "../../src/attribution/results.js";
-import { nodeHook, parseNodeHook } from "../../src/nodes/site.js";
+import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
 
 /** One array of scores: prompts by nodes. */
 export interface DenseScores {
@@ -22,9 +22,9 @@ export function denseRows(rows: SparseRows, width: number): DenseScores {
 /** All SAE node scores by node hook, as in the golden files. */
 export function denseScores(result: ScoresResult, T: number, F: number): Map<string, DenseScores> {
   const dense = new Map<string, DenseScores>();
-  for (const [hook, rows] of result.features)
+  for (const [hook, rows] of result.feature)
     dense.set(nodeHook(must(parseNodeHook(hook), hook), "feature"), denseRows(rows, T * F));
-  for (const [hook, values] of result.errors)
+  for (const [hook, values] of result.error)
     dense.set(nodeHook(must(parseNodeHook(hook), hook), "error"), {
       prompts: values.length / T,
       values: Float64Array.from(values),

@@ -65,14 +65,14 @@ describe("a Gemma-3 text model", () => {
   });
 
   it("has the AtP of transformers' autograd", async () => {
-    const { sites } = await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" });
+    const { site: sites } = await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" });
     expect(sites.size).toBe(12);
     for (const [hook, scores] of sites) expect(scores, hook).toBeAllclose(expected(`atp.${hook}`), { rtol: 3e-4 });
   });
 
   it("has the true effects of patching in transformers", async () => {
     const nodes: Node[] = allSites(4).flatMap((at) =>
-      Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position, feature: -1, head: -1 })),
+      Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position })),
     );
     const { metricPatched, metricClean } = await computeTruth(spliced, prompts, "max", nodes, 50);
     for (const [i, at] of allSites(4).entries()) {
@@ -87,7 +87,7 @@ describe("a Gemma-3 text model", () => {
 
   it("has the RelP of the float64 reference, which has the logits of transformers", async () => {
     const plain = await readPlainGemma(FOLDER);
-    const { sites } = await computeScores(spliced, prompts, "max", { name: "relp", method: "relp" });
+    const { site: sites } = await computeScores(spliced, prompts, "max", { name: "relp", method: "relp" });
     for (const [p, prompt] of prompts.entries()) {
       const logits = expected("logits").subarray((p * T + T - 1) * V, (p + 1) * T * V);
       expect(plainLogits(plain, prompt.clean)).toBeAllclose(logits);

@@ -5,7 +5,7 @@ import { changedModel } from "./changed-model.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
-import { nodeHook, parseNodeHook } from "../../src/nodes/site.js";
+import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
 import { mlpOut } from "../../src/model/mlp.js";
@@ -36,22 +36,22 @@ describe("RelP", () => {
     const plain = await readPlainGemma(`${TINY_A}/model`);
     for (const p of [0, 1, 2])
       for (const [hook, expected] of plainRelp(plain, must(pairs[p], "pair"))) {
-        const scores = must(relp.sites.get(hook), hook);
+        const scores = must(relp.site.get(hook), hook);
         expect(scores.subarray(p * 7, p * 7 + 7), `pair ${String(p)}, ${hook}`).toBeAllclose(expected, { atol: 5e-6 });
       }
   });
 
   it("adds up: features and error to the site, heads to attn_z", () => {
-    for (const [hook, site] of relp.sites) {
-      const sums = Float64Array.from(must(relp.errors.get(hook), hook));
-      const { pointer, index, value } = must(relp.features.get(hook), hook);
+    for (const [hook, site] of relp.site) {
+      const sums = Float64Array.from(must(relp.error.get(hook), hook));
+      const { pointer, index, value } = must(relp.feature.get(hook), hook);
       for (let p = 0; p < 3; p++)
         for (let i = must(pointer[p], "start"); i < must(pointer[p + 1], "end"); i++) {
           const row = p * 7 + Math.floor(must(index[i], "index") / 128);
           sums[row] = must(sums[row], "sum") + must(value[i], "score");
         }
       expect(sums, hook).toBeAllclose(site, { rtol: 1e-5, atol: 1e-6 });
-      const heads = relp.heads.get(hook);
+      const heads = relp.head.get(hook);
       if (heads !== undefined) {
         const of = (row: number): number => heads.subarray(row * 4, row * 4 + 4).reduce((a, b) => a + b, 0);
         expect(Array.from(site, (_, row) => of(row))).toBeAllclose(site, { rtol: 1e-5, atol: 1e-6 });
@@ -61,7 +61,12 @@ describe("RelP", () => {
 
   it("of identical prompts is exactly 0", async () => {
     const same = pairs.slice(0, 2).map((pair) => ({ ...pair, corrupted: pair.clean }));
-    const { sites, heads, errors, features } = await computeScores(spliced, same, "max", RELP);
+    const {
+      site: sites,
+      head: heads,
+      error: errors,
+      feature: features,
+    } = await computeScores(spliced, same, "max", RELP);
     for (const values of [...sites.values(), ...heads.values(), ...errors.values()])
       expect(values.every((v) => Math.abs(v) === 0)).toBe(true);
     for (const { value } of features.values()) expect(value).toHaveLength(0);
@@ -69,19 +74,19 @@ describe("RelP", () => {
 
   it("differs from AtP at every site, and lists the same features", async () => {
     const atp = await computeScores(spliced, pairs.slice(0, 3), "max", ATP);
-    for (const [hook, site] of relp.sites)
-      expect(largestDifference(site, must(atp.sites.get(hook), hook)).value).toBeGreaterThan(0);
-    for (const [hook, rows] of relp.features) {
+    for (const [hook, site] of relp.site)
+      expect(largestDifference(site, must(atp.site.get(hook), hook)).value).toBeGreaterThan(0);
+    for (const [hook, rows] of relp.feature) {
       const node = nodeHook(must(parseNodeHook(hook), hook), "feature");
-      expect(rows.index, node).toEqual(must(atp.features.get(hook), hook).index);
+      expect(rows.index, node).toEqual(must(atp.feature.get(hook), hook).index);
     }
     expect(relp.components.size).toBe(0);
   });
 
   it("of prompts in a block does not depend on the others, and leaks no tensors", async () => {
     const alone = await computeScores(spliced, pairs.slice(1, 2), "max", RELP);
-    for (const [hook, values] of alone.sites)
-      expect(values).toBeAllclose(must(relp.sites.get(hook), hook).subarray(7, 14), {
+    for (const [hook, values] of alone.site)
+      expect(values).toBeAllclose(must(relp.site.get(hook), hook).subarray(7, 14), {
         rtol: 2 * BLOCK_RTOL,
         atol: 1e-7,
       });
@@ -101,8 +106,8 @@ describe("RelP", () => {
     const plain = spliceModel({ ...silent.model, config: { ...config, finalSoftcap: 1e9, rmsEps: 1e12 } }, []);
     const scores = await Promise.all([RELP, ATP].map((spec) => computeScores(plain, pairs.slice(0, 2), "max", spec)));
     const [a, b] = [must(scores[0], "relp"), must(scores[1], "atp")];
-    for (const [hook, site] of a.sites)
-      expect(site, hook).toBeAllclose(must(b.sites.get(hook), hook), { rtol: 1e-5, atol: 0 });
+    for (const [hook, site] of a.site)
+      expect(site, hook).toBeAllclose(must(b.site.get(hook), hook), { rtol: 1e-5, atol: 0 });
     for (const layer of silent.model.layers) {
       const { postAttentionGain_D, postMlpGain_D } = layer.now().weights;
       tf.dispose([postAttentionGain_D, postMlpGain_D]);

@@ -22,14 +22,14 @@ const METHODS: readonly ScoreSpec[] = [ATP, { name: "zero", method: "zero" }, { 
 
 const arraysOf = (result: ScoresResult): Map<string, ArrayLike<number>> =>
   new Map<string, ArrayLike<number>>([
-    ...[...result.features].flatMap(([hook, rows]) =>
+    ...[...result.feature].flatMap(([hook, rows]) =>
       Object.entries(rows as unknown as Record<string, Float32Array>).map(
         ([name, v]) => [`${hook}.${name}`, v] as const,
       ),
     ),
-    ...[...result.errors].map(([hook, v]) => [`${hook}.error`, v] as const),
-    ...[...result.sites].map(([hook, v]) => [`${hook}.site`, v] as const),
-    ...[...result.heads].map(([hook, v]) => [`${hook}.heads`, v] as const),
+    ...[...result.error].map(([hook, v]) => [`${hook}.error`, v] as const),
+    ...[...result.site].map(([hook, v]) => [`${hook}.site`, v] as const),
+    ...[...result.head].map(([hook, v]) => [`${hook}.heads`, v] as const),
     ...[...result.components].flatMap(([hook, parts]) =>
       Object.entries(parts as unknown as Record<string, Float32Array>).map(
         ([name, v]) => [`${hook}.${name}`, v] as const,
@@ -58,8 +58,8 @@ describe("scores", () => {
         method,
       ),
     );
-    for (const rows of result.features.values()) expect(rows.index).toHaveLength(0);
-    for (const values of [...result.errors.values(), ...result.sites.values(), ...result.heads.values()])
+    for (const rows of result.feature.values()) expect(rows.index).toHaveLength(0);
+    for (const values of [...result.error.values(), ...result.site.values(), ...result.head.values()])
       expect(largestMagnitude(values)).toBe(0);
   });
 
@@ -67,9 +67,9 @@ describe("scores", () => {
     const result = await computeScores(spliced, pairs, "max", ATP);
     for (const [p, prompt] of pairs.entries()) {
       const first = prompt.clean.findIndex((id, t) => id !== prompt.corrupted?.[t]);
-      for (const errors of result.errors.values())
+      for (const errors of result.error.values())
         expect(largestMagnitude(errors.subarray(p * 7, p * 7 + first))).toBe(0);
-      for (const { pointer, index } of result.features.values())
+      for (const { pointer, index } of result.feature.values())
         for (let i = must(pointer[p], "start"); i < must(pointer[p + 1], "end"); i++)
           expect(must(index[i], "index")).toBeGreaterThanOrEqual(first * 128);
     }
@@ -78,9 +78,9 @@ describe("scores", () => {
   it("of a site's features and error add up to gradient . delta", async () => {
     for (const method of [ATP, must(METHODS[2], "ig")]) {
       const result = await computeScores(spliced, pairs.slice(0, 4), "max", method);
-      for (const [hook, errors] of result.errors) {
-        const site = must(result.sites.get(hook), "site");
-        const features = denseRows(must(result.features.get(hook), "features"), 7 * 128).values;
+      for (const [hook, errors] of result.error) {
+        const site = must(result.site.get(hook), "site");
+        const features = denseRows(must(result.feature.get(hook), "features"), 7 * 128).values;
         const sums = Float64Array.from(
           errors,
           (e, row) => e + features.subarray(row * 128, (row + 1) * 128).reduce((a, b) => a + b, 0),
@@ -91,7 +91,7 @@ describe("scores", () => {
   });
 
   it("of a layer's heads add up to its attn_z site's", async () => {
-    const { heads, sites } = await computeScores(spliced, pairs.slice(0, 4), "max", ATP);
+    const { head: heads, site: sites } = await computeScores(spliced, pairs.slice(0, 4), "max", ATP);
     expect(heads.size).toBe(4);
     for (const [hook, values] of heads) {
       const sums = Float64Array.from({ length: values.length / 4 }, (_, row) =>
@@ -107,13 +107,13 @@ describe("scores", () => {
       const parts: ScoresResult[] = [];
       for (let p = 0; p < 10; p += size)
         parts.push(await computeScores(spliced, pairs.slice(p, p + size), "max", method));
-      for (const [hook, rows] of together.features) {
-        const split = parts.flatMap((part) => [...denseRows(must(part.features.get(hook), hook), 7 * 128).values]);
+      for (const [hook, rows] of together.feature) {
+        const split = parts.flatMap((part) => [...denseRows(must(part.feature.get(hook), hook), 7 * 128).values]);
         expect(split, hook).toBeAllclose(denseRows(rows, 7 * 128).values, { rtol: BLOCK_RTOL, atol: 0 });
       }
-      for (const [hook, errors] of together.errors)
+      for (const [hook, errors] of together.error)
         expect(
-          parts.flatMap((part) => [...must(part.errors.get(hook), hook)]),
+          parts.flatMap((part) => [...must(part.error.get(hook), hook)]),
           hook,
         ).toBeAllclose(errors, { rtol: BLOCK_RTOL, atol: 0 });
     }
@@ -135,9 +135,9 @@ describe("scores", () => {
       await computeScores(plain, pairs.slice(0, 3), "max", ATP),
       await computeScores(spliced, pairs.slice(0, 3), "max", ATP),
     ];
-    expect(bare.sites).toEqual(full.sites);
-    expect(bare.heads).toEqual(full.heads);
-    expect([bare.features.size, bare.errors.size, bare.components.size]).toEqual([0, 0, 4]);
+    expect(bare.site).toEqual(full.site);
+    expect(bare.head).toEqual(full.head);
+    expect([bare.feature.size, bare.error.size, bare.components.size]).toEqual([0, 0, 4]);
   });
 
   it("use the larger of several incorrect answers with max", async () => {
@@ -157,8 +157,8 @@ describe("scores", () => {
       await computeScores(spliced, [several], "max", ATP),
       await computeScores(spliced, [{ ...first, incorrect: [larger] }], "max", ATP),
     ];
-    for (const [hook, values] of a.sites)
-      expect(values).toBeAllclose(must(b.sites.get(hook), hook), { rtol: 1e-5, atol: 1e-7 });
+    for (const [hook, values] of a.site)
+      expect(values).toBeAllclose(must(b.site.get(hook), hook), { rtol: 1e-5, atol: 1e-7 });
   });
 
   it("by zero ablation need no corrupted run, and by the others are refused without one", async () => {
@@ -215,7 +215,7 @@ describe("means", () => {
     const { features } = await computeMeans(spliced, pairs, "max");
     const scores = await computeScores(spliced, pairs, "max", ATP);
     for (const [hook, { differs }] of features) {
-      const listed = [...new Set(must(scores.features.get(hook), hook).index)].sort((x, y) => x - y);
+      const listed = [...new Set(must(scores.feature.get(hook), hook).index)].sort((x, y) => x - y);
       const lastLayer = ["blocks.3.hook_resid_post", "blocks.3.hook_mlp_out", "blocks.3.attn.hook_z"].includes(hook);
       const reached = [...differs].filter((index) => !lastLayer || index >= 6 * 128);
       expect(listed, hook).toEqual(reached);

@@ -4,7 +4,7 @@ import { computeMeans } from "../../src/attribution/means.js";
 import type { ScoresResult } from "../../src/attribution/results.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { nodeHook, parseNodeHook } from "../../src/nodes/site.js";
+import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { denseScores, meanOverPrompts, semOverPrompts } from "./dense.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";

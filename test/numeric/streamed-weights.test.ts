@@ -8,7 +8,7 @@ import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { must } from "../../src/base/assert.js";
 import { ABLATED, type Intervention } from "../../src/nodes/intervention.js";
 import { uniformSite } from "../../src/nodes/node-states.js";
-import type { Node } from "../../src/nodes/node.js";
+import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { allSites, siteHook } from "../../src/nodes/site.js";
 import type { ScoreSpec } from "../../src/plan/sweep.js";
 import { loadInputs, type LoadedInputs } from "../../src/worker/load-inputs.js";
@@ -73,14 +73,7 @@ describe("a model that does not fit into its budget", () => {
 
   it("true effects of error, feature and whole-site nodes are the same bits", async () => {
     const nodes = allSites(whole.model.model.config.nLayers).flatMap(({ site, layer }) =>
-      (["error", "feature", "site"] as const).map((kind): Node => ({
-        kind,
-        site,
-        layer,
-        position: T - 2,
-        feature: kind === "feature" ? 3 : -1,
-        head: -1,
-      })),
+      (["error", "feature", "site"] as const).map((kind) => nodeAt(kind, { site, layer, position: T - 2 }, 3)),
     );
     await expectSame((model) => computeTruth(model, prompts, "max", nodes, 7));
   });
@@ -92,8 +85,6 @@ describe("a model that does not fit into its budget", () => {
       site,
       layer,
       position: T - 1,
-      feature: -1,
-      head: -1,
     }));
     const isLoaded = (n: number): boolean => {
       try {

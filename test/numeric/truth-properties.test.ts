@@ -2,9 +2,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
-import { GLOBAL_POSITION, type Node } from "../../src/nodes/node.js";
+import type { NodeKind } from "../../src/nodes/kinds.js";
+import { GLOBAL_POSITION, type Node, nodeAt, type NodePosition } from "../../src/nodes/node.js";
+import { siteHook, type Site } from "../../src/nodes/site.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
-import { siteHook, type NodeKind, type Site } from "../../src/nodes/site.js";
 import { changedModel } from "./changed-model.js";
 import { computeScores } from "../../src/attribution/scores.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
@@ -35,25 +36,18 @@ afterAll(() => {
 });
 
 /** A node of each kind at each site and each of the positions; features differ from site to site. */
-function everyKind(at: readonly number[]): Node[] {
+function everyKind(at: readonly NodePosition[]): Node[] {
   return GOLDEN_SITES.flatMap(({ site, layer }, s) =>
     at.flatMap((position, p): Node[] => {
-      const node = (kind: NodeKind, feature: number, head: number): Node => ({
-        kind,
-        site,
-        layer,
-        position,
-        feature,
-        head,
-      });
-      const features = [1, 2, 3, 4].map((k) => node("feature", (37 * (s + 5 * p) + 11 * k) % F, -1));
-      const heads = site === "attn_z" ? [node("head", -1, (s + p) % HEADS)] : [];
-      return [node("error", -1, -1), node("site", -1, -1), ...heads, ...features];
+      const node = (kind: NodeKind, index: number): Node => nodeAt(kind, { site, layer, position }, index);
+      const features = [1, 2, 3, 4].map((k) => node("feature", (37 * (s + 5 * p) + 11 * k) % F));
+      const heads = site === "attn_z" ? [node("head", (s + p) % HEADS)] : [];
+      return [node("error", 0), node("site", 0), ...heads, ...features];
     }),
   );
 }
 
-const ALL_POSITIONS = [...Array.from({ length: T }, (_, t) => t), GLOBAL_POSITION];
+const ALL_POSITIONS: readonly NodePosition[] = [...Array.from({ length: T }, (_, t) => t), GLOBAL_POSITION];
 
 /** Runs rows whatever their deltas are, with deltas scaled; `[P, S]` metrics, and the clean metric. */
 async function forcedTruth(
@@ -68,8 +62,7 @@ async function forcedTruth(
     const deltas = own(await computeDeltas(spliced, runs, nodes));
     const scaled: Deltas = {
       ...deltas,
-      change: (slot, row) => scale * deltas.change(slot, row),
-      rows: (at, kind) => tf.mul(deltas.rows(at, kind), scale),
+      patch: (rows) => tf.mul(deltas.patch(rows), scale),
     };
     const context: TruthContext = {
       model,
@@ -148,7 +141,7 @@ describe("true patching", () => {
     for (const prompt of goldenPrompts("mixed").slice(0, 6)) {
       const { metricPatched, metricClean, ran } = await computeTruth(spliced, [prompt], "max", nodes, 64);
       for (const [slot, node] of nodes.entries()) {
-        if (node.position < prompt.clean.length) {
+        if (node.position === GLOBAL_POSITION || node.position < prompt.clean.length) {
           if (slot % 5 === 0)
             expect([metricPatched[slot]]).toBeAllclose([await naivePatched(prompt, node)], { rtol: 0, atol: 1e-5 });
         } else expect([metricPatched[slot], ran[slot]]).toEqual([metricClean[0], 0]);
@@ -201,8 +194,6 @@ describe("true patching", () => {
       site,
       layer: LAST,
       position,
-      feature: -1,
-      head: -1,
     });
     const nodes = [null, node(5, "resid_post"), node(5, "attn_z"), node(6, "attn_z"), null];
     const { ran, metricClean, metricPatched } = await computeTruth(spliced, prompts, "max", nodes, 4);
@@ -214,13 +205,13 @@ describe("true patching", () => {
   });
 
   it("of the whole last residual stream at the answer gives the corrupted metric", async () => {
-    const node: Node = { kind: "site", site: "resid_post", layer: LAST, position: T - 1, feature: -1, head: -1 };
+    const node: Node = { kind: "site", site: "resid_post", layer: LAST, position: T - 1 };
     const { metricPatched, metricCorrupted } = await computeTruth(spliced, prompts, "max", [node], 4);
     expect(metricPatched).toBeAllclose(metricCorrupted);
   });
 
   it("of the whole residual stream at all positions is the corrupted metric to the bit in every layer, without a run", async () => {
-    const node: Node = { kind: "site", site: "resid_post", layer: 0, position: GLOBAL_POSITION, feature: -1, head: -1 };
+    const node: Node = { kind: "site", site: "resid_post", layer: 0, position: GLOBAL_POSITION };
     const nodes = Array.from({ length: LAST + 1 }, (_, layer) => ({ ...node, layer }));
     const { metricPatched, metricCorrupted, ran } = await computeTruth(spliced, prompts, "max", nodes, 4);
     for (const [i, metric] of metricPatched.entries())
@@ -235,12 +226,13 @@ describe("true patching", () => {
     const scores = await computeScores(spliced, prompts, "max", { name: "atp", method: "atp" });
     const score = (node: Node, p: number): number => {
       const hook = siteHook(node);
-      const row = p * T + node.position;
-      if (node.kind === "error") return must(scores.errors.get(hook)?.[row], hook);
-      if (node.kind === "site") return must(scores.sites.get(hook)?.[row], hook);
-      if (node.kind === "head") return must(scores.heads.get(hook)?.[row * HEADS + node.head], hook);
-      const { pointer, index, value } = must(scores.features.get(hook), hook);
-      const at = index.subarray(pointer[p], pointer[p + 1]).indexOf(node.position * F + node.feature);
+      const position = Number(node.position); // None is at all positions at once.
+      const row = p * T + position;
+      if (node.kind === "error") return must(scores.error.get(hook)?.[row], hook);
+      if (node.kind === "site") return must(scores.site.get(hook)?.[row], hook);
+      if (node.kind === "head") return must(scores.head.get(hook)?.[row * HEADS + node.head], hook);
+      const { pointer, index, value } = must(scores.feature.get(hook), hook);
+      const at = index.subarray(pointer[p], pointer[p + 1]).indexOf(position * F + node.feature);
       return at < 0 ? 0 : must(value[must(pointer[p], "pointer") + at], hook);
     };
     const estimated: number[] = [];
@@ -269,7 +261,6 @@ describe("true patching", () => {
         layer: hurt.layer,
         position,
         feature,
-        head: -1,
       })),
     );
     const action = computeTruth(broken, goldenPrompts("pairs"), "max", nodes, 64);

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { GLOBAL_POSITION, hookOf, type Node } from "../../src/nodes/node.js";
-import { nodeHook, parseNodeHook, type NodeKind } from "../../src/nodes/site.js";
+import type { NodeKind } from "../../src/nodes/kinds.js";
+import {
+  GLOBAL_POSITION,
+  hookOf,
+  type Node,
+  nodeAt,
+  nodeHook,
+  type NodePosition,
+  parseNodeHook,
+} from "../../src/nodes/node.js";
 import type { TruthResult } from "../../src/attribution/results.js";
 import type { SplicedModel } from "../../src/attribution/spliced-model.js";
 import { computeTruth } from "../../src/attribution/truth.js";
@@ -11,10 +19,8 @@ import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-si
 const prompts = goldenPrompts("pairs");
 const positions = Array.from({ length: T }, (_, t) => t);
 
-function nodesAt(kind: NodeKind, at: readonly number[]): Node[] {
-  return GOLDEN_SITES.flatMap(({ site, layer }) =>
-    at.map((position) => ({ kind, site, layer, position, feature: -1, head: -1 })),
-  );
+function nodesAt(kind: NodeKind, at: readonly NodePosition[]): Node[] {
+  return GOLDEN_SITES.flatMap((place) => at.map((position) => nodeAt(kind, { ...place, position }, 0)));
 }
 
 /** Effects of one slot by prompt. */
@@ -48,8 +54,9 @@ describe("true patching agrees with the reference", () => {
       const actual = effects(result, slot);
       if (node.position === GLOBAL_POSITION) expect(actual).toBeAllclose(expected.get(`${key}.global_effect`));
       else {
-        const at = (name: string): number[] => [must(expected.get(`${key}.${name}`)[node.position], name)];
-        const column = expected.get(`${key}.effect`).filter((_, i) => i % T === node.position);
+        const { position } = node;
+        const at = (name: string): number[] => [must(expected.get(`${key}.${name}`)[position], name)];
+        const column = expected.get(`${key}.effect`).filter((_, i) => i % T === position);
         expect(actual).toBeAllclose(column);
         expect([mean(actual)]).toBeAllclose(at("effect_mean"));
         expect([normalised(result, actual)]).toBeAllclose(at("normalised"));
@@ -61,7 +68,7 @@ describe("true patching agrees with the reference", () => {
     const expected = await goldenArrays("truth-features");
     for (const { site, layer } of GOLDEN_SITES) {
       const nodes = Array.from({ length: T * F }, (_, i): Node => {
-        return { kind: "feature", site, layer, position: Math.floor(i / F), feature: i % F, head: -1 };
+        return { kind: "feature", site, layer, position: Math.floor(i / F), feature: i % F };
       });
       const result = await computeTruth(spliced, prompts, "max", nodes, 512);
       const all = nodes.map((_, slot) => effects(result, slot));
@@ -80,7 +87,8 @@ describe("true patching agrees with the reference", () => {
       effect: number[];
     }[];
     const nodes = sample.map(({ hook, position, feature }): Node => {
-      return { ...must(parseNodeHook(hook), hook), position, feature, head: -1 };
+      const at = must(parseNodeHook(hook), hook);
+      return nodeAt(at.kind, { ...at, position }, feature);
     });
     const result = await computeTruth(spliced, prompts, "max", nodes, 200);
     const actual = sample.map((_, slot) => effects(result, slot)).flat();

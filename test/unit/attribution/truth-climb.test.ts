@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../../../src/nodes/node.js";
+import { GLOBAL_POSITION, type Node, type NodePosition } from "../../../src/nodes/node.js";
 import type { Site } from "../../../src/nodes/site.js";
 import { climbOf, sources } from "../../../src/attribution/truth-climb.js";
 import type { TruthRow } from "../../../src/attribution/truth-rows.js";
 
 const SIZE = { prompts: 2, positions: 5, nLayers: 4 };
 
-function row(site: Site, layer: number, position: number, start = position): TruthRow {
-  const node: Node = { kind: "error", site, layer, position, feature: -1, head: -1 };
+function row(site: Site, layer: number, position: NodePosition, start = Number(position)): TruthRow {
+  const node: Node = { kind: "error", site, layer, position };
   return { slot: 0, prompt: 1, node, start };
 }
 

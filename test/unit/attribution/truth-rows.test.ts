@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { GLOBAL_POSITION, type Node } from "../../../src/nodes/node.js";
-import { NODE_KINDS, SITES } from "../../../src/nodes/site.js";
+import { NODE_KINDS } from "../../../src/nodes/kinds.js";
+import { GLOBAL_POSITION, type Node, nodeAt } from "../../../src/nodes/node.js";
+import { SITES } from "../../../src/nodes/site.js";
 import {
   endsAsCorrupted,
   families,
@@ -17,14 +18,17 @@ const ANSWER = SIZE.positions - 1;
 
 const nodes = fc.array(
   fc.option(
-    fc.record({
-      kind: fc.constantFrom(...NODE_KINDS),
-      site: fc.constantFrom(...SITES),
-      layer: fc.nat(SIZE.nLayers - 1),
-      position: fc.integer({ min: GLOBAL_POSITION, max: SIZE.positions }),
-      feature: fc.constant(-1),
-      head: fc.constant(-1),
-    }),
+    fc
+      .record({
+        kind: fc.constantFrom(...NODE_KINDS),
+        site: fc.constantFrom(...SITES),
+        layer: fc.nat(SIZE.nLayers - 1),
+        position: fc.oneof(
+          { weight: 1, arbitrary: fc.constant(GLOBAL_POSITION) },
+          { weight: SIZE.positions + 1, arbitrary: fc.nat(SIZE.positions) },
+        ),
+      })
+      .map(({ kind, ...place }) => nodeAt(kind, place, 0)),
     { nil: null },
   ),
   { maxLength: 30 },
@@ -62,7 +66,7 @@ describe("the rows of true patching", () => {
   });
 
   it("carry nothing before the first difference that counts", () => {
-    const node: Node = { kind: "error", site: "mlp_out", layer: 0, position: GLOBAL_POSITION, feature: -1, head: -1 };
+    const node: Node = { kind: "error", site: "mlp_out", layer: 0, position: GLOBAL_POSITION };
     const last = { ...node, layer: 2 };
     const rows = truthRows([node, last], { ...SIZE, prompts: 1 }, (_, row) => row >= 2);
     expect(rows.map(({ start }) => start)).toEqual([2, ANSWER]);

@@ -36,12 +36,12 @@ describe("payloads", () => {
       dot: Float32Array.of(1),
     };
     const scores = {
-      features: new Map([
+      feature: new Map([
         [hook, { pointer: Int32Array.of(0, 2), index: Int32Array.of(1, 5), value: Float32Array.of(0.1, -2) }],
       ]),
-      errors: new Map([[hook, Float32Array.of(1, 2)]]),
-      sites: new Map([[hook, Float32Array.of(3)]]),
-      heads: new Map([["blocks.0.attn.hook_z", Float32Array.of(4, 5)]]),
+      error: new Map([[hook, Float32Array.of(1, 2)]]),
+      site: new Map([[hook, Float32Array.of(3)]]),
+      head: new Map([["blocks.0.attn.hook_z", Float32Array.of(4, 5)]]),
       components: new Map([[`${hook}.hook_sae_error`, part]]),
     };
     expect(decodeScores(encodeScores(scores))).toEqual(scores);

@@ -7,7 +7,10 @@ import { thresholdCircuits, type CircuitRow, type NodeRow } from "../../../src/r
 import type { RunContents } from "../../../src/report/run-contents.js";
 import type { Group } from "../../../src/report/validation-file.js";
 import { undefinedNotes } from "../../../src/report/undefined-ratios.js";
+import { GLOBAL_POSITION, hookOf, type Node } from "../../../src/nodes/node.js";
 import { truthFigures } from "../../../src/report/truth-figures.js";
+
+const featureNode = (feature: number): Node => ({ kind: "feature", site: "mlp_out", layer: 0, position: 1, feature });
 
 /** Contents with the parts that a test gives; whatever else is read fails loudly. */
 function contentsOf(parts: Partial<RunContents>): RunContents {
@@ -15,15 +18,9 @@ function contentsOf(parts: Partial<RunContents>): RunContents {
   return { plan, groups: [], nodes: [], reliability: [], circuits: [], ...parts } as unknown as RunContents;
 }
 
-const node = (i: number, change: Partial<NodeRow> = {}): NodeRow => ({
-  hook: "blocks.0.hook_mlp_out.hook_sae_acts_post",
-  kind: "feature",
-  site: "mlp_out",
-  layer: 0,
-  position: 1,
-  feature: i,
-  head: -1,
-  global: false,
+const node = (i: number, at: Node = featureNode(i)): NodeRow => ({
+  ...at,
+  hook: hookOf(at),
   n: 10,
   effect: (i + 1) / 1000,
   effectSem: 0.001,
@@ -31,7 +28,6 @@ const node = (i: number, change: Partial<NodeRow> = {}): NodeRow => ({
   stratum: "top",
   inclusionProbability: 1,
   scores: new Map([["atp", { mean: (i + 1) / 900, sem: 0.001 }]]),
-  ...change,
 });
 
 const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
@@ -75,10 +71,10 @@ describe("truth figures", () => {
 
   test("keep nodes at all positions at once apart, and name heads and whole sites", () => {
     const nodes = [
-      node(0, { kind: "head", site: "attn_z", head: 2, feature: -1 }),
-      node(1, { kind: "head", site: "attn_z", head: 1, feature: -1 }),
-      node(2, { kind: "site", global: true, position: -1, feature: -1 }),
-      node(3, { kind: "site", global: true, position: -1, feature: -1 }),
+      node(0, { kind: "head", site: "attn_z", layer: 0, position: 1, head: 2 }),
+      node(1, { kind: "head", site: "attn_z", layer: 0, position: 1, head: 1 }),
+      node(2, { kind: "site", site: "mlp_out", layer: 0, position: GLOBAL_POSITION }),
+      node(3, { kind: "site", site: "mlp_out", layer: 0, position: GLOBAL_POSITION }),
     ];
     const figures = truthFigures(contentsOf({ nodes }));
     expect(figures.map(({ id }) => id)).toEqual(["truth-atp", "truth-atp-global"]);

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
-import { hookOf, type Node } from "../../../src/nodes/node.js";
-import { nodeHook, SITES } from "../../../src/nodes/site.js";
+import { indexColumn } from "../../../src/nodes/node-columns.js";
+import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
+import { SITES } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/plan/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
@@ -101,7 +102,10 @@ function makePlan(name: string): Plan {
 
 /** Nodes with their effects and scores, `[P, N]`. */
 interface SyntheticTable {
-  readonly nodes: readonly (Node & { readonly inclusion: number })[];
+  readonly nodes: readonly ((NodeOf<"error"> | NodeOf<"feature">) & {
+    readonly position: number;
+    readonly inclusion: number;
+  })[];
   readonly effect: Float64Array;
   readonly scores: readonly Float64Array[];
 }
@@ -109,7 +113,7 @@ interface SyntheticTable {
 function makeTable(): SyntheticTable {
   const rng = createRng(1, "nodes");
   const errors = sites().flatMap((at) =>
-    positions().map((position) => ({ ...at, kind: "error" as const, position, feature: -1, head: -1, inclusion: 1 })),
+    positions().map((position) => ({ ...at, kind: "error" as const, position, inclusion: 1 })),
   );
   const features = sites().flatMap((at) =>
     Array.from({ length: 12 }, (_, i) => ({
@@ -117,7 +121,6 @@ function makeTable(): SyntheticTable {
       kind: "feature" as const,
       position: 2 + (i % 4),
       feature: i % FEATURES,
-      head: -1,
       inclusion: i < 6 ? 1 : 0.2,
     })),
   );
@@ -172,11 +175,11 @@ function nodeColumns({ nodes, effect, scores }: SyntheticTable): Column[] {
     ),
     integers(
       "feature",
-      nodes.map(({ feature }) => feature),
+      nodes.map((node) => indexColumn(node, "feature")),
     ),
     integers(
       "head",
-      nodes.map(({ head }) => head),
+      nodes.map((node) => indexColumn(node, "head")),
     ),
     { name: "global", type: "BOOLEAN", values: nodes.map(() => false) },
     integers(

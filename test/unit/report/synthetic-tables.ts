@@ -1,6 +1,7 @@
 /** @file The tables of a synthetic run that do not follow from its nodes, and what all of its tables share. */
 import { createRng, type Rng } from "../../../src/base/rng.js";
-import { nodeHook, SITES, siteHook, type SiteAt } from "../../../src/nodes/site.js";
+import { nodeHook } from "../../../src/nodes/node.js";
+import { SITES, siteHook, type SiteAt } from "../../../src/nodes/site.js";
 import { type Column, encodeParquet } from "../../../src/reduce/parquet.js";
 
 /** Sizes of the synthetic run. */

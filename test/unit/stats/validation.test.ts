@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
-import { nodeHook, SITES, type Site } from "../../../src/nodes/site.js";
+import { nodeHook } from "../../../src/nodes/node.js";
+import { SITES, type Site } from "../../../src/nodes/site.js";
 import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { validateGroup, type Agreement } from "../../../src/stats/validation.js";
 import { decodeSafetensors } from "../../../src/weights/safetensors.js";

@@ -1,0 +1,149 @@
+/**
+ * @file The kinds of node, in one table: what is particular to each and needs no tensors.
+ *
+ * What needs more is a record by kind where it belongs: how a sweep names such nodes (plan/truth-nodes.ts), how they are scored
+ * (attribution/scores.ts) and patched (attribution/truth-deltas.ts), and what that costs (cost/truth-work.ts). A kind that is
+ * missing in any of these does not compile.
+ */
+import type { Site } from "./site.js";
+
+/** Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z. Rows that join together come in this order. */
+export const NODE_KINDS = ["feature", "error", "site", "head"] as const;
+export type NodeKind = (typeof NODE_KINDS)[number];
+
+/** What tells nodes of one kind, site and position apart: a field of the node, and a column of every table of nodes. */
+export const INDEX_FIELDS = ["feature", "head"] as const;
+export type IndexField = (typeof INDEX_FIELDS)[number];
+
+/** Numbers of nodes in one unit: (site, position, feature or head), and (site, position) for errors and whole sites. */
+export interface NodeCounts {
+  readonly nFeatures: number;
+  readonly nErrorsResid: number;
+  /** Errors of mlp_out and attn_z. */
+  readonly nErrorsOther: number;
+  readonly nSites: number;
+  readonly nHeads: number;
+}
+
+/** Sizes that decide how many nodes a site has. */
+export interface SiteSizes {
+  /** Features of the site's SAE; 0 where none sits. */
+  readonly dSae: number;
+  readonly nHeads: number;
+}
+
+/** What is particular to a kind. */
+export interface NodeKindDescription {
+  /** One node within its site, before its index. */
+  readonly label: string;
+  readonly plural: string;
+  /** Place among the kinds where kinds are listed for people: those that are few and all measured come first. */
+  readonly listRank: number;
+  /** Place among the kinds in the truth's node slots. */
+  readonly slotRank: number;
+  /** What its hook adds to the site's. */
+  readonly hookTail: string;
+  /** Null where a site has one such node at each position. */
+  readonly index: IndexField | null;
+  /** How many a site has at each position. */
+  readonly perPosition: (sizes: SiteSizes) => number;
+  /** Whether such nodes are parts of an SAE, and exist only where one sits. */
+  readonly onSae: boolean;
+  /** Whether most activations are 0: scores are then lists of what is not. */
+  readonly isSparse: boolean;
+  /** Which states of an intervention are its nodes': those of the SAE's parts, or slices of a site without one. */
+  readonly states: "features" | "errors" | "slices";
+  /** Which number of a circuit counts such nodes of a site. */
+  readonly counter: (site: Site) => keyof NodeCounts;
+}
+
+const TABLE = {
+  feature: {
+    label: "feature",
+    plural: "SAE features",
+    listRank: 1,
+    slotRank: 3,
+    hookTail: ".hook_sae_acts_post",
+    index: "feature",
+    perPosition: ({ dSae }) => dSae,
+    onSae: true,
+    isSparse: true,
+    states: "features",
+    counter: () => "nFeatures",
+  },
+  error: {
+    label: "error",
+    plural: "SAE errors",
+    listRank: 0,
+    slotRank: 0,
+    hookTail: ".hook_sae_error",
+    index: null,
+    perPosition: () => 1,
+    onSae: true,
+    isSparse: false,
+    states: "errors",
+    counter: (site) => (site === "resid_post" ? "nErrorsResid" : "nErrorsOther"),
+  },
+  site: {
+    label: "whole site",
+    plural: "whole sites",
+    listRank: 2,
+    slotRank: 1,
+    hookTail: "",
+    index: null,
+    perPosition: () => 1,
+    onSae: false,
+    isSparse: false,
+    states: "slices",
+    counter: () => "nSites",
+  },
+  head: {
+    label: "head",
+    plural: "attention heads",
+    listRank: 3,
+    slotRank: 2,
+    hookTail: ".heads",
+    index: "head",
+    perPosition: ({ nHeads }) => nHeads,
+    onSae: false,
+    isSparse: false,
+    states: "slices",
+    counter: () => "nHeads",
+  },
+} as const satisfies Record<NodeKind, NodeKindDescription>;
+
+/** Every kind's description. */
+export const KINDS: Readonly<Record<NodeKind, NodeKindDescription>> = TABLE;
+
+type Table = typeof TABLE;
+
+/** The index field of a kind's nodes; `never` where they have none. */
+export type IndexFieldOf<Kind extends NodeKind> = Kind extends keyof Table ? Table[Kind]["index"] & string : never;
+
+/** Kinds that are parts of an SAE. */
+export type SaeKind = { [Kind in keyof Table]: Table[Kind]["onSae"] extends true ? Kind : never }[keyof Table];
+
+/** Kinds that are slices of a site without an SAE. */
+export type SliceKind = { [Kind in keyof Table]: Table[Kind]["states"] extends "slices" ? Kind : never }[keyof Table];
+
+/** Kinds whose scores are lists of what is not 0. */
+export type SparseKind = { [Kind in keyof Table]: Table[Kind]["isSparse"] extends true ? Kind : never }[keyof Table];
+
+/** Kinds whose scores are whole arrays. */
+export type DenseKind = Exclude<NodeKind, SparseKind>;
+
+/** Whether nodes of the kind are parts of an SAE. */
+export function isSaeKind(kind: NodeKind): kind is SaeKind {
+  return KINDS[kind].onSae;
+}
+
+/** Whether a kind's scores are whole arrays. */
+export function isDenseKind(kind: NodeKind): kind is DenseKind {
+  return !KINDS[kind].isSparse;
+}
+
+/** The kinds as lists for people have them. */
+export const LISTED_KINDS: readonly NodeKind[] = NODE_KINDS.toSorted((a, b) => KINDS[a].listRank - KINDS[b].listRank);
+
+/** The kinds as the truth's node slots have them. */
+export const SLOT_KINDS: readonly NodeKind[] = NODE_KINDS.toSorted((a, b) => KINDS[a].slotRank - KINDS[b].slotRank);
