@@ -10,7 +10,7 @@
  *
  * Source: REFERENCE 5.
  */
-import { assert, must } from "../base/assert.js";
+import { assert, must, unreachable } from "../base/assert.js";
 import type { PatchbayError } from "../base/errors.js";
 import { RESTORED, type Intervention } from "../nodes/intervention.js";
 import { hasNodes } from "../nodes/node-states.js";
@@ -65,8 +65,7 @@ export async function computeCircuits(
     const context: CircuitContext = {
       spliced,
       interventions,
-      means: ablation.kind === "mean" ? ablation.means : null,
-      donors: ablation.kind === "resample" ? await unablatedRuns(model, ablation.donors, sides, answers, own) : null,
+      ...(await ablatedValues(ablation, (donors) => unablatedRuns(model, donors, sides, answers, own))),
       unablated: interventions.some((one) => hasNodes(one, RESTORED))
         ? await unablatedRuns(model, prompts, sides, answers, own)
         : null,
@@ -76,11 +75,28 @@ export async function computeCircuits(
     };
     const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
     const runs = interventions.map((one) =>
-      ablation.kind !== "resample" && forgetsPrompt(one, residHooks) ? 1 : ids.length,
+      context.donors === null && forgetsPrompt(one, residHooks) ? 1 : ids.length,
     );
     const blocks = circuitBlocks(runs, rowsPerBlock);
     return { metric: await runBlocks(context, prompts, { blocks, runs, rows: ids.length }, onProgress) };
   });
+}
+
+/** Where a block takes the values of ablated nodes from; `runsOf` makes the donors' runs. */
+async function ablatedValues(
+  ablation: AblationValues,
+  runsOf: (donors: readonly Prompt[]) => Promise<Run[]>,
+): Promise<Pick<CircuitContext, "means" | "donors">> {
+  switch (ablation.kind) {
+    case "mean":
+      return { means: ablation.means, donors: null };
+    case "zero":
+      return { means: null, donors: null };
+    case "resample":
+      return { means: null, donors: await runsOf(ablation.donors) };
+    default:
+      return unreachable(ablation);
+  }
 }
 
 /** What is run for the results of a call. */

@@ -10,7 +10,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
@@ -137,10 +137,18 @@ async function gradientFrom(
 /** Output of layer `at.layer` when its site's activation is `x_RD`. */
 function outputWith(model: Model, run: Run, at: SiteAt, x_RD: Tensor): Tensor {
   const context = layerContext(model, at.layer);
-  if (at.site === "resid_post") return tf.clone(x_RD);
-  if (at.site === "attn_z") return afterAttention(context, run.input(at.layer), x_RD);
-  const z_RZ = run.site({ site: "attn_z", layer: at.layer });
-  return tf.tidy(() => tf.add(attendOutput(context, run.input(at.layer), z_RZ), x_RD));
+  switch (at.site) {
+    case "attn_z":
+      return afterAttention(context, run.input(at.layer), x_RD);
+    case "mlp_out": {
+      const z_RZ = run.site({ site: "attn_z", layer: at.layer });
+      return tf.tidy(() => tf.add(attendOutput(context, run.input(at.layer), z_RZ), x_RD));
+    }
+    case "resid_post":
+      return tf.clone(x_RD);
+    default:
+      return unreachable(at.site);
+  }
 }
 
 /** From the gradient at the layer's output to the gradient at the site. */
@@ -152,8 +160,16 @@ function siteGradient(
   gradient_RD: Tensor,
   rules: BackwardRules,
 ): Tensor {
-  if (at.site !== "attn_z") return tf.clone(gradient_RD);
-  const context = layerContext(model, at.layer, rules);
-  const input_RD = run.input(at.layer);
-  return tf.tidy(() => tf.grad((z: Tensor) => afterAttention(context, input_RD, z))(x_RD, gradient_RD));
+  switch (at.site) {
+    case "attn_z": {
+      const context = layerContext(model, at.layer, rules);
+      const input_RD = run.input(at.layer);
+      return tf.tidy(() => tf.grad((z: Tensor) => afterAttention(context, input_RD, z))(x_RD, gradient_RD));
+    }
+    case "mlp_out":
+    case "resid_post":
+      return tf.clone(gradient_RD);
+    default:
+      return unreachable(at.site);
+  }
 }

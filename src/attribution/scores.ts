@@ -11,15 +11,17 @@
  * Each prompt's gradient is that of its own metric, so scores do not depend on how many prompts a block has. Source: REFERENCE 3, 4, 9.
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../nodes/prompt.js";
+import { KINDS } from "../nodes/kinds.js";
 import { nodeHook } from "../nodes/node.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import { siteHook, SITES, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { loadAnswers, type Answers } from "../model/metric.js";
 import { RELP_RULES } from "../model/relp-rules.js";
 import { withScope } from "../model/tensor-scope.js";
 import type { Sae } from "../sae/sae.js";
+import { gradientsPerSite, SCORE_METHODS } from "../plan/score-methods.js";
 import type { ScoreSpec } from "../plan/sweep.js";
 import { visitGradients, type GradientVisitor } from "./backward.js";
 import type { OnProgress } from "./breathe.js";
@@ -75,16 +77,17 @@ export async function computeScores(
   const { model } = spliced;
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
-    const sides = score.method === "zero" ? SIDES.slice(0, 1) : SIDES;
+    const { donor, hasComponents } = SCORE_METHODS[score.method];
+    const sides = SIDES.slice(0, donor === "zero" ? 1 : 2);
     const captured = (await captureRuns(model, prompts, sides, answers, "clean")).map(own);
     const [clean, corrupted] = [must(captured[0], "clean run"), captured[1] ?? null];
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
     const collected = noScores();
     const runs = { clean, corrupted };
     const first = corrupted === null ? 0 : Math.min(firstDifference(prompts), clean.frame.T - 1);
-    const block = { spliced, prompts, runs, first, withComponents: score.method === "atp", collected };
+    const block = { spliced, prompts, runs, first, withComponents: hasComponents, collected };
     // One for each site, and with integrated gradients for each gradient beyond the shared first one.
-    const total = 3 * model.config.nLayers * (score.method === "ig" ? score.steps : 1);
+    const total = SITES.length * model.config.nLayers * gradientsPerSite(score);
     let done = 0;
     const onStep = (): void => onProgress?.(++done, total);
     const visit: GradientVisitor = async (at, gradient_RD) => {
@@ -104,13 +107,22 @@ async function visitSiteGradients(
   visit: GradientVisitor,
   onStep: () => void,
 ): Promise<void> {
-  if (score.method !== "ig") {
-    const rules = score.method === "relp" ? RELP_RULES : AUTODIFF_RULES;
-    await visitGradients(model, clean, answers, rules, visit, saesOf);
-    return;
+  switch (score.method) {
+    case "atp":
+    case "zero":
+      await visitGradients(model, clean, answers, AUTODIFF_RULES, visit, saesOf);
+      return;
+    case "relp":
+      await visitGradients(model, clean, answers, RELP_RULES, visit, saesOf);
+      return;
+    case "ig": {
+      const runs = { clean, corrupted: must(corrupted, "corrupted run") };
+      await visitMeanGradients(model, runs, answers, score.steps, AUTODIFF_RULES, visit, onStep);
+      return;
+    }
+    default:
+      unreachable(score);
   }
-  const runs = { clean, corrupted: must(corrupted, "corrupted run") };
-  await visitMeanGradients(model, runs, answers, score.steps, AUTODIFF_RULES, visit, onStep);
 }
 
 /** Scores one site's nodes into `block.collected`. */
@@ -122,7 +134,7 @@ async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise
     const dot = await dotScores(gradient_RD, delta_RD);
     await checkScores(block, at, dot);
     collected.site.set(hook, dot);
-    if (at.site === "attn_z")
+    if (KINDS.head.sites.includes(at.site))
       collected.head.set(hook, await dotScores(gradient_RD, delta_RD, spliced.model.config.nHeads));
     const gradNorm = withComponents ? await rowNorms(gradient_RD) : null;
     if (gradNorm !== null && at.site === "resid_post")

@@ -11,7 +11,7 @@
 import { assert, must } from "../base/assert.js";
 import { NODE_KINDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
-import { SITES } from "../nodes/site.js";
+import { type Site, SITES } from "../nodes/site.js";
 
 /** One patched run. */
 export interface TruthRow {
@@ -37,9 +37,12 @@ export interface TruthSize {
   readonly nLayers: number;
 }
 
+/** Half of a layer in which a site's rows join: after attention, or at the layer's end. */
+const HALVES: Readonly<Record<Site, 0 | 1>> = { attn_z: 0, mlp_out: 1, resid_post: 1 };
+
 /** Where a row joins: `2 * layer` after attention, `2 * layer + 1` at the layer's end. */
 export function joinOf({ layer, site }: Node): number {
-  return 2 * layer + (site === "attn_z" ? 0 : 1);
+  return 2 * layer + HALVES[site];
 }
 
 /** A number that is equal for nodes whose deltas come from the same tensors. */

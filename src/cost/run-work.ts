@@ -1,6 +1,8 @@
 /** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
-import type { SiteAt } from "../nodes/site.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import { allSites, type SiteAt, SITES } from "../nodes/site.js";
+import { gradientsPerSite, SCORE_METHODS } from "../plan/score-methods.js";
+import type { ScoreSpec } from "../plan/sweep.js";
+import { type ModelConfig, siteWidth } from "../weights/model-config.js";
 import {
   afterAttentionWork,
   attendsInOneKernel,
@@ -87,29 +89,27 @@ function gradientWork(work: Work, model: CostModel, { prompts, positions }: Prom
   if (isLast) work.move("copy", prompts * positions * (2 * config.dModel + config.nHeads * config.headDim), 2, 20);
 }
 
-/** How scores are computed. */
-export type ScoreMethod =
-  { readonly method: "atp" | "zero" | "relp" } | { readonly method: "ig"; readonly steps: number };
-
 /** Scores of a block. */
-export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreMethod): Work {
+export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreSpec): Work {
   const work = new Work(model);
-  const donors = score.method === "zero" ? 0 : 1;
+  const { donor, hasComponents } = SCORE_METHODS[score.method];
+  const donors = donor === "zero" ? 0 : 1;
   for (let side = 0; side <= donors; side++) captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
-  if (score.method === "ig") lineWork(work, model, block, score.steps - 1);
+  const beyondClean = gradientsPerSite(score) - 1;
+  if (beyondClean > 0) lineWork(work, model, block, beyondClean);
   const { config } = model;
   const rows = block.prompts * block.positions;
   const later = block.prompts * (block.positions - (donors === 0 ? 0 : Math.min(block.first, block.positions - 1)));
-  for (let site = 0; site < 3 * config.nLayers; site++) {
-    const width = site % 3 === 0 ? config.nHeads * config.headDim : config.dModel;
+  for (const at of allSites(config.nLayers)) {
+    const width = siteWidth(at, config);
     work.move("arithmetic", rows * width, 10, 8);
-    if (score.method === "atp") work.move("arithmetic", rows * width, 3, 3);
+    if (hasComponents) work.move("arithmetic", rows * width, 3, 3);
   }
   for (const sae of model.saes) {
     work.move("copy", later * sae.dIn, 6, 9);
     changeWork(work, sae, later, { donors, scored: true });
-    work.move("arithmetic", later * sae.dIn, score.method === "atp" ? 7 : 4, score.method === "atp" ? 6 : 3);
+    work.move("arithmetic", later * sae.dIn, hasComponents ? 7 : 4, hasComponents ? 6 : 3);
   }
   return work;
 }
@@ -125,6 +125,6 @@ function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: numbe
     }
     unembedWork(step, config, block.prompts, block.answers);
     afterAttentionWork(step, config, block.prompts * block.positions);
-    work.add(step, 3 * steps);
+    work.add(step, SITES.length * steps);
   }
 }

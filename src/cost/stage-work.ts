@@ -6,7 +6,8 @@
  */
 import { circuitBlocks } from "../attribution/circuit-rows.js";
 import { truthBlocks, truthRows } from "../attribution/truth-rows.js";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
+import { ABLATION_SOURCES } from "../nodes/intervention.js";
 import type { Node } from "../nodes/node.js";
 import { firstDifference, isPaired, type Prompt } from "../nodes/prompt.js";
 import { variantAblatesErrors } from "../nodes/selection.js";
@@ -20,7 +21,7 @@ import {
   truthBlockSize,
   unpatchedSize,
 } from "../plan/memory.js";
-import type { Plan, Shard, Stage } from "../plan/plan.js";
+import { type Plan, type ProgramTask, programTask, type Shard } from "../plan/plan.js";
 import { circuitBlockWork, type EvaluationCost } from "./circuit-work.js";
 import { expectedNodes, type ExpectedNode } from "./expected-nodes.js";
 import { type CostModel, meansWork, type PromptBlock, scoresWork } from "./run-work.js";
@@ -39,7 +40,7 @@ export const KEPT_ERRORS = 0.5;
 /** What a stage asks for. */
 export interface StageWork {
   readonly id: string;
-  readonly kind: Stage["task"]["kind"];
+  readonly kind: ProgramTask["kind"];
   readonly shards: number;
   /** In the unit of its timings. */
   readonly units: number;
@@ -61,8 +62,9 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
   const nodes = expectedNodes(plan);
   let lastBlock = "";
   return plan.stages.flatMap((stage) => {
-    const { task, shards } = stage;
-    if (shards.length === 0 || task.kind === "noop" || task.kind === "nodes" || task.kind === "validation") return [];
+    const { shards } = stage;
+    const task = programTask(stage.task);
+    if (shards.length === 0 || task === null) return [];
     const work = new Work(model);
     const every = Math.max(1, shards.length / COUNTED_SHARDS);
     const counted = Array.from({ length: Math.ceil(shards.length / every) }, (_, i) =>
@@ -72,7 +74,7 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
     let units = 0;
     let widest = 0;
     for (const shard of counted) {
-      const part = shardWork(plan, model, stage, shard, nodes, workers);
+      const part = shardWork(plan, model, task, shard, nodes, workers);
       work.add(part.work, scale);
       units += part.units * scale;
       widest = Math.max(widest, part.widest ?? 0);
@@ -86,7 +88,10 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
         shards: shards.length,
         units: Math.round(units),
         work,
-        alive: aliveIn(plan, model, stage, widest),
+        alive: aliveIn(plan, model, task, {
+          prompts: Math.max(...shards.map(({ prompts }) => prompts.length)),
+          widest,
+        }),
       },
     ];
   });
@@ -95,7 +100,7 @@ export function stageWorks(plan: Plan, model: CostModel, workers: number): Stage
 function shardWork(
   plan: Plan,
   model: CostModel,
-  { task }: Stage,
+  task: ProgramTask,
   shard: Shard,
   nodes: readonly ExpectedNode[],
   workers: number,
@@ -104,14 +109,14 @@ function shardWork(
   switch (task.kind) {
     case "means":
       return { units: block.prompts * (block.paired ? 2 : 1), work: meansWork(model, block) };
-    case "scores": {
-      const score = task.score.method === "ig" ? task.score : { method: task.score.method };
-      return { units: block.prompts, work: scoresWork(model, block, score) };
-    }
+    case "scores":
+      return { units: block.prompts, work: scoresWork(model, block, task.score) };
     case "truth":
       return truthShard(plan, model, shard, block, nodes, { rowsPerBlock: task.rowsPerBlock, workers });
-    default:
+    case "circuits":
       return circuitShard(plan, model, shard, block);
+    default:
+      return unreachable(task);
   }
 }
 
@@ -202,7 +207,7 @@ function circuitShard(plan: Plan, model: CostModel, shard: Shard, block: PromptB
 
 /** How often an evaluation is run: once for each draw of donors. */
 function drawsOf({ donors }: Plan, evaluation: Evaluation): number {
-  return evaluation.kind !== "full" && evaluation.ablation === "resample" ? (donors?.length ?? 1) : 1;
+  return evaluation.kind !== "full" && ABLATION_SOURCES[evaluation.ablation] === "donors" ? (donors?.length ?? 1) : 1;
 }
 
 /**
@@ -210,7 +215,7 @@ function drawsOf({ donors }: Plan, evaluation: Evaluation): number {
  * the highest thresholds.
  */
 function runsOnce({ saes, sweep }: Plan, evaluation: Evaluation): boolean {
-  if (evaluation.kind === "full" || evaluation.ablation === "resample") return false;
+  if (evaluation.kind === "full" || ABLATION_SOURCES[evaluation.ablation] === "donors") return false;
   if (!saes.some(({ site }) => site === "resid_post")) return false;
   if (evaluation.kind !== "circuit" || sweep.circuits === undefined) return evaluation.kind === "empty";
   const thresholds = thresholdsOf(sweep.circuits);
@@ -224,7 +229,7 @@ function runsOnce({ saes, sweep }: Plan, evaluation: Evaluation): boolean {
  */
 function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
   if (evaluation.kind === "full") return { untouched: true, dense: 0, columns: 0, constants: false };
-  const constants = evaluation.ablation === "mean";
+  const constants = ABLATION_SOURCES[evaluation.ablation] === "means";
   if (evaluation.kind === "empty") return { untouched: false, dense: 0, columns: 0, constants };
   const columns = KEPT_COLUMNS;
   if (evaluation.kind === "custom") return { untouched: false, dense: 0, columns, constants };
@@ -250,17 +255,28 @@ function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
   };
 }
 
-/** Numbers alive at once while the stage's largest block is computed. */
-function aliveIn(plan: Plan, model: CostModel, { task, shards }: Stage, widest: number): number {
+/** Numbers alive at once while a stage's largest block is computed: one of so many prompts, or of rows `widest` in all. */
+function aliveIn(
+  plan: Plan,
+  model: CostModel,
+  { kind }: ProgramTask,
+  { prompts, widest }: { readonly prompts: number; readonly widest: number },
+): number {
   const positions = Math.max(...plan.prompts.map(({ clean }) => clean.length));
   const dSae = Math.max(0, ...model.saes.map((sae) => sae.dSae));
   const shape: MemoryShape = { config: model.config, dSae, positions, ownKernels: model.ownKernels };
-  const prompts = Math.max(...shards.map((shard) => shard.prompts.length));
-  if (task.kind === "truth") {
-    return (
-      unpatchedSize(shape, prompts) + Math.max(truthBlockSize(shape, widest, 1), encoderSize(dSae, prompts * positions))
-    );
+  switch (kind) {
+    case "means":
+    case "scores":
+      return promptBlockSize(shape, prompts);
+    case "truth":
+      return (
+        unpatchedSize(shape, prompts) +
+        Math.max(truthBlockSize(shape, widest, 1), encoderSize(dSae, prompts * positions))
+      );
+    case "circuits":
+      return circuitBlockSize(shape, widest);
+    default:
+      return unreachable(kind);
   }
-  if (task.kind === "circuits") return circuitBlockSize(shape, widest);
-  return promptBlockSize(shape, prompts);
 }

@@ -28,3 +28,10 @@ export type Intervention = ReadonlyMap<string, SiteIntervention>;
 /** What ablated nodes are set to. */
 export const ABLATIONS = ["mean", "zero", "resample"] as const;
 export type Ablation = (typeof ABLATIONS)[number];
+
+/** Where an ablation takes the values of ablated nodes from: mean activations, other prompts' runs, or nowhere, as they are 0. */
+export const ABLATION_SOURCES: Readonly<Record<Ablation, "means" | "donors" | "nowhere">> = {
+  mean: "means",
+  zero: "nowhere",
+  resample: "donors",
+};

@@ -5,7 +5,7 @@
  * (attribution/scores.ts) and patched (attribution/truth-deltas.ts), and what that costs (cost/truth-work.ts). A kind that is
  * missing in any of these does not compile.
  */
-import type { Site } from "./site.js";
+import { type Site, SITES } from "./site.js";
 
 /** Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z. Rows that join together come in this order. */
 export const NODE_KINDS = ["feature", "error", "site", "head"] as const;
@@ -45,6 +45,8 @@ export interface NodeKindDescription {
   readonly hookTail: string;
   /** Null where a site has one such node at each position. */
   readonly index: IndexField | null;
+  /** Sites that have such nodes. */
+  readonly sites: readonly Site[];
   /** How many a site has at each position. */
   readonly perPosition: (sizes: SiteSizes) => number;
   /** Whether such nodes are parts of an SAE, and exist only where one sits. */
@@ -57,6 +59,12 @@ export interface NodeKindDescription {
   readonly counter: (site: Site) => keyof NodeCounts;
 }
 
+const ERROR_COUNTERS = {
+  attn_z: "nErrorsOther",
+  mlp_out: "nErrorsOther",
+  resid_post: "nErrorsResid",
+} as const satisfies Record<Site, keyof NodeCounts>;
+
 const TABLE = {
   feature: {
     label: "feature",
@@ -65,6 +73,7 @@ const TABLE = {
     slotRank: 3,
     hookTail: ".hook_sae_acts_post",
     index: "feature",
+    sites: SITES,
     perPosition: ({ dSae }) => dSae,
     onSae: true,
     isSparse: true,
@@ -78,11 +87,12 @@ const TABLE = {
     slotRank: 0,
     hookTail: ".hook_sae_error",
     index: null,
+    sites: SITES,
     perPosition: () => 1,
     onSae: true,
     isSparse: false,
     states: "errors",
-    counter: (site) => (site === "resid_post" ? "nErrorsResid" : "nErrorsOther"),
+    counter: (site) => ERROR_COUNTERS[site],
   },
   site: {
     label: "whole site",
@@ -91,6 +101,7 @@ const TABLE = {
     slotRank: 1,
     hookTail: "",
     index: null,
+    sites: SITES,
     perPosition: () => 1,
     onSae: false,
     isSparse: false,
@@ -104,6 +115,7 @@ const TABLE = {
     slotRank: 2,
     hookTail: ".heads",
     index: "head",
+    sites: ["attn_z"],
     perPosition: ({ nHeads }) => nHeads,
     onSae: false,
     isSparse: false,

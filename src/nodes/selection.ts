@@ -69,10 +69,15 @@ export function keeps(score: number, threshold: number, keep: Keep): boolean {
   return (keep === "signed" ? score : Math.abs(score)) >= threshold;
 }
 
+const WITHOUT_ERRORS: Readonly<Record<Variant, readonly Site[]>> = {
+  all: [],
+  no_resid_errors: ["resid_post"],
+  no_mlp_attn_errors: ["mlp_out", "attn_z"],
+};
+
 /** Whether a variant ablates the error nodes of a site at every position. */
 export function variantAblatesErrors(variant: Variant, site: Site): boolean {
-  if (variant === "all") return false;
-  return (variant === "no_resid_errors") === (site === "resid_post");
+  return WITHOUT_ERRORS[variant].includes(site);
 }
 
 /** Selects the nodes that a threshold and a variant keep, as a pair of interventions. */

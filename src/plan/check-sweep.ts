@@ -5,6 +5,7 @@ import { circuitsOf } from "./evaluations.js";
 import { namesKind, TRUTH_FIELDS } from "./node-slots.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import type { SweepSource } from "./read-sweep.js";
+import { SCORE_METHODS } from "./score-methods.js";
 
 /** What a sweep is checked against. */
 export interface SweepContext {
@@ -94,7 +95,7 @@ function checkDataset({ scores, truth }: CheckedSweep, fault: Fault, { paired }:
   if (paired) return;
   const plain = "a plain dataset (prompt, true_answer, false_answer) has no corrupted prompts";
   scores.forEach(({ method }, i) => {
-    if (method !== "zero")
+    if (SCORE_METHODS[method].donor === "corrupted")
       throw fault(["scores", i, "method"], `${plain}, which ${method} needs; use method zero, or a dataset of pairs`);
   });
   if (truth !== undefined) throw fault(["truth"], `${plain}, which true patching needs; use a dataset of pairs`);

@@ -1,10 +1,11 @@
 /** @file From an evaluation of the plan to what it does to every node, for prompts of one length. */
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../nodes/custom-configuration.js";
 import type { Intervention } from "../nodes/intervention.js";
+import { KINDS, type SliceKind } from "../nodes/kinds.js";
 import { type CircuitSite, emptyIntervention } from "../nodes/node-states.js";
 import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../nodes/selection.js";
-import { allSites } from "../nodes/site.js";
+import { allSites, type Site } from "../nodes/site.js";
 import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
 import type { Plan } from "./plan.js";
 import type { ExperimentSpec } from "./sweep.js";
@@ -15,14 +16,15 @@ import type { ExperimentSpec } from "./sweep.js";
  */
 export function circuitSites({ saes, shape, sweep }: Plan): readonly CircuitSite[] {
   if (saes.length > 0) return saes;
-  const byHead = sweep.circuits?.nodes === "heads";
-  return allSites(shape.nLayers)
-    .filter(({ site }) => site !== "resid_post")
-    .map((at) =>
-      byHead && at.site === "attn_z"
-        ? { ...at, kind: "head", slices: shape.nHeads }
-        : { ...at, kind: "site", slices: 1 },
-    );
+  const kinds: Readonly<Record<Site, SliceKind | null>> = {
+    attn_z: sweep.circuits?.nodes === "heads" ? "head" : "site",
+    mlp_out: "site",
+    resid_post: null,
+  };
+  return allSites(shape.nLayers).flatMap((at) => {
+    const kind = kinds[at.site];
+    return kind === null ? [] : [{ ...at, kind, slices: KINDS[kind].perPosition({ dSae: 0, nHeads: shape.nHeads }) }];
+  });
 }
 
 /** The nodes that a threshold circuit keeps, for prompts of `length` tokens. */
@@ -83,5 +85,7 @@ export function interventionOfEvaluation(
       return chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), length)[evaluation.kind];
     case "custom":
       return chooseCustom(plan, evaluation.experiment, scores, length).intervention;
+    default:
+      return unreachable(evaluation);
   }
 }

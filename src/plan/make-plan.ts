@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
+import { type Ablation, ABLATION_SOURCES } from "../nodes/intervention.js";
 import { isPaired, type Prompt } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../dataset/rows.js";
@@ -144,14 +145,14 @@ function assemble(
 }
 
 function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): Donors[] | null {
-  const resamples =
-    sweep.circuits?.ablation === "resample" || sweep.experiments.some(({ ablation }) => ablation === "resample");
-  if (!resamples) return null;
+  const resamples = (ablation: Ablation): boolean => ABLATION_SOURCES[ablation] === "donors";
+  const inCircuits = sweep.circuits !== undefined && resamples(sweep.circuits.ablation);
+  if (!inCircuits && !sweep.experiments.some(({ ablation }) => resamples(ablation))) return null;
   return Array.from({ length: DRAWS }, (_, draw) => {
     const result = resampleDonors(prompts, sweep.seed, draw);
     if ("donors" in result) return result;
     throw fault(
-      sweep.circuits?.ablation === "resample" ? ["circuits", "ablation"] : ["experiments"],
+      inCircuits ? ["circuits", "ablation"] : ["experiments"],
       `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
     );
   });

@@ -5,7 +5,7 @@
  * feature. A slot whose node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays
  * empty where there are too few candidates.
  */
-import { type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
+import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
 import {
   GLOBAL_POSITION,
   type Node,
@@ -105,7 +105,7 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
   },
   head: ({ truth: { heads }, shape }, positions) => {
     if (heads === undefined) return [];
-    const at = sitesOf(["attn_z"], layersOf(heads.layers, shape), shape.nLayers);
+    const at = sitesOf(KINDS.head.sites, layersOf(heads.layers, shape), shape.nLayers);
     const all = Array.from({ length: shape.nHeads }, (_, head) => head);
     return [
       known(

@@ -1,4 +1,5 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
+import { unreachable } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
 import type { NodeKind } from "../nodes/kinds.js";
 import type { SiteAt } from "../nodes/site.js";
@@ -47,6 +48,26 @@ export type StageTask =
   | { readonly kind: "nodes" }
   | { readonly kind: "validation" }
   | NoopTask;
+
+/** Tasks whose shards run a program on the model. */
+export type ProgramTask = Exclude<StageTask, { readonly kind: "nodes" | "validation" | "noop" }>;
+
+/** The task as one that runs a program; null where it runs none. */
+export function programTask(task: StageTask): ProgramTask | null {
+  switch (task.kind) {
+    case "means":
+    case "scores":
+    case "truth":
+    case "circuits":
+      return task;
+    case "nodes":
+    case "validation":
+    case "noop":
+      return null;
+    default:
+      return unreachable(task);
+  }
+}
 
 /** Nothing is computed: for measuring what a shard costs besides its computation, and for testing the cluster's recovery. */
 export interface NoopTask {

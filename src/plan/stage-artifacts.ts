@@ -1,5 +1,7 @@
 /** @file Which stage's reduction writes which artifact. */
+import { unreachable } from "../base/assert.js";
 import type { Plan, Stage } from "./plan.js";
+import { SCORE_METHODS } from "./score-methods.js";
 
 /** Stage ids by the names of the artifacts that their reductions may write. */
 export function artifactStages({ stages }: Plan): Map<string, string> {
@@ -17,7 +19,7 @@ function artifactsOf({ task }: Stage): readonly string[] {
       return ["means.safetensors"];
     case "scores": {
       const scores = `scores-${task.score.name}.safetensors`;
-      return task.score.method === "atp" ? [scores, "components.parquet"] : [scores];
+      return SCORE_METHODS[task.score.method].hasComponents ? [scores, "components.parquet"] : [scores];
     }
     case "nodes":
       return ["nodes.parquet"];
@@ -28,5 +30,7 @@ function artifactsOf({ task }: Stage): readonly string[] {
     case "truth":
     case "noop":
       return [];
+    default:
+      return unreachable(task);
   }
 }

@@ -1,6 +1,7 @@
 /** @file The stages of a run and their shards, derived from the sweep alone: never from the number of workers. */
 import { must } from "../base/assert.js";
 import { type NodeKind, SLOT_KINDS } from "../nodes/kinds.js";
+import { ABLATION_SOURCES } from "../nodes/intervention.js";
 import type { Prompt } from "../nodes/prompt.js";
 import { byLength } from "./prompt-lengths.js";
 import { circuitScoresName, evaluationsOf } from "./evaluations.js";
@@ -95,7 +96,7 @@ function circuitStage({ sweep, blocks }: StageInputs, promptLists: readonly numb
 }
 
 function usesMeans(sweep: Sweep): boolean {
-  return evaluationsOf(sweep).some((one) => one.kind !== "full" && one.ablation === "mean");
+  return evaluationsOf(sweep).some((one) => one.kind !== "full" && ABLATION_SOURCES[one.ablation] === "means");
 }
 
 /**

@@ -1,4 +1,5 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
+import { unreachable } from "../base/assert.js";
 import { type Environment, NODE_MAJOR } from "../base/environment.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../plan/artifacts.js";
@@ -131,6 +132,8 @@ async function reduce(
     case "truth":
     case "noop":
       return [];
+    default:
+      return unreachable(task);
   }
 }
 

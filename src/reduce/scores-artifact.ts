@@ -9,6 +9,7 @@ import { scoresKey } from "../nodes/node-states.js";
 import { namesKind, sizesAt } from "../plan/node-slots.js";
 import type { Plan, Shard } from "../plan/plan.js";
 import type { Artifacts, ReadArtifact } from "../plan/artifacts.js";
+import { SCORE_METHODS } from "../plan/score-methods.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { decodeSafetensors, encodeSafetensors } from "../weights/safetensors.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
@@ -59,12 +60,14 @@ export async function writeScores(
     "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)",
     {
       score: JSON.stringify(score),
-      ...(score?.method === "zero" ? { direction: "base = clean prompt, every activation set to 0" } : {}),
+      ...(score !== undefined && SCORE_METHODS[score.method].donor === "zero"
+        ? { direction: "base = clean prompt, every activation set to 0" }
+        : {}),
       counts: JSON.stringify([...counts]),
     },
   );
   artifacts.write(fileOf(name), encodeSafetensors(arrays, metadata));
-  if (components.size > 0 && name === firstAtp(plan))
+  if (components.size > 0 && name === firstWithComponents(plan))
     artifacts.write("components.parquet", encodeComponents(components, counts, provenance));
 }
 
@@ -155,8 +158,8 @@ function addComponents(
   }
 }
 
-function firstAtp(plan: Plan): string | undefined {
-  return plan.sweep.scores.find(({ method }) => method === "atp")?.name;
+function firstWithComponents(plan: Plan): string | undefined {
+  return plan.sweep.scores.find(({ method }) => SCORE_METHODS[method].hasComponents)?.name;
 }
 
 function encodeComponents(

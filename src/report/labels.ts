@@ -5,6 +5,7 @@ import { GLOBAL_POSITION, indexOf, type Node, type NodePosition } from "../nodes
 import { SITES, type Site } from "../nodes/site.js";
 import type { Variant } from "../nodes/selection.js";
 import type { Plan } from "../plan/plan.js";
+import { SCORE_METHODS } from "../plan/score-methods.js";
 import type { RecordedStatus } from "../plan/run-folder.js";
 import type { Group } from "./validation-file.js";
 
@@ -13,16 +14,14 @@ export function capitalised(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-const METHOD_NAMES = { atp: "AtP", zero: "zero-ablation AtP", ig: "integrated gradients", relp: "RelP" } as const;
-
 /** Name of a score: its method, and its own name where that differs. */
 export function scoreLabel({ sweep }: Plan, name: string): string {
   const spec = must(
     sweep.scores.find((score) => score.name === name),
     name,
   );
-  const method = METHOD_NAMES[spec.method];
-  const steps = spec.method === "ig" ? ` (${String(spec.steps)} steps)` : "";
+  const method = SCORE_METHODS[spec.method].label;
+  const steps = "steps" in spec ? ` (${String(spec.steps)} steps)` : "";
   return spec.name === spec.method ? method + steps : `${method} “${name}”${steps}`;
 }
 

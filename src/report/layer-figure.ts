@@ -3,6 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { KINDS, LISTED_KINDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION } from "../nodes/node.js";
 import type { Site } from "../nodes/site.js";
+import { SCORE_METHODS } from "../plan/score-methods.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatNumber } from "./format-number.js";
@@ -21,7 +22,9 @@ const SINGLE_KINDS = LISTED_KINDS.filter((kind) => KINDS[kind].index === null);
 /** A figure for each kind, or none where no such node was measured. */
 export function layerFigures({ plan, nodes }: RunContents): Figure[] {
   // Zero ablation is another effect than the one measured.
-  const scores = plan.sweep.scores.filter(({ method }) => method !== "zero").map(({ name }) => name);
+  const scores = plan.sweep.scores
+    .filter(({ method }) => SCORE_METHODS[method].donor !== "zero")
+    .map(({ name }) => name);
   const placed = (nodes ?? []).filter(isPlaced).filter(({ effect }) => Number.isFinite(effect));
   return SINGLE_KINDS.flatMap((kind) => {
     const mine = placed.filter((node) => node.kind === kind);

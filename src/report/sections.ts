@@ -1,4 +1,5 @@
 /** @file The sections of the report; a section whose artifact is missing says in one line why. */
+import { SCORE_METHODS } from "../plan/score-methods.js";
 import { circuitFigures } from "./circuit-figure.js";
 import { statusPhrase } from "./labels.js";
 import type { RunContents } from "./run-contents.js";
@@ -81,7 +82,7 @@ function resultParts(contents: RunContents): ResultPart[] {
     part(
       "factors",
       "Components of the scores",
-      scores.some(({ method }) => method === "atp"),
+      scores.some(({ method }) => SCORE_METHODS[method].hasComponents),
       componentFigures(contents),
     ),
     part("circuits", "Circuits", circuits !== undefined || experiments.length > 0, circuitFigures(contents), [

@@ -3,6 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { INDEX_FIELDS, KINDS, LISTED_KINDS } from "../nodes/kinds.js";
 import { indexColumns, positionColumn } from "../nodes/node-columns.js";
 import { GLOBAL_POSITION } from "../nodes/node.js";
+import { SCORE_METHODS } from "../plan/score-methods.js";
 import { drawPanel, type Figure, type Panel } from "./figure.js";
 import { formatCorrelation, formatCount, formatInterval, formatNumber } from "./format-number.js";
 import type { NodeRow } from "./artifact-rows.js";
@@ -68,7 +69,9 @@ function scatterFigure(contents: RunContents, name: string, global: boolean, poi
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
       `Whiskers, where nodes are few, are one standard error over prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
-      (plan.sweep.scores.some((score) => score.name === name && score.method === "zero") ? ` ${ZERO_NOTE}` : ""),
+      (plan.sweep.scores.some((score) => score.name === name && SCORE_METHODS[score.method].donor === "zero")
+        ? ` ${ZERO_NOTE}`
+        : ""),
     panels,
     columns: 3,
     legend: { kind: "layers", count: plan.shape.nLayers },

@@ -5,7 +5,7 @@ import { assert, must } from "../base/assert.js";
 import { siteHook, SITES, type SiteAt } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import { siteWidth } from "../weights/model-config.js";
 import type { Block } from "./sae-schedule.js";
 
 /** Rows of several sites on the host; row r is the same token at every site. */
@@ -17,11 +17,6 @@ export interface ActivationBuffer {
   all(at: SiteAt): Float32Array;
   /** The named rows of a site, `[rows.length, D]`. Owner: caller. */
   take(at: SiteAt, rows: Uint32Array): Tensor;
-}
-
-/** Width of a site's activation. */
-export function siteWidth({ site }: SiteAt, { nHeads, headDim, dModel }: ModelConfig): number {
-  return site === "attn_z" ? nHeads * headDim : dModel;
 }
 
 /** A buffer of at most `capacity` rows. Tokens in `skip` leave no row. */

@@ -4,6 +4,7 @@ import { must } from "../base/assert.js";
 import { allSites, siteHook, SITES } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
+import { siteWidth } from "../weights/model-config.js";
 import type { ActivationRows } from "./sae-trainer.js";
 
 const SENTENCES_PER_BLOCK = 64;
@@ -36,10 +37,9 @@ export async function siteActivations(
     resid_RD.dispose();
     start.frame.dispose();
   }
-  const { dModel, nHeads, headDim, nLayers } = model.config;
   return new Map(
-    allSites(nLayers).map((at) => {
-      const dIn = at.site === "attn_z" ? nHeads * headDim : dModel;
+    allSites(model.config.nLayers).map((at) => {
+      const dIn = siteWidth(at, model.config);
       return [siteHook(at), { values: concatenate(must(parts.get(siteHook(at)), siteHook(at))), dIn }];
     }),
   );

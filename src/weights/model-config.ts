@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
+import type { Site, SiteAt } from "../nodes/site.js";
 import { familySchema, gemma2Schema, gemma3Schema, nestedSchema } from "./config-schema.js";
 
 /** How a layer attends: to the latest `slidingWindow` positions, or to all. */
@@ -228,4 +229,10 @@ function checkConsistent(config: ModelConfig, file: string): void {
       field: "layer_types",
     });
   }
+}
+
+/** Width of a site's activation. */
+export function siteWidth({ site }: Pick<SiteAt, "site">, { nHeads, headDim, dModel }: ModelConfig): number {
+  const widths: Readonly<Record<Site, number>> = { attn_z: nHeads * headDim, mlp_out: dModel, resid_post: dModel };
+  return widths[site];
 }

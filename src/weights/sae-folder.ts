@@ -12,7 +12,7 @@ import { siteHook, SITES, type Site, type SiteAt } from "../nodes/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
 import { listGemmaScope2 } from "./gemma-scope-2.js";
-import type { ModelConfig } from "./model-config.js";
+import { type ModelConfig, siteWidth } from "./model-config.js";
 import { shapeText } from "./named-array.js";
 import { openNpz } from "./npz.js";
 import type { SaeCandidate } from "./sae-candidate.js";
@@ -194,7 +194,7 @@ function closest(group: readonly SaeCandidate[], target: number): SaeCandidate {
 }
 
 async function checkShapes(candidate: SaeCandidate, config: ModelConfig): Promise<SaeEntry> {
-  const dIn = candidate.site === "attn_z" ? config.nHeads * config.headDim : config.dModel;
+  const dIn = siteWidth(candidate, config);
   const dSae = candidate.width;
   const expected = { W_enc: [dIn, dSae], W_dec: [dSae, dIn], b_enc: [dSae], b_dec: [dIn], threshold: [dSae] };
   await withSaeFile(candidate, async (file) => {

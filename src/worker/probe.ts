@@ -5,7 +5,7 @@ import { computeMeans } from "../attribution/means.js";
 import { computeScores } from "../attribution/scores.js";
 import { openSpliced, type SplicedModel } from "../attribution/spliced-model.js";
 import { computeTruth } from "../attribution/truth.js";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import { ABLATED, type Intervention, LIVE, type SiteIntervention } from "../nodes/intervention.js";
 import { uniformSite } from "../nodes/node-states.js";
 import { variantAblatesErrors } from "../nodes/selection.js";
@@ -18,7 +18,7 @@ import { KEPT_COLUMNS, KEPT_ERRORS } from "../cost/stage-work.js";
 import { LAYER_KERNELS } from "../model/layer-kernels.js";
 import { circuitSites } from "../plan/evaluation-interventions.js";
 import { type Evaluation, evaluationsOf } from "../plan/evaluations.js";
-import type { Plan, Stage } from "../plan/plan.js";
+import { type Plan, programTask, type Stage } from "../plan/plan.js";
 import { SAE_KERNELS } from "../sae/active-features.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
 import { findSaes } from "../weights/sae-folder.js";
@@ -72,20 +72,32 @@ async function timed(run: () => Promise<void>, watch: ReturnType<typeof watchPro
   return { products, rest: (performance.now() - began) / 1000 - products };
 }
 
-async function runStage(plan: Plan, model: SplicedModel, { task, shards }: Stage): Promise<void> {
+async function runStage(plan: Plan, model: SplicedModel, { id, task, shards }: Stage): Promise<void> {
   const { prompts, blocks } = plan;
   const { reduce } = plan.sweep.metric;
-  if (task.kind === "means") await computeMeans(model, prompts, reduce);
-  if (task.kind === "scores") await computeScores(model, prompts, reduce, task.score);
-  if (task.kind === "truth") {
-    const nodes = expectedNodes(plan).slice(...must(shards[0]?.slots, "slots"));
-    const named = nodes.map(({ node }) => node);
-    await computeTruth(model, prompts, reduce, named, task.rowsPerBlock);
-  }
-  if (task.kind === "circuits") {
-    const evaluations = evaluationsOf(plan.sweep).slice(...must(shards[0]?.slots, "slots"));
-    const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
-    await computeCircuits(model, prompts, reduce, interventions, { kind: "zero" }, blocks.circuitRows);
+  const program = must(programTask(task), `the engine program of ${id}`);
+  const slots = (): readonly [number, number] => must(shards[0]?.slots, "slots");
+  switch (program.kind) {
+    case "means":
+      await computeMeans(model, prompts, reduce);
+      return;
+    case "scores":
+      await computeScores(model, prompts, reduce, program.score);
+      return;
+    case "truth": {
+      const nodes = expectedNodes(plan).slice(...slots());
+      const named = nodes.map(({ node }) => node);
+      await computeTruth(model, prompts, reduce, named, program.rowsPerBlock);
+      return;
+    }
+    case "circuits": {
+      const evaluations = evaluationsOf(plan.sweep).slice(...slots());
+      const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
+      await computeCircuits(model, prompts, reduce, interventions, { kind: "zero" }, blocks.circuitRows);
+      return;
+    }
+    default:
+      unreachable(program);
   }
 }
 

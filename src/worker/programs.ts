@@ -1,5 +1,5 @@
 /** @file Runs one shard: from its task and its artifacts, through the attribution programs, to the payload of its record. */
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
 import type { OnProgress } from "../attribution/breathe.js";
 import { type AblationValues, computeCircuits } from "../attribution/circuits.js";
 import { computeMeans } from "../attribution/means.js";
@@ -13,7 +13,7 @@ import type { ReadArtifact } from "../plan/artifacts.js";
 import { donorOf } from "../plan/donors.js";
 import { interventionOfEvaluation } from "../plan/evaluation-interventions.js";
 import { circuitScoresName, type Evaluation, evaluationsOf } from "../plan/evaluations.js";
-import type { Plan, Shard, Stage } from "../plan/plan.js";
+import { type Plan, programTask, type Shard, type Stage } from "../plan/plan.js";
 import { readMeans } from "../reduce/means-artifact.js";
 import { readNodes } from "../reduce/nodes-artifact.js";
 import { encodeCircuits, encodeMeans, encodeScores, encodeTruth } from "../reduce/payload.js";
@@ -41,8 +41,9 @@ export interface ShardOutcome {
 }
 
 /** The unit in which a stage's work is counted. */
-export function unitOf({ task }: Stage): string {
-  switch (task.kind) {
+export function unitOf(stage: Stage): string {
+  const task = programTask(stage.task);
+  switch (task?.kind) {
     case "means":
       return "prompt rows";
     case "scores":
@@ -51,8 +52,10 @@ export function unitOf({ task }: Stage): string {
       return "node-prompts";
     case "circuits":
       return "circuit-prompt rows";
-    default:
+    case undefined:
       return "shards";
+    default:
+      return unreachable(task);
   }
 }
 
@@ -60,8 +63,9 @@ export function unitOf({ task }: Stage): string {
  * Computes one shard.
  * @throws PatchbayError `non_finite`, `out_of_memory`, `application`.
  */
-export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shard): Promise<ShardOutcome> {
+export async function runShard(inputs: ShardInputs, stage: Stage, shard: Shard): Promise<ShardOutcome> {
   const { plan, model, onProgress } = inputs;
+  const task = must(programTask(stage.task), `the engine program of ${stage.id}`);
   const prompts = shard.prompts.map((index) => must(plan.prompts[index], "prompt"));
   const { reduce } = plan.sweep.metric;
   const count = prompts.length;
@@ -80,7 +84,7 @@ export async function runShard(inputs: ShardInputs, { task }: Stage, shard: Shar
     case "circuits":
       return runCircuits(inputs, prompts, shard);
     default:
-      throw new Error(`bug: stage kind ${task.kind} has no engine program`);
+      return unreachable(task);
   }
 }
 
@@ -133,12 +137,19 @@ async function donorValues(
   shard: Shard,
   ablation: Ablation,
 ): Promise<AblationValues[]> {
-  if (ablation === "mean") return [{ kind: "mean", means: await readMeans(artifact) }];
-  if (ablation === "zero") return [{ kind: "zero" }];
-  return must(plan.donors, "donors").map((draw) => ({
-    kind: "resample",
-    donors: shard.prompts.map((prompt) => donorOf(plan.prompts, draw, prompt)),
-  }));
+  switch (ablation) {
+    case "mean":
+      return [{ kind: ablation, means: await readMeans(artifact) }];
+    case "zero":
+      return [{ kind: ablation }];
+    case "resample":
+      return must(plan.donors, "donors").map((draw) => ({
+        kind: ablation,
+        donors: shard.prompts.map((prompt) => donorOf(plan.prompts, draw, prompt)),
+      }));
+    default:
+      return unreachable(ablation);
+  }
 }
 
 /** Each row's metric under each intervention, as its mean over the draws of what ablated nodes are set to. */

@@ -80,7 +80,7 @@ describe("the cost model", () => {
 
   it.each(SCORES)("counts what $method scores take", async (score) => {
     const counted = await countKernels(() => computeScores(spliced, prompts, "max", score));
-    expectCounted(scoresWork(model, block, score.method === "ig" ? score : { method: score.method }), counted);
+    expectCounted(scoresWork(model, block, score), counted);
     if (score.method !== "atp") return;
     const { dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H } = model.config;
     const transposed = 3 * D * M + 2 * D * H * (N + K); // A layer's weights, which block sizes leave out.

@@ -1,0 +1,114 @@
+/**
+ * @file What a forgotten case is: a type error at every place that has to be told of a new kind of node, site, ablation, score method
+ * or kind of stage. The sources are compiled in memory with one more name in each of the unions, and nothing else changed.
+ */
+import { readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { beforeAll, describe, expect, it } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+/** What is compiled. Coordinator, wire and the rest see plans and payloads as they are. */
+const INCLUDE = ["nodes", "weights", "hub", "plan", "attribution", "cost", "reduce", "report", "worker/*.ts"];
+const TIMEOUT_MS = 300_000;
+
+/** Where each union is, and what is there before and after. */
+const EDITS: Readonly<Record<string, readonly [file: string, before: string, after: string]>> = {
+  toy_kind: ["src/nodes/kinds.ts", '"site", "head"] as const', '"site", "head", "toy_kind"] as const'],
+  toy_site: ["src/nodes/site.ts", '"resid_post"] as const', '"resid_post", "toy_site"] as const'],
+  toy_ablation: ["src/nodes/intervention.ts", '"resample"] as const', '"resample", "toy_ablation"] as const'],
+  toy_method: ["src/plan/sweep.ts", 'z.literal("zero") }),', 'z.enum(["zero", "toy_method"]) }),'],
+  toy_stage: ["src/plan/plan.ts", "| NoopTask;", '| NoopTask | { readonly kind: "toy_stage" };'],
+};
+
+/** The text of each error, by file. */
+let errors: ReadonlyMap<string, readonly string[]>;
+beforeAll(() => {
+  errors = typeErrors();
+}, TIMEOUT_MS);
+
+function typeErrors(): Map<string, string[]> {
+  const { config } = ts.readConfigFile(join(ROOT, "tsconfig.json"), (path) => readFileSync(path, "utf8")) as {
+    config: object;
+  };
+  const include = INCLUDE.map((part) => `src/${part}`);
+  const { options, fileNames } = ts.parseJsonConfigFileContent({ ...config, include }, ts.sys, ROOT);
+  const host = ts.createCompilerHost(options);
+  const edits = Object.values(EDITS).map(([file, ...edit]) => [join(ROOT, file), edit] as const);
+  const edited = new Map(edits.map(([file, [before, after]]) => [file, editedText(file, before, after)]));
+  const readSource = host.getSourceFile.bind(host);
+  host.getSourceFile = (name, language, ...rest) => {
+    const text = edited.get(name);
+    return text === undefined ? readSource(name, language, ...rest) : ts.createSourceFile(name, text, language);
+  };
+  const program = ts.createProgram(fileNames, options, host);
+  const texts = new Map<string, string[]>();
+  for (const file of fileNames) {
+    const found = program.getSemanticDiagnostics(program.getSourceFile(file));
+    const messages = found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
+    if (messages.length > 0) texts.set(relative(ROOT, file), messages);
+  }
+  return texts;
+}
+
+function editedText(file: string, before: string, after: string): string {
+  const text = readFileSync(file, "utf8");
+  expect(text.split(before), `${before} is once in ${file}`).toHaveLength(2);
+  return text.replace(before, after);
+}
+
+/** Files with errors that name the case. */
+const told = (name: string): string[] =>
+  [...errors].flatMap(([file, texts]) => (texts.some((text) => text.includes(name)) ? [file] : [])).sort();
+
+describe("a new case that nobody is told of is a type error", () => {
+  it("of a kind of node, at the table and at what needs a sweep, tensors or prices: five files", () => {
+    expect(told("toy_kind")).toEqual([
+      "src/attribution/scores.ts",
+      "src/attribution/truth-deltas.ts",
+      "src/cost/truth-work.ts",
+      "src/nodes/kinds.ts",
+      "src/plan/node-slots.ts",
+    ]);
+  });
+
+  it("of a site, wherever sites differ", () => {
+    expect(told("toy_site")).toEqual([
+      "src/attribution/capture.ts",
+      "src/attribution/integrated-gradients.ts",
+      "src/attribution/means.ts",
+      "src/attribution/truth-rows.ts",
+      "src/hub/fetch-weights.ts",
+      "src/nodes/kinds.ts",
+      "src/nodes/site.ts",
+      "src/plan/evaluation-interventions.ts",
+      "src/weights/gemma-scope-2.ts",
+      "src/weights/model-config.ts",
+    ]);
+  });
+
+  it("of an ablation, where its values come from", () => {
+    expect(told("toy_ablation")).toEqual(["src/nodes/intervention.ts", "src/worker/programs.ts"]);
+  });
+
+  it("of a score method, where it is described and where its gradients are", () => {
+    expect(told("toy_method")).toEqual(["src/attribution/scores.ts", "src/plan/score-methods.ts"]);
+  });
+
+  it("of a stage's task, where it is run, priced, probed and reduced", () => {
+    expect(told("toy_stage")).toEqual([
+      "src/cost/stage-work.ts",
+      "src/plan/plan.ts",
+      "src/plan/stage-artifacts.ts",
+      "src/reduce/reduce-stage.ts",
+      "src/worker/probe.ts",
+      "src/worker/programs.ts",
+    ]);
+  });
+
+  it("and nothing else is one", () => {
+    const others = [...errors].flatMap(([file, texts]) => texts.map((text) => ({ file, text })));
+    expect(others.filter(({ text }) => !Object.keys(EDITS).some((name) => text.includes(name)))).toEqual([]);
+  });
+});
