@@ -3,9 +3,9 @@ import { must } from "../base/assert.js";
 import { MAX_LISTED } from "../wire/limits.js";
 import type { ClusterStatus, QuarantinedShard, RunStatus, StageStatus, WorkerStatus } from "../wire/messages.js";
 import { eligibleWorkers, obstacle } from "./eligibility.js";
+import { failedAttempts } from "./shard.js";
 import {
   activeRun,
-  failedAttempts,
   type CoordinatorState,
   type RunProgress,
   type StageProgress,

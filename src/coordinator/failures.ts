@@ -2,7 +2,8 @@
 import { must } from "../base/assert.js";
 import type { ErrorCode } from "../base/errors.js";
 import { eligibleWorkers } from "./eligibility.js";
-import type { FailureClass, HeldLease, RunProgress, ShardPlace } from "./state.js";
+import type { FailureClass } from "./shard.js";
+import type { HeldLease, RunProgress, ShardPlace } from "./state.js";
 import { patchShard, patchWorker, shardAt, type Turn } from "./turn.js";
 
 const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {

@@ -3,7 +3,8 @@ import { must } from "../base/assert.js";
 import { isFinal } from "../wire/messages.js";
 import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import { ShardList } from "./shard-list.js";
-import type { ShardPlace, ShardState, StageProgress } from "./state.js";
+import type { ShardState } from "./shard.js";
+import type { ShardPlace, StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
 /** Ended runs that clients can still ask about. */

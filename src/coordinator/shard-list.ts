@@ -6,7 +6,7 @@
  * 3. Every node counts the shards below it by mark, so that the shards of a mark are found without a look at the others.
  */
 import { must } from "../base/assert.js";
-import type { ShardPhase, ShardState } from "./state.js";
+import type { ShardPhase, ShardState } from "./shard.js";
 
 /** Parts of a node. */
 const WIDTH = 32;

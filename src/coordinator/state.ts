@@ -3,9 +3,9 @@
  *
  * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
  */
-import type { ErrorCode } from "../base/errors.js";
 import type { Environment, WorkerEnvironment } from "../base/environment.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
+import type { FailureClass, ShardPhase } from "./shard.js";
 import type { ShardList } from "./shard-list.js";
 
 /** Everything about timing and patience. */
@@ -36,34 +36,6 @@ export const DEFAULT_SETTINGS: Settings = {
   budgets: { lost: 3, memory: 1, application: 1 },
   cordonAfter: 3,
 };
-
-/** Causes that have separate budgets: worker or engine lost or hung, out of memory, everything else. */
-export type FailureClass = "lost" | "memory" | "application";
-
-/** Failed attempts of a shard, of every class. */
-export function failedAttempts({ spent }: Pick<ShardState, "spent">): number {
-  return spent.lost + spent.memory + spent.application;
-}
-
-/** A shard's life: `reported` is between a worker's report and the check of the record. */
-export type ShardPhase = "pending" | "leased" | "reported" | "done" | "quarantined";
-
-/** One shard. */
-export interface ShardState {
-  readonly phase: ShardPhase;
-  /** Leases granted so far. */
-  readonly attempts: number;
-  /** Failures so far by class. */
-  readonly spent: Readonly<Record<FailureClass, number>>;
-  /** Workers on which it failed. */
-  readonly avoid: readonly string[];
-  /** Holder while leased. */
-  readonly holder: { readonly worker: string; readonly lease: string } | null;
-  /** The last failure. */
-  readonly failure: { readonly code: ErrorCode; readonly message: string } | null;
-  /** Hash of the accepted record's payload. */
-  readonly sha256: string | null;
-}
 
 /** One stage. Its pending shards can be leased: those before `cursor` again, those from it on for the first time. */
 export interface StageProgress {

@@ -1,15 +1,8 @@
 /** @file One turn of the state machine: the state as it changes, the effects so far, and the only ways to change either. */
 import { must } from "../base/assert.js";
 import type { CoordinatorEffect } from "./events.js";
-import {
-  failedAttempts,
-  type CoordinatorState,
-  type RunProgress,
-  type ShardPlace,
-  type ShardState,
-  type StageProgress,
-  type WorkerProgress,
-} from "./state.js";
+import { failedAttempts, type ShardState } from "./shard.js";
+import type { CoordinatorState, RunProgress, ShardPlace, StageProgress, WorkerProgress } from "./state.js";
 
 /** The working state of one `step`. Values inside `state` are never changed in place. */
 export interface Turn {

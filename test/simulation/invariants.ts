@@ -3,12 +3,8 @@ import { must } from "../../src/base/assert.js";
 import type { CoordinatorEffect } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
 import type { ShardMark } from "../../src/coordinator/shard-list.js";
-import {
-  failedAttempts,
-  type CoordinatorState,
-  type RunProgress,
-  type StageProgress,
-} from "../../src/coordinator/state.js";
+import { failedAttempts } from "../../src/coordinator/shard.js";
+import type { CoordinatorState, RunProgress, StageProgress } from "../../src/coordinator/state.js";
 
 const FINAL = ["complete", "partial", "failed", "cancelled", "interrupted"];
 

@@ -2,13 +2,13 @@
 import { must } from "../../../src/base/assert.js";
 import type { ErrorCode } from "../../../src/base/errors.js";
 import type { CoordinatorEffect, CoordinatorEvent, RecordFacts, RunToAdd } from "../../../src/coordinator/events.js";
+import type { ShardState } from "../../../src/coordinator/shard.js";
 import {
   DEFAULT_SETTINGS,
   initialState,
   type CoordinatorState,
   type RunProgress,
   type Settings,
-  type ShardState,
 } from "../../../src/coordinator/state.js";
 import { step } from "../../../src/coordinator/step.js";
 import type { WorkerEnvironment } from "../../../src/base/environment.js";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { ShardList, type ShardMark } from "../../../src/coordinator/shard-list.js";
-import type { ShardState } from "../../../src/coordinator/state.js";
+import type { ShardState } from "../../../src/coordinator/shard.js";
 
 const PHASES = ["pending", "leased", "reported", "done", "quarantined"] as const;
 const MARKS: readonly ShardMark[] = [...PHASES, "failed"];

@@ -1,0 +1,30 @@
+/** @file One shard as the coordinator sees it. */
+import type { ErrorCode } from "../base/errors.js";
+
+/** Causes that have separate budgets: worker or engine lost or hung, out of memory, everything else. */
+export type FailureClass = "lost" | "memory" | "application";
+
+/** Failed attempts of a shard, of every class. */
+export function failedAttempts({ spent }: Pick<ShardState, "spent">): number {
+  return spent.lost + spent.memory + spent.application;
+}
+
+/** A shard's life: `reported` is between a worker's report and the check of the record. */
+export type ShardPhase = "pending" | "leased" | "reported" | "done" | "quarantined";
+
+/** One shard. */
+export interface ShardState {
+  readonly phase: ShardPhase;
+  /** Leases granted so far. */
+  readonly attempts: number;
+  /** Failures so far by class. */
+  readonly spent: Readonly<Record<FailureClass, number>>;
+  /** Workers on which it failed. */
+  readonly avoid: readonly string[];
+  /** Holder while leased. */
+  readonly holder: { readonly worker: string; readonly lease: string } | null;
+  /** The last failure. */
+  readonly failure: { readonly code: ErrorCode; readonly message: string } | null;
+  /** Hash of the accepted record's payload. */
+  readonly sha256: string | null;
+}
