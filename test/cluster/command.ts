@@ -25,6 +25,8 @@ export interface Running {
   readonly ended: Promise<Ended>;
   /** What it has written to standard error so far. */
   readonly words: () => string;
+  /** What it has written to standard output so far. */
+  readonly printed: () => string;
 }
 
 /** Starts `patchbay <args>`, with the environment of this process unless another is given. */
@@ -38,7 +40,7 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = process.
       resolve({ code, signal, ...output });
     });
   });
-  return { child, ended, words: () => output.stderr };
+  return { child, ended, words: () => output.stderr, printed: () => output.stdout };
 }
 
 /** Runs `patchbay <args>` to its end. */

@@ -124,6 +124,9 @@ test.skipIf(WITHOUT_NATS)(
     const folders = runs.map(({ folder }) => folder);
     const recorded = (): number => folders.reduce((sum, folder) => sum + recordCount(folder), 0);
     const watchers = runs.map(({ run }) => launch(["watch", run, "--coordinator", address()]));
+    await until("a first line of each watcher", () =>
+      watchers.every(({ printed }) => printed() !== "") ? true : undefined,
+    );
 
     // The first kill, in the middle of the first run.
     await until(

@@ -1,5 +1,6 @@
 /** @file A standing coordinator: sweeps are submitted to it, planned for its workers, queued and run one after the other. */
 import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +21,12 @@ model: { path: model }
 dataset: { path: data/pairs.jsonl, limit: 4 }
 scores: [{ name: atp, method: atp }]
 `;
+
+/** A sweep that takes some seconds: it is still on when something happens to it. */
+const LONG_SWEEP = SWEEP.replace(
+  /scores: .*/,
+  `scores: [${[30, 31, 32].map((steps) => `{ name: ig${String(steps)}, method: ig, steps: ${String(steps)} }`).join(", ")}]`,
+);
 
 let folder: string;
 let children: ChildProcess[];
@@ -111,9 +118,16 @@ test("a coordinator that is replaced finds its workers again", async () => {
   expect(worker.exitCode).toBeNull();
 });
 
-/** What `patchbay watch` ends with. */
-function watch(run: string): Promise<number | null> {
-  return ended(start("watch", run, "--coordinator", `127.0.0.1:${String(port)}`));
+/** Starts `patchbay watch` and waits for the first line that it prints. @returns what it ends with. */
+async function watch(run: string): Promise<{ readonly code: Promise<number | null> }> {
+  const args = ["watch", run, "--coordinator", `127.0.0.1:${String(port)}`];
+  const child = fork(COMMAND, args, { stdio: ["ignore", "pipe", "ignore", "ipc"] });
+  children.push(child);
+  const code = ended(child);
+  const output = must(child.stdout, "standard output");
+  await Promise.race([once(output, "data"), code]);
+  output.resume();
+  return { code };
 }
 
 test("a coordinator that is killed takes its runs up again: queued and running ones go on, ended ones are known", async () => {
@@ -121,9 +135,9 @@ test("a coordinator that is killed takes its runs up again: queued and running o
   const first = await submit(SWEEP);
   expect(await follow(first.run)).toMatchObject({ state: "complete" });
   await until("the first run's report", () => readRunFile(first.folder).ended ?? undefined);
-  const others = [await submit(`${SWEEP}seed: 1\n`), await submit(`${SWEEP}seed: 2\n`)];
+  const others = [await submit(LONG_SWEEP), await submit(`${SWEEP}seed: 2\n`)];
   const ids = [first, ...others].map(({ run }) => run);
-  const watched = ids.map(watch);
+  const watched = await Promise.all(ids.map(watch));
   must(children[0], "coordinator").kill("SIGKILL");
   await ended(must(children[0], "coordinator"));
   expect(others.map(({ folder: one }) => readRunFile(one).status)).toEqual(["running", "running"]);
@@ -131,7 +145,7 @@ test("a coordinator that is killed takes its runs up again: queued and running o
   const { runs } = await client.status("");
   expect(runs.map(({ run }) => run)).toEqual(ids);
   expect(runs[0]).toMatchObject({ state: "complete", folder: first.folder });
-  expect(await Promise.all(watched)).toEqual([0, 0, 0]);
+  expect(await Promise.all(watched.map(({ code }) => code))).toEqual([0, 0, 0]);
   expect(others.map(({ folder: one }) => readRunFile(one).status)).toEqual(["complete", "complete"]);
   expect(await submit(SWEEP)).toEqual(first);
   expect(await client.cancel(first.run)).toEqual({ state: "complete" });
@@ -139,11 +153,8 @@ test("a coordinator that is killed takes its runs up again: queued and running o
 
 test("a coordinator that is stopped and started again goes on with its runs, and watchers wait for it", async () => {
   await startWorker("w0");
-  const methods = ["zero", "relp", "atp"].map((method) => `{ name: ${method}, method: ${method} }`);
-  const steps = [5, 6, 7, 8].map((count) => `{ name: ig${String(count)}, method: ig, steps: ${String(count)} }`);
-  const long = SWEEP.replace(/scores: .*/, `scores: [${[...methods, ...steps].join(", ")}]`);
-  const { run, folder: one } = await submit(long);
-  const watched = watch(run);
+  const { run, folder: one } = await submit(LONG_SWEEP);
+  const watched = await watch(run);
   must(children[0], "coordinator").kill("SIGTERM");
   await ended(must(children[0], "coordinator"));
   expect(readRunFile(one)).toMatchObject({
@@ -151,7 +162,7 @@ test("a coordinator that is stopped and started again goes on with its runs, and
     reason: expect.stringMatching(/^interrupted/) as string,
   });
   await startCoordinator();
-  expect(await watched).toBe(0);
+  expect(await watched.code).toBe(0);
   expect(readRunFile(one)).toMatchObject({ status: "complete", counts: { quarantined: 0 } });
 });
 
