@@ -34,7 +34,8 @@ describe("the artifacts of a sweep are the same bytes", () => {
   });
 
   it("when an engine is killed in the middle", async () => {
-    const run = start(runOf("engine-killed", "--workers", "2"));
+    // One worker: its engine has made the records that are there. One that dies while it loads costs no shard anything.
+    const run = start(runOf("engine-killed", "--workers", "1"));
     await killMidRun("engine-killed", "engine");
     expect((await run.ended).code).toBe(0);
     expect(runFile(out("engine-killed")).counts["retries"]).toBeGreaterThan(0);
