@@ -70,6 +70,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<RunSt
     const begin = () => opened.map(({ run, replayed }) => cluster.serve(run, replayed));
     return await serve(cluster, options, begin);
   } finally {
+    await own?.close(); // It is not among the opened ones where its replay fails.
     for (const { run } of opened) await run.close();
     await reducer.close();
   }
