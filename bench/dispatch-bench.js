@@ -10,7 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { environmentOf } from "../dist/backend/choose-backend.js";
+import { environmentOf } from "../dist/backends/choose-backend.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
 import { runCoordinator } from "../dist/coordinator/run-coordinator.js";
 import { createRunFolder, writeRunFile } from "../dist/plan/run-folder.js";

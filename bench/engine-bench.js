@@ -11,9 +11,9 @@ import { planSweep } from "../dist/plan/make-plan.js";
 import { runPaths } from "../dist/plan/run-folder.js";
 import { reduceStage } from "../dist/reduce/reduce-stage.js";
 import { openDirectoryLog } from "../dist/runlog/directory-log.js";
-import { startBackend } from "../dist/worker/backends/start-backend.js";
-import { loadInputs } from "../dist/worker/load-inputs.js";
-import { runShard, unitOf } from "../dist/worker/programs.js";
+import { startBackend } from "../dist/backends/start-backend.js";
+import { loadInputs } from "../dist/engine/load-inputs.js";
+import { runShard, unitOf } from "../dist/engine/programs.js";
 import { median } from "./figures.js";
 
 const DATA = fileURLToPath(new URL("../data", import.meta.url));

@@ -11,7 +11,7 @@ import { siteHook } from "../dist/nodes/site.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";
 import { findSaes } from "../dist/weights/sae-folder.js";
-import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
+import { matricesFor } from "../dist/backends/torch-matrices.js";
 import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
 
 export const TOKENS = 7;

@@ -15,10 +15,10 @@ import { prepareRun } from "../dist/plan/prepare-run.js";
 import { runPaths } from "../dist/plan/run-folder.js";
 import { reduceStage } from "../dist/reduce/reduce-stage.js";
 import { openDirectoryLog } from "../dist/runlog/directory-log.js";
-import { startBackend } from "../dist/worker/backends/start-backend.js";
-import { loadInputs } from "../dist/worker/load-inputs.js";
-import { runShard, unitOf } from "../dist/worker/programs.js";
-import { WEIGHTS_SHARE } from "../dist/worker/tensor-program.js";
+import { startBackend } from "../dist/backends/start-backend.js";
+import { loadInputs } from "../dist/engine/load-inputs.js";
+import { runShard, unitOf } from "../dist/engine/programs.js";
+import { WEIGHTS_SHARE } from "../dist/engine/tensor-program.js";
 import { round } from "./figures.js";
 
 const { values: flags } = parseArgs({

@@ -7,7 +7,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { probeTorch } from "../dist/backend/torch-probe.js";
+import { probeTorch } from "../dist/backends/torch-probe.js";
 import { buildNative } from "../scripts/build-native.js";
 import { pythonPackage } from "../scripts/native-toolchain.js";
 import { ensureCheckpoint } from "./engine-tasks.js";

@@ -1,8 +1,8 @@
 // One precision of `npm run bench:gpu`, in a process of its own: prints a line of JSON. The device and TF32 are in the environment.
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { matricesFor } from "../dist/worker/backends/torch-matrices.js";
-import { startBackend } from "../dist/worker/backends/start-backend.js";
+import { matricesFor } from "../dist/backends/torch-matrices.js";
+import { startBackend } from "../dist/backends/start-backend.js";
 import { openTasks } from "./engine-tasks.js";
 import { median, round } from "./figures.js";
 import { watchKernels } from "./watch-kernels.js";

@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { idsOf, visitLayers } from "../dist/attribution/capture.js";
 import { loadAnswers } from "../dist/model/metric.js";
 import { loadModel } from "../dist/model/model.js";
-import { startBackend } from "../dist/worker/backends/start-backend.js";
+import { startBackend } from "../dist/backends/start-backend.js";
 import { openCheckpoint, writeCheckpoint } from "../dist/weights/checkpoint.js";
 import { gemmaTensors } from "../dist/weights/gemma-tensors.js";
 import { readModelConfig } from "../dist/weights/model-config.js";

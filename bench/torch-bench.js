@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { startBackend } from "../dist/worker/backends/start-backend.js";
+import { startBackend } from "../dist/backends/start-backend.js";
 import { BLOCK_MIB, ensureCheckpoint, openTasks, TOKENS } from "./engine-tasks.js";
 import { median, round } from "./figures.js";
 import { SIZES } from "./make-checkpoint.js";

@@ -1,7 +1,7 @@
 // The engine's side of the comparison: answers the same requests as peers.py. `node bench/peers/engine.js SIZE FOLDER BACKEND`.
 import { createInterface } from "node:readline";
 import * as tf from "@tensorflow/tfjs-core";
-import { startBackend } from "../../dist/worker/backends/start-backend.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
 import { openTasks } from "../engine-tasks.js";
 
 const [size, folder, backend] = process.argv.slice(2);

@@ -10,8 +10,8 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { sha256 } from "./hash.js";
 
 /** What computes shards, and what makes artifacts of them. */
-const ENTRIES = ["worker/engine-main.js", "reduce/reduce-stage.js"];
-const IMPORTS = /(?:\bfrom\s*|\bimport\s*\(?\s*|\bnew URL\()"(\.{1,2}\/[^"]+)"/g;
+const ENTRIES = ["engine/engine-main.js", "reduce/reduce-stage.js"];
+const IMPORTS = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+)"/g;
 const NATIVE_SOURCE = /\.(cc|h)$/;
 
 /**

@@ -1,13 +1,11 @@
 /** @file Measures engine speeds in processes of their own, as many at once as there will be workers. */
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
-import { threadSettings } from "../backend/thread-settings.js";
+import { threadSettings } from "../backends/thread-settings.js";
 import { must } from "../base/assert.js";
+import { COMMAND } from "../base/entries.js";
 import { PatchbayError } from "../base/errors.js";
 import { meanOf, type ProbeRequest, type Rates, ratesSchema } from "../cost/rates.js";
-
-const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 
 /** Where to measure. */
 export interface CalibrationPlace {

@@ -4,7 +4,7 @@
  * Roles end by themselves when the pipe to this process closes, so nothing survives it, however it dies.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { COMMAND } from "../base/entries.js";
 import { toParentSchema, type ToParent } from "../wire/parent-process.js";
 
 /** How a process ended. */
@@ -35,8 +35,6 @@ export interface RoleProcess {
 
 /** Restarts of one role before it is given up. */
 const MAX_RESTARTS = 20;
-
-const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 
 /** Starts a role. */
 export function startRole(options: RoleOptions): RoleProcess {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { relative } from "node:path";
 import { must } from "../base/assert.js";
-import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "../backend/choose-backend.js";
+import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "../backends/choose-backend.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";

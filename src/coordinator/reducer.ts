@@ -1,5 +1,6 @@
 /** @file The coordinator's side of the reduction thread. Requests are answered one after the other. */
 import { Worker } from "node:worker_threads";
+import { entryUrl } from "../base/entries.js";
 import { PatchbayError } from "../base/errors.js";
 import type { Reduced } from "../reduce/reduce-stage.js";
 import { fromFailure } from "../wire/failure.js";
@@ -33,10 +34,7 @@ export interface Reducer extends Reductions {
 }
 
 /** Modules that together export {@link Reductions}. */
-const MODULES = [
-  new URL("../reduce/reduce-stage.js", import.meta.url).href,
-  new URL("../report/finish-run.js", import.meta.url).href,
-];
+const MODULES = [entryUrl("reduce-stage").href, entryUrl("finish-run").href];
 
 /** Makes a reducer; its thread starts with the first request, and again after it died. */
 export function makeReducer(modules: readonly string[] = MODULES): Reducer {
@@ -50,7 +48,7 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
     waiting.clear();
   };
   const start = (): Worker => {
-    const worker = new Worker(new URL("./reduce-thread.js", import.meta.url), { workerData: modules });
+    const worker = new Worker(entryUrl("reduce-thread"), { workerData: modules });
     worker.on("message", (answer: ReduceAnswer) => {
       const request = waiting.get(answer.id);
       waiting.delete(answer.id);

@@ -1,7 +1,7 @@
 /** @file `npm run make-data`: builds the tiny world into data/; with `-- --check` only compares the files with their list. */
 import { parseArgs } from "node:util";
 import { toPatchbayError } from "../base/errors.js";
-import { startBackend } from "../worker/backends/start-backend.js";
+import { startBackend } from "../backends/start-backend.js";
 import { buildWorld, WORLD_FOLDERS } from "./build-world.js";
 import { changedFiles, CHECKSUMS, hashFiles, readChecksums } from "./checksums.js";
 import { WORLD } from "./world-settings.js";

@@ -1,6 +1,6 @@
 /** @file The tiny world's tokenizer in Gemma's style: byte-fallback BPE, spaces as "▁", BOS in front, a chat template. */
 import { must } from "../base/assert.js";
-import { addedToken, gemmaTokenizerJson, SPACE } from "../tokens/gemma-tokenizer-json.js";
+import { addedToken, gemmaTokenizerJson, SPACE } from "../weights/gemma-tokenizer-json.js";
 import { learnMerges, type Merge } from "./bpe.js";
 import { vocabularyWords } from "./words.js";
 

@@ -13,7 +13,7 @@ import { badInput } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { parseJson, readTextFile, unreadable } from "../base/read-file.js";
 import { createRng } from "../base/rng.js";
-import type { Tokenizer } from "../tokens/tokenizer.js";
+import type { Tokenizer } from "../prompts/tokenizer.js";
 
 /** Tokens of a sequence at most, its BOS included. */
 export const CONTEXT = 128;

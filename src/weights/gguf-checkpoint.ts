@@ -15,7 +15,7 @@ import { z } from "zod";
 import { assert, must } from "../base/assert.js";
 import { badInput, type ErrorDetail } from "../base/errors.js";
 import { invalid } from "../base/read-file.js";
-import { gemmaTokenizerJson } from "../tokens/gemma-tokenizer-json.js";
+import { gemmaTokenizerJson } from "./gemma-tokenizer-json.js";
 import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "./gemma-tensors.js";
 import { openGguf, type GgufFile } from "./gguf-file.js";
 import { configText, type LayerType, type ModelConfig } from "./model-config.js";

@@ -10,7 +10,7 @@
  * `convert_slow_tokenizer.generate_merges`.
  */
 import { must } from "../base/assert.js";
-import { SPACE, type GemmaBpe } from "../tokens/gemma-tokenizer-json.js";
+import { SPACE, type GemmaBpe } from "./gemma-tokenizer-json.js";
 
 /** SentencePiece's kinds of piece, by their number in files. */
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;

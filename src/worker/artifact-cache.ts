@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { PatchbayError } from "../base/errors.js";
 import { isProcessAlive } from "../base/process-alive.js";
 import type { ArtifactPart } from "../wire/messages.js";
-import { isSound } from "./cached-file.js";
+import { isSound } from "../engine/cached-file.js";
 
 const PREFIX = "patchbay-worker-";
 

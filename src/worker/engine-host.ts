@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { EngineProgress, Lease } from "../wire/messages.js";
 import { tellParent } from "../wire/parent-process.js";
-import type { EngineResult, ToEngine } from "./engine-messages.js";
+import type { EngineResult, ToEngine } from "../engine/engine-messages.js";
 import { EngineProcess } from "./engine-process.js";
 import type { OpenRun } from "./open-run.js";
 

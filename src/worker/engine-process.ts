@@ -1,14 +1,13 @@
 /** @file The supervisor's handle on one engine process: starts it, asks it for shards, notices when it dies or hangs. */
 import { fork, type ChildProcess } from "node:child_process";
 import { performance } from "node:perf_hooks";
-import { fileURLToPath } from "node:url";
-import { threadSettings } from "../backend/thread-settings.js";
+import { threadSettings } from "../backends/thread-settings.js";
+import { entryFile } from "../base/entries.js";
 import { PatchbayError } from "../base/errors.js";
 import { fromFailure } from "../wire/failure.js";
 import { countMemoryKills, deathCause } from "./death-cause.js";
-import type { EngineResult, FromEngine, ToEngine } from "./engine-messages.js";
+import type { EngineResult, FromEngine, ToEngine } from "../engine/engine-messages.js";
 
-const ENGINE = fileURLToPath(new URL("./engine-main.js", import.meta.url));
 const LAST_WORDS = 4096;
 const LOOK_MS = 500;
 /** Weights are read without a word, and a large model takes its time. */
@@ -45,7 +44,11 @@ export class EngineProcess {
   constructor({ init, stallMs, onProgress }: EngineOptions) {
     this.#memoryKills = countMemoryKills();
     const env = { ...process.env, ...threadSettings(init.threads) };
-    this.#child = fork(ENGINE, [], { serialization: "advanced", stdio: ["ignore", "ignore", "pipe", "ipc"], env });
+    this.#child = fork(entryFile("engine"), [], {
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      env,
+    });
     this.pid = this.#child.pid ?? null;
     this.#child.stderr?.on("data", (chunk: Buffer) => {
       this.#lastWords = (this.#lastWords + chunk.toString("utf8")).slice(-LAST_WORDS);

@@ -1,7 +1,7 @@
 /** @file Puts a shard's result into the run log. */
 import type { RecordEnvelope } from "../runlog/run-log.js";
 import type { Lease } from "../wire/messages.js";
-import type { EngineResult } from "./engine-messages.js";
+import type { EngineResult } from "../engine/engine-messages.js";
 import type { OpenRun } from "./open-run.js";
 
 /**

@@ -15,7 +15,7 @@ import { toFailure } from "../wire/failure.js";
 import type { FromCoordinator, Lease, RunOpened } from "../wire/messages.js";
 import { ArtifactCache } from "./artifact-cache.js";
 import { EngineHost } from "./engine-host.js";
-import type { EngineResult } from "./engine-messages.js";
+import type { EngineResult } from "../engine/engine-messages.js";
 import { openRun, type LocalChoices, type OpenRun } from "./open-run.js";
 import { patiently } from "./patiently.js";
 import { appendResult } from "./store-result.js";

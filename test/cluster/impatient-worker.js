@@ -1,6 +1,6 @@
 /** @file A worker process for cluster tests: the product's, but it waits only a moment for a run log that is away. Arguments: one JSON object. */
 import { codeVersion } from "../../dist/base/code-version.js";
-import { tfjsVersion } from "../../dist/backend/tfjs-version.js";
+import { tfjsVersion } from "../../dist/backends/tfjs-version.js";
 import { NODE_MAJOR } from "../../dist/base/environment.js";
 import { onParentGone } from "../../dist/wire/parent-process.js";
 import { runWorker } from "../../dist/worker/supervisor.js";

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { tfjsVersion } from "../../src/backend/tfjs-version.js";
+import { tfjsVersion } from "../../src/backends/tfjs-version.js";
 import { must } from "../../src/base/assert.js";
 import { NODE_MAJOR } from "../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../src/base/hash.js";

@@ -4,8 +4,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { sha256 } from "../../src/base/hash.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
-import { TorchBackend } from "../../src/worker/backends/torch-backend.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { TorchBackend } from "../../src/backends/torch-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { attentionCase, type AttentionCase } from "../numeric/attention-case.js";
 import { OWN_KERNELS } from "../numeric/test-backend.js";
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { chooseBackend } from "../../src/backend/choose-backend.js";
+import { chooseBackend } from "../../src/backends/choose-backend.js";
 
 /** What doctor might measure where nothing else runs: torch is the fastest but for tensorflow, by less than its head start. */
 const RATES: Readonly<Record<string, number>> = { wasm: 25, torch: 190, tensorflow: 206 };

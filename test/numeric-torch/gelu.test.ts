@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LAYER_KERNELS, runKernel } from "../../src/model/layer-kernels.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { OWN_KERNELS } from "../numeric/test-backend.js";
 import "../numeric/matchers.js";
 

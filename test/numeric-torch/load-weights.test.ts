@@ -10,9 +10,9 @@ import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { gemmaTensors } from "../../src/weights/gemma-tensors.js";
 import { writeNpz } from "../../src/weights/npz.js";
 import { findSaes, readSae, type SaeEntry } from "../../src/weights/sae-folder.js";
-import { loadTorchAddon } from "../../src/worker/backends/torch-addon.js";
-import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { loadTorchAddon } from "../../src/backends/torch-addon.js";
+import { matricesFor } from "../../src/backends/torch-matrices.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { TINY_A } from "../numeric/golden.js";
 
 beforeAll(() => startBackend("torch"));

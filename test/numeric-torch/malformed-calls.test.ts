@@ -1,6 +1,6 @@
 /** @file Calls of the addon that fit nothing: each is an error, where the process would end if loops went as far as they are told. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadTorchAddon, TORCH_DTYPES, type Handle, type TorchAddon } from "../../src/worker/backends/torch-addon.js";
+import { loadTorchAddon, TORCH_DTYPES, type Handle, type TorchAddon } from "../../src/backends/torch-addon.js";
 import { TINY_A } from "../numeric/golden.js";
 
 const { float32 = NaN, int32 = NaN, bfloat16 = NaN } = TORCH_DTYPES;

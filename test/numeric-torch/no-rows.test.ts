@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { LAYER_KERNELS, runKernel } from "../../src/model/layer-kernels.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { OWN_KERNELS } from "../numeric/test-backend.js";
 
 // Left out on a GPU, which has no kernels of our own.

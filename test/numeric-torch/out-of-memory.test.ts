@@ -6,8 +6,8 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { loadTorchAddon, TORCH_DTYPES } from "../../src/worker/backends/torch-addon.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { loadTorchAddon, TORCH_DTYPES } from "../../src/backends/torch-addon.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { ON_GPU } from "../numeric/test-backend.js";
 
 const MIB = 2 ** 20;

@@ -4,8 +4,8 @@ import { constants } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { loadTorchAddon, type TorchAddon } from "../../src/worker/backends/torch-addon.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { loadTorchAddon, type TorchAddon } from "../../src/backends/torch-addon.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { ON_GPU } from "../numeric/test-backend.js";
 
 describe("the torch backend", () => {

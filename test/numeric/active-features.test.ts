@@ -10,7 +10,7 @@ import {
 } from "../../src/sae/active-features.js";
 import { hostValues } from "../../src/model/tensor-scope.js";
 import { encode, loadSae, type Sae } from "../../src/sae/sae.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { TEST_BACKEND } from "./test-backend.js";
 import "./matchers.js";
 

@@ -5,7 +5,7 @@ import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
 import { ADAM_KERNEL, adamStep } from "../../src/model/adam-step.js";
 import { hasKernel } from "../../src/model/layer-kernels.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { OWN_KERNELS, TEST_BACKEND } from "./test-backend.js";
 import "./matchers.js";
 

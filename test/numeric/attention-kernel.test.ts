@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../src/model/backward-rules.js";
 import { ATTENTION_MOST_KEYS } from "../../src/model/layer-kernels.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { attentionCase, type AttentionCase } from "./attention-case.js";
 import { TEST_BACKEND } from "./test-backend.js";
 import "./matchers.js";

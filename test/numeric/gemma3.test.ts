@@ -12,7 +12,7 @@ import { allSites, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { openModel } from "./open-model.js";
 import { plainLogits, plainRelp, readPlainGemma } from "./plain-gemma.js";
 import { TEST_BACKEND } from "./test-backend.js";

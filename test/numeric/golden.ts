@@ -8,8 +8,8 @@ import type { Model } from "../../src/model/model.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes } from "../../src/weights/sae-folder.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
-import { matricesFor, type ComputeType } from "../../src/worker/backends/torch-matrices.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { matricesFor, type ComputeType } from "../../src/backends/torch-matrices.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { openModel } from "./open-model.js";
 import { TEST_BACKEND } from "./test-backend.js";
 

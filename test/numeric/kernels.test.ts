@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createRng } from "../../src/base/rng.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
 type Inputs = (...shape: number[]) => tf.Tensor;

@@ -8,7 +8,7 @@ import { mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../src/model/rope.js";
 import { readModelConfig } from "../../src/weights/model-config.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { TINY_A } from "./golden.js";
 import { OWN_KERNELS, TEST_BACKEND } from "./test-backend.js";
 import { type Tolerance } from "./matchers.js";

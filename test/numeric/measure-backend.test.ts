@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { measureBackend } from "../../src/worker/measure-backend.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { measureBackend } from "../../src/backends/measure-backend.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { TEST_BACKEND } from "./test-backend.js";
 
 describe("what doctor measures of a backend", () => {

@@ -1,7 +1,7 @@
 /** @file A model that owns its checkpoint's files. */
 import { loadModel, type Model } from "../../src/model/model.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
-import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
+import { matricesFor } from "../../src/backends/torch-matrices.js";
 
 /** Opens and loads a checkpoint; its files are closed when the model is disposed. */
 export async function openModel(folder: string): Promise<Model> {

@@ -11,7 +11,7 @@ import { planSweep, type PlannedRun } from "../../src/plan/make-plan.js";
 import { runPaths } from "../../src/plan/run-folder.js";
 import { reduceStage } from "../../src/reduce/reduce-stage.js";
 import { openDirectoryLog } from "../../src/runlog/directory-log.js";
-import { runShard } from "../../src/worker/programs.js";
+import { runShard } from "../../src/engine/programs.js";
 
 const ENVIRONMENT = {
   code: "test",

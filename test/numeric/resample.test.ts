@@ -10,8 +10,8 @@ import type { ParquetRow } from "../../src/report/artifact-rows.js";
 import { readParquet } from "../../src/reduce/parquet.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { findSaes } from "../../src/weights/sae-folder.js";
-import { matricesFor } from "../../src/worker/backends/torch-matrices.js";
-import { startBackend } from "../../src/worker/backends/start-backend.js";
+import { matricesFor } from "../../src/backends/torch-matrices.js";
+import { startBackend } from "../../src/backends/start-backend.js";
 import { runPipeline } from "./pipeline.js";
 import { TEST_BACKEND } from "./test-backend.js";
 

@@ -1,6 +1,6 @@
 /** @file The backend that the numeric suites run on, and what it promises about bits. */
 import { expect } from "vitest";
-import { BACKENDS, type Backend } from "../../src/backend/backend-probe.js";
+import { BACKENDS, type Backend } from "../../src/backends/backend-probe.js";
 import "./matchers.js";
 
 /** A vitest project for each backend sets PATCHBAY_TEST_BACKEND. */

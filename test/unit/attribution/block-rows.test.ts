@@ -6,7 +6,7 @@ import { laterRows, padRows, wholeRow, wholeRows } from "../../../src/attributio
 import { checkMetrics, firstNonFinite } from "../../../src/attribution/non-finite.js";
 import { idsOf } from "../../../src/attribution/capture.js";
 import { rowChunks } from "../../../src/attribution/row-chunks.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 const prompt = (line: number, clean: number[], corrupted: number[] | null) => ({
   line,

@@ -26,10 +26,10 @@ describe("lint rules that a wrong setting would silence", () => {
     ["src/base/errors.ts", "../stats/rank.js"],
     ["src/model/model.ts", "../attribution/scores.js"],
     ["src/runlog/run-log.ts", "../wire/generated/patchbay.js"],
-    ["src/worker/programs.ts", "../coordinator/state.js"],
-    ["src/coordinator/state.ts", "../worker/programs.js"],
+    ["src/engine/programs.ts", "../coordinator/state.js"],
+    ["src/coordinator/state.ts", "../worker/supervisor.js"],
     ["src/coordinator/state.ts", "../cli/run-command.js"],
-    ["src/cli/run-command.ts", "../worker/programs.js"],
+    ["src/cli/run-command.ts", "../worker/supervisor.js"],
     ["src/cli/run-command.ts", "../coordinator/state.js"],
   ])("%s may not import %s", async (file, imported) => {
     expect(await rulesOn(untyped, file, `import ${JSON.stringify(imported)};\n`)).toContain(
@@ -39,6 +39,11 @@ describe("lint rules that a wrong setting would silence", () => {
 
   test("importing from a layer further up is fine", async () => {
     expect(await rulesOn(untyped, "src/cli/run-command.ts", `import "../base/errors.js";\n`)).toEqual([]);
+  });
+
+  test("a module that is named in a string is an error outside the table of entries", async () => {
+    const text = `export const file = new URL("../engine/engine-main.js", import.meta.url);\n`;
+    expect(await rulesOn(untyped, "src/worker/engine-process.ts", text)).toEqual(["no-restricted-syntax"]);
   });
 
   test("a forgotten promise is an error", async () => {

@@ -10,7 +10,7 @@ import { rmsNorm } from "../../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../../src/model/rope.js";
 import { softCap } from "../../../src/model/soft-cap.js";
 import type { ModelConfig } from "../../../src/weights/model-config.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 import "../../numeric/matchers.js";
 
 const rope = { theta: 100, factor: 1 };

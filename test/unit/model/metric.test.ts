@@ -4,7 +4,7 @@ import { must } from "../../../src/base/assert.js";
 import { checkpointEmbedding, embedTokens } from "../../../src/model/embedding.js";
 import { loadAnswers, metricCoefficients, metricOf, metricsOf, type Answers } from "../../../src/model/metric.js";
 import { withScope } from "../../../src/model/tensor-scope.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 import "../../numeric/matchers.js";
 
 /** Answers of two prompts over three columns. */

@@ -89,7 +89,7 @@ describe("a new case that nobody is told of is a type error", () => {
   });
 
   it("of an ablation, where its values come from", () => {
-    expect(told("toy_ablation")).toEqual(["src/nodes/intervention.ts", "src/worker/programs.ts"]);
+    expect(told("toy_ablation")).toEqual(["src/nodes/intervention.ts", "src/engine/programs.ts"]);
   });
 
   it("of a score method, where it is described and where its gradients are", () => {
@@ -102,8 +102,8 @@ describe("a new case that nobody is told of is a type error", () => {
       "src/plan/plan.ts",
       "src/plan/stage-artifacts.ts",
       "src/reduce/reduce-stage.ts",
-      "src/worker/probe.ts",
-      "src/worker/programs.ts",
+      "src/engine/probe.ts",
+      "src/engine/programs.ts",
     ]);
   });
 

@@ -7,7 +7,7 @@ import { runLayer, startBlock } from "../../../src/model/forward.js";
 import { loadModel, type Model } from "../../../src/model/model.js";
 import { createBuffer } from "../../../src/training/activation-buffer.js";
 import { openCheckpoint, type Checkpoint } from "../../../src/weights/checkpoint.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 const [BOS, PAD] = [2, 0];
 const RESID: SiteAt = { site: "resid_post", layer: 1 };

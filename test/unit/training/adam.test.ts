@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createAdam, learningRateAt } from "../../../src/training/adam.js";
 import { variableFrom } from "../../../src/training/variable.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 

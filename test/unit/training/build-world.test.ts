@@ -9,7 +9,7 @@ import { changedFiles, CHECKSUMS, hashFiles, readChecksums } from "../../../src/
 import { WORLD, type WorldSettings } from "../../../src/training/world-settings.js";
 import { readModelConfig } from "../../../src/weights/model-config.js";
 import { findSaes } from "../../../src/weights/sae-folder.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 const MINIATURE: WorldSettings = {
   ...WORLD,

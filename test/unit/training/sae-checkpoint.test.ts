@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { openCheckpoint, writeCheckpoint } from "../../../src/training/sae-checkpoint.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 let folder = "";

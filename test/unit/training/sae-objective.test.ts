@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
 import { SAE_ARRAYS, saeStep, type SaeArray, type SaeTensors } from "../../../src/training/sae-objective.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 

@@ -4,7 +4,7 @@ import { createRng } from "../../../src/base/rng.js";
 import { measureSae } from "../../../src/training/sae-figures.js";
 import { trainSae, type ActivationRows, type SaeTraining } from "../../../src/training/sae-trainer.js";
 import type { SaeWeights } from "../../../src/weights/sae-folder.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 

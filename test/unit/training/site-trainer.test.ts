@@ -5,7 +5,7 @@ import { createRng } from "../../../src/base/rng.js";
 import { createMeasure } from "../../../src/training/held-out-figures.js";
 import { measureSae } from "../../../src/training/sae-figures.js";
 import { resumeSite, startSite, type SiteState, type SiteTraining } from "../../../src/training/site-trainer.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 

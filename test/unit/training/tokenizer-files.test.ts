@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
-import { openTokenizer, type Tokenizer } from "../../../src/tokens/tokenizer.js";
+import { openTokenizer, type Tokenizer } from "../../../src/prompts/tokenizer.js";
 import { applyMerge, learnMerges } from "../../../src/training/bpe.js";
 import { sentenceIds } from "../../../src/training/corpus.js";
 import { drawSentence, sentenceText } from "../../../src/training/sentences.js";

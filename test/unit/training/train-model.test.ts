@@ -20,7 +20,7 @@ import { allLogits, lossAndGradients, trainModel, type ModelTraining } from "../
 import { EMBEDDING, FINAL_NORM, layerTensor } from "../../../src/weights/gemma-tensors.js";
 import { openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
-import { startBackend } from "../../../src/worker/backends/start-backend.js";
+import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { PatchbayError } from "../../../src/base/errors.js";
-import { openTokenizer } from "../../../src/tokens/tokenizer.js";
+import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 import { openCheckpoint } from "../../../src/weights/checkpoint.js";
 import { gemmaTensors } from "../../../src/weights/gemma-tensors.js";
 import { decodeBlocks, GGML_TYPES } from "../../../src/weights/gguf-blocks.js";

@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { gemmaTokenizerJson } from "../../../src/tokens/gemma-tokenizer-json.js";
-import { openTokenizer } from "../../../src/tokens/tokenizer.js";
+import { gemmaTokenizerJson } from "../../../src/weights/gemma-tokenizer-json.js";
+import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 import { bpeOfSentencePieces, PIECE } from "../../../src/weights/sentencepiece-bpe.js";
 import { temporaryFolder } from "./temporary-folder.js";
 

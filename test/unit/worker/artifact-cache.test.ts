@@ -6,7 +6,7 @@ import { PatchbayError } from "../../../src/base/errors.js";
 import { sha256 } from "../../../src/base/hash.js";
 import type { ArtifactPart } from "../../../src/wire/messages.js";
 import { ArtifactCache } from "../../../src/worker/artifact-cache.js";
-import { readCachedFile } from "../../../src/worker/cached-file.js";
+import { readCachedFile } from "../../../src/engine/cached-file.js";
 
 let parent: string;
 
