@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { environmentOf } from "../dist/backends/choose-backend.js";
 import { canonicalJson, sha256 } from "../dist/base/hash.js";
 import { runCoordinator } from "../dist/coordinator/run-coordinator.js";
-import { createRunFolder, writeRunFile } from "../dist/plan/run-folder.js";
+import { createRunFolder, writeRunFile } from "../dist/run/run-folder.js";
 
 const COMMAND = fileURLToPath(new URL("../bin/patchbay.js", import.meta.url));
 /** Leases before this one warm the processes up and are not counted. */

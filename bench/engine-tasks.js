@@ -1,12 +1,12 @@
 // The engine's programs on a random model of a named size, as tasks that can be timed: used by torch-bench.js and by bench/peers.
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { computeCircuits } from "../dist/attribution/circuits.js";
-import { computeMeans } from "../dist/attribution/means.js";
-import { computeScores } from "../dist/attribution/scores.js";
-import { openSpliced } from "../dist/attribution/spliced-model.js";
-import { computeTruth } from "../dist/attribution/truth.js";
-import { createRunCache } from "../dist/attribution/unpatched-runs.js";
+import { computeCircuits } from "../dist/experiments/circuits/circuits.js";
+import { computeMeans } from "../dist/experiments/means/means.js";
+import { computeScores } from "../dist/experiments/scores/scores.js";
+import { openSpliced } from "../dist/passes/spliced-model.js";
+import { computeTruth } from "../dist/experiments/truth/truth.js";
+import { createRunCache } from "../dist/experiments/truth/unpatched-runs.js";
 import { siteHook } from "../dist/nodes/site.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
 import { openCheckpoint } from "../dist/weights/checkpoint.js";

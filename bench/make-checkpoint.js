@@ -3,7 +3,7 @@
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { idsOf, visitLayers } from "../dist/attribution/capture.js";
+import { idsOf, visitLayers } from "../dist/passes/capture.js";
 import { loadAnswers } from "../dist/model/metric.js";
 import { loadModel } from "../dist/model/model.js";
 import { startBackend } from "../dist/backends/start-backend.js";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { sha256 } from "../dist/base/hash.js";
-import { readPlan, readRunFile, runPaths } from "../dist/plan/run-folder.js";
+import { readPlan, readRunFile, runPaths } from "../dist/run/run-folder.js";
 import { EngineProcess } from "../dist/worker/engine-process.js";
 
 const { values: flags } = parseArgs({

@@ -14,7 +14,7 @@ import { ROOT } from "./install.js";
 const load = (module) => import(join(ROOT, "dist", module));
 const { nodeMeans, percentileInterval, resamplePrompts, timesOf } = await load("stats/bootstrap.js");
 const { leastSquares, pearson, signAgreement, spearman } = await load("stats/correlation.js");
-const { readParquet } = await load("reduce/parquet.js");
+const { readParquet } = await load("artifacts/parquet.js");
 const { formatShort, UNDEFINED } = await load("report/format-number.js");
 const { nodeLabel, VARIANT_NAMES } = await load("report/labels.js");
 

@@ -1,7 +1,10 @@
 /** @file The version of this build: part of every fingerprint, because other code may give other bits. */
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hashOfEngineCode } from "./engine-code.js";
+import { sha256 } from "./hash.js";
+import { registerModule } from "./register-module.js";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -10,8 +13,14 @@ export const RELEASE = "0.1.0";
 
 let version: string | undefined;
 
-/** `<release>+<first 12 hex digits of a hash over the files that decide the bits of a result>`. */
+/** `<release>+<first 12 hex digits of a hash over the files that decide the bits of a result>`, a module of methods and experiments included. */
 export function codeVersion(): string {
-  version ??= `${RELEASE}+${hashOfEngineCode(ROOT, join(dirname(ROOT), "native")).slice(0, 12)}`;
+  version ??= `${RELEASE}+${hashOfCode().slice(0, 12)}`;
   return version;
+}
+
+function hashOfCode(): string {
+  const own = hashOfEngineCode(ROOT, join(dirname(ROOT), "native"));
+  const module = registerModule();
+  return module === null || !existsSync(module) ? own : sha256(`${own} ${sha256(readFileSync(module))}`);
 }

@@ -15,8 +15,7 @@ const ENTRIES = {
   engine: "engine/engine-main.js",
   measure: "backends/measure-main.js",
   "reduce-thread": "coordinator/reduce-thread.js",
-  "reduce-stage": "reduce/reduce-stage.js",
-  "finish-run": "report/finish-run.js",
+  reductions: "coordinator/reductions.js",
 } as const;
 
 export type Entry = keyof typeof ENTRIES;

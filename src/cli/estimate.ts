@@ -1,8 +1,10 @@
 /** @file `patchbay run --estimate`: what a sweep will take, before it runs. */
+import type { CountedTask } from "../cost/counted-task.js";
 import { countWork, predict } from "../cost/estimate.js";
-import { probePlan } from "../cost/probe-plan.js";
+import { probePlan, type ProbedExperiment } from "../cost/probe-plan.js";
 import type { PlannedRun } from "../plan/make-plan.js";
-import type { Prediction } from "../plan/run-folder.js";
+import type { HasTasks } from "../plan/task-kinds.js";
+import type { Prediction } from "../run/run-folder.js";
 import { readModelConfig } from "../weights/model-config.js";
 import { calibrate, type CalibrationPlace } from "./calibrate.js";
 
@@ -11,17 +13,21 @@ export const SHORT_CALIBRATION_MS = 1500;
 /** and for an estimate: those of Gemma-2-2b's widths run twice on two cores. */
 export const CALIBRATION_MS = 12_000;
 
+/** What an estimate needs of an experiment. */
+type EstimatedExperiment = ProbedExperiment & HasTasks<CountedTask>;
+
 /** Estimates a planned run; `budgetMs` is for measuring. */
 export async function estimateRun(
+  experiments: readonly EstimatedExperiment[],
   { plan, inputs }: PlannedRun,
   place: CalibrationPlace,
   budgetMs: number,
 ): Promise<Prediction> {
   const config = readModelConfig(inputs.model);
-  const run = countWork(plan, config, place.workers);
+  const run = countWork(experiments, plan, config, place.workers);
   const { model, saes, saeOptions } = inputs;
   const rates = await calibrate(
-    { plan: probePlan(plan, config), inputs: { model, saes, saeOptions }, budgetMs },
+    { plan: probePlan(experiments, plan, config), inputs: { model, saes, saeOptions }, budgetMs },
     place,
   );
   return predict(run, rates, place.workers, place.threads);

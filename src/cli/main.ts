@@ -10,6 +10,7 @@ import { printError } from "../base/print-error.js";
 import type { ClientOptions } from "./client-commands.js";
 import type { FetchOptions } from "./fetch-command.js";
 import type { RunOptions } from "./run-command.js";
+import { loadRegister } from "../experiments/load-register.js";
 
 const COORDINATOR = "127.0.0.1:7070";
 
@@ -27,8 +28,8 @@ function buildProgram(finish: (code: number) => void): Command {
     .option("--json", "print the result as JSON", false)
     .action(async (folder: string, { json }: { json: boolean }) => {
       const { writeReport } = await import("../report/write-report.js");
-      const { runPaths } = await import("../plan/run-folder.js");
-      await writeReport(folder);
+      const { runPaths } = await import("../run/run-folder.js");
+      await writeReport(await loadRegister(), folder);
       const { report } = runPaths(folder);
       process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
     });
@@ -38,7 +39,7 @@ function buildProgram(finish: (code: number) => void): Command {
     .option("--json", "what it prints is JSON with and without", false)
     .action(async () => {
       const { sweepJsonSchema } = await import("./schema-command.js");
-      process.stdout.write(`${JSON.stringify(sweepJsonSchema(), null, 1)}\n`);
+      process.stdout.write(`${JSON.stringify(sweepJsonSchema((await loadRegister()).experiments), null, 1)}\n`);
     });
   addFetch(program);
   // Those below are entries of their own (see bin/patchbay.js); they are listed here for --help.

@@ -1,7 +1,7 @@
 /** @file `<out>/processes.json`: the processes of an embedded run, for people and for tests that kill them. */
 import { rmSync } from "node:fs";
 import { writeFileAtomically } from "../base/write-file.js";
-import { runPaths } from "../plan/run-folder.js";
+import { runPaths } from "../run/run-folder.js";
 
 /** One process of the run. `worker`: the worker's name; empty for the coordinator. */
 export interface ListedProcess {

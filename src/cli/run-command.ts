@@ -1,14 +1,16 @@
 /** @file `patchbay run`: plans a sweep, then runs it with a coordinator and workers on this machine as processes. */
 import { existsSync } from "node:fs";
 import { relative } from "node:path";
+import type { Experiment } from "../experiments/experiment.js";
+import { loadRegister } from "../experiments/load-register.js";
 import { must } from "../base/assert.js";
 import { autoThreads, type BackendChoice, chooseBackend, environmentOf } from "../backends/choose-backend.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
-import { type PreparedRun, prepareRun } from "../plan/prepare-run.js";
-import { readRunFile, type RunFile, runPaths, writeRunFile } from "../plan/run-folder.js";
+import { type PreparedRun, prepareRun } from "../run/prepare-run.js";
+import { readRunFile, type RunFile, runPaths, writeRunFile } from "../run/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
@@ -44,18 +46,19 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
     options.memoryMib === "auto"
       ? Math.floor(memoryMib() / workers)
       : wholeNumber(options.memoryMib, "--memory-mib", 1, MAX_MEMORY_MIB);
-  const { planned, choice } = await planForBackend(sweepFile, options.backend, workers);
+  const { experiments } = await loadRegister();
+  const { planned, choice } = await planForBackend(experiments, sweepFile, options.backend, workers);
   const { backend } = choice;
   const environment = environmentOf(choice, planned.plan.engine.threads, planned.plan.sweep.dtype);
   const place = { backend, threads: environment.threads, workers };
   if (options.estimate) {
-    const prediction = await estimateRun(planned, place, CALIBRATION_MS);
+    const prediction = await estimateRun(experiments, planned, place, CALIBRATION_MS);
     process.stdout.write(`${options.json ? JSON.stringify(prediction) : estimateText(prediction)}\n`);
     return EXIT.complete;
   }
   if (options.log !== "dir") await checkRunLog(options.log);
   await checkPort(port);
-  const prepared = prepareRun(planned, {
+  const prepared = prepareRun(experiments, planned, {
     out: options.out,
     environment,
     backendReason: choice.reason,
@@ -69,7 +72,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   say(
     `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
   );
-  if (prepared.start === "new") await notePrediction(prepared.folder, planned, place);
+  if (prepared.start === "new") await notePrediction(experiments, prepared.folder, planned, place);
   if (prepared.start !== "complete") {
     const { folder } = prepared;
     const { log, json } = options;
@@ -100,6 +103,7 @@ function endWithoutStatus(folder: string, exit: RoleExit, json: boolean): number
 
 /** Plans for the backend that suits the sweep's model. */
 async function planForBackend(
+  experiments: readonly Experiment[],
   sweepFile: string,
   name: string,
   workers: number,
@@ -110,13 +114,18 @@ async function planForBackend(
     chosen.push(choice);
     return { backend: choice.backend, autoThreads: autoThreads(choice.backend, workers) };
   };
-  const planned = await planSweepFile(sweepFile, choose, process.stderr);
+  const planned = await planSweepFile(experiments, sweepFile, choose, process.stderr);
   return { planned, choice: must(chosen[0], "backend") };
 }
 
 /** Writes what the run is expected to take into run.json. A run does not need it: where measuring fails there is none. */
-async function notePrediction(folder: string, planned: PlannedRun, place: CalibrationPlace): Promise<void> {
-  const prediction = await estimateRun(planned, place, SHORT_CALIBRATION_MS).catch(() => undefined);
+async function notePrediction(
+  experiments: readonly Experiment[],
+  folder: string,
+  planned: PlannedRun,
+  place: CalibrationPlace,
+): Promise<void> {
+  const prediction = await estimateRun(experiments, planned, place, SHORT_CALIBRATION_MS).catch(() => undefined);
   if (prediction !== undefined) writeRunFile(folder, { ...readRunFile(folder), prediction });
 }
 

@@ -7,7 +7,7 @@
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
-import { runPaths } from "../plan/run-folder.js";
+import { runPaths } from "../run/run-folder.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent, EffectOf } from "./events.js";
 import { startDriver, type Driver } from "./driver.js";

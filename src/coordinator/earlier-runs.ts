@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { ERROR_CODES, toPatchbayError } from "../base/errors.js";
-import { holdsRun, readRunFile, type RunFile } from "../plan/run-folder.js";
+import { holdsRun, readRunFile, type RunFile } from "../run/run-folder.js";
 import { MAX_LISTED } from "../wire/limits.js";
 import type { RunStatus } from "../wire/messages.js";
 import { openServedRun, replay, runId, type Replay, type RunToServe, type ServedRun } from "./served-run.js";

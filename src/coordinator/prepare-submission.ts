@@ -2,11 +2,12 @@
 import { join } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
-import { prepareRun } from "../plan/prepare-run.js";
-import { runName } from "../plan/run-folder.js";
+import { prepareRun } from "../run/prepare-run.js";
+import { runName } from "../run/run-folder.js";
 import { NODE_MAJOR, type WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
 import type { RunToServe } from "./served-run.js";
+import { loadRegister } from "../experiments/load-register.js";
 
 /** Where submitted runs go, and what their plans are made with. */
 export interface SubmissionOptions {
@@ -35,15 +36,11 @@ export async function prepareSubmission(
   }
   const { code, backend, device, tfjs } = worker;
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
-  const planned = await planSweep(
-    sweep,
-    file === "" ? "sweep" : file,
-    baseFolder,
-    { backend, autoThreads },
-    process.stderr,
-  );
+  const { experiments } = await loadRegister();
+  const source = { text: sweep, file: file === "" ? "sweep" : file, baseFolder };
+  const planned = await planSweep(experiments, source, { backend, autoThreads }, process.stderr);
   const { plan, planHash } = planned;
-  const { folder } = prepareRun(planned, {
+  const { folder } = prepareRun(experiments, planned, {
     out: join(runsFolder, runName(plan.sweep.name, planHash)),
     environment: {
       code,

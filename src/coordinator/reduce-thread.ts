@@ -1,7 +1,7 @@
 /** @file The thread that reduces stages and writes the report, so that the coordinator keeps answering meanwhile. */
 import { parentPort, workerData } from "node:worker_threads";
 import { must } from "../base/assert.js";
-import type { Reduced } from "../reduce/reduce-stage.js";
+import type { Reduced } from "../artifacts/reduce-stage.js";
 import { toFailure } from "../wire/failure.js";
 import type { ReduceAnswer, ReduceRequest, Reductions } from "./reducer.js";
 

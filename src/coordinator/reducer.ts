@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { entryUrl } from "../base/entries.js";
 import { PatchbayError } from "../base/errors.js";
-import type { Reduced } from "../reduce/reduce-stage.js";
+import type { Reduced } from "../artifacts/reduce-stage.js";
 import { fromFailure } from "../wire/failure.js";
 import type { Failure } from "../wire/messages.js";
 
@@ -34,7 +34,7 @@ export interface Reducer extends Reductions {
 }
 
 /** Modules that together export {@link Reductions}. */
-const MODULES = [entryUrl("reduce-stage").href, entryUrl("finish-run").href];
+const MODULES = [entryUrl("reductions").href];
 
 /** Makes a reducer; its thread starts with the first request, and again after it died. */
 export function makeReducer(modules: readonly string[] = MODULES): Reducer {

@@ -1,7 +1,7 @@
 /** @file Keeps run.json up to date: the volatile facts of a run. Written whole, at most once a second while the run goes on. */
 import { must } from "../base/assert.js";
 import type { Plan, Stage } from "../plan/plan.js";
-import { writeRunFile, type RunFile } from "../plan/run-folder.js";
+import { writeRunFile, type RunFile } from "../run/run-folder.js";
 import { quarantinedShards } from "./explain.js";
 import type { CoordinatorState, RunProgress, ShardPlace, StageProgress } from "./state.js";
 import type { ServedRun } from "./served-run.js";
@@ -111,10 +111,9 @@ function timingsOf(plan: Plan, run: RunProgress): RunFile["timings"] {
 }
 
 /** What a stage is a part of: one score of `scores`, one node kind of `truth` or of `floor`. */
-function partOf({ task }: Stage): { readonly whole: string; readonly kind: string } | null {
-  if (task.kind === "scores") return { whole: "scores", kind: task.score.name };
-  if (task.kind === "truth") return { whole: task.floor ? "floor" : "truth", kind: task.nodes };
-  return null;
+function partOf({ id }: Stage): { readonly whole: string; readonly kind: string } | null {
+  const [, whole, kind] = /^([^-]+)-(.+)$/.exec(id) ?? [];
+  return whole === undefined || kind === undefined ? null : { whole, kind };
 }
 
 function addKind(before: Rate | undefined, kind: string, rate: Rate): Rate {

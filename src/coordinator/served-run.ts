@@ -9,7 +9,7 @@ import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlan, readRunFile, runName, runPaths, type RunFile } from "../plan/run-folder.js";
+import { readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import { unlessDamaged } from "../runlog/record-codec.js";

@@ -2,10 +2,12 @@
 import type { ModelConfig } from "../weights/model-config.js";
 import { gemmaTensors, EMBEDDING } from "../weights/gemma-tensors.js";
 import type { Plan } from "../plan/plan.js";
-import type { Prediction } from "../plan/run-folder.js";
+import type { Prediction } from "../run/run-folder.js";
 import { type Rates, secondsOf } from "./rates.js";
 import type { CostModel } from "./run-work.js";
 import { type StageWork, stageWorks } from "./stage-work.js";
+import type { HasTasks } from "../plan/task-kinds.js";
+import type { CountedTask } from "./counted-task.js";
 
 /** Work of a whole run. */
 export interface RunWork {
@@ -18,11 +20,16 @@ export interface RunWork {
 }
 
 /** Counts what `workers` engines will be asked for. */
-export function countWork(plan: Plan, config: ModelConfig, workers: number): RunWork {
+export function countWork(
+  experiments: readonly HasTasks<CountedTask>[],
+  plan: Plan,
+  config: ModelConfig,
+  workers: number,
+): RunWork {
   const valueBytes = plan.sweep.dtype === "bfloat16" ? 2 : 4;
   const ownKernels = plan.engine.backend === "torch";
   const model: CostModel = { config, saes: plan.saes, valueBytes, ownKernels };
-  const stages = stageWorks(plan, model, workers);
+  const stages = stageWorks(experiments, { plan, model, workers });
   return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, ownKernels };
 }
 

@@ -6,13 +6,15 @@
  * own blocks: fewer rows would share what is read once for all of them, such as decoders. What they take for the work that
  * is counted for them is the estimate's rate for the stages that run the same program.
  */
-import { firstDifference, isPaired, type Prompt } from "../nodes/prompt.js";
-import { SITES } from "../nodes/site.js";
-import { slotGroups, slotCount } from "../plan/node-slots.js";
-import { promptBlocks, stagesOf } from "../plan/stages.js";
+import { isPaired, type Prompt } from "../nodes/prompt.js";
+import { stagesOf } from "../plan/make-plan.js";
+import { promptBlocks } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
 import type { ModelConfig } from "../weights/model-config.js";
+import type { PlanPart, PlanContext } from "../plan/plan-part.js";
+import type { Sweep } from "../sweep/sweep.js";
+import type { CostPart } from "./counted-task.js";
 
 /** One layer that rows join, and one that they climb. */
 const LAYERS = 2;
@@ -29,42 +31,32 @@ function largestBlock({ prompts, blocks }: Pick<Plan, "prompts" | "blocks">): Pr
   return largest.flatMap((index) => prompts[index] ?? []);
 }
 
+/** What a probe needs of an experiment. */
+export type ProbedExperiment = PlanPart & CostPart;
+
 /**
- * The plan's stages for one of its blocks, on the model's first layers: one score, the truth of error nodes (or whole sites) where
- * prompts differ, a circuit. Of each the first shard alone, which blocks bound.
+ * The plan's stages for one of its blocks, on the model's first layers, of the sweep as the experiments make it small. Of each stage the
+ * first shard alone, which blocks bound.
  */
-export function probePlan(plan: Plan, config: ModelConfig): Plan {
+export function probePlan(experiments: readonly ProbedExperiment[], plan: Plan, config: ModelConfig): Plan {
   const prompts = largestBlock(plan);
   const { nLayers } = probeConfig(config);
   const saes = plan.saes.filter(({ layer }) => layer < nLayers);
   const shape = { ...plan.shape, nLayers };
-  const sweep = probeSweep(plan.sweep, prompts, saes.length > 0);
-  const lengths = lengthsOf(prompts);
-  const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
-  const inputs = {
-    sweep: sweep as unknown as Parameters<typeof stagesOf>[0]["sweep"],
-    prompts,
-    blocks: plan.blocks,
-    slots,
-  };
-  const stages = stagesOf(inputs)
-    .filter(({ task }) => task.kind !== "truth" || !task.floor)
+  const sweep = probeSweep(experiments, plan.sweep, prompts, saes.length > 0);
+  const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths: lengthsOf(prompts) };
+  const stages = stagesOf(experiments, sweep as unknown as Sweep, plan.blocks, context)
+    .filter(({ task }) => experiments.every((experiment) => experiment.isProbed?.(task) !== false))
     .map((stage) => ({ ...stage, shards: stage.shards.slice(0, 1) }));
-  const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
-  return { ...plan, sweep, shape, saes, prompts, donors: null, nodeSlots, stages };
+  return { ...plan, sweep, shape, saes, prompts, donors: null, stages };
 }
 
-function probeSweep(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: boolean): Plan["sweep"] {
-  const { truth, circuits, scores, ...rest } = sweep;
-  const all = { sites: [...SITES], layers: "all" as const };
-  const first = firstDifference(prompts);
-  const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
-  return {
-    ...rest,
-    scores: scores.slice(0, 1),
-    experiments: [],
-    ...(truth !== undefined &&
-      isPaired(prompts) && { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } }),
-    ...(circuits !== undefined && { circuits: { ...circuits, thresholds: [1], completeness: false } }),
-  };
+function probeSweep(
+  experiments: readonly CostPart[],
+  sweep: Plan["sweep"],
+  prompts: readonly Prompt[],
+  withSaes: boolean,
+): Plan["sweep"] {
+  const small = experiments.map((experiment) => experiment.probed?.(sweep, prompts, withSaes) ?? {});
+  return Object.assign({}, sweep, ...small) as Plan["sweep"];
 }

@@ -1,8 +1,9 @@
 /** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
-import { allSites, type SiteAt, SITES } from "../nodes/site.js";
-import { gradientsPerSite, SCORE_METHODS } from "../plan/score-methods.js";
-import type { ScoreSpec } from "../plan/sweep.js";
-import { type ModelConfig, siteWidth } from "../weights/model-config.js";
+import { must } from "../base/assert.js";
+import { firstDifference, isPaired } from "../nodes/prompt.js";
+import type { SiteAt } from "../nodes/site.js";
+import { type Plan, promptsOf, type Shard } from "../plan/plan.js";
+import type { ModelConfig } from "../weights/model-config.js";
 import {
   afterAttentionWork,
   attendsInOneKernel,
@@ -11,7 +12,7 @@ import {
   qkvWork,
   unembedWork,
 } from "./layer-work.js";
-import { changeWork, sumWork, type SaeSize } from "./sae-work.js";
+import type { SaeSize } from "./sae-work.js";
 import { type Device, Work } from "./work.js";
 
 /** A block of prompts of one length. */
@@ -26,6 +27,19 @@ export interface PromptBlock {
   readonly paired: boolean;
 }
 
+/** A shard's prompts as a block. */
+export function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
+  const prompts = promptsOf(plan, shard);
+  const positions = must(prompts[0], "prompt").clean.length;
+  return {
+    prompts: prompts.length,
+    positions,
+    first: firstDifference(prompts),
+    answers: new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size,
+    paired: isPaired(prompts),
+  };
+}
+
 /** What all programs run on. */
 export interface CostModel extends Device {
   readonly config: ModelConfig;
@@ -36,16 +50,6 @@ export interface CostModel extends Device {
 export function captureWork(work: Work, { config }: CostModel, { prompts, positions, answers }: PromptBlock): void {
   for (let layer = 0; layer < config.nLayers; layer++) layerWork(work, config, prompts, positions);
   unembedWork(work, config, prompts, answers);
-}
-
-/** Means of a block. */
-export function meansWork(model: CostModel, block: PromptBlock): Work {
-  const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
-    captureWork(work, model, block);
-    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
-  }
-  return work;
 }
 
 /** Kernel calls and traffic of a backward pass, relative to its forward pass. */
@@ -69,7 +73,7 @@ function backwardWork(work: Work, forward: Work): void {
 }
 
 /** Gradients at every site of a layer: both halves run again but for the products that were kept, then backward. */
-function gradientWork(work: Work, model: CostModel, { prompts, positions }: PromptBlock, layer: number): void {
+export function gradientWork(work: Work, model: CostModel, { prompts, positions }: PromptBlock, layer: number): void {
   const { config } = model;
   const isLast = layer === config.nLayers - 1;
   const forward = new Work(model);
@@ -87,44 +91,4 @@ function gradientWork(work: Work, model: CostModel, { prompts, positions }: Prom
   work.add(forward);
   work.move("arithmetic", prompts * positions * config.dModel, 3, 1);
   if (isLast) work.move("copy", prompts * positions * (2 * config.dModel + config.nHeads * config.headDim), 2, 20);
-}
-
-/** Scores of a block. */
-export function scoresWork(model: CostModel, block: PromptBlock, score: ScoreSpec): Work {
-  const work = new Work(model);
-  const { donor, hasComponents } = SCORE_METHODS[score.method];
-  const donors = donor === "zero" ? 0 : 1;
-  for (let side = 0; side <= donors; side++) captureWork(work, model, block);
-  for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
-  const beyondClean = gradientsPerSite(score) - 1;
-  if (beyondClean > 0) lineWork(work, model, block, beyondClean);
-  const { config } = model;
-  const rows = block.prompts * block.positions;
-  const later = block.prompts * (block.positions - (donors === 0 ? 0 : Math.min(block.first, block.positions - 1)));
-  for (const at of allSites(config.nLayers)) {
-    const width = siteWidth(at, config);
-    work.move("arithmetic", rows * width, 10, 8);
-    if (hasComponents) work.move("arithmetic", rows * width, 3, 3);
-  }
-  for (const sae of model.saes) {
-    work.move("copy", later * sae.dIn, 6, 9);
-    changeWork(work, sae, later, { donors, scored: true });
-    work.move("arithmetic", later * sae.dIn, hasComponents ? 7 : 4, hasComponents ? 6 : 3);
-  }
-  return work;
-}
-
-/** Integrated gradients: for each site and each step away from the clean run the layers above run forward and backward. */
-function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: number): void {
-  const { config } = model;
-  for (let layer = 0; layer < config.nLayers; layer++) {
-    const step = new Work(model);
-    for (let above = layer + 1; above < config.nLayers; above++) {
-      layerWork(step, config, block.prompts, block.positions);
-      gradientWork(step, model, block, above);
-    }
-    unembedWork(step, config, block.prompts, block.answers);
-    afterAttentionWork(step, config, block.prompts * block.positions);
-    work.add(step, SITES.length * steps);
-  }
 }

@@ -1,5 +1,5 @@
-/** @file Work of an SAE's operations, as src/sae and src/attribution/site-scores.ts do them. */
-import { rowChunks } from "../attribution/row-chunks.js";
+/** @file Work of an SAE's operations, as src/sae and src/passes/site-scores.ts do them. */
+import { rowChunks } from "../passes/row-chunks.js";
 import type { Work } from "./work.js";
 
 /** An SAE's sizes. */

@@ -1,6 +1,6 @@
 /** @file A worker's copies of a run's files. Each is called by the SHA-256 of its bytes, so whoever opens one can check it. */
 import { basename } from "node:path";
-import { checkKnownFile, isDamage, type KnownFile, readKnownFile } from "../plan/known-file.js";
+import { checkKnownFile, isDamage, type KnownFile, readKnownFile } from "../run/known-file.js";
 
 /** The bytes of a copy. @throws PatchbayError `damaged_artifact` where they are not those that were fetched. */
 export async function readCachedFile(path: string): Promise<Uint8Array> {

@@ -13,6 +13,7 @@ import { readCachedFile } from "./cached-file.js";
 import { MAX_PAYLOAD_BYTES, type EngineResult, type FromEngine, type ToEngine } from "./engine-messages.js";
 import type { EngineInit, EngineProgram } from "./engine-program.js";
 import { noopProgram } from "./noop-program.js";
+import { loadRegister } from "../experiments/load-register.js";
 
 /** Allocation failures come as many classes of error; what they have in common is their wording. */
 const OUT_OF_MEMORY = /out of memory|allocation failed|cannot enlarge memory|\bOOM\b|bad_alloc/i;
@@ -46,7 +47,8 @@ async function openProgram(init: EngineInit): Promise<EngineProgram> {
   const computing = init.plan.stages.some(({ task, shards }) => task.kind !== "noop" && shards.length > 0);
   if (!computing) return noopProgram;
   const { openTensorProgram } = await import("./tensor-program.js");
-  return openTensorProgram(init);
+  const { experiments } = await loadRegister();
+  return openTensorProgram(experiments, init);
 }
 
 async function runShard({ shard: id, attempt, artifacts }: Extract<ToEngine, { kind: "run" }>): Promise<EngineResult> {

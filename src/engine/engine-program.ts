@@ -1,5 +1,5 @@
 /** @file What an engine runs: one program for all shards of a run, opened once with the run's inputs. */
-import type { ReadArtifact } from "../plan/artifacts.js";
+import type { ReadArtifact } from "../run/artifacts.js";
 import type { InputPaths, Plan, Shard, Stage } from "../plan/plan.js";
 
 /** Told how far a program is; every call also proves that the engine is alive. */

@@ -1,6 +1,6 @@
 /** @file Loads a run's model and SAEs on this machine, and proves that they are the ones the plan was made from. */
 import { PatchbayError } from "../base/errors.js";
-import { openSpliced, type SplicedModel } from "../attribution/spliced-model.js";
+import { openSpliced, type SplicedModel } from "../passes/spliced-model.js";
 import type { InputPaths, Plan } from "../plan/plan.js";
 import { openCheckpoint } from "../weights/checkpoint.js";
 import { matricesFor, type ComputeType } from "../backends/torch-matrices.js";

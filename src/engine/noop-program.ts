@@ -6,8 +6,9 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { PatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
-import type { NoopFault, NoopTask, Shard, Stage } from "../plan/plan.js";
+import type { Shard, Stage } from "../plan/plan.js";
 import type { EngineContext, EngineOutcome, EngineProgram } from "./engine-program.js";
+import type { NoopFault, NoopTask } from "../experiments/noop/task.js";
 
 const DEFAULT_BYTES = 256;
 const STEPS = 10;
@@ -31,7 +32,7 @@ export const noopProgram: EngineProgram = {
 
 function noopTask({ id, task }: Stage): NoopTask {
   if (task.kind !== "noop") throw new Error(`bug: stage ${id} is not a noop stage`);
-  return task;
+  return task as NoopTask;
 }
 
 function payloadOf(shard: string, bytes: number): Uint8Array {

@@ -2,7 +2,6 @@
 import { resolve } from "node:path";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
-import { type Ablation, ABLATION_SOURCES } from "../nodes/intervention.js";
 import { isPaired, type Prompt } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../prompts/rows.js";
@@ -12,15 +11,14 @@ import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../weights/model-config.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
-import { checkSweep } from "./check-sweep.js";
-import { type Donors, DRAWS, resampleDonors } from "./donors.js";
-import { slotCount, slotGroups } from "./node-slots.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
-import type { InputPaths, ModelShape, Plan, SaeSite } from "./plan.js";
+import type { InputPaths, ModelShape, Plan, SaeSite, Stage } from "./plan.js";
 import { lengthsOf } from "./prompt-lengths.js";
-import { readSweep, type SweepSource } from "./read-sweep.js";
-import { stagesOf } from "./stages.js";
-import type { ResolvedSweep, Sweep } from "./sweep.js";
+import { readSweep, type SweepSource } from "../sweep/read-sweep.js";
+import type { PlanContext, PlanPart } from "./plan-part.js";
+import { promptBlocks } from "./stages.js";
+import type { SweepPart } from "../sweep/sweep-part.js";
+import type { ResolvedSweep, Sweep } from "../sweep/sweep.js";
 
 /** Facts about where the run happens that the plan records. */
 export interface PlanOptions {
@@ -46,26 +44,41 @@ export interface PlannedRun {
 }
 
 /** Reads and plans the sweep file at `path`. @throws PatchbayError `bad_input`, `not_built`. */
-export async function planSweepFile(path: string, options: PlanOptionsFor, screen: Screen): Promise<PlannedRun> {
-  return planSweep(readTextFile(path), path, resolve(path, ".."), options, screen);
+export async function planSweepFile(
+  experiments: readonly PlannedExperiment[],
+  path: string,
+  options: PlanOptionsFor,
+  screen: Screen,
+): Promise<PlannedRun> {
+  const source = { text: readTextFile(path), file: path, baseFolder: resolve(path, "..") };
+  return planSweep(experiments, source, options, screen);
 }
+
+/** A sweep file's text. */
+export interface SweepText {
+  readonly text: string;
+  /** Its name, for errors. */
+  readonly file: string;
+  /** Relative paths in the sweep start here. */
+  readonly baseFolder: string;
+}
+
+/** What planning needs of an experiment. */
+export type PlannedExperiment = SweepPart & PlanPart;
 
 /**
  * Plans a sweep.
- * @param text - the sweep file's text.
- * @param file - its name, for errors.
- * @param baseFolder - relative paths in the sweep start here.
+ * @param experiments - what a sweep may ask for.
  * @param screen - shows what is fetched from a hub.
  * @throws PatchbayError `bad_input` for every fault of the sweep and its inputs; `not_built` for an option this version lacks.
  */
 export async function planSweep(
-  text: string,
-  file: string,
-  baseFolder: string,
+  experiments: readonly PlannedExperiment[],
+  { text, file, baseFolder }: SweepText,
   options: PlanOptionsFor,
   screen: Screen = NO_SCREEN,
 ): Promise<PlannedRun> {
-  const source = readSweep(text, file);
+  const source = readSweep(experiments, text, file);
   const { sweep } = source;
   const inputs = await obtainInputs(source, baseFolder, screen);
   const checkpoint = await openCheckpoint(inputs.model);
@@ -83,22 +96,29 @@ export async function planSweep(
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
       dataset: await fingerprintDataset(inputs.dataset),
     };
-    const plan = assemble(source, checkpoint, saes, prompts, fingerprints, chosen);
+    const plan = assemble(experiments, source, { checkpoint, saes, prompts, fingerprints }, chosen);
     return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
   } finally {
     await checkpoint.close();
   }
 }
 
+/** Everything that was read. */
+interface ReadInputs {
+  readonly checkpoint: Checkpoint;
+  readonly saes: readonly SaeEntry[];
+  readonly prompts: readonly Prompt[];
+  readonly fingerprints: Plan["fingerprints"];
+}
+
 function assemble(
+  experiments: readonly PlanPart[],
   source: SweepSource,
-  { config }: Checkpoint,
-  saeEntries: readonly SaeEntry[],
-  prompts: readonly Prompt[],
-  fingerprints: Plan["fingerprints"],
+  { checkpoint, saes: saeEntries, prompts, fingerprints }: ReadInputs,
   { backend, autoThreads }: PlanOptions,
 ): Plan {
   const { sweep, fault } = source;
+  const { config } = checkpoint;
   const shape: ModelShape = {
     nLayers: config.nLayers,
     dModel: config.dModel,
@@ -116,7 +136,8 @@ function assemble(
   }
   if (sweep.dtype === "bfloat16" && backend !== "torch")
     throw fault(["dtype"], `bfloat16 is not built yet on the ${backend} backend; use --backend torch, or float32`);
-  checkSweep(source, { shape, saes, paired: isPaired(prompts), lengths });
+  const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths };
+  for (const experiment of experiments) experiment.check?.(source, context);
   const { threads, block_mib: blockMib } = sweep.engine;
   const engine = {
     backend,
@@ -125,10 +146,7 @@ function assemble(
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
   const blocks = blocksFor({ config, dSae, positions: longest }, engine.blockMib);
-  const slots = sweep.truth === undefined ? [] : slotGroups({ truth: sweep.truth, shape, saes, lengths });
-  const stages = stagesOf({ sweep, prompts, blocks, slots });
-  const nodeSlots = slots.reduce((sum, group) => sum + slotCount(group), 0);
-  const donors = donorsOf(source, prompts);
+  const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});
   return {
     version: 1,
     sweep: resolvedSweep(sweep),
@@ -136,26 +154,31 @@ function assemble(
     shape,
     saes,
     prompts,
-    donors,
+    donors: null,
     engine,
     blocks,
-    nodeSlots,
-    stages,
+    nodeSlots: 0,
+    ...(Object.assign({}, ...facts) as Partial<Plan>),
+    stages: stagesOf(experiments, sweep, blocks, context),
   };
 }
 
-function donorsOf({ sweep, fault }: SweepSource, prompts: readonly Prompt[]): Donors[] | null {
-  const resamples = (ablation: Ablation): boolean => ABLATION_SOURCES[ablation] === "donors";
-  const inCircuits = sweep.circuits !== undefined && resamples(sweep.circuits.ablation);
-  if (!inCircuits && !sweep.experiments.some(({ ablation }) => resamples(ablation))) return null;
-  return Array.from({ length: DRAWS }, (_, draw) => {
-    const result = resampleDonors(prompts, sweep.seed, draw);
-    if ("donors" in result) return result;
-    throw fault(
-      inCircuits ? ["circuits", "ablation"] : ["experiments"],
-      `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
-    );
-  });
+/** All stages of a sweep, those of an experiment together. */
+export function stagesOf(
+  experiments: readonly PlanPart[],
+  sweep: Sweep,
+  blocks: Plan["blocks"],
+  context: PlanContext,
+): Stage[] {
+  const needsMeans = experiments.some((experiment) => experiment.needsMeans?.(sweep) === true);
+  const stageContext = {
+    ...context,
+    sweep,
+    blocks,
+    promptBlocks: promptBlocks(context.prompts, blocks.prompts),
+    needsMeans,
+  };
+  return experiments.flatMap((experiment) => experiment.stages(stageContext));
 }
 
 function resolvedSweep(sweep: Sweep): ResolvedSweep {

@@ -16,7 +16,7 @@ import {
 } from "../nodes/node.js";
 import { type Site, type SiteAt, SITES } from "../nodes/site.js";
 import type { ModelShape, SaeSite } from "./plan.js";
-import type { TruthSpec } from "./sweep.js";
+import type { NodeListSpec } from "./node-list.js";
 
 /** A run of slots of one kind. */
 export type SlotGroup =
@@ -40,7 +40,7 @@ export interface FeatureChoice {
 
 /** What slot planning needs of a plan. */
 export interface SlotInputs {
-  readonly truth: TruthSpec;
+  readonly truth: NodeListSpec;
   readonly shape: ModelShape;
   readonly saes: readonly SaeSite[];
   /** Token counts of the kept prompts, without repeats. */
@@ -53,7 +53,7 @@ export function slotCount(group: SlotGroup): number {
 }
 
 /** The field of a sweep's `truth` that names nodes of a kind. */
-export const TRUTH_FIELDS: Readonly<Record<NodeKind, Exclude<keyof TruthSpec, "positions">>> = {
+export const TRUTH_FIELDS: Readonly<Record<NodeKind, Exclude<keyof NodeListSpec, "positions">>> = {
   feature: "features",
   error: "errors",
   site: "whole_sites",
@@ -67,7 +67,7 @@ export function sizesAt({ saes, shape }: Pick<SlotInputs, "saes" | "shape">, at:
 }
 
 /** Whether the truth names nodes of a kind. */
-export function namesKind(truth: TruthSpec | undefined, kind: NodeKind): boolean {
+export function namesKind(truth: NodeListSpec | undefined, kind: NodeKind): boolean {
   return truth?.[TRUTH_FIELDS[kind]] !== undefined;
 }
 
@@ -147,7 +147,7 @@ function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Pos
 }
 
 /** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-function patchPositions(spec: TruthSpec["positions"], lengths: readonly number[]): NodePosition[] {
+function patchPositions(spec: NodeListSpec["positions"], lengths: readonly number[]): NodePosition[] {
   const longest = Math.max(...lengths);
   const local = new Set<number>();
   for (const position of spec) {

@@ -5,8 +5,8 @@ import type { Screen } from "../hub/fetch-display.js";
 import type { FetchedInput } from "../hub/fetch-inputs.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { InputPaths } from "./plan.js";
-import type { SweepSource } from "./read-sweep.js";
-import type { Sweep } from "./sweep.js";
+import type { SweepSource } from "../sweep/read-sweep.js";
+import type { Sweep } from "../sweep/sweep.js";
 
 /**
  * Finds the inputs, and fetches what is lacking.

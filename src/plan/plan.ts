@@ -1,12 +1,11 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
-import { unreachable } from "../base/assert.js";
+import { must } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
-import type { NodeKind } from "../nodes/kinds.js";
 import type { SiteAt } from "../nodes/site.js";
 import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";
-import type { ResolvedSweep, ScoreSpec } from "./sweep.js";
+import type { ResolvedSweep } from "../sweep/sweep.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
 export interface SaeSite extends SiteAt {
@@ -34,56 +33,9 @@ export interface Blocks {
   readonly circuitRows: number;
 }
 
-/** What the shards of a stage compute. */
-export type StageTask =
-  | { readonly kind: "means" }
-  | { readonly kind: "scores"; readonly score: ScoreSpec }
-  /** `floor` repeats a part of the truth with another block shape, for the numeric noise floor. */
-  | { readonly kind: "truth"; readonly nodes: NodeKind; readonly rowsPerBlock: number; readonly floor: boolean }
-  | { readonly kind: "circuits" }
-  /**
-   * Stages without shards: their reduction runs as soon as the stages they depend on are reduced.
-   * `nodes` chooses the truth's nodes; `validation` joins truth and scores and computes the statistics.
-   */
-  | { readonly kind: "nodes" }
-  | { readonly kind: "validation" }
-  | NoopTask;
-
-/** Tasks whose shards run a program on the model. */
-export type ProgramTask = Exclude<StageTask, { readonly kind: "nodes" | "validation" | "noop" }>;
-
-/** The task as one that runs a program; null where it runs none. */
-export function programTask(task: StageTask): ProgramTask | null {
-  switch (task.kind) {
-    case "means":
-    case "scores":
-    case "truth":
-    case "circuits":
-      return task;
-    case "nodes":
-    case "validation":
-    case "noop":
-      return null;
-    default:
-      return unreachable(task);
-  }
-}
-
-/** Nothing is computed: for measuring what a shard costs besides its computation, and for testing the cluster's recovery. */
-export interface NoopTask {
-  readonly kind: "noop";
-  /** How long each shard takes; absent: as fast as possible. */
-  readonly milliseconds?: number;
-  /** Size of each payload. */
-  readonly bytes?: number;
-  readonly faults?: readonly NoopFault[];
-}
-
-/** What goes wrong with a `noop` shard, in its first `attempts` attempts. */
-export interface NoopFault {
-  readonly shard: string;
-  readonly kind: "application" | "non_finite" | "out_of_memory" | "exit" | "hang" | "other_bytes";
-  readonly attempts: number;
+/** What the shards of a stage compute: the experiment that has tasks of this kind knows the rest. */
+export interface StageTask {
+  readonly kind: string;
 }
 
 /** A unit of work: prompts of one length, and a range of slots. */
@@ -93,14 +45,20 @@ export interface Shard {
   /** Indexes into {@link Plan.prompts}, all of one token count. */
   readonly prompts: readonly number[];
   /**
-   * Half-open range: node slots (truth: rows of nodes.parquet) or evaluations (circuits: of `evaluationsOf`).
-   * Absent where the stage has no slots.
+   * Half-open range of what the stage lists, as node slots (truth: rows of nodes.parquet) or evaluations (circuits).
+   * Absent where the stage lists nothing.
    */
   readonly slots?: readonly [start: number, end: number];
 }
 
+/** A shard's prompts. */
+export function promptsOf({ prompts }: Plan, shard: Shard): Prompt[] {
+  return shard.prompts.map((index) => must(prompts[index], "prompt"));
+}
+
 /** One stage of the DAG. */
 export interface Stage {
+  /** Stages that are parts of one whole are called `<whole>-<part>`; the whole's name has no hyphen. */
   readonly id: string;
   readonly task: StageTask;
   /** Stages whose artifacts this one reads. */

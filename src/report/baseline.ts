@@ -1,7 +1,7 @@
 /** @file The metrics of the two unablated runs of every prompt, from whichever table of the run has them. */
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { artifactFile, checkArtifact, hasArtifact } from "../plan/artifacts.js";
-import type { ParquetRow } from "./artifact-rows.js";
+import { artifactFile, checkArtifact, hasArtifact } from "../run/artifacts.js";
+import type { ParquetRow } from "../artifacts/parquet.js";
 
 /** Metric of one prompt's two unablated runs. */
 export interface Baseline {

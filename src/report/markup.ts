@@ -28,3 +28,8 @@ function render(content: Content): string {
   if (typeof content === "object") return content.map(render).join("");
   return escapeText(String(content));
 }
+
+/** Parts with a separator between them. */
+export function joined(parts: readonly Content[], separator = ", "): Content {
+  return parts.map((part, i) => [i > 0 && separator, part]);
+}

@@ -1,36 +1,20 @@
-/** @file Everything a report is made of, read from a run folder. What is not there is null. */
+/** @file What every part of a report is made of, read from a run folder. */
 import { z } from "zod";
+import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
 import { parseJson } from "../base/read-file.js";
-import { hasArtifact, readArtifact } from "../plan/artifacts.js";
+import type { ScoreMethods } from "../methods/score-method.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlanOnce } from "../plan/plan-cache.js";
-import { readRunFile, runPaths, type RunFile } from "../plan/run-folder.js";
-import { decodeParquet } from "../reduce/parquet.js";
-import type { NamedArray } from "../weights/named-array.js";
-import { decodeSafetensors } from "../weights/safetensors.js";
-import {
-  toCircuitRow,
-  toComponentRow,
-  toNodeRow,
-  type CircuitRow,
-  type ComponentRow,
-  type NodeRow,
-  type ParquetRow,
-} from "./artifact-rows.js";
+import { hasArtifact, readArtifact } from "../run/artifacts.js";
+import { readPlanOnce } from "../run/plan-cache.js";
+import { readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
 import { readBaseline, type Baseline } from "./baseline.js";
-import { parseValidation, type Group, type Reliability } from "./validation-file.js";
 
-/** A run folder, read. */
+/** A run folder, and what was read of it. */
 export interface RunContents {
+  readonly folder: string;
   readonly run: RunFile;
   readonly plan: Plan;
-  /** By score name: arrays by hook. */
-  readonly scores: ReadonlyMap<string, ReadonlyMap<string, NamedArray>>;
-  readonly components: readonly ComponentRow[] | null;
-  readonly nodes: readonly NodeRow[] | null;
-  readonly groups: readonly Group[] | null;
-  readonly reliability: readonly Reliability[];
-  readonly circuits: readonly CircuitRow[] | null;
+  readonly methods: ScoreMethods;
   readonly baseline: readonly Baseline[] | null;
   readonly dropped: readonly { readonly line: number; readonly reason: string }[];
 }
@@ -38,44 +22,41 @@ export interface RunContents {
 const droppedRow = z.object({ line: z.int(), reason: z.string() });
 
 /**
- * Reads a run folder.
+ * Reads what every run has.
  * @throws PatchbayError `bad_input` where a file is there but cannot be read; `damaged_artifact` where an artifact is not as it was
  *   written.
  */
-export async function readRunContents(folder: string): Promise<RunContents> {
+export async function readRunContents(methods: ScoreMethods, folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
-  const { artifact } = runPaths(folder);
-  const bytesOf = async (name: string): Promise<Uint8Array | null> =>
-    hasArtifact(folder, name) ? readArtifact(folder, name) : null;
-  const tableOf = async <T>(name: string, toRow: (row: ParquetRow) => T): Promise<T[] | null> => {
-    const bytes = await bytesOf(name);
-    return bytes === null ? null : (await decodeParquet(bytes)).rows.map(toRow);
-  };
-  const scoreNames = plan.sweep.scores.map(({ name }) => name);
-  const scores = new Map<string, ReadonlyMap<string, NamedArray>>();
-  for (const name of scoreNames) {
-    const file = `scores-${name}.safetensors`;
-    const bytes = await bytesOf(file);
-    if (bytes !== null) scores.set(name, decodeSafetensors(bytes, { file: artifact(file) }).arrays);
-  }
-  const statistics = await bytesOf("validation.json");
-  const validation = statistics === null ? null : parseValidation(statistics, artifact("validation.json"));
+  const baseline = await readBaseline(folder, plan.prompts.length);
   return {
+    folder,
     run,
     plan,
-    scores,
-    components: await tableOf("components.parquet", toComponentRow),
-    nodes: await tableOf("validation.parquet", (row) => toNodeRow(row, scoreNames)),
-    groups: validation?.groups ?? null,
-    reliability: validation?.reliability ?? [],
-    circuits: await tableOf("circuits.parquet", toCircuitRow),
-    baseline: await readBaseline(folder, plan.prompts.length),
-    dropped: parseDropped(await bytesOf("dropped.jsonl"), artifact("dropped.jsonl")),
+    methods,
+    baseline,
+    dropped: parseDropped(await bytesOf({ folder }, "dropped.jsonl"), folder),
   };
 }
 
-function parseDropped(bytes: Uint8Array | null, file: string): RunContents["dropped"] {
+/** Bytes of an artifact; null where the run has none. @throws PatchbayError `damaged_artifact`. */
+export async function bytesOf({ folder }: Pick<RunContents, "folder">, name: string): Promise<Uint8Array | null> {
+  return hasArtifact(folder, name) ? readArtifact(folder, name) : null;
+}
+
+/** Rows of a Parquet artifact; null where the run has none. @throws PatchbayError `damaged_artifact`. */
+export async function rowsOf<T>(
+  contents: Pick<RunContents, "folder">,
+  name: string,
+  toRow: (row: ParquetRow) => T,
+): Promise<T[] | null> {
+  const bytes = await bytesOf(contents, name);
+  return bytes === null ? null : (await decodeParquet(bytes)).rows.map(toRow);
+}
+
+function parseDropped(bytes: Uint8Array | null, folder: string): RunContents["dropped"] {
+  const file = runPaths(folder).artifact("dropped.jsonl");
   const lines = new TextDecoder()
     .decode(bytes ?? new Uint8Array())
     .trimEnd()

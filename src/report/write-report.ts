@@ -1,26 +1,34 @@
 /** @file Writes the report of a run folder: report.html, and each figure with its table under report/. */
 import { mkdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { writeFileAtomically } from "../base/write-file.js";
-import { runPaths } from "../plan/run-folder.js";
+import { runPaths } from "../run/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
-import { answers, glance, question } from "./headline.js";
 import { statusPhrase } from "./labels.js";
 import { readRunContents, type RunContents } from "./run-contents.js";
 import { toCsv } from "./table.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
-import { reportParts } from "./sections.js";
+import { reportSections } from "./sections.js";
+import { type ReportedExperiment, type ReportPart, reportParts } from "./report-part.js";
+import type { ScoreMethods } from "../methods/score-method.js";
+
+/** What a report is made with. */
+export interface Reporting {
+  readonly methods: ScoreMethods;
+  readonly experiments: readonly ReportedExperiment[];
+}
 
 /**
  * Writes `report.html`, `report/*.svg` and `report/*.csv` from the artifacts that are there. Files of an earlier report
  * are replaced.
  * @throws PatchbayError `bad_input` where run.json, plan.json or an artifact cannot be read.
  */
-export async function writeReport(runFolder: string): Promise<void> {
-  const contents = await readRunContents(runFolder);
-  const { sections, figures, tables } = reportParts(contents);
+export async function writeReport({ experiments, methods }: Reporting, runFolder: string): Promise<void> {
+  const contents = await readRunContents(methods, runFolder);
+  const parts = await reportParts(experiments, contents);
+  const { sections, figures, tables } = reportSections(contents, parts);
   const paths = runPaths(runFolder);
   rmSync(paths.figures, { recursive: true, force: true });
   mkdirSync(paths.figures, { recursive: true });
@@ -29,23 +37,30 @@ export async function writeReport(runFolder: string): Promise<void> {
     writeFileAtomically(join(paths.figures, `${figure.id}.csv`), toCsv(figure.table));
   }
   for (const [name, table] of tables) writeFileAtomically(join(paths.figures, `${name}.csv`), toCsv(table));
-  writeFileAtomically(paths.report, page(openingOf(contents), sections));
+  writeFileAtomically(paths.report, page(openingOf(contents, parts), sections));
 }
 
-function openingOf(contents: RunContents): Opening {
+function openingOf(contents: RunContents, parts: readonly ReportPart[]): Opening {
   const { run } = contents;
   return {
     name: run.name,
     status: run.status,
-    question: question(contents),
-    answers: answers(contents),
-    glance: glance(contents),
-    facts: factsOf(contents),
+    question: questionOf(contents, parts),
+    answers: parts.flatMap(({ answers }) => answers),
+    glance: parts.find(({ glance }) => glance !== null)?.glance ?? null,
+    facts: factsOf(contents, parts),
     banner: bannerOf(contents),
   };
 }
 
-function factsOf({ plan, nodes, circuits, baseline, dropped }: RunContents): Opening["facts"] {
+/** What was asked, and of what. */
+function questionOf({ plan, run }: RunContents, parts: readonly ReportPart[]): string {
+  const asked = parts.flatMap(({ question }) => question ?? []);
+  const where = `Measured on ${basename(run.inputs.hub?.model?.repo ?? run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts of ${basename(run.inputs.dataset)}.`;
+  return [...(asked.length === 0 ? ["Scores and mean activations."] : asked), where].join(" ");
+}
+
+function factsOf({ plan, baseline, dropped }: RunContents, parts: readonly ReportPart[]): Opening["facts"] {
   const mean = (values: readonly number[]): string => {
     const known = values.filter(Number.isFinite);
     return formatNumber(known.reduce((sum, value) => sum + value, 0) / known.length);
@@ -53,8 +68,7 @@ function factsOf({ plan, nodes, circuits, baseline, dropped }: RunContents): Ope
   return [
     [formatCount(plan.prompts.length), "prompts"],
     [formatCount(dropped.length), "rows dropped"],
-    ...(nodes === null ? [] : [[formatCount(nodes.length), "nodes patched"] as const]),
-    ...(circuits === null ? [] : [[formatCount(circuits.length), "circuits"] as const]),
+    ...parts.flatMap(({ facts }) => facts),
     ...(baseline === null
       ? []
       : ([

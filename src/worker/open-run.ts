@@ -5,7 +5,7 @@ import { canonicalJson, sha256 } from "../base/hash.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { type HubInputs, hubInputsSchema } from "../hub/snapshot.js";
 import type { InputPaths, Plan, Stage } from "../plan/plan.js";
-import { saeOptionsSchema } from "../plan/run-folder.js";
+import { saeOptionsSchema } from "../run/run-folder.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
 import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../base/environment.js";

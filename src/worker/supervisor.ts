@@ -9,7 +9,7 @@ import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { memoryMib as machineMemoryMib } from "../base/memory.js";
 import { whenAborted } from "../base/when-aborted.js";
-import { isDamage } from "../plan/known-file.js";
+import { isDamage } from "../run/known-file.js";
 import { connectCluster, type AttachStream, type ClusterClient } from "../wire/cluster-client.js";
 import { toFailure } from "../wire/failure.js";
 import type { FromCoordinator, Lease, RunOpened } from "../wire/messages.js";

@@ -5,10 +5,11 @@ import { pathToFileURL } from "node:url";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findChromium } from "../../scripts/chromium.js";
-import { runPaths } from "../../src/plan/run-folder.js";
+import { runPaths } from "../../src/run/run-folder.js";
 import { writeReport } from "../../src/report/write-report.js";
 import { isLeftOut } from "../left-out.js";
 import { writeSyntheticRun } from "../unit/report/synthetic-run.js";
+import { REGISTER } from "../../src/experiments/registry.js";
 
 const FIGURES = [
   "truth-atp",
@@ -32,7 +33,7 @@ let folder = "";
 
 beforeAll(async () => {
   folder = writeSyntheticRun();
-  await writeReport(folder);
+  await writeReport(REGISTER, folder);
   if (chromiumPath === null)
     throw new Error("no chromium here: run `node scripts/chromium.js`, which fetches one or says why not");
   browser = await chromium.launch({ executablePath: chromiumPath, args: FLAGS });

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile } from "../../src/run/run-folder.js";
 import { connectCluster } from "../../src/wire/cluster-client.js";
 import { FakeHub, refuse } from "../unit/hub/fake-hub.js";
 import { artifactHashes, start } from "./command.js";

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
 import { must } from "../../src/base/assert.js";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile } from "../../src/run/run-folder.js";
 import { connectCluster } from "../../src/wire/cluster-client.js";
 import { artifactHashes, patchbay, recordCount, start, until, type Running } from "./command.js";
 import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";

@@ -5,7 +5,7 @@ import { afterEach, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { PatchbayError } from "../../src/base/errors.js";
 import { sha256 } from "../../src/base/hash.js";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile } from "../../src/run/run-folder.js";
 import type { RunStatus } from "../../src/wire/messages.js";
 import { isAlive, recordCount, until } from "./command.js";
 import { makeNoopRun, NoopCluster, noopStage, shardId, workerFolders } from "./noop-cluster.js";

@@ -9,12 +9,13 @@ import { must } from "../../src/base/assert.js";
 import { NODE_MAJOR } from "../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../src/base/hash.js";
 import type { Settings } from "../../src/coordinator/state.js";
-import type { NoopTask, Plan, Stage } from "../../src/plan/plan.js";
-import { createRunFolder, readRunFile, writeRunFile, type RunFile } from "../../src/plan/run-folder.js";
+import type { Plan, Stage } from "../../src/plan/plan.js";
+import { createRunFolder, readRunFile, writeRunFile, type RunFile } from "../../src/run/run-folder.js";
 import { openDirectoryLog } from "../../src/runlog/directory-log.js";
 import { connectCluster, type ClusterClient } from "../../src/wire/cluster-client.js";
 import type { ClusterStatus } from "../../src/wire/messages.js";
 import { isAlive, until } from "./command.js";
+import type { NoopTask } from "../../src/experiments/noop/task.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 const COORDINATOR = fileURLToPath(new URL("./noop-coordinator.js", import.meta.url));

@@ -1,7 +1,7 @@
 /** @file The cluster with its results in NATS: the same records as with a folder, whatever dies, and all of them end up in the folder. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile } from "../../src/run/run-folder.js";
 import { artifactHashes, recordCount, until } from "./command.js";
 import { startNatsServer, WITHOUT_NATS, type NatsServer } from "./nats-server.js";
 import { makeNoopRun, NoopCluster, noopStage, recordHashes } from "./noop-cluster.js";

@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { readRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile } from "../../src/run/run-folder.js";
 import { artifactHashes, isAlive, recordCount, until } from "./command.js";
 import { makeNoopRun, missingIn, NoopCluster, noopStage, recordHashes, shardId } from "./noop-cluster.js";
 

@@ -1,8 +1,8 @@
 /** @file Reductions of noop stages, for cluster tests: payloads joined in shard order, so that equal artifacts mean equal records. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { checkArtifact, writeArtifact } from "../../dist/plan/artifacts.js";
-import { readPlan, readRunFile, runPaths } from "../../dist/plan/run-folder.js";
+import { checkArtifact, writeArtifact } from "../../dist/run/artifacts.js";
+import { readPlan, readRunFile, runPaths } from "../../dist/run/run-folder.js";
 import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
 
 export async function reduceStage(folder, stageId, missing) {

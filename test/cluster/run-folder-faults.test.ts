@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { runPaths } from "../../src/plan/run-folder.js";
+import { runPaths } from "../../src/run/run-folder.js";
 import { artifactHashes, type Ended, patchbay, recordCount, runFile, start, until } from "./command.js";
 
 const WORLD = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { readRunFile, writeRunFile } from "../../src/plan/run-folder.js";
+import { readRunFile, writeRunFile } from "../../src/run/run-folder.js";
 import { connectCluster, type ClusterClient } from "../../src/wire/cluster-client.js";
 import type { RunStatus } from "../../src/wire/messages.js";
 import { artifactHashes, until } from "./command.js";

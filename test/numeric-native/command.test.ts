@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { readParquet } from "../../src/reduce/parquet.js";
+import { readParquet } from "../../src/artifacts/parquet.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { artifactHashes, patchbay } from "../cluster/command.js";
 import { TINY_A } from "../numeric/golden.js";

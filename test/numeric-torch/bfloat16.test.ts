@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
-import { computeScores } from "../../src/attribution/scores.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { computeTruth } from "../../src/attribution/truth.js";
+import { computeScores } from "../numeric/score-by-name.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { computeTruth } from "../../src/experiments/truth/truth.js";
 import type { Node } from "../../src/nodes/node.js";
 import { loadModel } from "../../src/model/model.js";
 import { planSweep } from "../../src/plan/make-plan.js";
@@ -20,6 +20,7 @@ import { denseScores } from "../numeric/dense.js";
 import { goldenPrompts, goldenSpliced, TINY_A } from "../numeric/golden.js";
 import { ON_GPU } from "../numeric/test-backend.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "../numeric/golden-sites.js";
+import { REGISTER } from "../../src/experiments/registry.js";
 
 /** bfloat16 has 8 significant bits: rounding moves a number by at most this part of it. */
 const ROUNDING = 2 ** -8;
@@ -186,7 +187,11 @@ describe("AtP and truth in bfloat16", () => {
 describe("dtype: bfloat16", () => {
   it("is refused on a backend that has none, naming the one that has", async () => {
     const sweep = `name: narrow\nmodel: { path: model }\ndataset: { path: data/pairs.jsonl }\ndtype: bfloat16\nscores: [{ name: atp, method: atp }]\n`;
-    const plan = planSweep(sweep, "sweep.yaml", TINY_A, { backend: "wasm", autoThreads: 1 });
+    const plan = planSweep(
+      REGISTER.experiments,
+      { text: sweep, file: "sweep.yaml", baseFolder: TINY_A },
+      { backend: "wasm", autoThreads: 1 },
+    );
     await expect(plan).rejects.toThrow(/sweep\.yaml:4: dtype: bfloat16 is not built yet on the wasm backend.*torch/);
   });
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { computeScores } from "../../src/attribution/scores.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeScores } from "../numeric/score-by-name.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { denseScores, meanOverPrompts } from "../numeric/dense.js";
 import { goldenArrays, goldenPrompts, goldenSpliced } from "../numeric/golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_WIDTH as F } from "../numeric/golden-sites.js";

@@ -1,5 +1,5 @@
 /** @file One side's run by itself, as tests compare it. */
-import { captureRuns, type Run } from "../../src/attribution/capture.js";
+import { captureRuns, type Run } from "../../src/passes/capture.js";
 import { must } from "../../src/base/assert.js";
 import type { Prompt, Side } from "../../src/nodes/prompt.js";
 import type { Answers } from "../../src/model/metric.js";

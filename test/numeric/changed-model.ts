@@ -1,5 +1,5 @@
 /** @file A loaded model with some weights replaced, for tests. */
-import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.js";
 import type { SiteAt } from "../../src/nodes/site.js";
 import type { LayerWeights } from "../../src/model/layer.js";
 import type { Disposable } from "../../src/model/tensor-scope.js";

@@ -6,8 +6,8 @@ import { emptyIntervention } from "../../src/nodes/node-states.js";
 import { interventionFromScores, type Keep, type NodeScores, type Variant } from "../../src/nodes/selection.js";
 import { nodeHook } from "../../src/nodes/node.js";
 import { siteHook } from "../../src/nodes/site.js";
-import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeCircuits, type AblationValues } from "../../src/experiments/circuits/circuits.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES } from "./golden-sites.js";
 

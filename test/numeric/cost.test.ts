@@ -1,22 +1,24 @@
 /** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { computeCircuits } from "../../src/attribution/circuits.js";
+import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
 import { firstDifference } from "../../src/nodes/prompt.js";
-import { computeMeans } from "../../src/attribution/means.js";
-import { computeScores } from "../../src/attribution/scores.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { computeTruth } from "../../src/attribution/truth.js";
-import { truthBlocks, truthRows } from "../../src/attribution/truth-rows.js";
+import { computeMeans } from "../../src/experiments/means/means.js";
+import { computeScores, wayOf } from "./score-by-name.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { computeTruth } from "../../src/experiments/truth/truth.js";
+import { truthBlocks, truthRows } from "../../src/experiments/truth/truth-rows.js";
 import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
 import { allSites, siteHook } from "../../src/nodes/site.js";
-import { circuitBlockWork } from "../../src/cost/circuit-work.js";
-import { meansWork, scoresWork, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
-import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/cost/truth-work.js";
+import { circuitBlockWork } from "../../src/experiments/circuits/work.js";
+import { meansWork } from "../../src/experiments/means/work.js";
+import { scoresWork } from "../../src/experiments/scores/work.js";
+import type { CostModel, PromptBlock } from "../../src/cost/run-work.js";
+import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/experiments/truth/work.js";
 import { Work } from "../../src/cost/work.js";
 import { circuitBlockSize, promptBlockSize, truthBlockSize, unpatchedSize } from "../../src/plan/memory.js";
-import type { ScoreSpec } from "../../src/plan/sweep.js";
+import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { countKernels, type KernelCounts } from "./kernel-counts.js";
 import { OWN_KERNELS } from "./test-backend.js";
@@ -80,7 +82,7 @@ describe("the cost model", () => {
 
   it.each(SCORES)("counts what $method scores take", async (score) => {
     const counted = await countKernels(() => computeScores(spliced, prompts, "max", score));
-    expectCounted(scoresWork(model, block, score), counted);
+    expectCounted(scoresWork(model, block, wayOf(score)), counted);
     if (score.method !== "atp") return;
     const { dModel: D, dMlp: M, nHeads: N, nKvHeads: K, headDim: H } = model.config;
     const transposed = 3 * D * M + 2 * D * H * (N + K); // A layer's weights, which block sizes leave out.

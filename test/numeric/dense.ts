@@ -1,7 +1,7 @@
 /** @file Block results as dense float64 arrays, and their plain means over prompts, for comparison with golden arrays. */
 import { must } from "../../src/base/assert.js";
-import type { ScoresResult, SparseRows } from "../../src/attribution/results.js";
 import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
+import type { ScoresResult, SparseRows } from "../../src/artifacts/scores-payload.js";
 
 /** One array of scores: prompts by nodes. */
 export interface DenseScores {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { must } from "../../src/base/assert.js";
-import { openSpliced, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import { openSpliced, type SplicedModel } from "../../src/passes/spliced-model.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
 import type { Model } from "../../src/model/model.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";

@@ -1,7 +1,7 @@
 /** @file Single heads of attn_z as nodes: no golden values exist, so they are held against whole sites and their own scores. */
 import { beforeAll, describe, expect, it } from "vitest";
-import { runPaths } from "../../src/plan/run-folder.js";
-import { readParquet } from "../../src/reduce/parquet.js";
+import { runPaths } from "../../src/run/run-folder.js";
+import { readParquet } from "../../src/artifacts/parquet.js";
 import { goldenSpliced, TINY_A } from "./golden.js";
 import { runPipeline } from "./pipeline.js";
 

@@ -4,14 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NODE_MAJOR } from "../../src/base/environment.js";
 import { sha256 } from "../../src/base/hash.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { readArtifact } from "../../src/plan/artifacts.js";
-import { prepareRun } from "../../src/plan/prepare-run.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { readArtifact } from "../../src/run/artifacts.js";
+import { prepareRun } from "../../src/run/prepare-run.js";
 import { planSweep, type PlannedRun } from "../../src/plan/make-plan.js";
-import { runPaths } from "../../src/plan/run-folder.js";
-import { reduceStage } from "../../src/reduce/reduce-stage.js";
+import { runPaths } from "../../src/run/run-folder.js";
+import { reduceStage } from "../../src/artifacts/reduce-stage.js";
 import { openDirectoryLog } from "../../src/runlog/directory-log.js";
-import { runShard } from "../../src/engine/programs.js";
+import { openPrograms } from "../../src/engine/programs.js";
+import { REGISTER } from "../../src/experiments/registry.js";
 
 const ENVIRONMENT = {
   code: "test",
@@ -29,17 +30,23 @@ export async function runPipeline(
   base: string,
   model: SplicedModel,
 ): Promise<{ folder: string; planned: PlannedRun; warnings: string[] }> {
-  const planned = await planSweep(text, "sweep.yaml", base, { backend: "wasm", autoThreads: 1 });
+  const { experiments } = REGISTER;
+  const planned = await planSweep(
+    experiments,
+    { text, file: "sweep.yaml", baseFolder: base },
+    { backend: "wasm", autoThreads: 1 },
+  );
   const out = join(mkdtempSync(join(tmpdir(), "patchbay-pipeline-")), "run");
   mkdirSync(out, { recursive: true });
-  const { folder } = prepareRun(planned, { out, environment: ENVIRONMENT, allowPartial: false });
+  const { folder } = prepareRun(experiments, planned, { out, environment: ENVIRONMENT, allowPartial: false });
   const paths = runPaths(folder);
   const log = await openDirectoryLog(paths.log);
   const { plan, planHash } = planned;
   const warnings: string[] = [];
+  const programs = openPrograms(experiments);
   for (const stage of plan.stages) {
     for (const shard of stage.shards) {
-      const { payload, count } = await runShard(
+      const { payload, count } = await programs.run(
         { plan, model, artifact: (name) => readArtifact(folder, name), onProgress: () => undefined },
         stage,
         shard,
@@ -56,7 +63,7 @@ export async function runPipeline(
       } as const;
       await log.append({ ...envelope, count, sha256: sha256(payload), seconds: 0, units: {} }, payload);
     }
-    warnings.push(...(await reduceStage(folder, stage.id)).warnings);
+    warnings.push(...(await reduceStage(experiments, folder, stage.id)).warnings);
   }
   await log.close();
   return { folder, planned, warnings };

@@ -10,6 +10,9 @@ import { startBackend } from "../../src/backends/start-backend.js";
 import { probe } from "../../src/engine/probe.js";
 import { TINY_A } from "./golden.js";
 import { TEST_BACKEND } from "./test-backend.js";
+import { REGISTER } from "../../src/experiments/registry.js";
+import { truthTask } from "../../src/experiments/truth/task.js";
+import { nodeListOf } from "../../src/plan/node-list.js";
 
 const SWEEP = (saes: string): string => `name: probed
 model: { path: ${TINY_A}/model }
@@ -22,15 +25,16 @@ circuits: { thresholds: [0.1, 0.01, 0.001] }
 `;
 const WITH_SAES = SWEEP(`{ path: ${TINY_A}/saes }`);
 const WITHOUT = SWEEP("none").replace("[all, global] }", "[all], heads: {} }");
+const { experiments } = REGISTER;
 const KINDS = ["means", "scores", "truth", "circuits"];
 
 describe("the probe of a plan", () => {
   const config = readModelConfig(`${TINY_A}/model`);
   const plan = async (text: string): Promise<PlannedRun> =>
-    planSweep(text, "sweep.yaml", TINY_A, { backend: TEST_BACKEND, autoThreads: 1 });
+    planSweep(experiments, { text, file: "sweep.yaml", baseFolder: TINY_A }, { backend: TEST_BACKEND, autoThreads: 1 });
   const probed = async (text: string, budgetMs: number): Promise<Rates["corrections"]> => {
     const { plan: made, inputs } = await plan(text);
-    return await probe({ plan: probePlan(made, config), inputs, budgetMs });
+    return await probe(experiments, { plan: probePlan(experiments, made, config), inputs, budgetMs });
   };
   beforeAll(async () => {
     await startBackend(TEST_BACKEND);
@@ -41,24 +45,26 @@ describe("the probe of a plan", () => {
     const { blocks, prompts } = made;
     const lengths = prompts.map(({ clean }) => clean.length);
     const most = Math.max(...lengths.map((length) => lengths.filter((one) => one === length).length));
-    const small = probePlan(made, config);
+    const small = probePlan(experiments, made, config);
     expect(small.prompts).toHaveLength(most);
     expect(new Set(small.prompts.map(({ clean }) => clean.length)).size).toBe(1);
-    expect(probePlan({ ...made, blocks: { ...blocks, prompts: most - 1 } }, config).prompts).toHaveLength(most - 1);
+    expect(probePlan(experiments, { ...made, blocks: { ...blocks, prompts: most - 1 } }, config).prompts).toHaveLength(
+      most - 1,
+    );
     expect(probeConfig(config)).toMatchObject({ nLayers: 2, layerTypes: config.layerTypes.slice(0, 2) });
     expect(small.saes.map(({ layer }) => layer)).toEqual([0, 0, 0, 1, 1, 1]);
     const computed = small.stages.filter(({ shards }) => shards.length > 0);
     expect(computed.map(({ task }) => task.kind)).toEqual(KINDS);
     expect(computed.map(({ shards }) => shards.length)).toEqual(KINDS.map(() => 1));
-    expect(computed.flatMap(({ task }) => (task.kind === "truth" ? [task.nodes] : []))).toEqual(["error"]);
+    expect(computed.flatMap(({ task }) => truthTask(task)?.nodes ?? [])).toEqual(["error"]);
   });
 
   it("patches nothing before the first token that differs", async () => {
     const { plan: made } = await plan(WITH_SAES);
-    const { prompts, sweep } = probePlan(made, config);
+    const { prompts, sweep } = probePlan(experiments, made, config);
     const differing = prompts.map(({ clean, corrupted }) => clean.findIndex((id, t) => id !== corrupted?.[t]));
     expect(Math.min(...differing)).toBeGreaterThan(0);
-    expect(Math.min(...(sweep.truth?.positions as number[]))).toBe(Math.min(...differing));
+    expect(Math.min(...(nodeListOf(sweep)?.positions as number[]))).toBe(Math.min(...differing));
   });
 
   it.each([
@@ -80,7 +86,7 @@ describe("the probe of a plan", () => {
   );
 
   it("sets the rates of the stages of its program, in products and outside; others take the mean of all programs", async () => {
-    const run = countWork((await plan(WITH_SAES)).plan, config, 1);
+    const run = countWork(experiments, (await plan(WITH_SAES)).plan, config, 1);
     const corrections = { scores: { products: 2, rest: 3 }, truth: { products: 4, rest: 1 } };
     const { stages, gemm_gflops: gflops } = predict(run, { corrections, baseBytes: 1 }, 1, 1);
     for (const { id, kind, work } of run.stages) {

@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { visitLayers } from "../../src/attribution/capture.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { visitLayers } from "../../src/passes/capture.js";
 import { nodeHook } from "../../src/nodes/node.js";
 import { SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { computeMeans } from "../../src/attribution/means.js";
-import type { ScoresResult } from "../../src/attribution/results.js";
-import { computeScores } from "../../src/attribution/scores.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeMeans } from "../../src/experiments/means/means.js";
+import { computeScores } from "./score-by-name.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
-import type { ScoreSpec } from "../../src/plan/sweep.js";
+import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { denseScores, meanOverPrompts, semOverPrompts } from "./dense.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";
 import "./matchers.js";
+import type { ScoresResult } from "../../src/artifacts/scores-payload.js";
 
 const ATP: ScoreSpec = { name: "atp", method: "atp" };
 const ZERO: ScoreSpec = { name: "zero", method: "zero" };

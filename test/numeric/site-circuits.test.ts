@@ -2,8 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { captureRun } from "./capture-run.js";
-import { computeCircuits, type AblationValues } from "../../src/attribution/circuits.js";
-import { spliceModel, type SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeCircuits, type AblationValues } from "../../src/experiments/circuits/circuits.js";
+import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.js";
 import { must } from "../../src/base/assert.js";
 import { createRng, type Rng } from "../../src/base/rng.js";
 import { ABLATED, LIVE, RESTORED, type Intervention } from "../../src/nodes/intervention.js";
@@ -11,15 +11,15 @@ import { emptyIntervention, interventionOf, uniformSite, type CircuitSite } from
 import { SIDES, type Side } from "../../src/nodes/prompt.js";
 import { allSites, siteHook, type SiteAt } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
-import { type ReadArtifact, readArtifact } from "../../src/plan/artifacts.js";
-import { readMeans } from "../../src/reduce/means-artifact.js";
-import { decodeParquet } from "../../src/reduce/parquet.js";
-import { readScoreMeans } from "../../src/reduce/scores-artifact.js";
+import { type ReadArtifact, readArtifact } from "../../src/run/artifacts.js";
+import { decodeParquet } from "../../src/artifacts/parquet.js";
 import { goldenPrompts, goldenModel, TINY_A } from "./golden.js";
 import { GOLDEN_LAYERS, GOLDEN_LENGTH as T } from "./golden-sites.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
 import { runPipeline } from "./pipeline.js";
 import { expectSameInAnyBlock } from "./test-backend.js";
+import { readMeans } from "../../src/artifacts/means-file.js";
+import { readScoreMeans } from "../../src/artifacts/scores-file.js";
 
 const prompts = goldenPrompts("pairs").slice(0, 4);
 const donors = goldenPrompts("pairs").slice(7, 7 + prompts.length);

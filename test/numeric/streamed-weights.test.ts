@@ -1,16 +1,16 @@
 /** @file Programs on a model whose weights do not fit at once: the same bits, with weights really read again. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { computeCircuits } from "../../src/attribution/circuits.js";
-import { computeMeans } from "../../src/attribution/means.js";
-import { computeScores } from "../../src/attribution/scores.js";
-import { computeTruth } from "../../src/attribution/truth.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
+import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
+import { computeMeans } from "../../src/experiments/means/means.js";
+import { computeScores } from "./score-by-name.js";
+import { computeTruth } from "../../src/experiments/truth/truth.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { must } from "../../src/base/assert.js";
 import { ABLATED, type Intervention } from "../../src/nodes/intervention.js";
 import { uniformSite } from "../../src/nodes/node-states.js";
 import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { allSites, siteHook } from "../../src/nodes/site.js";
-import type { ScoreSpec } from "../../src/plan/sweep.js";
+import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { loadInputs, type LoadedInputs } from "../../src/engine/load-inputs.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { fingerprintSaes, findSaes } from "../../src/weights/sae-folder.js";

@@ -10,11 +10,11 @@ import {
   type NodePosition,
   parseNodeHook,
 } from "../../src/nodes/node.js";
-import type { TruthResult } from "../../src/attribution/results.js";
-import type { SplicedModel } from "../../src/attribution/spliced-model.js";
-import { computeTruth } from "../../src/attribution/truth.js";
+import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { computeTruth } from "../../src/experiments/truth/truth.js";
 import { goldenArrays, goldenJson, goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
+import type { TruthResult } from "../../src/experiments/truth/payload.js";
 
 const prompts = goldenPrompts("pairs");
 const positions = Array.from({ length: T }, (_, t) => t);

@@ -7,7 +7,7 @@ import { ShardList } from "../../../src/coordinator/shard-list.js";
 import type { ShardState } from "../../../src/coordinator/shard.js";
 import type { CoordinatorState, RunProgress } from "../../../src/coordinator/state.js";
 import type { Plan, Shard } from "../../../src/plan/plan.js";
-import type { RunFile } from "../../../src/plan/run-folder.js";
+import type { RunFile } from "../../../src/run/run-folder.js";
 import { runOf, Scenario } from "./scenario.js";
 
 const SHARDS = 100_000;

@@ -12,7 +12,7 @@ import {
   type ServedRun,
 } from "../../../src/coordinator/served-run.js";
 import type { Plan } from "../../../src/plan/plan.js";
-import { createRunFolder, writeRunFile } from "../../../src/plan/run-folder.js";
+import { createRunFolder, writeRunFile } from "../../../src/run/run-folder.js";
 import type { RecordEnvelope } from "../../../src/runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../../../src/base/environment.js";
 

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { sha256 } from "../../../src/base/hash.js";
-import type { NoopTask, Stage } from "../../../src/plan/plan.js";
+import type { Stage } from "../../../src/plan/plan.js";
 import type { EngineOutcome } from "../../../src/engine/engine-program.js";
 import { noopProgram } from "../../../src/engine/noop-program.js";
+import type { NoopTask } from "../../../src/experiments/noop/task.js";
 
 const artifact = (name: string): Promise<never> => Promise.reject(new Error(`${name} is not read`));
 

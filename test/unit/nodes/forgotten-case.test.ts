@@ -1,6 +1,7 @@
 /**
- * @file What a forgotten case is: a type error at every place that has to be told of a new kind of node, site, ablation, score method
- * or kind of stage. The sources are compiled in memory with one more name in each of the unions, and nothing else changed.
+ * @file What a forgotten case is: a type error at every place that has to be told of a new kind of node, site or ablation, and in the
+ * file of a score method or experiment that leaves something out. The sources are compiled in memory with one more name in each of the
+ * unions and one line less in each of the records, and nothing else changed.
  */
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -10,7 +11,19 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** What is compiled. Coordinator, wire and the rest see plans and payloads as they are. */
-const INCLUDE = ["nodes", "weights", "hub", "plan", "attribution", "cost", "reduce", "report", "worker/*.ts"];
+const INCLUDE = [
+  "nodes",
+  "weights",
+  "hub",
+  "plan",
+  "passes",
+  "methods",
+  "artifacts",
+  "cost",
+  "report",
+  "experiments",
+  "engine",
+];
 const TIMEOUT_MS = 300_000;
 
 /** Where each union is, and what is there before and after. */
@@ -18,8 +31,8 @@ const EDITS: Readonly<Record<string, readonly [file: string, before: string, aft
   toy_kind: ["src/nodes/kinds.ts", '"site", "head"] as const', '"site", "head", "toy_kind"] as const'],
   toy_site: ["src/nodes/site.ts", '"resid_post"] as const', '"resid_post", "toy_site"] as const'],
   toy_ablation: ["src/nodes/intervention.ts", '"resample"] as const', '"resample", "toy_ablation"] as const'],
-  toy_method: ["src/plan/sweep.ts", 'z.literal("zero") }),', 'z.enum(["zero", "toy_method"]) }),'],
-  toy_stage: ["src/plan/plan.ts", "| NoopTask;", '| NoopTask | { readonly kind: "toy_stage" };'],
+  lineSteps: ["src/methods/atp.ts", "  lineSteps: () => null,\n", ""],
+  artifacts: ["src/experiments/noop/index.ts", ", artifacts: () => []", ""],
 };
 
 /** The text of each error, by file. */
@@ -65,9 +78,9 @@ const told = (name: string): string[] =>
 describe("a new case that nobody is told of is a type error", () => {
   it("of a kind of node, at the table and at what needs a sweep, tensors or prices: five files", () => {
     expect(told("toy_kind")).toEqual([
-      "src/attribution/scores.ts",
-      "src/attribution/truth-deltas.ts",
-      "src/cost/truth-work.ts",
+      "src/experiments/scores/scores.ts",
+      "src/experiments/truth/truth-deltas.ts",
+      "src/experiments/truth/work.ts",
       "src/nodes/kinds.ts",
       "src/plan/node-slots.ts",
     ]);
@@ -75,36 +88,26 @@ describe("a new case that nobody is told of is a type error", () => {
 
   it("of a site, wherever sites differ", () => {
     expect(told("toy_site")).toEqual([
-      "src/attribution/capture.ts",
-      "src/attribution/integrated-gradients.ts",
-      "src/attribution/means.ts",
-      "src/attribution/truth-rows.ts",
+      "src/experiments/circuits/evaluation-interventions.ts",
+      "src/experiments/means/means.ts",
+      "src/experiments/truth/truth-rows.ts",
       "src/hub/fetch-weights.ts",
       "src/nodes/kinds.ts",
       "src/nodes/site.ts",
-      "src/plan/evaluation-interventions.ts",
+      "src/passes/capture.ts",
+      "src/passes/integrated-gradients.ts",
       "src/weights/gemma-scope-2.ts",
       "src/weights/model-config.ts",
     ]);
   });
 
   it("of an ablation, where its values come from", () => {
-    expect(told("toy_ablation")).toEqual(["src/nodes/intervention.ts", "src/engine/programs.ts"]);
+    expect(told("toy_ablation")).toEqual(["src/experiments/circuits/program.ts", "src/nodes/intervention.ts"]);
   });
 
-  it("of a score method, where it is described and where its gradients are", () => {
-    expect(told("toy_method")).toEqual(["src/attribution/scores.ts", "src/plan/score-methods.ts"]);
-  });
-
-  it("of a stage's task, where it is run, priced, probed and reduced", () => {
-    expect(told("toy_stage")).toEqual([
-      "src/cost/stage-work.ts",
-      "src/plan/plan.ts",
-      "src/plan/stage-artifacts.ts",
-      "src/reduce/reduce-stage.ts",
-      "src/engine/probe.ts",
-      "src/engine/programs.ts",
-    ]);
+  it("of a score method, in its own file, and of a kind of stage, in its experiment's", () => {
+    expect(told("lineSteps")).toEqual(["src/methods/atp.ts"]);
+    expect(told("artifacts")).toEqual(["src/experiments/noop/index.ts"]);
   });
 
   it("and nothing else is one", () => {

@@ -2,6 +2,9 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { planSweep, type PlannedRun } from "../../../src/plan/make-plan.js";
+import { REGISTER } from "../../../src/experiments/registry.js";
+import { truthTask } from "../../../src/experiments/truth/task.js";
+import { circuitsSpecOf } from "../../../src/experiments/circuits/spec.js";
 
 const TINY_A = resolve("test/fixtures/tiny-a");
 const OPTIONS = { backend: "wasm", autoThreads: 1 };
@@ -16,7 +19,7 @@ circuits: {}
 `;
 
 async function plan(text: string): Promise<PlannedRun> {
-  return planSweep(text, "sweep.yaml", TINY_A, OPTIONS);
+  return planSweep(REGISTER.experiments, { text, file: "sweep.yaml", baseFolder: TINY_A }, OPTIONS);
 }
 
 async function fault(text: string): Promise<PatchbayError> {
@@ -53,7 +56,7 @@ describe("planSweep", () => {
   it("evaluates circuits without SAEs in the variant `all` alone, with means of the sites", async () => {
     const text = FULL.replace("saes: { path: saes }\n", "").replace(/truth: .*\n/, "");
     const { plan: planned } = await plan(text);
-    expect(planned.sweep.circuits?.variants).toEqual(["all"]);
+    expect(circuitsSpecOf(planned.sweep)?.variants).toEqual(["all"]);
     expect(planned.stages.map(({ id }) => id)).toEqual(["means", "scores-atp", "scores-ig", "circuits"]);
   });
 
@@ -78,7 +81,7 @@ describe("planSweep", () => {
       if (task.kind === "scores" || task.kind === "means") {
         expect(shards.flatMap(({ prompts }) => prompts)).toEqual(planned.prompts.map((_, i) => i));
       }
-      if (task.kind !== "truth" || task.floor) continue;
+      if (truthTask(task)?.floor !== false) continue;
       for (const { prompts, slots: range } of shards) {
         const [start, end] = range ?? [0, 0];
         for (const prompt of prompts) {

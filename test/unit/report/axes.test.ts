@@ -1,14 +1,21 @@
 /** @file Labels of axes: each tick has its own, says where it stands, and leaves room for the next. */
 import { parseHTML } from "linkedom";
 import { describe, expect, test } from "vitest";
-import type { ComponentRow, NodeRow } from "../../../src/report/artifact-rows.js";
-import { componentFigures } from "../../../src/report/component-figure.js";
+import { componentFigures } from "../../../src/experiments/scores/report/component-figure.js";
 import type { Figure } from "../../../src/report/figure.js";
-import { layerFigures } from "../../../src/report/layer-figure.js";
-import { positionFigures } from "../../../src/report/position-figure.js";
-import type { RunContents } from "../../../src/report/run-contents.js";
-import { scoreMapFigures } from "../../../src/report/score-maps.js";
-import type { Group } from "../../../src/report/validation-file.js";
+import { layerFigures } from "../../../src/experiments/truth/report/layer-figure.js";
+import { positionFigures } from "../../../src/experiments/truth/report/position-figure.js";
+import type { CircuitContents } from "../../../src/experiments/circuits/report/contents.js";
+import type { ScoresContents } from "../../../src/experiments/scores/report/contents.js";
+import type { TruthContents } from "../../../src/experiments/truth/report/contents.js";
+import { METHODS } from "../../../src/methods/registry.js";
+
+import { scoreMapFigures } from "../../../src/experiments/scores/report/score-maps.js";
+import type { Group } from "../../../src/experiments/truth/report/validation-file.js";
+import type { ComponentRow } from "../../../src/experiments/scores/report/component-row.js";
+import type { NodeRow } from "../../../src/experiments/truth/report/node-row.js";
+
+type AllContents = CircuitContents & ScoresContents & TruthContents;
 
 /** Least distance of labels of two digits, in pixels. */
 const ROOM = 14;
@@ -35,9 +42,9 @@ function labelsOf(figure: Figure | undefined, axis: "x" | "y"): Label[] {
 const distances = (labels: readonly Label[]): number[] =>
   labels.slice(1).map(({ place }, i) => Math.abs(place - (labels[i]?.place ?? 0)));
 
-function contentsOf(nLayers: number, parts: Partial<RunContents>): RunContents {
+function contentsOf(nLayers: number, parts: Partial<AllContents>): AllContents {
   const plan = { sweep: { scores: [{ name: "atp", method: "atp" }] }, shape: { nLayers } };
-  return { plan, ...parts } as unknown as RunContents;
+  return { plan, methods: METHODS, ...parts } as unknown as AllContents;
 }
 
 const layersOf = (nLayers: number): number[] => Array.from({ length: nLayers }, (_, layer) => layer);

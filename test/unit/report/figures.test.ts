@@ -1,21 +1,40 @@
 /** @file Figures and tables of contents that the synthetic run does not have: very many nodes, other kinds, custom configurations. */
 import { describe, expect, test } from "vitest";
-import { circuitFigures } from "../../../src/report/circuit-figure.js";
-import { compositionCsv, compositionTable, experimentTable } from "../../../src/report/circuit-tables.js";
-import { answers } from "../../../src/report/headline.js";
-import { thresholdCircuits, type CircuitRow, type NodeRow } from "../../../src/report/artifact-rows.js";
-import type { RunContents } from "../../../src/report/run-contents.js";
-import type { Group } from "../../../src/report/validation-file.js";
-import { undefinedNotes } from "../../../src/report/undefined-ratios.js";
+import { circuitFigures } from "../../../src/experiments/circuits/report/circuit-figure.js";
+import {
+  compositionCsv,
+  compositionTable,
+  experimentTable,
+} from "../../../src/experiments/circuits/report/circuit-tables.js";
+import { circuitAnswer } from "../../../src/experiments/circuits/report/headline.js";
+import type { CircuitContents } from "../../../src/experiments/circuits/report/contents.js";
+import type { ScoresContents } from "../../../src/experiments/scores/report/contents.js";
+import type { TruthContents } from "../../../src/experiments/truth/report/contents.js";
+import { METHODS } from "../../../src/methods/registry.js";
+
+import type { Group } from "../../../src/experiments/truth/report/validation-file.js";
+import { undefinedNotes } from "../../../src/experiments/circuits/report/undefined-ratios.js";
 import { GLOBAL_POSITION, hookOf, type Node } from "../../../src/nodes/node.js";
-import { truthFigures } from "../../../src/report/truth-figures.js";
+import { truthFigures } from "../../../src/experiments/truth/report/truth-figures.js";
+import { thresholdCircuits, type CircuitRow } from "../../../src/experiments/circuits/report/circuit-row.js";
+import type { NodeRow } from "../../../src/experiments/truth/report/node-row.js";
+
+type AllContents = CircuitContents & ScoresContents & TruthContents;
 
 const featureNode = (feature: number): Node => ({ kind: "feature", site: "mlp_out", layer: 0, position: 1, feature });
 
 /** Contents with the parts that a test gives; whatever else is read fails loudly. */
-function contentsOf(parts: Partial<RunContents>): RunContents {
+function contentsOf(parts: Partial<AllContents>): AllContents {
   const plan = { sweep: { scores: [{ name: "atp", method: "atp" }] }, shape: { nLayers: 3 } };
-  return { plan, groups: [], nodes: [], reliability: [], circuits: [], ...parts } as unknown as RunContents;
+  return {
+    plan,
+    methods: METHODS,
+    groups: [],
+    nodes: [],
+    reliability: [],
+    circuits: [],
+    ...parts,
+  } as unknown as AllContents;
 }
 
 const node = (i: number, at: Node = featureNode(i)): NodeRow => ({
@@ -108,7 +127,7 @@ describe("circuits", () => {
     const small = circuit({ features: 8, faithfulness: 0.9, faithfulnessLow: 0.85, faithfulnessHigh: 0.95 });
     const large = circuit({ features: 80, faithfulness: 0.99, faithfulnessLow: 0.9, faithfulnessHigh: 1.1 });
     const text = (circuits: CircuitRow[]): string =>
-      answers(contentsOf({ circuits }))
+      circuitAnswer(thresholdCircuits(circuits))
         .map((part) => part.text)
         .join(" ");
     expect(text([large, small])).toContain(
@@ -136,7 +155,7 @@ describe("circuits", () => {
       });
     const why = "under resample ablation (m(full) − m(empty) = 0.01 [−0.31, 0.36])";
     const circuits = [refused({}), refused({ circuit: "all-01", features: 80 })];
-    const headline = answers(contentsOf({ circuits })).map(({ text }) => text);
+    const headline = circuitAnswer(thresholdCircuits(circuits)).map(({ text }) => text);
     expect(headline).toEqual([expect.stringContaining("<strong>Faithfulness is undefined</strong>")]);
     expect(headline[0]).toContain(why);
     expect(headline[0]).not.toMatch(/recovers|NaN/);

@@ -3,11 +3,12 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readArtifactSums, writeArtifactSums } from "../../../src/plan/artifact-sums.js";
-import { writeArtifact } from "../../../src/plan/artifacts.js";
-import { runPaths } from "../../../src/plan/run-folder.js";
+import { readArtifactSums, writeArtifactSums } from "../../../src/run/artifact-sums.js";
+import { writeArtifact } from "../../../src/run/artifacts.js";
+import { runPaths } from "../../../src/run/run-folder.js";
 import { writeReport } from "../../../src/report/write-report.js";
 import { writeSyntheticRun, type SyntheticOptions } from "./synthetic-run.js";
+import { REGISTER } from "../../../src/experiments/registry.js";
 
 const folders: string[] = [];
 
@@ -15,7 +16,7 @@ const folders: string[] = [];
 async function report(options: SyntheticOptions = {}): Promise<{ folder: string; html: string }> {
   const folder = writeSyntheticRun(options);
   folders.push(folder);
-  await writeReport(folder);
+  await writeReport(REGISTER, folder);
   return { folder, html: readFileSync(runPaths(folder).report, "utf8") };
 }
 
@@ -221,7 +222,7 @@ describe("a run that is not whole", () => {
     const { folder } = await report();
     rmSync(runPaths(folder).artifact("circuits.parquet"));
     writeArtifactSums(folder, new Map([...readArtifactSums(folder)].filter(([name]) => name !== "circuits.parquet")));
-    await writeReport(folder);
+    await writeReport(REGISTER, folder);
     expect(figureFiles(folder)).not.toContain("faithfulness.svg");
   });
 
@@ -229,7 +230,9 @@ describe("a run that is not whole", () => {
     const folder = writeSyntheticRun();
     folders.push(folder);
     writeArtifact(folder, "validation.json", Buffer.from('{"groups":[{"score":"atp"}]}'));
-    await expect(writeReport(folder)).rejects.toThrow(/validation\.json: groups\.0\.kind: not the statistics/);
+    await expect(writeReport(REGISTER, folder)).rejects.toThrow(
+      /validation\.json: groups\.0\.kind: not the statistics/,
+    );
   });
 });
 

@@ -7,17 +7,20 @@ import { createRng } from "../../../src/base/rng.js";
 import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
 import { SITES } from "../../../src/nodes/site.js";
-import { writeArtifact } from "../../../src/plan/artifacts.js";
+import { writeArtifact } from "../../../src/run/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
-import { createRunFolder, writeRunFile, type RunFile } from "../../../src/plan/run-folder.js";
-import { sweepSchema } from "../../../src/plan/sweep.js";
-import { type Column, encodeParquet } from "../../../src/reduce/parquet.js";
+import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
+import { sweepSchema } from "../../../src/sweep/sweep.js";
+import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
 import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
 import { validateGroup } from "../../../src/stats/validation.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
 import {
   doubles,
+  encodeCircuits,
+  encodeComponents,
+  encodeTruth,
   FEATURES,
   integers,
   LAYERS,
@@ -26,10 +29,8 @@ import {
   PROMPTS,
   sites,
   strings,
-  encodeCircuits,
-  encodeComponents,
-  encodeTruth,
 } from "./synthetic-tables.js";
+import { REGISTER } from "../../../src/experiments/registry.js";
 
 const SCORES = ["atp", "zero"] as const;
 
@@ -73,7 +74,7 @@ function makePlan(name: string): Plan {
     dataset: _dataset,
     engine: _engine,
     ...sweep
-  } = sweepSchema.parse({
+  } = sweepSchema(REGISTER.experiments).parse({
     name: "synthetic",
     model: { path: "m" },
     dataset: { path: "d" },

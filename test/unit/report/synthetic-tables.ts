@@ -2,7 +2,7 @@
 import { createRng, type Rng } from "../../../src/base/rng.js";
 import { nodeHook } from "../../../src/nodes/node.js";
 import { SITES, siteHook, type SiteAt } from "../../../src/nodes/site.js";
-import { type Column, encodeParquet } from "../../../src/reduce/parquet.js";
+import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
 
 /** Sizes of the synthetic run. */
 export const [LAYERS, POSITIONS, FEATURES, PROMPTS] = [5, 6, 8, 18];

@@ -1,0 +1,70 @@
+/** @file Parquet tables: typed columns encoded in row groups, and decoded as a whole. */
+import { readFile } from "node:fs/promises";
+import { type KeyValue, parquetMetadata, parquetReadObjects } from "hyparquet";
+import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
+import { must } from "../base/assert.js";
+
+/** Column types of our tables. */
+export type ColumnType = "STRING" | "INT32" | "DOUBLE" | "BOOLEAN";
+
+/** One column of a chunk of rows. Doubles use NaN for "undefined"; no column holds nulls. */
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly values: readonly string[] | readonly boolean[] | Int32Array | Float64Array;
+}
+
+/** Key-value metadata of an artifact. */
+export type Metadata = Readonly<Record<string, string>>;
+
+const ROW_GROUP_ROWS = 100_000;
+
+/**
+ * Encodes a table as one file. Equal chunks give equal bytes.
+ * @param chunks - at least one; all have the same columns. A chunk may have no rows.
+ */
+export function encodeParquet(chunks: Iterable<readonly Column[]>, metadata: Metadata): Uint8Array {
+  const target = new ByteWriter();
+  let writer: ParquetWriter | undefined;
+  for (const chunk of chunks) {
+    const columnData = chunk.map(toSource);
+    writer ??= new ParquetWriter({
+      writer: target,
+      schema: schemaFromColumnData({ columnData }),
+      kvMetadata: keyValues(metadata),
+      createdBy: "patchbay",
+    });
+    if ((chunk[0]?.values.length ?? 0) > 0) void writer.write({ columnData, rowGroupSize: ROW_GROUP_ROWS });
+  }
+  void must(writer, "a first chunk").finish();
+  return target.getBytes();
+}
+
+/** All rows of a table as objects. 64-bit integers do not occur in our tables. */
+export async function decodeParquet(
+  bytes: Uint8Array,
+): Promise<{ rows: Record<string, unknown>[]; metadata: Metadata }> {
+  const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  const metadata = parquetMetadata(file);
+  const rows = await parquetReadObjects({ file, metadata });
+  const pairs = (metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""] as const);
+  return { rows, metadata: Object.fromEntries(pairs) };
+}
+
+/** All rows of a table that is no artifact of a run at work: nothing is known of what the file should hold. */
+export async function readParquet(path: string): ReturnType<typeof decodeParquet> {
+  return decodeParquet(await readFile(path));
+}
+
+function toSource({ name, type, values }: Column): ColumnSource {
+  return { name, type, data: values as ColumnSource["data"], nullable: false };
+}
+
+function keyValues(metadata: Metadata): KeyValue[] {
+  return Object.entries(metadata)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => ({ key, value }));
+}
+
+/** A row as Parquet gives it. */
+export type ParquetRow = Readonly<Record<string, unknown>>;

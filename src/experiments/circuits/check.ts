@@ -1,0 +1,75 @@
+/** @file Faults of a sweep's circuits and custom configurations. */
+import { checkFeature, checkNodeHook, checkPosition, hasSaes, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
+import type { PlanContext } from "../../plan/plan-part.js";
+import type { SweepSource } from "../../sweep/read-sweep.js";
+import { circuitsOf } from "./evaluations.js";
+import { circuitsSpecOf, type ExperimentSpec, experimentsOf } from "./spec.js";
+
+/** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
+export function checkCircuits(source: SweepSource, context: PlanContext): void {
+  checkNames(source);
+  checkVariants(source);
+  checkSaes(source, context);
+  checkNodes(source, experimentsOf(source.sweep), context);
+}
+
+function checkNames(source: SweepSource): void {
+  const { sweep, fault } = source;
+  const circuits = circuitsSpecOf(sweep);
+  const unknown = circuits === undefined ? undefined : unknownScores(source, circuits.scores);
+  if (unknown !== undefined) throw fault(["circuits", "scores"], unknown);
+  const experiments = experimentsOf(sweep);
+  experiments.forEach(({ name, threshold }, i) => {
+    if (experiments.findIndex((one) => one.name === name) !== i)
+      throw fault(["experiments", i, "name"], `the name ${name} is used twice`);
+    if (circuits !== undefined && circuitsOf(circuits).some((circuit) => circuit.name === name))
+      throw fault(["experiments", i, "name"], `${name} is the name of a threshold circuit; choose another name`);
+    if (threshold !== null && sweep.scores.length === 0)
+      throw fault(["experiments", i, "threshold"], "a threshold needs scores; add some under `scores`");
+  });
+}
+
+/** A circuit is called by its variant and threshold: a variant that is listed twice would give two circuits one name. */
+function checkVariants({ sweep, fault }: SweepSource): void {
+  const variants = circuitsSpecOf(sweep)?.variants ?? [];
+  variants.forEach((variant, i) => {
+    if (variants.indexOf(variant) !== i)
+      throw fault(["circuits", "variants", i], `the variant ${variant} is listed twice`);
+  });
+}
+
+function checkSaes(source: SweepSource, context: PlanContext): void {
+  const { sweep, fault } = source;
+  const circuits = circuitsSpecOf(sweep);
+  if (hasSaes(source, context)) {
+    if (circuits?.nodes !== undefined)
+      throw fault(
+        ["circuits", "nodes"],
+        "is for sweeps without SAEs: with SAEs, circuits are made of features and errors",
+      );
+    return;
+  }
+  const variant = circuits?.variants.findIndex((one) => one !== "all") ?? -1;
+  if (variant >= 0)
+    throw fault(["circuits", "variants", variant], "ablates error nodes, and a sweep without SAEs has none; use `all`");
+  if (experimentsOf(sweep).length > 0) throw fault(["experiments", 0], `a custom configuration ${NO_SAES}`);
+}
+
+function checkNodes({ fault }: SweepSource, experiments: readonly ExperimentSpec[], context: PlanContext): void {
+  experiments.forEach((experiment, i) => {
+    for (const part of ["ablate", "restore"] as const) {
+      const { nodes, features, positions } = experiment[part];
+      nodes.forEach((hook, j) => {
+        checkNodeHook(hook, context, (message) => fault(["experiments", i, part, "nodes", j], message));
+      });
+      for (const [hook, list] of Object.entries(features)) {
+        checkFeature(hook, list, context, (_field, message) =>
+          fault(["experiments", i, part, "features", hook], message),
+        );
+      }
+      positions?.forEach((position, j) => {
+        checkPosition(position, context, (message) => fault(["experiments", i, part, "positions", j], message));
+      });
+    }
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * @file One block of circuit rows through the model, spliced at every site where an evaluation changes something.
+ *
+ * Layers act on all rows of the block as one matrix; in the last layer only the answer position goes on after keys and
+ * values.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { Site } from "../../nodes/site.js";
+import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
+import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../../model/layer.js";
+import { AUTODIFF_RULES } from "../../model/backward-rules.js";
+import { layerContext, layersFrom, walkLayers, type Model } from "../../model/model.js";
+import { lastRows, unembed } from "../../model/unembedding.js";
+import type { Pooled } from "../../model/weight-pool.js";
+import type { Sae } from "../../sae/sae.js";
+import type { Segment } from "./circuit-rows.js";
+import type { Span } from "./circuit-site-work.js";
+import { changes, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
+
+/** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
+export async function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Promise<Tensor> {
+  const { spliced, positions, answers } = context;
+  const { model } = spliced;
+  const rows = segments.reduce((total, { count }) => total + count, 0);
+  const frame = wholeFrame(model.config, rows, positions);
+  const whole = { start: 0, length: positions };
+  const answer = { start: positions - 1, length: 1 };
+  let resid_RD = tf.tidy(() =>
+    tf.concat(segments.map((segment) => segmentRows(context.embedded_RD, segment, positions))),
+  );
+  try {
+    const through = (layer: number): void => {
+      const out = layer === model.config.nLayers - 1 ? answer : whole;
+      const next_RD = tf.tidy(() => circuitLayer(context, segments, layer, resid_RD, frame, out));
+      resid_RD.dispose();
+      resid_RD = next_RD;
+    };
+    const saesOf = (layer: number): Pooled<Sae>[] =>
+      spliced.saes.filter((one) => one.layer === layer && changes(context, segments, one)).map(({ sae }) => sae);
+    await walkLayers(model, layersFrom(model.config), through, saesOf);
+    return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+  } finally {
+    resid_RD.dispose();
+    frame.dispose();
+  }
+}
+
+/** One layer with its three sites, leaving the positions of `out`. */
+function circuitLayer(
+  context: CircuitContext,
+  segments: readonly Segment[],
+  layer: number,
+  resid_RD: Tensor,
+  frame: Frame,
+  out: Span,
+): Tensor {
+  const at = layerContext(context.spliced.model, layer);
+  const splice = (site: Site, x_RD: Tensor): Tensor => spliceSite(context, segments, { site, layer }, x_RD, out);
+  const { z_RZ, kept_RD } = attendOver(context.spliced.model, layer, resid_RD, frame, out);
+  const mid_RD = attendOutput(at, kept_RD, splice("attn_z", z_RZ));
+  return splice("resid_post", tf.add(mid_RD, splice("mlp_out", mlpOutput(at, mid_RD))));
+}
+
+/** `z` at the positions of `out`, and the layer's input there. */
+function attendOver(
+  model: Model,
+  layer: number,
+  resid_RD: Tensor,
+  frame: Frame,
+  out: Span,
+): { z_RZ: Tensor; kept_RD: Tensor } {
+  const { config, weights, kind, rules } = layerContext(model, layer);
+  const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules);
+  const keys = { k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch };
+  if (out.length === frame.T)
+    return { z_RZ: attentionCore(config, { q_RZ, ...keys }, frame.masks[kind], rules), kept_RD: resid_RD };
+  const mask = attentionMask(config, kind, [out.start], frame.T);
+  const z_RZ = attentionCore(config, { q_RZ: lastRows(q_RZ, frame.batch), ...keys }, mask, rules);
+  return { z_RZ, kept_RD: lastRows(resid_RD, frame.batch) };
+}

@@ -1,0 +1,61 @@
+/** @file Faithfulness and completeness of a circuit with their intervals, or why there are none. */
+import type { Interval, Resamples } from "../../stats/bootstrap.js";
+import { isToldFromZero, meanOfRows, meanOfRatios, ratioOfMeans, recovered } from "../../stats/ratio.js";
+
+/** Metrics of a circuit's rows, `[sides, P]`, in the evaluator's sign. */
+export interface CircuitMetrics {
+  readonly circuit: Float64Array;
+  /** Null where complements are not evaluated. */
+  readonly complement: Float64Array | null;
+  readonly full: Float64Array;
+  readonly empty: Float64Array;
+}
+
+/** What `circuits.parquet` says of a circuit's ratios. */
+export interface CircuitRatios {
+  /** Columns by name; NaN where undefined. */
+  readonly numbers: Record<string, number>;
+  /** Why no ratio is given; empty where they are. */
+  readonly undefinedBecause: string;
+}
+
+const NO_INTERVAL: Interval = { value: null, low: null, high: null, bias: null };
+
+/**
+ * Both definitions of both ratios: `<name>` is the ratio of means, `<name>_mean` the mean of per-row ratios. Where full model and
+ * empty circuit are not told apart there is nothing to recover, and no share of it.
+ */
+export function circuitRatios(
+  { circuit, complement, full, empty }: CircuitMetrics,
+  resamples: Resamples,
+): CircuitRatios {
+  const whole = recovered(circuit, full, empty);
+  const without = complement === null ? null : recovered(complement, full, empty);
+  const denominator = meanOfRows(whole.denominator, resamples);
+  return {
+    numbers: {
+      ...columns("denominator", denominator),
+      ...ratios("faithfulness", whole, resamples),
+      ...ratios("completeness", without, resamples),
+    },
+    undefinedBecause: isToldFromZero(denominator)
+      ? ""
+      : denominator.low === null
+        ? "metric_full - metric_empty is 0"
+        : "the 95 % interval of metric_full - metric_empty holds 0",
+  };
+}
+
+function ratios(name: string, rows: ReturnType<typeof recovered> | null, resamples: Resamples): Record<string, number> {
+  const by = (ratio: typeof ratioOfMeans): Interval =>
+    rows === null ? NO_INTERVAL : ratio(rows.numerator, rows.denominator, resamples);
+  return { ...columns(name, by(ratioOfMeans)), ...columns(`${name}_mean`, by(meanOfRatios)) };
+}
+
+function columns(name: string, { value, low, high }: Interval): Record<string, number> {
+  return {
+    [name]: value ?? Number.NaN,
+    [`${name}_low`]: low ?? Number.NaN,
+    [`${name}_high`]: high ?? Number.NaN,
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * @file Applies one evaluation's {@link SiteWork} to the live activation of a site.
+ *
+ * `x' = (error live ? x - y : y) + constant + values from other runs`, where y decodes the live activations that count.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../../base/assert.js";
+import { hasKernel } from "../../model/layer-kernels.js";
+import { decodeActive, encodeActive, SAE_KERNELS, type ActiveFeatures } from "../../sae/active-features.js";
+import type { Sae } from "../../sae/sae.js";
+import type { PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
+import { rowChunks } from "../../passes/row-chunks.js";
+
+/** Activations of another run at the site, for the same rows. Owner: whoever made them. */
+export interface RunActivations {
+  readonly features_RF: Tensor;
+  readonly errors_RD: Tensor;
+}
+
+/** The other runs that a {@link SiteWork} may take values from. */
+export interface OtherRuns {
+  readonly donor: RunActivations | null;
+  readonly unablated: RunActivations | null;
+}
+
+/**
+ * The constant features of several evaluations decoded, each `[T, D]`; null where an evaluation has none. One product for many, so that
+ * the decoder comes from memory once. Owner: caller.
+ */
+export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)[], T: number): (Tensor | null)[] {
+  const F = sae.dSae;
+  const wanted = works.map((work) => work?.features ?? null);
+  const given = wanted.filter((features) => features !== null);
+  const decoded = rowChunks(given.length, T * F).flatMap(({ start, count }) => {
+    const values = new Float32Array(count * T * F);
+    for (const [i, features] of given.slice(start, start + count).entries()) values.set(features, i * T * F);
+    return tf.split(tf.matMul(tf.tensor2d(values, [count * T, F]), sae.W_dec_FD), count);
+  });
+  let next = 0;
+  return wanted.map((features) => (features === null ? null : must(decoded[next++], "constant")));
+}
+
+/**
+ * The site's activation after the intervention, `[R, D]`; rows are prompt after prompt, each with the span's positions.
+ * Owner: caller.
+ * @param constant_TD the work's constant features, from {@link decodeConstants}.
+ */
+export function applySiteWork(
+  sae: Sae,
+  work: SiteWork,
+  constant_TD: Tensor | null,
+  x_RD: Tensor,
+  runs: OtherRuns,
+): Tensor {
+  return tf.tidy(() => {
+    const T = work.groups.reduce((total, { positions }) => total + positions.length, 0);
+    const terms = [
+      liveTerm(sae, work.groups, x_RD, T),
+      ...runTerms(sae, work.donor, runs.donor, T),
+      ...runTerms(sae, work.restored, runs.unablated, T),
+    ].map((term) => tf.reshape(term, [-1, T, sae.dIn]));
+    terms.push(...constantTerms(sae, work, constant_TD, T));
+    return tf.reshape(
+      terms.reduce((total, term) => tf.add(total, term)),
+      x_RD.shape,
+    );
+  });
+}
+
+/** `x - y` where the error is live, `y` where it is changed, with y the decoded live activations that count, `[R, D]`. */
+function liveTerm(sae: Sae, groups: readonly PositionGroup[], x_RD: Tensor, T: number): Tensor {
+  const P = x_RD.size / (T * sae.dIn);
+  const parts = groups.map((group) => {
+    const isWhole = group.positions.length === T;
+    const own_RD = isWhole ? x_RD : tf.gather(x_RD, groupRows(group, P, T));
+    const y_RD = group.gate.length === 0 ? null : decodeLive(sae, group, own_RD);
+    if (group.errorLive) return y_RD === null ? own_RD : tf.sub(own_RD, y_RD);
+    return y_RD ?? tf.zerosLike(own_RD);
+  });
+  return parts.length === 1 ? must(parts[0], "part") : tf.gather(tf.concat(parts), originalOrder(groups, P, T));
+}
+
+/** Flat rows of a group's positions, prompt after prompt. */
+function groupRows({ positions }: PositionGroup, P: number, T: number): Tensor {
+  const n = positions.length;
+  return tf.tensor1d(
+    Int32Array.from({ length: P * n }, (_, row) => Math.floor(row / n) * T + must(positions[row % n], "position")),
+    "int32",
+  );
+}
+
+/** Where each flat row lies when the groups' rows are put one group after the other. */
+function originalOrder(groups: readonly PositionGroup[], P: number, T: number): Tensor {
+  const order = new Int32Array(P * T);
+  let row = 0;
+  for (const { positions } of groups) for (let p = 0; p < P; p++) for (const t of positions) order[p * T + t] = row++;
+  return tf.tensor1d(order, "int32");
+}
+
+/** `f W_dec` over the live activations that count at each position of a group, `[R, D]`. */
+function decodeLive(sae: Sae, { columns, gate, positions }: PositionGroup, x_RD: Tensor): Tensor {
+  const T = positions.length;
+  const n = gate.length / T;
+  if (columns === null && hasKernel(SAE_KERNELS.decode))
+    return decodeActive(sae, whereCounting(encodeActive(sae, x_RD), gate, T));
+  const index = columns === null ? null : tf.tensor1d(columns, "int32");
+  const choose = (whole: Tensor, axis: number): Tensor => (index === null ? whole : tf.gather(whole, index, axis));
+  const pre_RF = tf.add(tf.matMul(x_RD, choose(sae.W_enc_DF, 1)), choose(sae.b_enc_F, 0));
+  const pre_PTF = tf.reshape(pre_RF, [-1, T, n]);
+  // step(pre - gate) is 1[pre > gate] exactly, and fast where a comparison is a scalar loop.
+  const live_PTF = tf.mul(pre_PTF, tf.step(tf.sub(pre_PTF, tf.tensor2d(gate, [T, n]))));
+  return tf.matMul(tf.reshape(live_PTF, [-1, n]), choose(sae.W_dec_FD, 0));
+}
+
+/** The entries that count at their position: those with a finite gate, `[T, F]`. Rows are prompt after prompt. */
+function whereCounting({ pointer, feature, value }: ActiveFeatures, gate: Float32Array, T: number): ActiveFeatures {
+  const F = gate.length / T;
+  const kept = {
+    pointer: new Int32Array(pointer.length),
+    feature: new Int32Array(feature.length),
+    value: new Float32Array(feature.length),
+  };
+  let count = 0;
+  for (let row = 0; row + 1 < pointer.length; row++) {
+    for (let entry = pointer[row] as number; entry < (pointer[row + 1] as number); entry++) {
+      if (gate[(row % T) * F + (feature[entry] as number)] === Number.POSITIVE_INFINITY) continue;
+      kept.feature[count] = feature[entry] as number;
+      kept.value[count] = value[entry] as number;
+      count += 1;
+    }
+    kept.pointer[row + 1] = count;
+  }
+  return {
+    pointer: kept.pointer,
+    feature: kept.feature.subarray(0, count),
+    value: kept.value.subarray(0, count),
+  };
+}
+
+/** Values of the nodes that come from another run. */
+function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, T: number): Tensor[] {
+  const weigh = (activation_RD: Tensor, width: number, weights: Float32Array): Tensor =>
+    tf.mul(tf.reshape(activation_RD, [-1, T, width]), tf.tensor2d(weights, [T, weights.length / T]));
+  const terms: Tensor[] = [];
+  if (term.features !== null) {
+    const f_PTF = weigh(must(run, "the other run").features_RF, sae.dSae, term.features);
+    terms.push(tf.matMul(tf.reshape(f_PTF, [-1, sae.dSae]), sae.W_dec_FD));
+  }
+  if (term.errors !== null) terms.push(weigh(must(run, "the other run").errors_RD, sae.dIn, term.errors));
+  return terms;
+}
+
+/** What does not depend on the prompt, `[T, D]`: decoded constant features, constant errors, b_dec where the error is changed. */
+function constantTerms(sae: Sae, { errors, errorChanged }: SiteWork, constant_TD: Tensor | null, T: number): Tensor[] {
+  const terms = constant_TD === null ? [] : [constant_TD];
+  if (errors !== null) terms.push(tf.tensor2d(errors, [T, sae.dIn]));
+  if (errorChanged !== null)
+    terms.push(tf.mul(tf.tensor2d(errorChanged, [T, 1]), tf.reshape(sae.b_dec_D, [1, sae.dIn])));
+  return terms.length < 2 ? terms : [tf.addN(terms)];
+}

@@ -1,0 +1,176 @@
+/**
+ * @file One site of a block of circuit rows: each evaluation's rows are changed by themselves, since its masks are its own.
+ * Evaluations that change nothing there pass untouched.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../../base/assert.js";
+import type { Intervention } from "../../nodes/intervention.js";
+import { siteHook, type SiteAt } from "../../nodes/site.js";
+import type { Answers } from "../../model/metric.js";
+import { lastRows } from "../../model/unembedding.js";
+import { encode, errorOf, type Sae } from "../../sae/sae.js";
+import type { Run } from "../../passes/capture.js";
+import type { Segment } from "./circuit-rows.js";
+import { applySiteWork, decodeConstants, type RunActivations } from "./circuit-site.js";
+import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
+import { applySliceWork, sliceWork, type SliceValues } from "./circuit-slices.js";
+import type { SplicedModel } from "../../passes/spliced-model.js";
+import type { Means } from "../../artifacts/means-file.js";
+
+/** What every block of a call shares. */
+export interface CircuitContext {
+  readonly spliced: SplicedModel;
+  readonly interventions: readonly Intervention[];
+  /** Values of ablated nodes; null where they are zero or the donor's. */
+  readonly means: Means | null;
+  /** The donors' unablated runs, clean and corrupted; null where ablated nodes do not take them. */
+  readonly donors: readonly Run[] | null;
+  /** The prompts' own unablated runs; null where nothing is restored. */
+  readonly unablated: readonly Run[] | null;
+  /** Embedded tokens of all rows of an evaluation, whole prompts, `[rows x T, D]`. */
+  readonly embedded_RD: Tensor;
+  readonly answers: Answers;
+  readonly positions: number;
+}
+
+/** Changes each segment's rows of a site; a site that no segment changes is returned as it is. */
+export function spliceSite(
+  context: CircuitContext,
+  segments: readonly Segment[],
+  at: SiteAt,
+  x_RD: Tensor,
+  span: Span,
+): Tensor {
+  if (!changes(context, segments, at)) return x_RD;
+  const sae = context.spliced.sae(at);
+  return sae === undefined
+    ? spliceSlices(context, segments, at, x_RD, span)
+    : spliceSae(context, segments, at, sae, x_RD, span);
+}
+
+/** Whether an evaluation of the block changes something at the site: at others no SAE is needed. */
+export function changes({ interventions }: CircuitContext, segments: readonly Segment[], at: SiteAt): boolean {
+  const hook = siteHook(at);
+  return segments.some(({ evaluation }) => must(interventions[evaluation], "evaluation").has(hook));
+}
+
+/** A site without an SAE, slice by slice. */
+function spliceSlices(
+  context: CircuitContext,
+  segments: readonly Segment[],
+  at: SiteAt,
+  x_RD: Tensor,
+  span: Span,
+): Tensor {
+  const hook = siteHook(at);
+  const values: SliceValues = {
+    means: context.means?.sites.get(hook) ?? null,
+    fromDonor: context.donors !== null,
+  };
+  const width = must(x_RD.shape[1], "width");
+  const works = segments.map(({ evaluation }) => {
+    const site = must(context.interventions[evaluation], "evaluation").get(hook);
+    if (site === undefined) return undefined;
+    if (context.means !== null) must(values.means ?? undefined, `means of ${hook}`);
+    return sliceWork(site.slices, context.positions, width, span, values);
+  });
+  const donor = works.some((work) => (work?.donor ?? null) !== null) ? siteRows(context.donors, at, span) : null;
+  const unablated = works.some((work) => (work?.restored ?? null) !== null)
+    ? siteRows(context.unablated, at, span)
+    : null;
+  return changeSegments(works, segments, x_RD, span, (work, segment, part_RD) => {
+    const own = (run_RD: Tensor | null): Tensor | null =>
+      run_RD === null ? null : segmentRows(run_RD, segment, span.length);
+    return applySliceWork(work, part_RD, { donor: own(donor), unablated: own(unablated) });
+  });
+}
+
+function spliceSae(
+  context: CircuitContext,
+  segments: readonly Segment[],
+  at: SiteAt,
+  sae: Sae,
+  x_RD: Tensor,
+  span: Span,
+): Tensor {
+  const works = segments.map(({ evaluation }) => workOf(context, evaluation, at, sae, span));
+  const needsDonor = works.some((work) => work !== undefined && (work.donor.features ?? work.donor.errors) !== null);
+  const needsUnablated = works.some(
+    (work) => work !== undefined && (work.restored.features ?? work.restored.errors) !== null,
+  );
+  const donor = needsDonor ? activationsOf(sae, context.donors, at, span) : null;
+  const unablated = needsUnablated ? activationsOf(sae, context.unablated, at, span) : null;
+  const constants = decodeConstants(sae, works, span.length);
+  const spliced = works.map((work, i) => (work === undefined ? undefined : { work, constant: constants[i] ?? null }));
+  return changeSegments(spliced, segments, x_RD, span, ({ work, constant }, segment, part_RD) => {
+    const own = (run: RunActivations | null): RunActivations | null =>
+      run === null
+        ? null
+        : {
+            features_RF: segmentRows(run.features_RF, segment, span.length),
+            errors_RD: segmentRows(run.errors_RD, segment, span.length),
+          };
+    return applySiteWork(sae, work, constant, part_RD, { donor: own(donor), unablated: own(unablated) });
+  });
+}
+
+/** Applies each segment's work to its rows; segments without work pass as they are. */
+function changeSegments<Work>(
+  works: readonly (Work | undefined)[],
+  segments: readonly Segment[],
+  x_RD: Tensor,
+  span: Span,
+  change: (work: Work, segment: Segment, part_RD: Tensor) => Tensor,
+): Tensor {
+  if (works.every((work) => work === undefined)) return x_RD;
+  const width = must(x_RD.shape[1], "width");
+  const parts: Tensor[] = [];
+  let offset = 0;
+  for (const [i, segment] of segments.entries()) {
+    const size = segment.count * span.length;
+    const part_RD = tf.slice(x_RD, [offset, 0], [size, width]);
+    const work = works[i];
+    parts.push(work === undefined ? part_RD : tf.tidy(() => change(work, segment, part_RD)));
+    offset += size;
+  }
+  return parts.length === 1 ? must(parts[0], "part") : tf.concat(parts);
+}
+
+function workOf(context: CircuitContext, evaluation: number, at: SiteAt, sae: Sae, span: Span): SiteWork | undefined {
+  const hook = siteHook(at);
+  const site = must(context.interventions[evaluation], "evaluation").get(hook);
+  if (site === undefined) return undefined;
+  const means = context.means === null ? null : saeMeans(context.means, hook);
+  return siteWork(site, sae, span, means, context.donors !== null);
+}
+
+function saeMeans({ features, errors }: Means, hook: string): SiteMeans {
+  return {
+    features: must(features.get(hook), `means of ${hook}`),
+    errors: must(errors.get(hook), `means of ${hook}`),
+  };
+}
+
+/** Features and errors of whole evaluations in unablated runs, over the span. */
+function activationsOf(sae: Sae, runs: readonly Run[] | null, at: SiteAt, span: Span): RunActivations {
+  const x_RD = siteRows(runs, at, span);
+  const features_RF = encode(sae, x_RD);
+  return { features_RF, errors_RD: errorOf(sae, x_RD, features_RF) };
+}
+
+/** A site's activations of whole evaluations in unablated runs, over the span. */
+function siteRows(runs: readonly Run[] | null, at: SiteAt, span: Span): Tensor {
+  const sides = must(runs, "the other runs").map((run) => {
+    const x_RD = run.site(at);
+    return span.length === run.frame.T ? x_RD : lastRows(x_RD, run.frame.batch);
+  });
+  return sides.length === 1 ? must(sides[0], "side") : tf.concat(sides);
+}
+
+/** The segment's rows out of an evaluation's, `[count x length, width]`. */
+export function segmentRows(all_RD: Tensor, { start, count }: Segment, length: number): Tensor {
+  const width = must(all_RD.shape[1], "width");
+  if (count * length === all_RD.shape[0]) return all_RD;
+  return tf.slice(all_RD, [start * length, 0], [count * length, width]);
+}

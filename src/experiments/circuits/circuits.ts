@@ -1,0 +1,163 @@
+/**
+ * @file Circuit evaluation: the metric of every prompt under every intervention.
+ *
+ * 1. Rows are (evaluation, side, prompt); all clean prompts of an evaluation, then all corrupted ones.
+ * 2. Every site where an evaluation changes something is changed from its live (already changed) activation: by the SAE's
+ *    splice, or slice by slice where circuits do without SAEs.
+ * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows the run that is given as its clean one, corrupted
+ *    rows the other); restored nodes take the same prompt's unablated run.
+ * 4. An evaluation that comes to the same for every prompt, as the empty circuit and small ones do, has one row.
+ *
+ * Source: REFERENCE 5.
+ */
+import { assert, must, unreachable } from "../../base/assert.js";
+import type { PatchbayError } from "../../base/errors.js";
+import { RESTORED, type Intervention } from "../../nodes/intervention.js";
+import { hasNodes } from "../../nodes/node-states.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../../nodes/prompt.js";
+import { siteHook } from "../../nodes/site.js";
+import { startBlock } from "../../model/forward.js";
+import { loadAnswers, metricOf, type Answers } from "../../model/metric.js";
+import type { Model } from "../../model/model.js";
+import { readAndDispose } from "../../model/read-tensor.js";
+import { withScope, type Own } from "../../model/tensor-scope.js";
+import { breathe, type OnProgress } from "../../passes/breathe.js";
+import { captureRuns, idsOf, type Run } from "../../passes/capture.js";
+import { runCircuitBlock } from "./circuit-block.js";
+import { circuitBlocks, forgetsPrompt, type Segment } from "./circuit-rows.js";
+import type { CircuitContext } from "./circuit-splice.js";
+import { nonFinite } from "../../passes/non-finite.js";
+import type { SplicedModel } from "../../passes/spliced-model.js";
+import type { CircuitsResult } from "./payload.js";
+import type { Means } from "../../artifacts/means-file.js";
+
+/** What ablated nodes are set to. Donors are aligned with the prompts and of their length. */
+export type AblationValues =
+  | { readonly kind: "mean"; readonly means: Means }
+  | { readonly kind: "zero" }
+  | { readonly kind: "resample"; readonly donors: readonly Prompt[] };
+
+/**
+ * Metric `m` of every prompt and side under every intervention.
+ *
+ * @param prompts all of one length, all with or all without a corrupted run.
+ * @param interventions an empty one is the unablated run.
+ * @param rowsPerBlock most rows at once.
+ * @param onProgress told rows done and to do.
+ * @throws PatchbayError `non_finite` naming the evaluation's index, the side and the prompt's line.
+ */
+export async function computeCircuits(
+  spliced: SplicedModel,
+  prompts: readonly Prompt[],
+  reduce: MetricReduce,
+  interventions: readonly Intervention[],
+  ablation: AblationValues,
+  rowsPerBlock: number,
+  onProgress?: OnProgress,
+): Promise<CircuitsResult> {
+  const { model } = spliced;
+  const sides = sidesOf(prompts);
+  return await withScope(async (own) => {
+    const answers = own(await loadAnswers(model.embedding, prompts, reduce));
+    const ids = sides.flatMap((side) => idsOf(prompts, side));
+    const { resid_RD, frame } = await startBlock(model, ids);
+    frame.dispose();
+    const context: CircuitContext = {
+      spliced,
+      interventions,
+      ...(await ablatedValues(ablation, (donors) => unablatedRuns(model, donors, sides, answers, own))),
+      unablated: interventions.some((one) => hasNodes(one, RESTORED))
+        ? await unablatedRuns(model, prompts, sides, answers, own)
+        : null,
+      embedded_RD: own(resid_RD),
+      answers,
+      positions: must(ids[0], "prompt").length,
+    };
+    const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
+    const runs = interventions.map((one) =>
+      context.donors === null && forgetsPrompt(one, residHooks) ? 1 : ids.length,
+    );
+    const blocks = circuitBlocks(runs, rowsPerBlock);
+    return { metric: await runBlocks(context, prompts, { blocks, runs, rows: ids.length }, onProgress) };
+  });
+}
+
+/** Where a block takes the values of ablated nodes from; `runsOf` makes the donors' runs. */
+async function ablatedValues(
+  ablation: AblationValues,
+  runsOf: (donors: readonly Prompt[]) => Promise<Run[]>,
+): Promise<Pick<CircuitContext, "means" | "donors">> {
+  switch (ablation.kind) {
+    case "mean":
+      return { means: ablation.means, donors: null };
+    case "zero":
+      return { means: null, donors: null };
+    case "resample":
+      return { means: null, donors: await runsOf(ablation.donors) };
+    default:
+      return unreachable(ablation);
+  }
+}
+
+/** What is run for the results of a call. */
+interface Schedule {
+  readonly blocks: readonly (readonly Segment[])[];
+  /** How often each evaluation is run: for every result, or once for all of them. */
+  readonly runs: readonly number[];
+  /** Results of each evaluation: sides x prompts. */
+  readonly rows: number;
+}
+
+async function runBlocks(
+  context: CircuitContext,
+  prompts: readonly Prompt[],
+  { blocks, runs, rows }: Schedule,
+  onProgress?: OnProgress,
+): Promise<Float64Array> {
+  const metric = new Float64Array(runs.length * rows);
+  let done = 0;
+  for (const segments of blocks) {
+    onProgress?.(done, metric.length);
+    await breathe();
+    const logits = await readAndDispose(await runCircuitBlock(context, segments));
+    let first = 0;
+    for (const { evaluation, start, count } of segments) {
+      const once = runs[evaluation] !== rows;
+      const results = once ? rows : count;
+      for (let r = start; r < start + results; r++) {
+        const value = metricOf(logits, once ? first : first + r - start, context.answers, r % prompts.length);
+        if (!Number.isFinite(value)) throw nonFiniteMetric(evaluation, prompts, r, value);
+        metric[evaluation * rows + r] = value;
+      }
+      first += count;
+      done += results;
+    }
+  }
+  onProgress?.(done, metric.length);
+  return metric;
+}
+
+/** @param row of the evaluation: all clean prompts, then all corrupted ones. */
+function nonFiniteMetric(evaluation: number, prompts: readonly Prompt[], row: number, value: number): PatchbayError {
+  const side = must(SIDES[Math.floor(row / prompts.length)], "side");
+  const prompt = must(prompts[row % prompts.length], "prompt");
+  return nonFinite(`metric of evaluation ${String(evaluation)}`, null, side, prompt, value);
+}
+
+/** Clean and corrupted, or clean alone for a plain dataset. */
+function sidesOf(prompts: readonly Prompt[]): Side[] {
+  const pairs = prompts.filter((prompt) => prompt.corrupted !== null).length;
+  assert(pairs === 0 || pairs === prompts.length, "either every prompt has a corrupted run or none has");
+  return SIDES.slice(0, pairs === 0 ? 1 : 2);
+}
+
+/** Unablated runs of the prompts, side by side. Donors run under their prompts' answers: only activations are used. */
+async function unablatedRuns(
+  model: Model,
+  prompts: readonly Prompt[],
+  sides: readonly Side[],
+  answers: Answers,
+  own: Own,
+): Promise<Run[]> {
+  return (await captureRuns(model, prompts, sides, answers)).map(own);
+}

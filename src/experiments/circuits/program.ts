@@ -1,0 +1,126 @@
+/** @file The engine's program for circuits. */
+import { evaluationsOf, circuitScoresName, type Evaluation } from "./evaluations.js";
+import { interventionOfEvaluation, circuitSites } from "./evaluation-interventions.js";
+import { type AblationValues, computeCircuits } from "./circuits.js";
+import { type StageTask, type Shard, promptsOf, type Plan } from "../../plan/plan.js";
+import { donorOf } from "../../plan/donors.js";
+import type { ShardProgram, ShardInputs, ShardOutcome } from "../../passes/shard-program.js";
+import type { OnProgress } from "../../passes/breathe.js";
+import { siteHook } from "../../nodes/site.js";
+import { variantAblatesErrors } from "../../nodes/selection.js";
+import { isPaired, type Prompt } from "../../nodes/prompt.js";
+import { uniformSite } from "../../nodes/node-states.js";
+import { type Ablation, type Intervention, type SiteIntervention, ABLATED, LIVE } from "../../nodes/intervention.js";
+import { must, unreachable } from "../../base/assert.js";
+import { readScoreMeans } from "../../artifacts/scores-file.js";
+import { readMeans } from "../../artifacts/means-file.js";
+import { encodeCircuits } from "./payload.js";
+import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
+
+/** Makes the program, which keeps nothing. */
+export function openProgram(): ShardProgram {
+  return { run, probe };
+}
+
+async function run(inputs: ShardInputs, _task: StageTask, shard: Shard): Promise<ShardOutcome> {
+  const { plan, artifact } = inputs;
+  const prompts = promptsOf(plan, shard);
+  const [start, end] = must(shard.slots, "slots");
+  const evaluations = evaluationsOf(plan.sweep).slice(start, end);
+  const name = circuitScoresName(plan.sweep);
+  const scores = name === undefined ? null : await readScoreMeans(artifact, name);
+  const rowCount = (isPaired(prompts) ? 2 : 1) * prompts.length;
+  const metric = new Float64Array(evaluations.length * rowCount);
+  const length = must(prompts[0], "prompt").clean.length;
+  for (const ablation of new Set(evaluations.map(ablationOf))) {
+    const members = evaluations.flatMap((evaluation, e) => (ablationOf(evaluation) === ablation ? [e] : []));
+    const interventions = members.map((e) =>
+      interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), scores, length),
+    );
+    const draws = await donorValues(inputs, shard, ablation);
+    const mean = await meanOverDraws(inputs, prompts, interventions, draws);
+    members.forEach((e, i) => {
+      metric.set(mean.subarray(i * rowCount, (i + 1) * rowCount), e * rowCount);
+    });
+  }
+  return { payload: encodeCircuits({ metric }), count: prompts.length, units: evaluations.length * rowCount };
+}
+
+/** The unablated run needs no donor: it goes with zero ablation. */
+function ablationOf(evaluation: Evaluation): Ablation {
+  return evaluation.kind === "full" ? "zero" : evaluation.ablation;
+}
+
+/** What ablated nodes are set to, once for each draw of donors. */
+async function donorValues(
+  { plan, artifact }: Pick<ShardInputs, "plan" | "artifact">,
+  shard: Shard,
+  ablation: Ablation,
+): Promise<AblationValues[]> {
+  switch (ablation) {
+    case "mean":
+      return [{ kind: ablation, means: await readMeans(artifact) }];
+    case "zero":
+      return [{ kind: ablation }];
+    case "resample":
+      return must(plan.donors, "donors").map((draw) => ({
+        kind: ablation,
+        donors: shard.prompts.map((prompt) => donorOf(plan.prompts, draw, prompt)),
+      }));
+    default:
+      return unreachable(ablation);
+  }
+}
+
+/** Each row's metric under each intervention, as its mean over the draws of what ablated nodes are set to. */
+async function meanOverDraws(
+  { plan, model, onProgress }: ShardInputs,
+  prompts: readonly Prompt[],
+  interventions: readonly Intervention[],
+  draws: readonly AblationValues[],
+): Promise<Float64Array> {
+  const { reduce } = plan.sweep.metric;
+  let sum: Float64Array | null = null;
+  for (const [draw, values] of draws.entries()) {
+    const progress: OnProgress = (done, total) => {
+      onProgress(draw * total + done, draws.length * total);
+    };
+    const result = await computeCircuits(
+      model,
+      prompts,
+      reduce,
+      interventions,
+      values,
+      plan.blocks.circuitRows,
+      progress,
+    );
+    sum = sum === null ? result.metric : sum.map((value, row) => value + must(result.metric[row], "metric"));
+  }
+  return must(sum ?? undefined, "draw").map((value) => value / draws.length);
+}
+
+async function probe({ plan, model }: Omit<ShardInputs, "artifact">, _task: StageTask, shard: Shard): Promise<void> {
+  const evaluations = evaluationsOf(plan.sweep).slice(...must(shard.slots, "slots"));
+  const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
+  const prompts = promptsOf(plan, shard);
+  const { reduce } = plan.sweep.metric;
+  await computeCircuits(model, prompts, reduce, interventions, { kind: "zero" }, plan.blocks.circuitRows);
+}
+
+/** An evaluation as the cost model takes it to be: circuits keep the same columns at every position, and every other error. */
+function typicalIntervention(plan: Plan, evaluation: Evaluation): Intervention {
+  if (evaluation.kind === "full") return new Map();
+  const positions = must(plan.prompts[0], "prompt").clean.length;
+  const sites = circuitSites(plan).map((at, s): [string, SiteIntervention] => {
+    const site = uniformSite(at, positions, ABLATED);
+    if (evaluation.kind !== "circuit") return [siteHook(at), site];
+    const nodes = site.features.length / positions;
+    const features = site.features.map((state, i) => ((i % nodes) % Math.round(1 / KEPT_COLUMNS) === 0 ? LIVE : state));
+    const ablates = variantAblatesErrors(evaluation.circuit.variant, at.site);
+    const errors = site.errors.map((state, t) =>
+      !ablates && (s + t) % Math.round(1 / KEPT_ERRORS) === 0 ? LIVE : state,
+    );
+    return [siteHook(at), { ...site, features, errors }];
+  });
+  return new Map(sites);
+}

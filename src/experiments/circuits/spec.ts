@@ -1,0 +1,72 @@
+/** @file What a sweep says of circuits: threshold circuits, and custom configurations. */
+import { z } from "zod";
+import { ABLATIONS } from "../../nodes/intervention.js";
+import { KEEPS, VARIANTS, type Variant } from "../../nodes/selection.js";
+import { featureField, hookField, nameField, positionField } from "../../sweep/fields.js";
+
+/** Its power of ten is a finite number above zero. */
+const exponent = z.number().min(-300).max(300);
+const thresholds = z.union([
+  z.strictObject({ log10: z.tuple([exponent, exponent]), count: z.int().min(1).max(1000) }),
+  z.array(z.number()).min(1).max(1000),
+]);
+
+const circuits = z.strictObject({
+  scores: nameField.default("atp"),
+  thresholds: thresholds.prefault({ log10: [-4, 0], count: 20 }),
+  keep: z.enum(KEEPS).default("absolute"),
+  ablation: z.enum(ABLATIONS).default("mean"),
+  exempt_early_layers: z.boolean().default(false),
+  /** Default: all of them with SAEs, `all` without. */
+  variants: z.array(z.enum(VARIANTS)).min(1).optional(),
+  /** Without SAEs: whether attn_z is one node or one for each head. */
+  nodes: z.enum(["sites", "heads"]).optional(),
+  completeness: z.boolean().default(true),
+});
+
+/** A family of circuits: thresholds by variants. */
+export type CircuitsSpec = Omit<z.infer<typeof circuits>, "variants"> & { readonly variants: readonly Variant[] };
+
+const nodeChoice = z.strictObject({
+  nodes: z.array(hookField).default([]),
+  features: z.record(hookField, z.array(featureField)).default({}),
+  positions: z.array(positionField).nullable().default(null),
+});
+
+const experiment = z.strictObject({
+  name: nameField,
+  ablation: z.enum(ABLATIONS).default("mean"),
+  threshold: z
+    .strictObject({ keep: z.enum(KEEPS), value: z.number() })
+    .nullable()
+    .default(null),
+  ablate: nodeChoice.prefault({}),
+  restore: nodeChoice.prefault({}),
+});
+
+/** A custom ablate/restore configuration. */
+export type ExperimentSpec = z.infer<typeof experiment>;
+
+/** The fields of a sweep. */
+export const circuitFields = { circuits: circuits.optional(), experiments: z.array(experiment).default([]) };
+
+/** A sweep, or what is left of it in a plan. */
+export type AnySweep = Readonly<Record<string, unknown>>;
+
+/** The family of circuits that a sweep asks for. */
+export function circuitsSpecOf({ circuits }: AnySweep): CircuitsSpec | undefined {
+  return circuits as CircuitsSpec | undefined;
+}
+
+/** The custom configurations of a sweep. */
+export function experimentsOf({ experiments }: AnySweep): readonly ExperimentSpec[] {
+  return experiments as readonly ExperimentSpec[];
+}
+
+/** Variants differ in the error nodes that they ablate: without SAEs there are none. */
+export function withVariants(
+  given: Omit<CircuitsSpec, "variants"> & { readonly variants?: readonly Variant[] },
+  withoutSaes: boolean,
+): CircuitsSpec {
+  return { ...given, variants: given.variants ?? (withoutSaes ? ["all"] : VARIANTS) };
+}

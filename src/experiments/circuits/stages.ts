@@ -1,0 +1,52 @@
+/** @file The stage of circuit evaluation, and the donors that it may need. */
+import { ABLATION_SOURCES, type Ablation } from "../../nodes/intervention.js";
+import { type Donors, DRAWS, resampleDonors } from "../../plan/donors.js";
+import type { Stage } from "../../plan/plan.js";
+import type { PlanContext, StageContext } from "../../plan/plan-part.js";
+import { slotShards, stage } from "../../plan/stages.js";
+import type { SweepSource } from "../../sweep/read-sweep.js";
+import type { Sweep } from "../../sweep/sweep.js";
+import { circuitScoresName, evaluationsOf } from "./evaluations.js";
+import { circuitsSpecOf, experimentsOf } from "./spec.js";
+
+/** Whether a sweep evaluates anything. */
+function hasCircuits(sweep: Sweep): boolean {
+  return circuitsSpecOf(sweep) !== undefined || experimentsOf(sweep).length > 0;
+}
+
+/** Whether any ablation is to the mean. */
+export function usesMeans(sweep: Sweep): boolean {
+  if (!hasCircuits(sweep)) return false;
+  return evaluationsOf(sweep).some((one) => one.kind !== "full" && ABLATION_SOURCES[one.ablation] === "means");
+}
+
+/** The one stage of circuits. */
+export function circuitStages({ sweep, blocks, promptBlocks }: StageContext): Stage[] {
+  if (!hasCircuits(sweep)) return [];
+  const evaluations = evaluationsOf(sweep);
+  const scores = circuitScoresName(sweep);
+  const means = usesMeans(sweep);
+  const dependsOn = [...(means ? ["means"] : []), ...(scores === undefined ? [] : [`scores-${scores}`])];
+  const reads = [
+    ...(means ? ["means.safetensors"] : []),
+    ...(scores === undefined ? [] : [`scores-${scores}.safetensors`]),
+  ];
+  const work = slotShards(promptBlocks, [0, evaluations.length], blocks.circuitRows, 2);
+  return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, work })];
+}
+
+/** Every draw of donors; null where nothing resamples. @throws PatchbayError `bad_input` where a prompt has no donor. */
+export function donorsOf({ sweep, fault }: SweepSource, { prompts }: PlanContext): Donors[] | null {
+  const circuits = circuitsSpecOf(sweep);
+  const resamples = (ablation: Ablation): boolean => ABLATION_SOURCES[ablation] === "donors";
+  const inCircuits = circuits !== undefined && resamples(circuits.ablation);
+  if (!inCircuits && !experimentsOf(sweep).some(({ ablation }) => resamples(ablation))) return null;
+  return Array.from({ length: DRAWS }, (_, draw) => {
+    const result = resampleDonors(prompts, sweep.seed, draw);
+    if ("donors" in result) return result;
+    throw fault(
+      inCircuits ? ["circuits", "ablation"] : ["experiments"],
+      `resample needs another prompt of the same length, and only one kept prompt has ${String(result.loneLength)} tokens; use mean or zero, or add prompts`,
+    );
+  });
+}

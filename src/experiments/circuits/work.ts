@@ -1,0 +1,157 @@
+/** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
+import { rowChunks } from "../../passes/row-chunks.js";
+import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
+import { promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
+import { listedSumWork, type SaeSize } from "../../cost/sae-work.js";
+import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
+import { Work } from "../../cost/work.js";
+import { must } from "../../base/assert.js";
+import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
+import { ABLATION_SOURCES } from "../../nodes/intervention.js";
+import { variantAblatesErrors } from "../../nodes/selection.js";
+import { circuitBlockSize } from "../../plan/memory.js";
+import type { StageTask, Shard, Plan } from "../../plan/plan.js";
+import { circuitBlocks } from "./circuit-rows.js";
+import { evaluationsOf, type Evaluation, thresholdsOf } from "./evaluations.js";
+import { circuitsSpecOf } from "./spec.js";
+
+/** Share of the thresholds whose circuits are so small that one row stands for all prompts. */
+const ONE_ROW_CIRCUITS = 1 / 3;
+/** What an evaluation does at each site, as far as it costs. */
+export interface EvaluationCost {
+  /** Nothing is changed. */
+  readonly untouched: boolean;
+  /** Share of the sites' positions at which all features are encoded and decoded; */
+  readonly dense: number;
+  /** elsewhere only these are, as a share of all. */
+  readonly columns: number;
+  /** Ablated nodes take means. */
+  readonly constants: boolean;
+}
+
+/** Rows of one evaluation in a block. */
+export interface CostSegment {
+  readonly rows: number;
+  readonly evaluation: EvaluationCost;
+}
+
+/** One block through all layers; every site has its SAE's splice. */
+export function circuitBlockWork(
+  model: CostModel,
+  { positions, answers }: PromptBlock,
+  segments: readonly CostSegment[],
+): Work {
+  const { config } = model;
+  const work = new Work(model);
+  const rows = segments.reduce((sum, segment) => sum + segment.rows, 0);
+  work.move("copy", rows * positions * config.dModel, 2, 1);
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const out = layer === config.nLayers - 1 ? 1 : positions;
+    qkvWork(work, config, rows * positions);
+    attentionWork(work, config, rows, out, positions);
+    attendOutputWork(work, config, rows * out);
+    mlpWork(work, config, rows * out);
+    work.move("arithmetic", rows * out * config.dModel, 3, 1);
+    for (const sae of model.saes) if (sae.layer === layer) spliceWork(work, sae, out, segments);
+  }
+  unembedWork(work, config, rows, answers);
+  return work;
+}
+
+/** Splices one site of every segment. */
+function spliceWork(work: Work, sae: SaeSize, positions: number, segments: readonly CostSegment[]): void {
+  if (segments.every(({ evaluation }) => evaluation.untouched)) return;
+  const { dIn: D, dSae: F } = sae;
+  const total = segments.reduce((sum, { rows }) => sum + rows, 0) * positions;
+  for (const { rows, evaluation } of segments) {
+    const flat = rows * positions;
+    work.move("copy", flat * D, 2, 1);
+    if (evaluation.untouched) continue;
+    const dense = Math.round(flat * evaluation.dense);
+    if (dense > 0 && work.device.ownKernels) listedSumWork(work, sae, dense);
+    else encodedWork(work, dense, D, F);
+    const n = Math.round(F * evaluation.columns);
+    if (n > 0 && dense < flat) {
+      work.move("copy", n * D, 4, 4);
+      encodedWork(work, flat - dense, D, n);
+    }
+    work.move("arithmetic", flat * D, 5, 6);
+    if (evaluation.constants) work.move("arithmetic", flat * D, 2, 0);
+  }
+  const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
+  for (const { count } of rowChunks(constants, positions * F)) work.product("decode", count * positions, F, D);
+  work.move("copy", total * D, 2, 1);
+}
+
+/** Encodes and decodes `n` features of some rows. */
+function encodedWork(work: Work, rows: number, D: number, n: number): void {
+  if (rows === 0 || n === 0) return;
+  work.product("encode", rows, D, n);
+  work.move("arithmetic", rows * n, 10, 8);
+  work.product("decode", rows, n, D);
+}
+
+function circuitShard({ plan, model }: WorkContext, _task: StageTask, shard: Shard): ShardCost {
+  const block = promptBlockOf(plan, shard);
+  const [start, end] = must(shard.slots, "slots");
+  const listed = evaluationsOf(plan.sweep).slice(start, end);
+  const evaluations = listed.flatMap((one) => Array<Evaluation>(drawsOf(plan, one)).fill(one));
+  const rows = block.prompts * (block.paired ? 2 : 1);
+  const runs = evaluations.map((evaluation) => (runsOnce(plan, evaluation) ? 1 : rows));
+  const work = new Work(model);
+  const blocks = circuitBlocks(runs, plan.blocks.circuitRows);
+  for (const segments of blocks)
+    work.add(
+      circuitBlockWork(
+        model,
+        block,
+        segments.map(({ evaluation, count }) => ({
+          rows: count,
+          evaluation: costOf(plan, must(evaluations[evaluation], "evaluation")),
+        })),
+      ),
+    );
+  const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
+  return { units: listed.length * rows, work, widest };
+}
+
+/** How often an evaluation is run: once for each draw of donors. */
+function drawsOf({ donors }: Plan, evaluation: Evaluation): number {
+  return evaluation.kind !== "full" && ABLATION_SOURCES[evaluation.ablation] === "donors" ? (donors?.length ?? 1) : 1;
+}
+
+/**
+ * Whether one row stands for all: of the empty circuit it is known, of circuits it is for the scores to tell, and assumed of those with
+ * the highest thresholds.
+ */
+function runsOnce({ saes, sweep }: Plan, evaluation: Evaluation): boolean {
+  if (evaluation.kind === "full" || ABLATION_SOURCES[evaluation.ablation] === "donors") return false;
+  if (!saes.some(({ site }) => site === "resid_post")) return false;
+  const spec = circuitsSpecOf(sweep);
+  if (evaluation.kind !== "circuit" || spec === undefined) return evaluation.kind === "empty";
+  const thresholds = thresholdsOf(spec);
+  const below = thresholds.filter((one) => one < evaluation.circuit.threshold).length;
+  return below >= (1 - ONE_ROW_CIRCUITS) * thresholds.length;
+}
+
+/**
+ * What an evaluation's splices cost. All features are encoded where a live error needs what the ablated ones contributed, and where
+ * the error is ablated but most features are live, as in a complement.
+ */
+function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
+  if (evaluation.kind === "full") return { untouched: true, dense: 0, columns: 0, constants: false };
+  const constants = ABLATION_SOURCES[evaluation.ablation] === "means";
+  if (evaluation.kind === "empty") return { untouched: false, dense: 0, columns: 0, constants };
+  const columns = KEPT_COLUMNS;
+  if (evaluation.kind === "custom") return { untouched: false, dense: 0, columns, constants };
+  const { variant } = evaluation.circuit;
+  const without = plan.saes.filter(({ site }) => variantAblatesErrors(variant, site)).length / plan.saes.length || 0;
+  const kept = KEPT_ERRORS * (1 - without);
+  return { untouched: false, dense: evaluation.kind === "circuit" ? kept : kept + without, columns, constants };
+}
+
+/** How the work of circuits is counted. */
+export const CIRCUITS_COST: TaskCost = {
+  shard: circuitShard,
+  alive: (shape, { widest }) => circuitBlockSize(shape, widest),
+};

@@ -1,0 +1,181 @@
+/** @file Sums of activations over the clean and corrupted runs of a block, for mean ablation: of features and errors, or, without SAEs, of whole sites. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Tensor } from "@tensorflow/tfjs-core";
+import { must } from "../../base/assert.js";
+import { SIDES, type MetricReduce, type Prompt, type Side } from "../../nodes/prompt.js";
+import { SITES, siteHook, type SiteAt } from "../../nodes/site.js";
+import { loadAnswers, metricsOf } from "../../model/metric.js";
+import { read, readAndDispose } from "../../model/read-tensor.js";
+import { withScope } from "../../model/tensor-scope.js";
+import { shapeOf } from "../../model/tensor-shape.js";
+import { decodeActive, differences, eachEntry, encodeActive, type ActiveFeatures } from "../../sae/active-features.js";
+import type { Sae } from "../../sae/sae.js";
+import type { OnProgress } from "../../passes/breathe.js";
+import { idsOf, visitLayers } from "../../passes/capture.js";
+import { checkMetrics, firstNonFinite, nonFinite } from "../../passes/non-finite.js";
+import { rowChunks } from "../../passes/row-chunks.js";
+import type { SplicedModel } from "../../passes/spliced-model.js";
+import type { FeatureSums, MeansResult } from "../../artifacts/means-payload.js";
+
+/** Both runs' activation at a site; one alone for a plain dataset. */
+type Sides = readonly Tensor[];
+
+/** Running sums of one site. */
+interface SiteSums {
+  readonly features: Float64Array;
+  readonly differs: Uint8Array;
+  readonly errors: Float64Array;
+}
+
+/**
+ * Sums over all runs of the block, every run weighted once, in float64. A plain dataset has clean runs only.
+ *
+ * @throws PatchbayError `non_finite` naming layer, site and prompt line.
+ */
+export async function computeMeans(
+  spliced: SplicedModel,
+  prompts: readonly Prompt[],
+  reduce: MetricReduce,
+  onProgress?: OnProgress,
+): Promise<MeansResult> {
+  const { model } = spliced;
+  const names: readonly Side[] = prompts.every(({ corrupted }) => corrupted !== null) ? SIDES : ["clean"];
+  const features = new Map<string, FeatureSums>();
+  const errors = new Map<string, Float64Array>();
+  const sites = new Map<string, Float64Array>();
+  return await withScope(async (own) => {
+    const answers = own(await loadAnswers(model.embedding, prompts, reduce));
+    const ids = names.map((side) => idsOf(prompts, side));
+    const logits = await visitLayers(
+      model,
+      ids,
+      answers,
+      async (layer, activations) => {
+        for (const site of SITES) {
+          const at = { site, layer };
+          const sides = activations.map((side) => side[site]);
+          if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
+          const sae = spliced.sae(at);
+          if (sae === undefined) continue;
+          const sums = await sumSite(sae, sides, at, prompts);
+          features.set(siteHook(at), sparseSums(sums));
+          errors.set(siteHook(at), sums.errors);
+        }
+        onProgress?.(layer + 1, model.config.nLayers);
+      },
+      spliced.saesOf,
+    );
+    const metrics = logits.map((values) => metricsOf(values, answers));
+    for (const [i, metric] of metrics.entries()) checkMetrics(metric, prompts, must(names[i], "side"));
+    return { metricClean: must(metrics[0], "clean"), metricCorrupted: metrics[1] ?? null, features, errors, sites };
+  });
+}
+
+async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<SiteSums> {
+  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
+  const T = R / prompts.length;
+  const F = sae.dSae;
+  const sums = {
+    features: new Float64Array(T * F),
+    differs: new Uint8Array(T * F),
+    errors: new Float64Array(T * D),
+  };
+  for (const { start, count } of rowChunks(R, F)) {
+    const lists: ActiveFeatures[] = [];
+    for (const [i, side] of sides.entries()) {
+      const { active, e_RD } = encodeRows(sae, side, start, count);
+      const e = await readAndDispose(e_RD);
+      checkRows(e, { start, width: D, T }, at, i, prompts);
+      addEntries(sums.features, active, start, T, F);
+      addRows(sums.errors, e, start, T, D);
+      lists.push(active);
+    }
+    const [clean, corrupted] = lists;
+    if (clean !== undefined && corrupted !== undefined)
+      markEntries(sums.differs, differences(clean, corrupted), start, T, F);
+  }
+  return sums;
+}
+
+/** Sums of a site's own activations, `[T, D]`. */
+async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<Float64Array> {
+  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
+  const T = R / prompts.length;
+  const sums = new Float64Array(T * D);
+  for (const [i, side] of sides.entries()) {
+    const x = await read(side);
+    checkRows(x, { start: 0, width: D, T }, at, i, prompts);
+    addRows(sums, x, 0, T, D);
+  }
+  return sums;
+}
+
+/** @throws PatchbayError `non_finite` where a value of these rows is not finite. */
+function checkRows(
+  values: Float32Array,
+  { start, width, T }: { readonly start: number; readonly width: number; readonly T: number },
+  at: SiteAt,
+  side: number,
+  prompts: readonly Prompt[],
+): void {
+  const bad = firstNonFinite(values);
+  if (bad < 0) return;
+  const prompt = must(prompts[Math.floor((start + bad / width) / T)], "prompt");
+  throw nonFinite("activation", at, must(SIDES[side], "side"), prompt, must(values[bad], "value"));
+}
+
+function encodeRows(
+  sae: Sae,
+  x_RD: Tensor,
+  start: number,
+  count: number,
+): { readonly active: ActiveFeatures; readonly e_RD: Tensor } {
+  const rows_RD = tf.slice(x_RD, [start, 0], [count, sae.dIn]);
+  const active = encodeActive(sae, rows_RD);
+  const e_RD = tf.tidy(() => tf.sub(rows_RD, tf.add(decodeActive(sae, active), sae.b_dec_D)));
+  rows_RD.dispose();
+  return { active, e_RD };
+}
+
+/** Adds rows of `width` numbers, the first of which is flat row `start`, to the sums of their positions. */
+function addRows(sums: Float64Array, values: Float32Array, start: number, T: number, width: number): void {
+  let i = 0;
+  for (let row = start; i < values.length; row++) {
+    const offset = (row % T) * width;
+    for (let at = offset; at < offset + width; at++, i++) sums[at] = (sums[at] as number) + (values[i] as number);
+  }
+}
+
+/** The same for lists of features. */
+function addEntries(sums: Float64Array, active: ActiveFeatures, start: number, T: number, F: number): void {
+  const { pointer, feature, value } = active;
+  eachEntry(pointer, (row, entry) => {
+    const at = ((start + row) % T) * F + (feature[entry] as number);
+    sums[at] = (sums[at] as number) + (value[entry] as number);
+  });
+}
+
+function markEntries(
+  differs: Uint8Array,
+  { pointer, feature }: ActiveFeatures,
+  start: number,
+  T: number,
+  F: number,
+): void {
+  eachEntry(pointer, (row, entry) => (differs[((start + row) % T) * F + (feature[entry] as number)] = 1));
+}
+
+function sparseSums({ features, differs }: SiteSums): FeatureSums {
+  const index = indexesWhere(features, (sum) => sum !== 0);
+  return {
+    index,
+    sum: Float64Array.from(index, (i) => must(features[i], "sum")),
+    differs: indexesWhere(differs, (mark) => mark === 1),
+  };
+}
+
+function indexesWhere(values: Float64Array | Uint8Array, test: (value: number) => boolean): Int32Array {
+  const found: number[] = [];
+  for (let i = 0; i < values.length; i++) if (test(values[i] as number)) found.push(i);
+  return Int32Array.from(found);
+}

@@ -1,0 +1,57 @@
+/** @file Work of scores. */
+import type { ShardCost } from "../../cost/counted-task.js";
+import { afterAttentionWork, layerWork, unembedWork } from "../../cost/layer-work.js";
+import { captureWork, type CostModel, gradientWork, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
+import { changeWork } from "../../cost/sae-work.js";
+import { Work } from "../../cost/work.js";
+import { allSites, SITES } from "../../nodes/site.js";
+import type { Plan, Shard } from "../../plan/plan.js";
+import { gradientsPerSite } from "../../methods/score-method.js";
+import { siteWidth } from "../../weights/model-config.js";
+import type { ScoreWay } from "./scores.js";
+
+/** A shard's work, in prompts. */
+export function scoresShardWork(model: CostModel, plan: Plan, shard: Shard, way: ScoreWay): ShardCost {
+  const block = promptBlockOf(plan, shard);
+  return { units: block.prompts, work: scoresWork(model, block, way) };
+}
+
+/** Scores of a block. */
+export function scoresWork(model: CostModel, block: PromptBlock, { score, method }: ScoreWay): Work {
+  const work = new Work(model);
+  const { donor, hasComponents } = method;
+  const donors = donor === "zero" ? 0 : 1;
+  for (let side = 0; side <= donors; side++) captureWork(work, model, block);
+  for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
+  const beyondClean = gradientsPerSite(method, score) - 1;
+  if (beyondClean > 0) lineWork(work, model, block, beyondClean);
+  const { config } = model;
+  const rows = block.prompts * block.positions;
+  const later = block.prompts * (block.positions - (donors === 0 ? 0 : Math.min(block.first, block.positions - 1)));
+  for (const at of allSites(config.nLayers)) {
+    const width = siteWidth(at, config);
+    work.move("arithmetic", rows * width, 10, 8);
+    if (hasComponents) work.move("arithmetic", rows * width, 3, 3);
+  }
+  for (const sae of model.saes) {
+    work.move("copy", later * sae.dIn, 6, 9);
+    changeWork(work, sae, later, { donors, scored: true });
+    work.move("arithmetic", later * sae.dIn, hasComponents ? 7 : 4, hasComponents ? 6 : 3);
+  }
+  return work;
+}
+
+/** Integrated gradients: for each site and each step away from the clean run the layers above run forward and backward. */
+function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: number): void {
+  const { config } = model;
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    const step = new Work(model);
+    for (let above = layer + 1; above < config.nLayers; above++) {
+      layerWork(step, config, block.prompts, block.positions);
+      gradientWork(step, model, block, above);
+    }
+    unembedWork(step, config, block.prompts, block.answers);
+    afterAttentionWork(step, config, block.prompts * block.positions);
+    work.add(step, SITES.length * steps);
+  }
+}

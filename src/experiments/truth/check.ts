@@ -1,0 +1,68 @@
+/** @file Faults of the nodes whose truth a sweep asks for. */
+import { isSaeKind, LISTED_KINDS } from "../../nodes/kinds.js";
+import { checkFeature, checkPosition, hasSaes, NO_PAIRS, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
+import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
+import { namesKind, TRUTH_FIELDS } from "../../plan/node-slots.js";
+import type { PlanContext } from "../../plan/plan-part.js";
+import type { SweepSource } from "../../sweep/read-sweep.js";
+
+/** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
+export function checkTruth(source: SweepSource, context: PlanContext): void {
+  const { sweep, fault } = source;
+  const truth = nodeListOf(sweep);
+  if (truth === undefined) return;
+  const { features } = truth;
+  if (features !== undefined && features !== "all" && !Array.isArray(features)) {
+    const unknown = unknownScores(source, features.by);
+    if (unknown !== undefined) throw fault(["truth", "features", "by"], unknown);
+  }
+  if (!context.paired) throw fault(["truth"], `${NO_PAIRS}, which true patching needs; use a dataset of pairs`);
+  if (!hasSaes(source, context))
+    for (const kind of LISTED_KINDS.filter(isSaeKind))
+      if (namesKind(truth, kind))
+        throw fault(["truth", TRUTH_FIELDS[kind]], `patching of ${kind} nodes ${NO_SAES}, or patch \`whole_sites\``);
+  checkNodes(source, truth, context);
+}
+
+function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanContext): void {
+  const { errors, features } = truth;
+  if (
+    errors !== undefined &&
+    !context.saes.some(
+      ({ site, layer }) => errors.sites.includes(site) && (errors.layers === "all" || errors.layers.includes(layer)),
+    )
+  )
+    throw fault(
+      ["truth", "errors"],
+      "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch",
+    );
+  if (!LISTED_KINDS.some((kind) => namesKind(truth, kind))) {
+    const fields = LISTED_KINDS.map((kind) => `\`${TRUTH_FIELDS[kind]}\``).join(", ");
+    throw fault(["truth"], `names no nodes; give at least one of ${fields}`);
+  }
+  for (const key of LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind])) {
+    const part = truth[key];
+    if (typeof part !== "object" || !("layers" in part) || part.layers === "all") continue;
+    part.layers.forEach((layer, i) => {
+      if (layer >= context.shape.nLayers) {
+        throw fault(
+          ["truth", key, "layers", i],
+          `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
+        );
+      }
+    });
+  }
+  truth.positions.forEach((position, i) => {
+    if (typeof position === "number")
+      checkPosition(position, context, (message) => fault(["truth", "positions", i], message));
+  });
+  if (Array.isArray(features)) {
+    features.forEach(({ hook, feature }, i) => {
+      if (features.findIndex((one) => one.hook === hook && one.feature === feature) !== i)
+        throw fault(["truth", "features", i], `feature ${String(feature)} of ${hook} is listed twice`);
+      checkFeature(hook, [feature], context, (field, message) => fault(["truth", "features", i, ...field], message));
+    });
+  } else if (features !== undefined && features !== "all" && features.top + features.random === 0) {
+    throw fault(["truth", "features"], "asks for 0 top and 0 random features; ask for some, or leave `features` out");
+  }
+}

@@ -1,0 +1,47 @@
+/** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
+import { KINDS } from "../../nodes/kinds.js";
+import { GLOBAL_POSITION, type Node } from "../../nodes/node.js";
+import { nodeListOf } from "../../plan/node-list.js";
+import { slotGroups, type SlotGroup } from "../../plan/node-slots.js";
+import type { Plan } from "../../plan/plan.js";
+import { lengthsOf } from "../../plan/prompt-lengths.js";
+
+/** Share of prompts in which a feature chosen for its score differs, past the first position that does. */
+const TOP_DIFFERS = 0.5;
+/** The same of a feature drawn from those that differ in at least one prompt. */
+const RANDOM_DIFFERS = 0.15;
+/** Features active in a row, where the sweep does not say. */
+const USUAL_L0 = 100;
+
+/** A slot: its node, and how likely its activation differs in a prompt at a position that differs. */
+export interface ExpectedNode {
+  readonly node: Node;
+  readonly differs: number;
+}
+
+/** All slots of the plan's truth in order. What is not sparse differs wherever the tokens before it do. */
+export function expectedNodes(plan: Plan): ExpectedNode[] {
+  const { sweep, shape, saes, prompts } = plan;
+  const truth = nodeListOf(sweep);
+  if (truth === undefined) return [];
+  const lengths = lengthsOf(prompts);
+  const l0 = sweep.saes !== "none" && typeof sweep.saes.l0 === "number" ? sweep.saes.l0 : USUAL_L0;
+  const widest = Math.max(1, ...saes.map(({ dSae }) => dSae));
+  const listed = Math.min(RANDOM_DIFFERS, (2 * l0) / widest);
+  return slotGroups({ truth, shape, saes, lengths }).flatMap((group) =>
+    "nodes" in group
+      ? group.nodes.map((node) => ({ node, differs: KINDS[node.kind].isSparse ? listed : 1 }))
+      : chosen(group, Math.max(...lengths)),
+  );
+}
+
+/** Stand-ins for the features that scores will choose: spread over the positions, the last ones first. */
+function chosen({ choose }: Extract<SlotGroup, { choose: unknown }>, longest: number): ExpectedNode[] {
+  const { at, top, random, positions } = choose;
+  return Array.from({ length: top + random }, (_, i) => {
+    const position =
+      positions === null ? GLOBAL_POSITION : (positions[positions.length - 1 - (i % positions.length)] ?? longest - 1);
+    const node: Node = { kind: "feature", site: at.site, layer: at.layer, position, feature: i };
+    return { node, differs: i < top ? TOP_DIFFERS : RANDOM_DIFFERS };
+  });
+}

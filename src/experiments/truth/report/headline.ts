@@ -1,0 +1,112 @@
+/** @file How well scores predict the truth, in a few sentences, the weakest place included. */
+
+import { KINDS } from "../../../nodes/kinds.js";
+import { nodeListOf } from "../../../plan/node-list.js";
+import { formatCorrelation, formatCount, formatPercent } from "../../../report/format-number.js";
+import { scoreLabel, sitesOf, capitalised } from "../../../report/labels.js";
+import { type Markup, markup, joined, type Content } from "../../../report/markup.js";
+import { htmlTable, textColumn, numberColumn } from "../../../report/table.js";
+import type { TruthContents } from "./contents.js";
+import { familiesOf, groupLabel } from "./group-labels.js";
+import type { Group } from "./validation-file.js";
+
+/** A correlation over fewer nodes is not held against a score. */
+const ENOUGH_NODES = 4;
+const UNKNOWN = { value: null, low: null, high: null };
+/** Correlation below which a score is said to fail. */
+const GOOD = 0.9;
+
+/** What was asked; null where no score is compared. */
+export function question(contents: TruthContents): string | null {
+  const { plan } = contents;
+  const { scores } = plan.sweep;
+  if (nodeListOf(plan.sweep) === undefined || scores.length === 0) return null;
+  const labels = scores.map(({ name }) => scoreLabel(contents, name));
+  return `How well ${scores.length > 1 ? "do" : "does"} ${listed(labels)} predict the true effect of patching a node?`;
+}
+
+/** The answer, one paragraph for each part of the question. */
+export function answers(contents: TruthContents): Markup[] {
+  const { plan, groups } = contents;
+  const first = plan.sweep.scores[0]?.name;
+  const mine = (groups ?? []).filter(({ score, global }) => score === first && !global);
+  const scored = first === undefined || mine.length === 0 ? [] : [scoreAnswer(scoreLabel(contents, first), mine)];
+  return [...scored, ...noiseAnswer(contents)];
+}
+
+/** Correlations of every score by kind and site, or null where nothing was compared. */
+export function glance(contents: TruthContents): Markup | null {
+  const { plan, groups } = contents;
+  const whole = (groups ?? []).filter(({ position }) => position === null);
+  if (whole.length === 0) return null;
+  const sites = sitesOf(whole);
+  const rows = familiesOf(whole).flatMap(({ kind, global }) =>
+    plan.sweep.scores.map(({ name }, i) => [
+      i === 0 ? markup`${KINDS[kind].plural}${global && ", all positions at once"}` : "",
+      scoreLabel(contents, name),
+      ...sites.map((site) => {
+        const group = whole.find(
+          (one) => one.score === name && one.kind === kind && one.global === global && one.site === site,
+        );
+        return group === undefined ? "" : formatCorrelation(group.pearson);
+      }),
+    ]),
+  );
+  return htmlTable(
+    "Pearson r of score and true effect [95 % over prompts]",
+    [textColumn("nodes"), textColumn("score"), ...sites.map((site) => numberColumn(site))],
+    rows,
+  );
+}
+
+function scoreAnswer(label: string, groups: readonly Group[]): Markup {
+  const whole = groups.filter(({ position, pearson }) => position === null && pearson.value !== null);
+  const families = familiesOf(whole).map(({ kind }) => {
+    const sites = whole
+      .filter((group) => group.kind === kind)
+      .sort((a, b) => (b.pearson.value ?? 0) - (a.pearson.value ?? 0));
+    const [best, last] = [sites[0], sites.at(-1)];
+    const rest =
+      last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} (${last.site})`;
+    return markup`for ${KINDS[kind].plural} at <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
+  });
+  return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
+}
+
+/** Where the score fails beyond the chance of few nodes, or else where its estimate is lowest. */
+function weakness(groups: readonly Group[]): Content {
+  const known = groups.filter(({ n, pearson }) => n >= ENOUGH_NODES && pearson.value !== null);
+  const by = (bound: "value" | "high"): Group | undefined =>
+    [...known].sort((a, b) => (a.pearson[bound] ?? 1) - (b.pearson[bound] ?? 1))[0];
+  const [surest, lowest] = [by("high"), by("value")];
+  if (surest === undefined || lowest === undefined) return null;
+  const describe = (group: Group): Markup =>
+    markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(group.pearson)}</strong> over ${formatCount(group.n)} nodes, the sign right for ${formatPercent(group.sign_agreement.value, 0)}`;
+  if ((surest.pearson.high ?? 1) < GOOD) return markup`It fails for ${describe(surest)}.`;
+  if ((lowest.pearson.value ?? 1) < GOOD)
+    return markup`It is lowest for ${describe(lowest)}; no interval lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
+  return markup`At its lowest it is still good: ${describe(lowest)}.`;
+}
+
+/** How far the measured effects would repeat on other prompts. */
+function noiseAnswer({ reliability }: TruthContents): Markup[] {
+  const steppedUp = reliability
+    .filter(({ global }) => !global)
+    // Undefined where halves contradict each other: nothing repeats.
+    .flatMap((row) =>
+      row.split_half.pearson.value === null ? [] : [{ row, value: row.split_half.spearman_brown.value ?? 0 }],
+    )
+    .sort((a, b) => a.value - b.value);
+  const [lowest, highest] = [steppedUp[0], steppedUp.at(-1)];
+  if (lowest === undefined || highest === undefined) return [];
+  const shown = (value: number): string => formatCorrelation({ ...UNKNOWN, value: Math.max(0, value) });
+  if (shown(lowest.value) === shown(highest.value))
+    return [markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)}.`];
+  return [
+    markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)} (${groupLabel(lowest.row)}) to ${shown(highest.value)} (${groupLabel(highest.row)}).`,
+  ];
+}
+
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""}`;
+}

@@ -1,0 +1,126 @@
+/** @file The correlation of each score with the true effects, position by position. */
+import * as Plot from "@observablehq/plot";
+import { KINDS } from "../../../nodes/kinds.js";
+import { spacedTicks } from "../../../report/axis-ticks.js";
+import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
+import { formatCorrelation } from "../../../report/format-number.js";
+import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
+import type { TruthContents } from "./contents.js";
+import type { Group } from "./validation-file.js";
+import { seriesStyle } from "../../../report/palette.js";
+import { familiesOf } from "./group-labels.js";
+
+/** Room between the marks of different scores at one position, as a share of a position. */
+const SPREAD = 0.5;
+/** Positions that are labelled. */
+const MOST_TICKS = 13;
+
+/** Correlations at each position with their intervals, a colour for each score; none where nothing was compared. */
+export function positionFigures(contents: TruthContents): Figure[] {
+  const { plan, groups } = contents;
+  const placed = (groups ?? []).filter(({ position, pearson }) => position !== null && pearson.value !== null);
+  if (placed.length === 0) return [];
+  const names = plan.sweep.scores.map(({ name }) => name).filter((name) => placed.some(({ score }) => score === name));
+  const lowest = Math.min(...placed.map(({ pearson }) => Math.min(pearson.low ?? 0, pearson.value ?? 0)));
+  const panels = familiesOf(placed).flatMap(({ kind, global }) =>
+    sitesOf(placed.filter((group) => group.kind === kind && group.global === global)).map((site) =>
+      positionPanel(
+        `${capitalised(KINDS[kind].plural)}, ${site}`,
+        placed.filter((group) => group.kind === kind && group.site === site && group.global === global),
+        names,
+        lowest < 0 ? -1 : 0,
+      ),
+    ),
+  );
+  return [
+    {
+      id: "correlations",
+      title: "Correlation with true effects at each position",
+      caption:
+        "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
+        "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
+      panels,
+      columns: 3,
+      legend: {
+        kind: "series",
+        entries: names.map((name, i) => ({
+          label: capitalised(scoreLabel(contents, name)),
+          ...seriesStyle(i),
+          dash: "none",
+        })),
+      },
+      table: {
+        columns: ["score", "kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
+        rows: placed.map(({ score, kind, site, position, n, pearson, spearman }) => [
+          score,
+          kind,
+          site,
+          position,
+          n,
+          pearson.value,
+          pearson.low,
+          pearson.high,
+          spearman.value,
+        ]),
+      },
+    },
+  ];
+}
+
+function positionPanel(title: string, groups: readonly Group[], names: readonly string[], lowest: -1 | 0): Panel {
+  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
+  const [first, last] = [positions[0] ?? 0, positions.at(-1) ?? 0];
+  const placeOf = ({ position, score }: Group): number =>
+    (position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
+  const colorOf = ({ score }: Group): string => seriesStyle(names.indexOf(score)).color;
+  return drawPanel(title, [], {
+    width: 290,
+    height: 190,
+    marginLeft: 36,
+    marginBottom: 34,
+    marginTop: 24,
+    marginRight: 10,
+    x: {
+      domain: [first - 0.6, last + 0.6],
+      ticks: spacedTicks(positions, MOST_TICKS),
+      tickFormat: String,
+      label: "position →",
+      labelAnchor: "right",
+      tickSize: 3,
+    },
+    y: {
+      domain: [lowest, 1],
+      ticks: lowest < 0 ? [-1, -0.5, 0, 0.5, 1] : [0, 0.5, 1],
+      tickFormat: (value: number) => String(value).replace("-", "−"),
+      label: "↑ r",
+      tickSize: 3,
+      grid: true,
+    },
+    marks: [
+      Plot.ruleY([0], { strokeOpacity: 0.35 }),
+      Plot.ruleX(
+        groups.filter(({ pearson }) => pearson.low !== null),
+        {
+          x: placeOf,
+          y1: ({ pearson }: Group) => pearson.low,
+          y2: ({ pearson }: Group) => pearson.high,
+          stroke: colorOf,
+          strokeWidth: 2,
+          strokeOpacity: 0.5,
+          clip: true,
+        },
+      ),
+      Plot.dot([...groups], {
+        x: placeOf,
+        y: ({ pearson }: Group) => pearson.value,
+        r: 3.2,
+        stroke: colorOf,
+        strokeWidth: 1.5,
+        fill: colorOf,
+        fillOpacity: ({ n }: Group) => (n < 10 ? 0 : 1),
+        title: ({ score, position, pearson, n }: Group) =>
+          `${score}, position ${String(position)}\nr = ${formatCorrelation(pearson)}\nn = ${String(n)} nodes`,
+      }),
+    ],
+  });
+}

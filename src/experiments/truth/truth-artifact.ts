@@ -1,0 +1,131 @@
+/** @file What is in `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
+import { must } from "../../base/assert.js";
+import { INDEX_FIELDS } from "../../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf } from "../../nodes/node.js";
+import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
+import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
+import { type Column, type ColumnType, encodeParquet } from "../../artifacts/parquet.js";
+import { effectAt, type TruthTable } from "./truth-table.js";
+import type { ListedNode } from "./node-table.js";
+
+/** Nodes of one chunk of rows: bounds the memory of writing. */
+const NODES_PER_CHUNK = 500;
+
+/** `truth.parquet`: one row per node and prompt that has its position. */
+export function encodeTruthRows(table: TruthTable, provenance: Provenance): Uint8Array {
+  return encodeParquet(
+    truthChunks(table),
+    artifactMetadata(provenance, "none: effect = metric_patched - metric_clean"),
+  );
+}
+
+function* truthChunks(table: TruthTable): Generator<Column[]> {
+  const { nodes, prompts, present } = table;
+  for (let start = 0; start === 0 || start < nodes.length; start += NODES_PER_CHUNK) {
+    const cells: { n: number; p: number }[] = [];
+    for (let n = start; n < Math.min(nodes.length, start + NODES_PER_CHUNK); n++) {
+      for (let p = 0; p < prompts; p++) if (present[p * nodes.length + n] === 1) cells.push({ n, p });
+    }
+    const float = (name: string, value: (p: number, n: number) => number): Column => ({
+      name,
+      type: "DOUBLE",
+      values: Float64Array.from(cells, ({ p, n }) => value(p, n)),
+    });
+    yield [
+      ...nodeColumns(cells.map(({ n }) => must(nodes[n], "node"))),
+      { name: "prompt", type: "INT32", values: Int32Array.from(cells, ({ p }) => p) },
+      float("metric_clean", (p) => must(table.metricClean[p], "metric")),
+      float("metric_corrupted", (p) => must(table.metricCorrupted[p], "metric")),
+      float("metric_patched", (p, n) => must(table.metricPatched[p * nodes.length + n], "metric")),
+      float("effect", (p, n) => effectAt(table, p, n)),
+      ...[...table.scores].map(([name, values]) => float(name, (p, n) => must(values[p * nodes.length + n], name))),
+    ];
+  }
+}
+
+/** `validation.parquet`: one row per node, means over its prompts with standard errors. */
+export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint8Array {
+  const { nodes } = table;
+  const effects = nodes.map((_, n) => overPrompts(table, n, (p) => effectAt(table, p, n)));
+  const shift = (p: number): number => must(table.metricCorrupted[p], "metric") - must(table.metricClean[p], "metric");
+  const shifts = nodes.map((_, n) => overPrompts(table, n, shift));
+  const ratios = nodes.map((_, n) => overPrompts(table, n, (p) => effectAt(table, p, n) / shift(p)));
+  const float = (name: string, values: readonly number[]): Column => ({
+    name,
+    type: "DOUBLE",
+    values: Float64Array.from(values),
+  });
+  const columns: Column[] = [
+    ...nodeColumns(nodes),
+    { name: "n", type: "INT32", values: Int32Array.from(effects, ({ n }) => n) },
+    float(
+      "effect",
+      effects.map(({ mean }) => mean),
+    ),
+    float(
+      "effect_sem",
+      effects.map(({ sem }) => sem),
+    ),
+    float(
+      "normalised",
+      effects.map(({ mean }, n) => mean / must(shifts[n], "shift").mean),
+    ),
+    float(
+      "normalised_mean",
+      ratios.map(({ mean }) => mean),
+    ),
+    { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },
+    float(
+      "inclusion_probability",
+      nodes.map(({ inclusionProbability }) => inclusionProbability),
+    ),
+  ];
+  for (const [name, values] of table.scores) {
+    const scores = nodes.map((_, n) => overPrompts(table, n, (p) => must(values[p * nodes.length + n], name)));
+    columns.push(
+      float(
+        name,
+        scores.map(({ mean }) => mean),
+      ),
+      float(
+        `${name}_sem`,
+        scores.map(({ sem }) => sem),
+      ),
+    );
+  }
+  const normalisation =
+    "effect, scores: none; normalised: mean effect / mean (metric_corrupted - metric_clean); normalised_mean: mean of the per-prompt ratios";
+  return encodeParquet([columns], artifactMetadata(provenance, normalisation));
+}
+
+function nodeColumns(nodes: readonly ListedNode[]): Column[] {
+  const column = (name: string, type: ColumnType, read: (node: ListedNode) => string | number | boolean): Column =>
+    ({
+      name,
+      type,
+      values: type === "INT32" ? Int32Array.from(nodes, (node) => Number(read(node))) : nodes.map(read),
+    }) as Column;
+  return [
+    column("hook", "STRING", hookOf),
+    column("kind", "STRING", ({ kind }) => kind),
+    column("site", "STRING", ({ site }) => site),
+    column("layer", "INT32", ({ layer }) => layer),
+    column("position", "INT32", ({ position }) => positionColumn(position)),
+    ...INDEX_FIELDS.map((field) => column(field, "INT32", (node) => indexColumn(node, field))),
+    column("global", "BOOLEAN", ({ position }) => position === GLOBAL_POSITION),
+  ];
+}
+
+/** Mean over the prompts that have node `n`, and sample standard deviation (ddof 1) / sqrt(n); NaN where undefined. */
+function overPrompts(
+  { prompts, nodes, present }: TruthTable,
+  n: number,
+  value: (p: number) => number,
+): { n: number; mean: number; sem: number } {
+  const values: number[] = [];
+  for (let p = 0; p < prompts; p++) if (present[p * nodes.length + n] === 1) values.push(value(p));
+  const count = values.length;
+  const mean = values.reduce((sum, one) => sum + one, 0) / count;
+  const squares = values.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+  return { n: count, mean, sem: count < 2 ? Number.NaN : Math.sqrt(squares / (count - 1) / count) };
+}

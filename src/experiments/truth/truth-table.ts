@@ -1,0 +1,163 @@
+/** @file All true effects and scores of the listed nodes, per prompt, in memory: what `truth.parquet` and the statistics are made of. */
+import { must } from "../../base/assert.js";
+import { KINDS, NODE_KINDS } from "../../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf, indexOf, type Node, nodeHookAt } from "../../nodes/node.js";
+import { sizesAt } from "../../plan/node-slots.js";
+import type { ReadArtifact } from "../../run/artifacts.js";
+import type { Plan, Shard } from "../../plan/plan.js";
+import { lengthOf } from "../../artifacts/position-counts.js";
+import { forEachRecord, type RecordSource, stageOf } from "../../artifacts/stage-records.js";
+import { type ScoresResult, type SparseRows, decodeScores } from "../../artifacts/scores-payload.js";
+import { decodeTruth } from "./payload.js";
+import { type ListedNode, readNodes } from "./node-table.js";
+import { truthTask } from "./task.js";
+
+/** Matrices are `[P, N]`, prompt-major: P kept prompts of the plan, N listed nodes. */
+export interface TruthTable {
+  readonly nodes: readonly ListedNode[];
+  readonly prompts: number;
+  /** Metric of the unpatched runs, `[P]`. */
+  readonly metricClean: Float64Array;
+  readonly metricCorrupted: Float64Array;
+  readonly metricPatched: Float64Array;
+  /** 1 where the prompt has the node's position, and its truth and all its scores were computed. */
+  readonly present: Uint8Array;
+  /** Scores by name, `[P, N]`. */
+  readonly scores: ReadonlyMap<string, Float64Array>;
+}
+
+/** Reads the truth stages and every score. */
+export async function readTruthTable(source: RecordSource, read: ReadArtifact): Promise<TruthTable> {
+  const { plan } = source;
+  const nodes = await readNodes(read);
+  const size = plan.prompts.length * nodes.length;
+  const table = {
+    nodes,
+    prompts: plan.prompts.length,
+    metricClean: new Float64Array(plan.prompts.length).fill(Number.NaN),
+    metricCorrupted: new Float64Array(plan.prompts.length).fill(Number.NaN),
+    metricPatched: new Float64Array(size).fill(Number.NaN),
+    present: new Uint8Array(size),
+    scores: new Map<string, Float64Array>(),
+  };
+  for (const { id, task } of plan.stages) {
+    if (truthTask(task)?.floor !== false) continue;
+    await forEachRecord(source, id, (shard, payload) => {
+      addTruth(plan, table, shard, payload);
+    });
+  }
+  for (const { name } of plan.sweep.scores) {
+    const values = new Float64Array(size);
+    const lookup = nodeLookup(plan, nodes);
+    await forEachRecord(source, `scores-${name}`, (shard, payload) => {
+      addScores(shard, decodeScores(payload), lookup, nodes.length, values);
+    });
+    table.scores.set(name, values);
+    hidePrompts(table, missingOf(source, `scores-${name}`));
+  }
+  return table;
+}
+
+/** Prompts of the stage's quarantined shards. */
+function missingOf({ plan, quarantined }: RecordSource, stageId: string): number[] {
+  return stageOf(plan, stageId).shards.flatMap((shard) => (quarantined.has(shard.id) ? shard.prompts : []));
+}
+
+/** Leaves prompts out: one without a score must not count as a score of 0. */
+function hidePrompts({ nodes, present }: TruthTable, prompts: readonly number[]): void {
+  for (const prompt of prompts) present.fill(0, prompt * nodes.length, (prompt + 1) * nodes.length);
+}
+
+/** True effect of node `n` on prompt `p`. */
+export function effectAt({ nodes, metricClean, metricPatched }: TruthTable, p: number, n: number): number {
+  return must(metricPatched[p * nodes.length + n], "patched metric") - must(metricClean[p], "clean metric");
+}
+
+/** Which slots a record holds, and which of them hold nodes. */
+export function listedSlots(shard: Shard, nodeCount: number): { start: number; end: number; width: number } {
+  const [start, end] = must(shard.slots, "slots");
+  return { start, end: Math.min(end, nodeCount), width: end - start };
+}
+
+function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Array): void {
+  const { start, end, width } = listedSlots(shard, table.nodes.length);
+  if (start >= end) return;
+  const { metricClean, metricCorrupted, metricPatched } = decodeTruth(payload);
+  shard.prompts.forEach((prompt, row) => {
+    table.metricClean[prompt] = must(metricClean[row], "metric");
+    table.metricCorrupted[prompt] = must(metricCorrupted[row], "metric");
+    const length = lengthOf(plan, prompt);
+    for (let n = start; n < end; n++) {
+      const { position } = must(table.nodes[n], "node");
+      if (position !== GLOBAL_POSITION && position >= length) continue;
+      const cell = prompt * table.nodes.length + n;
+      table.metricPatched[cell] = must(metricPatched[row * width + n - start], "patched metric");
+      table.present[cell] = 1;
+    }
+  });
+}
+
+/** For each score array, the rows of the node list that read each of its indexes. */
+type NodeLookup = ReadonlyMap<string, ReadonlyMap<number, readonly number[]>>;
+
+/** For each node hook, the index into a prompt's score array, `position * nodes at a position + index`, of the rows that read it. */
+function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
+  const lookup = new Map<string, Map<number, number[]>>();
+  const longest = plan.prompts.reduce((most, { clean }) => Math.max(most, clean.length), 0);
+  nodes.forEach((node, n) => {
+    const hook = hookOf(node);
+    const rows = lookup.get(hook) ?? new Map<number, number[]>();
+    lookup.set(hook, rows);
+    const positions =
+      node.position === GLOBAL_POSITION ? Array.from({ length: longest }, (_, t) => t) : [node.position];
+    for (const position of positions) {
+      const index = scoreIndex(plan, node, position);
+      const list = rows.get(index);
+      if (list === undefined) rows.set(index, [n]);
+      else list.push(n);
+    }
+  });
+  return lookup;
+}
+
+function scoreIndex(plan: Plan, node: Node, position: number): number {
+  const { index, perPosition } = KINDS[node.kind];
+  return position * perPosition(sizesAt(plan, node)) + (index === null ? 0 : must(indexOf(node, index), index));
+}
+
+/** Adds each prompt's scores to the nodes that read them: a node at all positions at once gets the sum over positions. */
+function addScores(
+  shard: Shard,
+  scores: ScoresResult,
+  lookup: NodeLookup,
+  nodeCount: number,
+  values: Float64Array,
+): void {
+  const give = (hook: string, prompt: number, index: number, score: number): void => {
+    for (const n of lookup.get(hook)?.get(index) ?? []) {
+      const cell = prompt * nodeCount + n;
+      values[cell] = must(values[cell], "score") + score;
+    }
+  };
+  const giveSparse = (hook: string, rows: SparseRows): void => {
+    shard.prompts.forEach((prompt, p) => {
+      for (let i = must(rows.pointer[p], "pointer"); i < must(rows.pointer[p + 1], "pointer"); i++) {
+        give(hook, prompt, must(rows.index[i], "index"), must(rows.value[i], "value"));
+      }
+    });
+  };
+  const giveDense = (hook: string, array: Float32Array): void => {
+    const perPrompt = array.length / shard.prompts.length;
+    array.forEach((score, i) => {
+      give(hook, must(shard.prompts[Math.floor(i / perPrompt)], "prompt"), i % perPrompt, score);
+    });
+  };
+  for (const kind of NODE_KINDS) {
+    for (const [site, values] of scores[kind]) {
+      const hook = nodeHookAt(site, kind);
+      if (!lookup.has(hook)) continue;
+      if (values instanceof Float32Array) giveDense(hook, values);
+      else giveSparse(hook, values);
+    }
+  }
+}

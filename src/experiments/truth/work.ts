@@ -1,0 +1,240 @@
+/** @file Work of true patching: a shard's unpatched runs, its deltas, and its blocks of patched rows. */
+import { climbOf, flatRows } from "./truth-climb.js";
+import { truthRows, truthBlocks, type TruthBlock } from "./truth-rows.js";
+import { NODE_KINDS, type NodeKind } from "../../nodes/kinds.js";
+import { indexOf, type Node } from "../../nodes/node.js";
+import { siteHook, SITES } from "../../nodes/site.js";
+import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
+import { captureWork, promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
+import { changeWork, type SaeSize } from "../../cost/sae-work.js";
+import { Work } from "../../cost/work.js";
+import { must } from "../../base/assert.js";
+import { createRng } from "../../base/rng.js";
+import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
+import { firstDifference, type Prompt, isPaired } from "../../nodes/prompt.js";
+import { unpatchedSize, truthBlockSize, encoderSize } from "../../plan/memory.js";
+import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
+import { type Plan, type Shard, promptsOf } from "../../plan/plan.js";
+import { type ExpectedNode, expectedNodes } from "./expected-nodes.js";
+import type { TruthTask } from "./task.js";
+
+/** Both unpatched runs of a block of prompts, and the clean one's keys. */
+export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
+  const work = new Work(model);
+  captureWork(work, model, block);
+  captureWork(work, model, block);
+  for (let layer = 0; layer < model.config.nLayers; layer++)
+    qkvWork(work, model.config, block.prompts * block.positions);
+  return work;
+}
+
+/** Sizes of the deltas of a block of prompts. */
+interface DeltaBlock {
+  readonly model: CostModel;
+  readonly rows: number;
+  /** Rows from the first position that differs on. */
+  readonly later: number;
+}
+
+/** What the deltas of each kind's nodes take; an engine that keeps them with the unpatched runs makes them once. */
+const DELTAS: Readonly<
+  Record<
+    NodeKind,
+    {
+      readonly isKept: boolean;
+      readonly add: (work: Work, block: DeltaBlock, nodes: readonly Node[]) => void;
+    }
+  >
+> = {
+  feature: {
+    isKept: false,
+    add: (work, { model, later }, nodes) => {
+      for (const sae of model.saes) {
+        const features = new Set(nodes.filter((node) => siteHook(node) === siteHook(sae)).map(featureOf)).size;
+        if (features > 0) someWork(work, sae, later, features);
+      }
+    },
+  },
+  error: {
+    isKept: true,
+    add: (work, { model, rows, later }, nodes) => {
+      const hooks = new Set(nodes.map(siteHook));
+      for (const sae of model.saes.filter((one) => hooks.has(siteHook(one)))) {
+        work.move("copy", later * sae.dIn, 6, 3);
+        changeWork(work, sae, later, { donors: 1, scored: false });
+        work.move("arithmetic", rows * sae.dIn, 3, 4);
+      }
+    },
+  },
+  site: { isKept: false, add: addWhole },
+  head: { isKept: false, add: addWhole },
+};
+
+/** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
+export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
+  const work = new Work(model);
+  const rows = block.prompts * block.positions;
+  const later = block.prompts * (block.positions - block.first);
+  const named = nodes.filter((node) => node !== null);
+  for (const kind of NODE_KINDS) {
+    const mine = named.filter((node) => node.kind === kind);
+    if (mine.length > 0) DELTAS[kind].add(work, { model, rows, later }, mine);
+  }
+  return work;
+}
+
+/** Whether an engine that has the deltas of one node has those of the other. */
+export function sharesDeltas(a: Node, b: Node): boolean {
+  return a.kind === b.kind && DELTAS[a.kind].isKept && siteHook(a) === siteHook(b);
+}
+
+/** Differences of whole sites, and their magnitudes. */
+function addWhole(work: Work, { model, rows }: DeltaBlock, nodes: readonly Node[]): void {
+  const sites = new Set(nodes.map(siteHook)).size;
+  work.move("arithmetic", rows * model.config.dModel * sites, 7, 6 * sites);
+}
+
+function featureOf(node: Node): number | undefined {
+  return indexOf(node, "feature");
+}
+
+/** Changes of some features from the clean to the corrupted run, and their decoder rows. */
+function someWork(work: Work, { dIn: D }: SaeSize, rows: number, features: number): void {
+  for (let run = 0; run < 2; run++) {
+    work.move("copy", rows * D, 2, 2);
+    work.move("copy", features * D, 2, 3);
+    work.product("encode", rows, D, features);
+    work.move("arithmetic", rows * features, 10, 4);
+  }
+  work.move("arithmetic", rows * features, 5, 2);
+  work.move("copy", features * D, 2, 1);
+}
+
+/** One block of patched rows, through all layers. */
+export function truthBlockWork(
+  model: CostModel,
+  { prompts, positions, answers }: PromptBlock,
+  block: TruthBlock,
+): Work {
+  const { config } = model;
+  const { dModel: D, nHeads, headDim, nKvHeads } = config;
+  const [Z, J] = [nHeads * headDim, nKvHeads * headDim];
+  const work = new Work(model);
+  const { steps, out } = climbOf(block, { positions, nLayers: config.nLayers });
+  for (const { carried, groups, joinAfterAttention, joinAtEnd } of steps) {
+    const climbing = flatRows(carried);
+    const attended = groups.reduce((sum, { span, members }) => sum + members.length * span.length, 0);
+    if (climbing > 0) {
+      qkvWork(work, config, climbing);
+      work.move("copy", climbing * headDim, 4, 2);
+      work.move("copy", (climbing + prompts * positions) * (D + Z + 2 * J), 2, 4);
+      work.move("copy", attended * (D + Z), 2, 1 + groups.length);
+      if (groups.length > 1) work.move("copy", attended * Z, 2, 2);
+      for (const { span, members } of groups) {
+        work.move("copy", members.length * positions * J, 4, 2);
+        attentionWork(work, config, members.length, span.length, positions);
+      }
+    }
+    const [after, end] = [joinAfterAttention, joinAtEnd].map(flatRows) as [number, number];
+    if (after > 0) patchWork(work, after, D + Z, Z);
+    if (attended + after > 0) afterAttentionWork(work, config, attended + after);
+    if (climbing > 0 && after > 0) work.move("copy", (attended + after) * (D + Z), 2, 2);
+    if (end > 0) patchWork(work, end, D, D);
+    if (end > 0 && attended + after > 0) work.move("copy", (attended + after + end) * D, 2, 1);
+  }
+  work.move("copy", out.length * D, 2, 1);
+  unembedWork(work, config, out.length, answers);
+  return work;
+}
+
+/** Gathers `width` numbers of the clean run for each row, and adds deltas of `patched` numbers. */
+function patchWork(work: Work, rows: number, width: number, patched: number): void {
+  work.move("copy", rows * (width + patched), 2, 4);
+  work.move("arithmetic", rows * patched, 3, 2);
+}
+
+const expected = new WeakMap<Plan, ExpectedNode[]>();
+
+/** A plan's expected nodes, made once: there can be millions. */
+function nodesOf(plan: Plan): ExpectedNode[] {
+  const nodes = expected.get(plan) ?? expectedNodes(plan);
+  expected.set(plan, nodes);
+  return nodes;
+}
+
+function truthShard({ plan, model, workers }: WorkContext, { rowsPerBlock }: TruthTask, shard: Shard): ShardCost {
+  const block = promptBlockOf(plan, shard);
+  const nodes = nodesOf(plan);
+  const [start, end] = must(shard.slots, "slots");
+  const slots = nodes.slice(start, end);
+  const firsts = promptsOf(plan, shard).map((prompt) => firstDifference([prompt]));
+  const size = { prompts: block.prompts, positions: block.positions, nLayers: model.config.nLayers };
+  const rng = createRng(plan.sweep.seed, "expected rows", shard.id);
+  const rows = truthRows(
+    slots.map(({ node }) => node),
+    size,
+    (slot, row) => {
+      const prompt = Math.floor(row / size.positions);
+      if (row % size.positions < must(firsts[prompt], "prompt")) return false;
+      return rng.uniform() < must(slots[slot], "slot").differs;
+    },
+  );
+  // A single engine has kept the errors of the site that the shard before ended in.
+  const kept = workers === 1 && start > 0 ? must(nodes[start - 1], "slot").node : null;
+  const isKept = (node: Node): boolean => kept !== null && sharesDeltas(kept, node);
+  const named = slots.map(({ node }) => node);
+  const work = deltasWork(
+    model,
+    block,
+    named.filter((node) => !isKept(node)),
+  );
+  const blocks = truthBlocks(rows, size, rowsPerBlock);
+  for (const one of blocks) work.add(truthBlockWork(model, block, one));
+  const widest = Math.max(
+    0,
+    ...blocks.map((one) => one.rows.reduce((sum, { start }) => sum + block.positions - start, 0)),
+  );
+  return { units: rows.length, work, widest };
+}
+
+/** Adds the unpatched runs: every engine that works on a block of prompts needs them once. @returns the last block's key. */
+function addUnpatched(
+  work: Work,
+  { plan, model, workers }: WorkContext,
+  shards: readonly Shard[],
+  lastBlock: string,
+): string {
+  let key = lastBlock;
+  const counts = new Map<string, { shard: Shard; count: number }>();
+  for (const shard of shards) {
+    const own = shard.prompts.join();
+    counts.set(own, { shard, count: (counts.get(own)?.count ?? 0) + 1 });
+  }
+  for (const [own, { shard, count }] of counts) {
+    if (own !== key) work.add(unpatchedWork(model, promptBlockOf(plan, shard)), Math.min(workers, count));
+    key = own;
+  }
+  return key;
+}
+
+/** How the work of the truth is counted. */
+export const TRUTH_COST: TaskCost<TruthTask> = {
+  shard: truthShard,
+  addShared: addUnpatched,
+  alive: (shape, { prompts, widest }) =>
+    unpatchedSize(shape, prompts) +
+    Math.max(truthBlockSize(shape, widest, 1), encoderSize(shape.dSae, prompts * shape.positions)),
+};
+
+/** In a probe: the error nodes (or whole sites) where prompts differ. */
+export function probedTruth(
+  sweep: Plan["sweep"],
+  prompts: readonly Prompt[],
+  withSaes: boolean,
+): { readonly truth?: NodeListSpec | undefined } {
+  if (nodeListOf(sweep) === undefined || !isPaired(prompts)) return { truth: undefined };
+  const all = { sites: [...SITES], layers: "all" as const };
+  const first = firstDifference(prompts);
+  const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
+  return { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } };
+}

@@ -1,0 +1,211 @@
+/** @file Prepares a run folder: a new one for a new plan, or the one that an earlier start left. */
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import type { Environment } from "../base/environment.js";
+import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
+import { canonicalJson } from "../base/hash.js";
+import { isDiskFull } from "../base/write-file.js";
+import { findDamage } from "./artifact-sums.js";
+import { writeArtifact } from "./artifacts.js";
+import type { PlannedRun } from "../plan/make-plan.js";
+import type { Plan } from "../plan/plan.js";
+import {
+  createRunFolder,
+  holdsRun,
+  readPlan,
+  readRunFile,
+  type RunFile,
+  runName,
+  runPaths,
+  writeRunFile,
+} from "./run-folder.js";
+import type { HasTasks } from "../plan/task-kinds.js";
+import type { NamesArtifacts } from "./stage-artifacts.js";
+
+/** How a run starts. */
+export interface PreparedRun {
+  readonly folder: string;
+  /** `new`; `continued`: finished shards are kept; `complete`: there is nothing left to do. */
+  readonly start: "new" | "continued" | "complete";
+  /** The file of a complete run that was missing or damaged, so that the run was taken up again. */
+  readonly damaged?: string;
+}
+
+/** What the run folder records beside the plan. */
+export interface RunChoices {
+  /** Folder from `--out`; undefined: `runs/<name>-<first 8 of the plan hash>`. */
+  readonly out: string | undefined;
+  readonly environment: Environment;
+  /** Why the backend was taken, in words. */
+  readonly backendReason?: string;
+  readonly allowPartial: boolean;
+  /** When a coordinator got the sweep, which is then the one to continue the run; absent for `patchbay run`. */
+  readonly submitted?: string;
+}
+
+/**
+ * Creates or continues the run folder.
+ * @throws PatchbayError `different_plan`, `different_environment`, naming the difference; `bad_input` when the folder holds
+ *   other files or cannot be written; `disk_full`.
+ */
+export function prepareRun(
+  experiments: readonly HasTasks<NamesArtifacts>[],
+  planned: PlannedRun,
+  choices: RunChoices,
+): PreparedRun {
+  const { plan, planHash } = planned;
+  const folder = resolve(choices.out ?? join("runs", runName(plan.sweep.name, planHash)));
+  try {
+    if (holdsRun(folder)) return continueRun(experiments, folder, planned, choices);
+    refuseForeignFolder(folder);
+    return beginRun(folder, planned, choices);
+  } catch (thrown) {
+    throw writeFault(folder, thrown);
+  }
+}
+
+function beginRun(
+  folder: string,
+  planned: PlannedRun,
+  { environment, backendReason, allowPartial, submitted }: RunChoices,
+): PreparedRun {
+  createRunFolder(folder, planned.plan);
+  writeDropped(folder, planned);
+  writeRunFile(folder, {
+    ...newRunFile(planned, environment, allowPartial),
+    ...(backendReason === undefined ? {} : { backend_reason: backendReason }),
+    ...(submitted === undefined ? {} : { submitted }),
+  });
+  return { folder, start: "new" };
+}
+
+/** What the operating system says about the run folder, as an error that says what to do. */
+function writeFault(folder: string, thrown: unknown): unknown {
+  const { code, message } = thrown as NodeJS.ErrnoException;
+  if (thrown instanceof PatchbayError || code === undefined) return thrown;
+  if (isDiskFull(thrown)) {
+    const text = `--out ${folder}: the disk is full; free some space, then run the same command again`;
+    return new PatchbayError("disk_full", text, { cause: thrown });
+  }
+  return badInput(`cannot be written (${message}); choose a folder that you may write to`, place(folder), thrown);
+}
+
+const place = (folder: string): ErrorDetail => ({ field: `--out ${folder}` });
+
+function continueRun(
+  experiments: readonly HasTasks<NamesArtifacts>[],
+  folder: string,
+  planned: PlannedRun,
+  { environment, allowPartial, submitted }: RunChoices,
+): PreparedRun {
+  const { plan, planHash, inputs } = planned;
+  const { submitted: _submittedBefore, ...before } = readRunFile(folder);
+  if (before.plan_hash !== planHash) {
+    const difference = planDifference(readPlan(folder, before.plan_hash), plan);
+    throw new PatchbayError(
+      "different_plan",
+      `${folder}: holds the run of another plan (${before.plan_hash.slice(0, 8)}, now ${planHash.slice(0, 8)}); they differ in ${difference}. Choose another --out, or restore the sweep.`,
+    );
+  }
+  const changed = (Object.keys(environment) as (keyof Environment)[]).filter(
+    (key) => before.fingerprints[key] !== environment[key],
+  );
+  if (changed.length > 0) {
+    const parts = changed.map(
+      (key) => `${key}: was ${String(before.fingerprints[key])}, is ${String(environment[key])}`,
+    );
+    throw new PatchbayError(
+      "different_environment",
+      `${folder}: was begun on another environment (${parts.join("; ")}); bits could differ. Choose another --out, or continue it on the first one.`,
+    );
+  }
+  // Without an end the report may be missing: the run is taken up again, and has only that to do. Damaged artifacts are made again.
+  const damaged =
+    before.status === "complete" && before.ended !== null ? findDamage(experiments, folder, plan) : undefined;
+  if (before.status === "complete" && before.ended !== null && damaged === undefined)
+    return { folder, start: "complete" };
+  mkdirSync(runPaths(folder).artifacts, { recursive: true });
+  writeDropped(folder, planned);
+  writeRunFile(folder, {
+    ...before,
+    status: "running",
+    reason: damaged === undefined ? "continued" : `continued: ${relative(folder, damaged)} was missing or damaged`,
+    inputs,
+    allow_partial: allowPartial,
+    quarantined: [],
+    ...(submitted === undefined ? {} : { submitted }),
+    ended: null,
+  });
+  return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };
+}
+
+function writeDropped(folder: string, { dropped }: PlannedRun): void {
+  const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
+  writeArtifact(folder, "dropped.jsonl", Buffer.from(lines));
+}
+
+/** The topmost parts of two plans that differ, in words. */
+function planDifference(before: Plan, now: Plan): string {
+  const sweepKeys = differingKeys(before.sweep, now.sweep).map((key) => `sweep.${key}`);
+  const inputKeys = differingKeys(before.fingerprints, now.fingerprints).map((key) => `the ${key} files`);
+  const engineKeys = differingKeys(before.engine, now.engine).map((key) => `engine.${key}`);
+  const found = [...sweepKeys, ...inputKeys, ...engineKeys];
+  return found.length > 0 ? found.join(", ") : differingKeys(before, now).join(", ");
+}
+
+function differingKeys(a: object, b: object): string[] {
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].filter(
+    (key) => canonicalJson(left[key] ?? null) !== canonicalJson(right[key] ?? null),
+  );
+}
+
+/** An empty folder, or one where preparing was cut short, is taken; anything else is left alone. */
+function refuseForeignFolder(folder: string): void {
+  if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory()) throw badInput("is a file; choose a folder", place(folder));
+  const { plan, log, artifacts, sums } = runPaths(folder);
+  const ours = new Set([plan, log, artifacts, sums]);
+  const foreign = readdirSync(folder).find((name) => !ours.has(resolve(folder, name)) && !name.endsWith(".tmp"));
+  if (foreign !== undefined) {
+    throw new PatchbayError(
+      "bad_input",
+      `--out ${folder}: is not a run folder (it holds ${foreign} and no run.json); choose an empty or a new folder`,
+    );
+  }
+  for (const path of ours) rmSync(path, { recursive: true, force: true });
+}
+
+function newRunFile(
+  { plan, planHash, inputs, dropped }: PlannedRun,
+  environment: Environment,
+  allowPartial: boolean,
+): RunFile {
+  return {
+    version: 1,
+    name: plan.sweep.name,
+    status: "running",
+    reason: "started",
+    plan_hash: planHash,
+    sweep: { ...plan.sweep, engine: plan.engine },
+    inputs,
+    fingerprints: { ...plan.fingerprints, ...environment },
+    counts: {
+      prompts: plan.prompts.length,
+      dropped: dropped.length,
+      shards: plan.stages.reduce((sum, { shards }) => sum + shards.length, 0),
+      done: 0,
+      quarantined: 0,
+      retries: 0,
+      workers: 0,
+    },
+    quarantined: [],
+    timings: {},
+    weight_loading_seconds: 0,
+    warnings: [],
+    allow_partial: allowPartial,
+    started: new Date().toISOString(),
+    ended: null,
+  };
+}

@@ -1,0 +1,174 @@
+/** @file A run's folder: its paths, and the schema of run.json. Volatile facts (times, paths, hosts) live in run.json only. */
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { recordedEnvironmentSchema } from "../base/environment.js";
+import { badInput } from "../base/errors.js";
+import { canonicalJson, sha256 } from "../base/hash.js";
+import { readJsonFile } from "../base/read-file.js";
+import { writeFileAtomically } from "../base/write-file.js";
+import { SITES } from "../nodes/site.js";
+import { hubInputsSchema } from "../hub/snapshot.js";
+import type { Plan } from "../plan/plan.js";
+
+/** Paths inside a run folder. */
+export const runPaths = (folder: string) => ({
+  run: join(folder, "run.json"),
+  plan: join(folder, "plan.json"),
+  log: join(folder, "log"),
+  artifacts: join(folder, "artifacts"),
+  artifact: (name: string) => join(folder, "artifacts", name),
+  sums: join(folder, "SHA256SUMS"),
+  processes: join(folder, "processes.json"),
+  report: join(folder, "report.html"),
+  figures: join(folder, "report"),
+});
+
+/** What a run is called where nobody says otherwise: its sweep's name, and the first 8 digits of the plan hash. */
+export function runName(sweepName: string, planHash: string): string {
+  return `${sweepName}-${planHash.slice(0, 8)}`;
+}
+
+/** How a run stands or ended, as run.json says it; the coordinator knows more states (`RunState` of the wire). */
+const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancelled"] as const;
+export type RecordedStatus = (typeof RUN_STATUSES)[number];
+
+const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
+
+/** How SAEs are chosen, as run.json keeps it and workers are told. */
+export const saeOptionsSchema = z.object({
+  width: z.union([z.number(), z.string()]).exactOptional(),
+  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
+  sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+  layers: z.array(z.number()).readonly().exactOptional(),
+});
+
+const stagePrediction = z.object({
+  shards: z.int(),
+  /** In the unit of the stage's timing. */
+  units: z.number(),
+  /** Engine seconds, added up over the engines. */
+  seconds: z.number(),
+  /** Seconds on the clock. */
+  elapsed_seconds: z.number(),
+  seconds_by_part: z.object({ products: z.number(), traffic: z.number(), calls: z.number() }),
+  /** Floating point operations in matrix products, by what they are part of. */
+  flops: z.object({
+    layers: z.number(),
+    attention: z.number(),
+    encode: z.number(),
+    decode: z.number(),
+    unembed: z.number(),
+  }),
+  /** Bytes read and written outside products. */
+  bytes: z.number(),
+  kernel_calls: z.number(),
+  /** Resident memory of an engine. */
+  peak_mib: z.number(),
+});
+
+const prediction = z.object({
+  workers: z.int(),
+  threads: z.int(),
+  weights_mib: z.number(),
+  peak_mib: z.number(),
+  /** Rate at which all products together are expected to run. */
+  gemm_gflops: z.number(),
+  /** By stage id. */
+  stages: z.record(z.string(), stagePrediction),
+});
+
+/** What a run was expected to take, before it started. */
+export type Prediction = z.infer<typeof prediction>;
+
+/** The schema of run.json. */
+const runFileSchema = z.object({
+  version: z.literal(1),
+  name: z.string(),
+  status: z.enum(RUN_STATUSES),
+  /** Why the run stands as it does, in words. */
+  reason: z.string(),
+  plan_hash: z.string(),
+  /** The resolved sweep; its paths are under `inputs`. */
+  sweep: z.record(z.string(), z.unknown()),
+  inputs: z.object({
+    model: z.string(),
+    saes: z.string().nullable(),
+    dataset: z.string(),
+    saeOptions: saeOptionsSchema,
+    hub: hubInputsSchema.exactOptional(),
+  }),
+  fingerprints: recordedEnvironmentSchema.extend({
+    model: z.string(),
+    saes: z.string().nullable(),
+    dataset: z.string(),
+  }),
+  /** Why the backend was taken, in words. */
+  backend_reason: z.string().exactOptional(),
+  counts: z.object({
+    prompts: z.int(),
+    dropped: z.int(),
+    shards: z.int(),
+    done: z.int(),
+    quarantined: z.int(),
+    retries: z.int(),
+    workers: z.int(),
+  }),
+  /** Shards that were given up, with the reason of each. */
+  quarantined: z.array(
+    z.object({ shard: z.string(), code: z.string(), message: z.string(), prompts: z.array(z.int()) }),
+  ),
+  timings: z.record(z.string(), rate.extend({ by_kind: z.record(z.string(), rate).optional() })),
+  /** What `timings` were expected to be; absent where nothing was measured before the run. */
+  prediction: prediction.exactOptional(),
+  /** Engine seconds spent on loading weights, over all engines. */
+  weight_loading_seconds: z.number(),
+  warnings: z.array(z.string()),
+  allow_partial: z.boolean(),
+  /** When a coordinator that takes submissions got the sweep; absent where `patchbay run` serves the folder. */
+  submitted: z.string().exactOptional(),
+  started: z.string(),
+  ended: z.string().nullable(),
+});
+
+/** The contents of run.json. */
+export type RunFile = z.infer<typeof runFileSchema>;
+
+/** Reads run.json. @throws PatchbayError `bad_input` when it is missing, broken or of another version. */
+export function readRunFile(folder: string): RunFile {
+  const file = runPaths(folder).run;
+  const parsed = runFileSchema.safeParse(readJsonFile(file, z.unknown()));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw badInput(`not a run file of this version: ${issue?.message ?? ""}`, {
+    file,
+    field: issue?.path.join(".") ?? "",
+  });
+}
+
+/** Writes run.json in one step: readers see the old file or the new one. */
+export function writeRunFile(folder: string, run: RunFile): void {
+  writeFileAtomically(runPaths(folder).run, `${JSON.stringify(run, null, 2)}\n`);
+}
+
+/** Reads plan.json and checks it against the hash that run.json names. @throws PatchbayError `bad_input`. */
+export function readPlan(folder: string, planHash: string): Plan {
+  const file = runPaths(folder).plan;
+  const plan = readJsonFile(file, z.unknown());
+  const found = sha256(canonicalJson(plan));
+  if (found !== planHash)
+    throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
+  return plan as Plan;
+}
+
+/** Whether the folder holds a run already. */
+export function holdsRun(folder: string): boolean {
+  return existsSync(runPaths(folder).run);
+}
+
+/** Creates the folders of a run and writes plan.json. */
+export function createRunFolder(folder: string, plan: Plan): void {
+  const paths = runPaths(folder);
+  for (const path of [folder, paths.log, paths.artifacts]) mkdirSync(path, { recursive: true });
+  writeFileAtomically(paths.plan, `${canonicalJson(plan)}\n`);
+}

@@ -1,0 +1,122 @@
+/** @file Reads a sweep file: YAML or JSON text to a checked sweep, every fault with its file, line and field. */
+import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
+import { badInput, PatchbayError } from "../base/errors.js";
+import { firstFault } from "./sweep-fault.js";
+import type { SweepPart } from "./sweep-part.js";
+import { type Sweep, sweepSchema } from "./sweep.js";
+
+/** Longest sweep file that is read, in characters. */
+const MAX_SWEEP_CHARACTERS = 1_000_000;
+
+/** A checked sweep, and where in its file a field stands (for errors found later). */
+export interface SweepSource {
+  readonly sweep: Sweep;
+  /** A fault of the field at `path`, with the file and line put in front. */
+  readonly fault: (path: readonly (string | number)[], message: string) => PatchbayError;
+}
+
+type Path = readonly (string | number)[];
+
+/**
+ * Parses and checks the text of a sweep file.
+ * @param parts - the experiments that a sweep may ask for.
+ * @param file - name to print in errors.
+ * @throws PatchbayError `bad_input` with file, line and field; `not_built` for an option of the contract that this version
+ *   lacks.
+ */
+export function readSweep(parts: readonly SweepPart[], text: string, file: string): SweepSource {
+  if (text.length > MAX_SWEEP_CHARACTERS) {
+    throw badInput(
+      `a sweep file has at most ${String(MAX_SWEEP_CHARACTERS)} characters, this has ${String(text.length)}`,
+      { file },
+    );
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    const message = broken.message.split("\n", 1)[0] ?? "";
+    throw badInput(`not valid YAML: ${message}`, { file, line: lines.linePos(broken.pos[0]).line }, broken);
+  }
+  const place = (path: Path): { file: string; line?: number; field?: string } => {
+    const line = lineOf(document, lines, path);
+    return { file, ...(line === undefined ? {} : { line }), ...(path.length === 0 ? {} : { field: fieldName(path) }) };
+  };
+  const fault = (path: Path, message: string): PatchbayError => badInput(message, place(path));
+
+  const raw = valueOf(document, lines, file);
+  const notBuilt = findNotBuilt(raw);
+  if (notBuilt !== undefined) {
+    const located = fault(notBuilt.path, notBuilt.message);
+    throw new PatchbayError("not_built", located.message, { detail: located.detail });
+  }
+  const schema = sweepSchema(parts);
+  const parsed = schema.safeParse(raw);
+  if (!parsed.success) {
+    const { path, message } = firstFault(parsed.error, raw, schema);
+    throw fault(path, message);
+  }
+  requireWork(parts, parsed.data, fault);
+  return { sweep: parsed.data, fault };
+}
+
+/** The document's value. A name (`*name`) must stand for something, and few names may not stand for a lot. */
+function valueOf(document: Document, lines: LineCounter, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    let line: number | undefined;
+    visit(document, {
+      Alias: (_key, alias) => {
+        if (alias.resolve(document) !== undefined || !alias.range) return undefined;
+        line = lines.linePos(alias.range[0]).line;
+        return visit.BREAK;
+      },
+    });
+    const message = error instanceof Error ? error.message : String(error);
+    throw badInput(`not valid YAML: ${message}`, { file, ...(line === undefined ? {} : { line }) }, error);
+  }
+}
+
+function requireWork(parts: readonly SweepPart[], sweep: Sweep, fault: SweepSource["fault"]): void {
+  const asked = parts.flatMap((part) => part.asked ?? []);
+  if (asked.some((part) => part.isIn(sweep))) return;
+  const fields = asked.map(({ field }) => `\`${field}\``).join(", ");
+  throw fault([], `at least one of ${fields} is required: the sweep asks for nothing`);
+}
+
+function fieldName(path: Path): string {
+  return path.map((part, i) => (typeof part === "number" ? `[${String(part)}]` : i === 0 ? part : `.${part}`)).join("");
+}
+
+/** Line of the field at `path`, or of the nearest parent that exists. */
+function lineOf(document: Document, lines: LineCounter, path: Path): number | undefined {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const node: unknown = depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+interface NotBuilt {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** Options of the public contract that this version refuses, each with a sentence that says so. */
+function findNotBuilt(raw: unknown): NotBuilt | undefined {
+  const sweep = record(raw);
+  const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
+  const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
+  if (preset >= 0) {
+    return {
+      path: ["experiments", preset],
+      message: "presets are not built yet; write the configuration out (name, ablate, restore)",
+    };
+  }
+  return undefined;
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
+}

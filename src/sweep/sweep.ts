@@ -1,0 +1,66 @@
+/**
+ * @file The sweep file's schema: what every sweep says, and the fields that experiments add. docs/formats.md describes it.
+ */
+import { z } from "zod";
+import type { SaeOptions } from "../weights/sae-folder.js";
+import { nameField, siteField } from "./fields.js";
+import type { SweepPart } from "./sweep-part.js";
+
+/** One kind of score, under its name; the fields beside are its method's options. */
+export interface ScoreSpec {
+  readonly name: string;
+  readonly method: string;
+  readonly [option: string]: unknown;
+}
+
+const inFolder = z.strictObject({ path: z.string().min(1) });
+const onHub = z.strictObject({ hub: z.string().min(1).max(200), revision: z.string().min(1).max(200).default("main") });
+const saeChoice = {
+  width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
+  l0: z.union([z.literal("canonical"), z.int().min(0), z.partialRecord(siteField, z.int().min(0))]).optional(),
+  sites: z.array(siteField).min(1).optional(),
+  layers: z.array(z.int().min(0)).min(1).optional(),
+};
+
+/** Fields of every sweep. */
+const inputs = {
+  name: nameField,
+  model: z.union([inFolder, onHub]),
+  saes: z.union([z.literal("none"), inFolder.extend(saeChoice), onHub.extend(saeChoice)]).default("none"),
+  dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
+  metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
+  dtype: z.enum(["float32", "bfloat16"]).default("float32"),
+  engine: z
+    .strictObject({
+      threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
+      block_mib: z.union([z.literal("auto"), z.int().min(1).max(1_048_576)]).default("auto"),
+    })
+    .prefault({}),
+};
+const seed = z.int().min(0).max(0xffffffff).default(0);
+
+type Inputs = z.infer<z.ZodObject<typeof inputs>>;
+
+/** A sweep with every default filled in. Fields of experiments are read by the experiment that they belong to. */
+export interface Sweep extends Inputs {
+  readonly scores: readonly ScoreSpec[];
+  readonly seed: number;
+  readonly [field: string]: unknown;
+}
+
+/** The schema of a sweep file of these experiments; it fills in every default. */
+export function sweepSchema(parts: readonly SweepPart[]): z.ZodType<Sweep> {
+  const fields: z.ZodRawShape = Object.assign({}, ...parts.map((part) => part.fields)) as z.ZodRawShape;
+  return z.strictObject({ ...inputs, ...fields, seed }).transform((given) => {
+    const sweep = given as unknown as Sweep;
+    const needsScores = parts.some((part) => part.needsScores?.(sweep) === true);
+    return parts.reduce((before, part) => part.complete?.(before, needsScores) ?? before, sweep);
+  });
+}
+
+/** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
+export type ResolvedSweep = Pick<Sweep, "name" | "metric" | "dtype" | "scores" | "seed"> & {
+  readonly saes: SaeOptions | "none";
+  readonly dataset: { readonly limit?: number };
+  readonly [field: string]: unknown;
+};

@@ -1,0 +1,85 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type Environment, NODE_MAJOR } from "../../../src/base/environment.js";
+import { canonicalJson, sha256 } from "../../../src/base/hash.js";
+import type { PlannedRun } from "../../../src/plan/make-plan.js";
+import { prepareRun } from "../../../src/run/prepare-run.js";
+import { readRunFile, runPaths } from "../../../src/run/run-folder.js";
+import { reduceStage } from "../../../src/artifacts/reduce-stage.js";
+import { REGISTER } from "../../../src/experiments/registry.js";
+
+const environment: Environment = {
+  code: "1",
+  backend: "wasm",
+  device: "cpu",
+  threads: 1,
+  dtype: "float32",
+  node: "20",
+  tfjs: "core 4.22.0",
+};
+const plan = {
+  sweep: { name: "run" },
+  fingerprints: { model: "m", saes: null, dataset: "d" },
+  prompts: [],
+  stages: [{ id: "means", task: { kind: "means" }, dependsOn: [], reads: [], shards: [] }],
+};
+const planned = {
+  plan,
+  planHash: sha256(canonicalJson(plan)),
+  inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
+  dropped: [],
+} as unknown as PlannedRun;
+
+let folder: string;
+
+beforeEach(() => {
+  folder = join(mkdtempSync(join(tmpdir(), "patchbay-prepare-")), "run");
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const prepare = (change: Partial<Environment> = {}) =>
+  prepareRun(REGISTER.experiments, planned, {
+    out: folder,
+    environment: { ...environment, ...change },
+    allowPartial: false,
+  });
+
+it("a run is continued in the environment that it was begun in, which run.json names part by part", () => {
+  expect(prepare().start).toBe("new");
+  expect(readRunFile(folder).fingerprints).toEqual({ ...plan.fingerprints, ...environment });
+  expect(prepare().start).toBe("continued");
+});
+
+it.each([
+  [{ node: "24" }, "node: was 20, is 24"],
+  [{ tfjs: "core 4.21.0" }, "tfjs: was core 4.22.0, is core 4.21.0"],
+])("a run is refused in another environment, and %j is named", (change, words) => {
+  prepare();
+  const code = "different_environment";
+  expect(() => prepare(change)).toThrow(
+    expect.objectContaining({ code, message: expect.stringContaining(words) as string }),
+  );
+});
+
+it("a run of a release that recorded neither node nor tfjs can be read, and is refused by the names of both", () => {
+  prepare();
+  const file = runPaths(folder).run;
+  writeFileSync(file, readFileSync(file, "utf8").replace(/,\s*"node": "20",\s*"tfjs": "core 4.22.0"/, ""));
+  expect(readRunFile(folder).fingerprints).toMatchObject({ node: "not recorded", tfjs: "not recorded" });
+  expect(() => prepare()).toThrow(
+    /environment \(node: was not recorded, is 20; tfjs: was not recorded, is core 4\.22\.0\)/,
+  );
+});
+
+it("a run of another Node is not reduced either", async () => {
+  prepare({ node: "1" });
+  await expect(reduceStage(REGISTER.experiments, folder, "means")).rejects.toMatchObject({
+    code: "different_environment",
+    message: expect.stringContaining(`node: expected 1, got ${NODE_MAJOR}`) as string,
+  });
+});

@@ -1,0 +1,150 @@
+import { describe, expect, it } from "vitest";
+import { PatchbayError } from "../../../src/base/errors.js";
+import { readSweep } from "../../../src/sweep/read-sweep.js";
+import { REGISTER } from "../../../src/experiments/registry.js";
+import { circuitsSpecOf } from "../../../src/experiments/circuits/spec.js";
+import { nodeListOf } from "../../../src/plan/node-list.js";
+
+const MINIMAL = `name: small
+model: { path: model }
+dataset: { path: pairs.jsonl }
+scores: [{ name: atp, method: atp }]
+`;
+
+function fault(text: string): PatchbayError {
+  try {
+    readSweep(REGISTER.experiments, text, "sweep.yaml");
+  } catch (error) {
+    if (error instanceof PatchbayError) return error;
+    throw error;
+  }
+  throw new Error("the sweep was accepted");
+}
+
+describe("readSweep", () => {
+  it("fills in the defaults of the contract", () => {
+    const { sweep } = readSweep(
+      REGISTER.experiments,
+      `${MINIMAL}truth: { features: {} }\ncircuits: {}\n`,
+      "sweep.yaml",
+    );
+    expect(sweep).toMatchObject({
+      saes: "none",
+      metric: { reduce: "max" },
+      dtype: "float32",
+      engine: { threads: "auto", block_mib: "auto" },
+      means: false,
+      seed: 0,
+      experiments: [],
+      truth: { positions: ["all"], features: { top: 50, random: 50, by: "atp" } },
+      circuits: {
+        scores: "atp",
+        thresholds: { log10: [-4, 0], count: 20 },
+        keep: "absolute",
+        ablation: "mean",
+        exempt_early_layers: false,
+        variants: ["all"],
+        completeness: true,
+      },
+    });
+    const withSaes = readSweep(
+      REGISTER.experiments,
+      `${MINIMAL}saes: { path: saes }\ncircuits: {}\n`,
+      "sweep.yaml",
+    ).sweep;
+    expect(circuitsSpecOf(withSaes)?.variants).toEqual(["all", "no_resid_errors", "no_mlp_attn_errors"]);
+  });
+
+  it("reads JSON as well as YAML", () => {
+    const json = JSON.stringify({ name: "a", model: { path: "m" }, dataset: { path: "d" }, means: true });
+    expect(readSweep(REGISTER.experiments, json, "sweep.json").sweep["means"]).toBe(true);
+  });
+
+  it("takes a single position without a list", () => {
+    const { sweep } = readSweep(REGISTER.experiments, `${MINIMAL}truth: { positions: -1, errors: {} }\n`, "sweep.yaml");
+    expect(nodeListOf(sweep)?.positions).toEqual([-1]);
+  });
+
+  it("takes a model and SAEs by name, at a revision or at main", () => {
+    const hub = "saes: { hub: gemma-scope-2b-pt, width: 16k, l0: canonical, layers: [4, 12], revision: v2 }\n";
+    const { sweep } = readSweep(
+      REGISTER.experiments,
+      MINIMAL.replace("path: model", "hub: google/gemma-2-2b") + hub,
+      "sweep.yaml",
+    );
+    expect(sweep.model).toEqual({ hub: "google/gemma-2-2b", revision: "main" });
+    expect(sweep.saes).toEqual({
+      hub: "gemma-scope-2b-pt",
+      revision: "v2",
+      width: "16k",
+      l0: "canonical",
+      layers: [4, 12],
+    });
+  });
+
+  it.each([
+    [
+      "a model both in a folder and by name",
+      MINIMAL.replace("path: model", "path: m, hub: a/b"),
+      "sweep.yaml:2: model.",
+    ],
+    ["a name that is no text", MINIMAL.replace("path: model", "hub: 3"), "sweep.yaml:2: model.hub"],
+    ["a misspelt revision", MINIMAL.replace("path: model", "hub: a/b, revison: c"), "sweep.yaml:2: model.revison"],
+    ["an unknown field", `${MINIMAL}treshold: 3\n`, "sweep.yaml:5: treshold: unknown field"],
+    ["a misspelt field", `${MINIMAL}circiuts: {}\n`, "sweep.yaml:5: circiuts: unknown field; did you mean circuits?"],
+    [
+      "a field of something else",
+      MINIMAL.replace("method: atp", "method: atp, steps: 3"),
+      "sweep.yaml:4: scores[0].steps: is not a field here",
+    ],
+    [
+      "a word where a choice of kinds stands",
+      `${MINIMAL}truth: { positions: last, errors: {} }\n`,
+      'truth.positions: expected "all", or expected "global", or expected number, or expected array, got "last"',
+    ],
+    [
+      "an exponent whose power is no finite number",
+      `${MINIMAL}circuits: { thresholds: { log10: [-4, 400], count: 3 } }\n`,
+      "sweep.yaml:5: circuits.thresholds.log10[1]: expected number to be <=300, got 400",
+    ],
+    [
+      "a YAML name that stands for nothing",
+      `${MINIMAL}truth: *nothing\n`,
+      "sweep.yaml:5: not valid YAML: Unresolved alias",
+    ],
+    [
+      "YAML names that stand for too much",
+      `${MINIMAL}a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]\n`,
+      "sweep.yaml: not valid YAML: Excessive alias count",
+    ],
+    ["an unknown nested field", `${MINIMAL}circuits:\n  kep: signed\n`, "sweep.yaml:6: circuits.kep: unknown field"],
+    ["a wrong type", `${MINIMAL}seed: many\n`, 'sweep.yaml:5: seed: expected number, got "many"'],
+    [
+      "a missing field",
+      "name: a\ndataset: { path: d }\nmeans: true\n",
+      "model: expected object, got nothing: the field is missing",
+    ],
+    ["a wrong method", MINIMAL.replace("method: atp", "method: magic"), "sweep.yaml:4: scores[0].method"],
+    [
+      "a threshold that is no number",
+      `${MINIMAL}circuits: { thresholds: [1, .inf] }\n`,
+      "sweep.yaml:5: circuits.thresholds[1]",
+    ],
+    ["broken YAML", "name: [a\n", "sweep.yaml:"],
+    ["a repeated key", `${MINIMAL}seed: 1\nseed: 2\n`, "sweep.yaml:6: not valid YAML: Map keys must be unique"],
+    ["a sweep that asks for nothing", "name: a\nmodel: { path: m }\ndataset: { path: d }\n", "at least one of"],
+  ])("refuses %s with file, line and field", (_what, text, message) => {
+    const error = fault(text);
+    expect(error.code).toBe("bad_input");
+    expect(error.message).toContain(message);
+  });
+
+  it.each([["experiments: [{ preset: heatmap }]", "sweep.yaml:5: experiments[0]: presets are not built yet"]])(
+    "refuses %s with a sentence that says it is not built",
+    (line, message) => {
+      const error = fault(`${MINIMAL}${line}\n`);
+      expect(error.code).toBe("not_built");
+      expect(error.message).toContain(message);
+    },
+  );
+});
