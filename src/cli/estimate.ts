@@ -3,7 +3,7 @@ import { countWork, predict } from "../cost/estimate.js";
 import { probePlan } from "../cost/probe-plan.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Prediction } from "../plan/run-folder.js";
-import { readModelConfig } from "../weights/model-config.js";
+import { readModelConfig } from "../families/read-config.js";
 import { calibrate, type CalibrationPlace } from "./calibrate.js";
 
 /** Time for measuring before an ordinary run: programs that take longer than a moment run once, */

@@ -12,7 +12,7 @@ import { slotGroups, slotCount } from "../plan/node-slots.js";
 import { promptBlocks, stagesOf } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 
 /** One layer that rows join, and one that they climb. */
 const LAYERS = 2;

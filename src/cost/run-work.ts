@@ -2,7 +2,7 @@
 import { allSites, type SiteAt, SITES } from "../nodes/site.js";
 import { gradientsPerSite, SCORE_METHODS } from "../plan/score-methods.js";
 import type { ScoreSpec } from "../plan/sweep.js";
-import { type ModelConfig, siteWidth } from "../weights/model-config.js";
+import { type ModelConfig, siteWidth } from "../families/family.js";
 import {
   afterAttentionWork,
   attendsInOneKernel,

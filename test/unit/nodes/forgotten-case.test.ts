@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** What is compiled. Coordinator, wire and the rest see plans and payloads as they are. */
-const INCLUDE = ["nodes", "weights", "hub", "plan", "attribution", "cost", "reduce", "report", "engine"];
+const INCLUDE = ["nodes", "families", "weights", "hub", "plan", "attribution", "cost", "reduce", "report", "engine"];
 const TIMEOUT_MS = 300_000;
 
 /** Where each union is, and what is there before and after. */
@@ -79,12 +79,12 @@ describe("a new case that nobody is told of is a type error", () => {
       "src/attribution/integrated-gradients.ts",
       "src/attribution/means.ts",
       "src/attribution/truth-rows.ts",
+      "src/families/family.ts",
       "src/hub/fetch-weights.ts",
       "src/nodes/kinds.ts",
       "src/nodes/site.ts",
       "src/plan/evaluation-interventions.ts",
       "src/weights/gemma-scope-2.ts",
-      "src/weights/model-config.ts",
     ]);
   });
 
