@@ -5,8 +5,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
-import { gemmaTensors } from "../dist/weights/gemma-tensors.js";
-import { readModelConfig } from "../dist/weights/model-config.js";
+import { tensorShapes } from "../dist/families/family.js";
+import { readModelConfig } from "../dist/families/read-config.js";
 import { encodeNpyHeader } from "../dist/weights/npy.js";
 import { configOf, GATE, randomValues, SITE_FOLDERS } from "./make-checkpoint.js";
 
@@ -61,7 +61,7 @@ export function writeFullSize(name, folder, onFile = () => undefined) {
   writeFileSync(join(model, "config.json"), JSON.stringify(configOf(shape)));
   writeTokenizer(model, shape.vocabulary);
   writeFileSync(join(folder, "pairs.jsonl"), readFileSync(join(DATA, "agreement/rc.test.jsonl")));
-  const modelBytes = writeModel(model, gemmaTensors(readModelConfig(model)), onFile);
+  const modelBytes = writeModel(model, tensorShapes(readModelConfig(model)), onFile);
   const saeBytes = shape.saeLayers.length === 0 ? 0 : writeSaes(join(folder, "saes"), shape, onFile);
   return { model: modelBytes, saes: saeBytes };
 }

@@ -8,8 +8,8 @@ import { loadAnswers } from "../dist/model/metric.js";
 import { loadModel } from "../dist/model/model.js";
 import { startBackend } from "../dist/backends/start-backend.js";
 import { openCheckpoint, writeCheckpoint } from "../dist/weights/checkpoint.js";
-import { gemmaTensors } from "../dist/weights/gemma-tensors.js";
-import { readModelConfig } from "../dist/weights/model-config.js";
+import { tensorShapes } from "../dist/families/family.js";
+import { readModelConfig } from "../dist/families/read-config.js";
 import { writeNpz } from "../dist/weights/npz.js";
 
 /** Sizes of the models and their SAEs. */
@@ -52,7 +52,7 @@ export async function makeCheckpoint(size, folder) {
   const config = readModelConfig(model);
   let seed = 0;
   const tensors = new Map();
-  for (const [name, dims] of gemmaTensors(config)) {
+  for (const [name, dims] of tensorShapes(config)) {
     const spread = name.includes("norm") ? 0 : name.includes("embed") ? 0.04 : 1 / Math.sqrt(dims[1]);
     tensors.set(name, { shape: dims, values: randomValues(dims, spread, ++seed) });
   }

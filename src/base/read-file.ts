@@ -58,6 +58,11 @@ export function parseJson<T>(text: string, schema: z.ZodType<T>, where: ErrorDet
   } catch (error) {
     throw badInput(`not valid JSON: ${(error as Error).message}`, where, error);
   }
+  return checked(value, schema, where);
+}
+
+/** The value as `schema` reads it. @throws PatchbayError `bad_input` at the first field that it refuses. */
+export function checked<T>(value: unknown, schema: z.ZodType<T>, where: ErrorDetail): T {
   const parsed = schema.safeParse(value);
   if (!parsed.success) throw invalid(parsed.error, where);
   return parsed.data;

@@ -5,7 +5,7 @@ import { probePlan, type ProbedExperiment } from "../cost/probe-plan.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { HasTasks } from "../plan/task-kinds.js";
 import type { Prediction } from "../run/run-folder.js";
-import { readModelConfig } from "../weights/model-config.js";
+import { readModelConfig } from "../families/read-config.js";
 import { calibrate, type CalibrationPlace } from "./calibrate.js";
 
 /** Time for measuring before an ordinary run: programs that take longer than a moment run once, */

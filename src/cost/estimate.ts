@@ -1,6 +1,5 @@
 /** @file The estimate of a run before it starts: work, memory and time of every stage. */
-import type { ModelConfig } from "../weights/model-config.js";
-import { gemmaTensors, EMBEDDING } from "../weights/gemma-tensors.js";
+import { tensorShapes, tensorsOf, type ModelConfig } from "../families/family.js";
 import type { Plan } from "../plan/plan.js";
 import type { Prediction } from "../run/run-folder.js";
 import { type Rates, secondsOf } from "./rates.js";
@@ -36,8 +35,9 @@ export function countWork(
 /** Numbers in the layers and the SAEs; embedding rows are read one by one. */
 function weightCount({ saes }: Plan, config: ModelConfig): number {
   let count = 0;
-  for (const [name, shape] of gemmaTensors(config))
-    if (name !== EMBEDDING) count += shape.reduce((product, length) => product * length, 1);
+  const shapes = tensorShapes(config);
+  shapes.delete(tensorsOf(config).embedding.name);
+  for (const shape of shapes.values()) count += shape.reduce((product, length) => product * length, 1);
   return saes.reduce((sum, { dIn, dSae }) => sum + 2 * dIn * dSae + 2 * dSae + dIn, count);
 }
 

@@ -1,9 +1,9 @@
-/** @file Work of a Gemma's parts, one function for each of src/model's, in the same order of operations. */
+/** @file Work of a model's parts, one function for each of src/model's, in the same order of operations. */
 import { ATTENTION_MOST_KEYS } from "../model/layer-kernels.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { MlpRule, ModelConfig } from "../families/family.js";
 import type { Device, Work } from "./work.js";
 
-/** RMS norm of `[rows, width]`. */
+/** A norm of `[rows, width]`. */
 function normWork(work: Work, rows: number, width: number): void {
   if (work.device.ownKernels) work.move("arithmetic", rows * width, 2, 1);
   else work.move("arithmetic", rows * width, 7, 6);
@@ -55,15 +55,23 @@ export function attentionWork(work: Work, config: ModelConfig, batch: number, qu
 }
 
 /** From `z` to the residual stream between attention and MLP. */
-export function attendOutputWork(work: Work, { dModel: D, nHeads, headDim }: ModelConfig, rows: number): void {
+export function attendOutputWork(work: Work, config: ModelConfig, rows: number): void {
+  const { dModel: D, nHeads, headDim } = config;
   work.product("layers", rows, nHeads * headDim, D);
-  normWork(work, rows, D);
+  if (config.postNorms) normWork(work, rows, D);
   work.move("arithmetic", rows * D, 3, 1);
 }
 
 /** What the MLP adds. */
-export function mlpWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: number): void {
-  normWork(work, rows, D);
+export function mlpWork(work: Work, config: ModelConfig, rows: number): void {
+  normWork(work, rows, config.dModel);
+  MLP_WORK[config.mlp.kind](work, config, rows);
+  if (config.postNorms) normWork(work, rows, config.dModel);
+}
+
+const MLP_WORK: Readonly<Record<MlpRule["kind"], typeof gatedWork>> = { gated: gatedWork };
+
+function gatedWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: number): void {
   work.product("layers", rows, D, M);
   work.product("layers", rows, D, M);
   if (work.device.ownKernels) work.move("special", rows * M, 3, 1);
@@ -72,7 +80,6 @@ export function mlpWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: n
     work.move("special", rows * M, 2, 1);
   }
   work.product("layers", rows, M, D);
-  normWork(work, rows, D);
 }
 
 /** From `z` to the layer's output. */

@@ -11,7 +11,7 @@ import { stagesOf } from "../plan/make-plan.js";
 import { promptBlocks } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
 import { lengthsOf } from "../plan/prompt-lengths.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import type { PlanPart, PlanContext } from "../plan/plan-part.js";
 import type { Sweep } from "../sweep/sweep.js";
 import type { CostPart } from "./counted-task.js";

@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import { firstDifference, isPaired } from "../nodes/prompt.js";
 import type { SiteAt } from "../nodes/site.js";
 import { type Plan, promptsOf, type Shard } from "../plan/plan.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import {
   afterAttentionWork,
   attendsInOneKernel,

@@ -1,6 +1,7 @@
 /** @file Which files of a repository are needed: of a checkpoint, or of the SAEs that were asked for. */
 import { basename } from "node:path";
 import { badInput } from "../base/errors.js";
+import { MODEL_FAMILIES } from "../families/registry.js";
 import { listGemmaScopeFiles } from "../weights/gemma-scope.js";
 import { chooseSaes, type SaeOptions } from "../weights/sae-folder.js";
 import type { HubFile, HubSnapshot } from "./snapshot.js";
@@ -10,6 +11,10 @@ const TOKENIZER_FILE = "tokenizer.json";
 const SINGLE_FILE = "model.safetensors";
 const INDEX_FILE = "model.safetensors.index.json";
 const SHARD = /^model-\d{5}-of-\d{5}\.safetensors$/;
+/** Lines of models whose checkpoints can be read, in words. */
+const BRANDS = new Intl.ListFormat("en", { type: "disjunction" }).format(
+  new Set(Object.values(MODEL_FAMILIES).map(({ brand }) => brand)),
+);
 /** Taken where they are. */
 const OPTIONAL = new Set(["tokenizer_config.json", "chat_template.jinja"]);
 
@@ -21,7 +26,7 @@ export function chooseModelFiles(snapshot: HubSnapshot): HubSnapshot {
     const file = byPath.get(path);
     if (file !== undefined) return file;
     throw badInput(
-      `expected ${path}, got no such file at ${snapshot.commit.slice(0, 12)}; is this a Gemma checkpoint?`,
+      `expected ${path}, got no such file at ${snapshot.commit.slice(0, 12)}; is this a ${BRANDS} checkpoint?`,
       {
         file: repo,
       },

@@ -8,29 +8,17 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert } from "../base/assert.js";
-import type { LayerType, ModelConfig } from "../weights/model-config.js";
+import type { AttentionParts, LayerType, ModelConfig, NormRule } from "../families/family.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { ATTENTION_MOST_KEYS, hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
+import { normalize, normalizeIfAny } from "./norm.js";
 import { computeProducts, type Products } from "./products.js";
-import { rmsNorm } from "./rms-norm.js";
 import { applyRope, type Rope } from "./rope.js";
 import { softCap } from "./soft-cap.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /** Weights of one attention block; matrices are `[in, out]`. */
-export interface AttentionWeights {
-  /** `1 + w` of input_layernorm. */
-  readonly inputGain_D: Tensor;
-  readonly query_DZ: Tensor;
-  readonly key_DJ: Tensor;
-  readonly value_DJ: Tensor;
-  readonly output_ZD: Tensor;
-  /** `1 + w` of the norms of each head's query and key, in models that have them. */
-  readonly queryGain_H?: Tensor;
-  readonly keyGain_H?: Tensor;
-  /** `1 + w` of post_attention_layernorm. */
-  readonly postAttentionGain_D: Tensor;
-}
+type AttentionWeights = AttentionParts<Tensor>;
 
 /** Queries, keys and values of flat rows; J = kv heads x head width. */
 export interface Qkv {
@@ -48,9 +36,9 @@ export function projectQkv(
   rules: BackwardRules,
   products: Products = computeProducts,
 ): Qkv {
-  const x_RD = rmsNorm(resid_RD, weights.inputGain_D, config.rmsEps, rules);
+  const x_RD = normalize(resid_RD, weights.inputGain_D, config.norm, rules);
   const placed = (heads: Tensor, gain_H: Tensor | undefined): Tensor =>
-    applyRope(gain_H === undefined ? heads : headNorm(heads, gain_H, config.rmsEps, rules), rope);
+    applyRope(gain_H === undefined ? heads : headNorm(heads, gain_H, config.norm, rules), rope);
   return {
     q_RZ: placed(products("query", x_RD, weights.query_DZ), weights.queryGain_H),
     k_RJ: placed(products("key", x_RD, weights.key_DJ), weights.keyGain_H),
@@ -58,11 +46,11 @@ export function projectQkv(
   };
 }
 
-/** RMS norm of each head of each row, `[R, heads x H]`. Source: Gemma 3 technical report, arXiv 2503.19786, section 2. */
-function headNorm(x_RZ: Tensor, gain_H: Tensor, eps: number, rules: BackwardRules): Tensor {
+/** Norm of each head of each row, `[R, heads x H]`. Source: Gemma 3 technical report, arXiv 2503.19786, section 2. */
+function headNorm(x_RZ: Tensor, gain_H: Tensor, rule: NormRule, rules: BackwardRules): Tensor {
   const [R, Z] = shapeOf(x_RZ, "RZ");
   const [H] = shapeOf(gain_H, "H");
-  return tf.reshape(rmsNorm(tf.reshape(x_RZ, [(R * Z) / H, H]), gain_H, eps, rules), [R, Z]);
+  return tf.reshape(normalize(tf.reshape(x_RZ, [(R * Z) / H, H]), gain_H, rule, rules), [R, Z]);
 }
 
 /** What is added to a masked score: its softmax weight is exactly 0. */
@@ -136,7 +124,7 @@ export function attentionCore(
   return tf.reshape(tf.transpose(z, [0, 2, 1, 3]), [batch * T, N * H]);
 }
 
-/** `RMS(z Wo)`: exactly what attention adds to the residual stream. Owner: caller. */
+/** `z Wo`, normed where the model does: exactly what attention adds to the residual stream. Owner: caller. */
 export function attentionOut(
   config: ModelConfig,
   weights: AttentionWeights,
@@ -145,5 +133,5 @@ export function attentionOut(
   products: Products = computeProducts,
 ): Tensor {
   const out_RD = products("output", z_RZ, weights.output_ZD);
-  return rmsNorm(out_RD, weights.postAttentionGain_D, config.rmsEps, rules);
+  return normalizeIfAny(out_RD, weights.postAttentionGain_D, config.norm, rules);
 }

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { tensorsOf, type ModelConfig } from "../families/family.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
 
 /** The tied embedding matrix, read row by row. */
@@ -10,17 +11,16 @@ export interface EmbeddingTable {
   rows(ids: ArrayLike<number>): Promise<Float32Array>;
 }
 
-const EMBEDDING = "model.embed_tokens.weight";
-
 /** A table over the checkpoint's file that keeps each row it has read (as many as the run has distinct tokens). */
 export function checkpointEmbedding(checkpoint: Pick<Checkpoint, "readRows" | "config">): EmbeddingTable {
   const D = checkpoint.config.dModel;
+  const { name } = tensorsOf(checkpoint.config).embedding;
   const cache = new Map<number, Float32Array>();
   return {
     rows: async (ids) => {
       const missing = [...new Set(Array.from(ids))].filter((id) => !cache.has(id));
       if (missing.length > 0) {
-        const read = await checkpoint.readRows(EMBEDDING, missing);
+        const read = await checkpoint.readRows(name, missing);
         for (const [i, id] of missing.entries()) cache.set(id, read.slice(i * D, (i + 1) * D));
       }
       const rows = new Float32Array(ids.length * D);
@@ -31,13 +31,16 @@ export function checkpointEmbedding(checkpoint: Pick<Checkpoint, "readRows" | "c
 }
 
 /**
- * `E[token] * sqrt(D)`, the residual stream before layer 0; the factor is rounded to float32. Source: REFERENCE 1.
+ * `E[token] * factor`, the residual stream before layer 0. Source: REFERENCE 1.
  *
  * @param ids token ids, flat rows.
  * @returns `[R, D]`. Owner: caller.
  */
-export async function embedTokens(table: EmbeddingTable, ids: ArrayLike<number>, dModel: number): Promise<Tensor> {
-  const factor = Math.fround(Math.sqrt(dModel));
+export async function embedTokens(
+  table: EmbeddingTable,
+  ids: ArrayLike<number>,
+  { dModel, embeddingFactor: factor }: Pick<ModelConfig, "dModel" | "embeddingFactor">,
+): Promise<Tensor> {
   const rows = await table.rows(ids);
   for (let i = 0; i < rows.length; i++) rows[i] = must(rows[i], "value") * factor;
   return tf.tensor2d(rows, [ids.length, dModel]);

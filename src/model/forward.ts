@@ -54,7 +54,7 @@ export async function startBlock(
   prompts: readonly (readonly number[])[],
 ): Promise<{ readonly resid_RD: Tensor; readonly frame: Frame }> {
   const { ids, batch, T } = flatIds(prompts);
-  const resid_RD = await embedTokens(model.embedding, ids, model.config.dModel);
+  const resid_RD = await embedTokens(model.embedding, ids, model.config);
   return { resid_RD, frame: wholeFrame(model.config, batch, T) };
 }
 

@@ -1,8 +1,8 @@
 /**
- * @file One layer of a Gemma, in the pieces between which its sites lie.
+ * @file One layer, in the pieces between which its sites lie.
  *
  * 1. `z = attend(h)`                 site attn_z
- * 2. `mid = attendOutput(h, z)`      h + RMS(z Wo)
+ * 2. `mid = attendOutput(h, z)`      h + z Wo, through a norm where the model has one
  * 3. `m = mlpOut(mid)`               site mlp_out
  * 4. `post = mid + m`                site resid_post
  *
@@ -10,21 +10,22 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { LayerType, ModelConfig } from "../weights/model-config.js";
-import { attentionCore, attentionMask, attentionOut, projectQkv, type AttentionWeights } from "./attention.js";
+import { unreachable } from "../base/assert.js";
+import type { LayerParts, LayerType, ModelConfig } from "../families/family.js";
+import { attentionCore, attentionMask, attentionOut, projectQkv } from "./attention.js";
 import type { BackwardRules } from "./backward-rules.js";
-import { mlpOut, type MlpWeights } from "./mlp.js";
+import { mlpOut } from "./mlp.js";
 import type { Products } from "./products.js";
 import { ropeTables, type Rope } from "./rope.js";
 
-/** Weights of one layer. */
-export interface LayerWeights extends AttentionWeights, MlpWeights {}
+/** Weights of one layer; matrices are `[in, out]`. */
+export type LayerWeights = LayerParts<Tensor>;
 
 /** What attention needs to know of a block: `batch` prompts of T tokens, all positions. */
 export interface Frame {
   readonly batch: number;
   readonly T: number;
-  /** By the layer's kind; the same tables where the options are the same. */
+  /** By the layer's type; the same tables where all layers rotate alike. */
   readonly ropes: Readonly<Record<LayerType, Rope>>;
   readonly masks: Readonly<Record<LayerType, Tensor>>;
   dispose(): void;
@@ -33,7 +34,7 @@ export interface Frame {
 /** The frame of `batch` whole prompts of `T` tokens. Owner: caller. */
 export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame {
   const positions = Array.from({ length: T }, (_, t) => t);
-  const ropes = bothRopes(
+  const ropes = ropesAt(
     config,
     Array.from({ length: batch * T }, (_, row) => row % T),
   );
@@ -46,11 +47,16 @@ export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame
   return { batch, T, ropes, masks: { full, sliding }, dispose };
 }
 
-function bothRopes(config: ModelConfig, positions: readonly number[]): Frame["ropes"] {
-  const { sliding, full } = config.ropes;
-  const ofFull = ropeTables(config, "full", positions);
-  const same = sliding.theta === full.theta && sliding.factor === full.factor;
-  return { full: ofFull, sliding: same ? ofFull : ropeTables(config, "sliding", positions) };
+function ropesAt(config: ModelConfig, positions: readonly number[]): Frame["ropes"] {
+  const full = ropeTables(config, "full", positions);
+  switch (config.positions.kind) {
+    case "rope":
+      return { full, sliding: full };
+    case "rope_by_layer_type":
+      return { full, sliding: ropeTables(config, "sliding", positions) };
+    default:
+      return unreachable(config.positions);
+  }
 }
 
 /** What every piece of layer `index` needs. */

@@ -1,22 +1,14 @@
-/** @file The gated MLP with GELU (tanh form) and a norm on either side. */
+/** @file The MLP of a layer, with the norms on either side of it. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { Activation, MlpParts, MlpRule, ModelConfig } from "../families/family.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
+import { normalize, normalizeIfAny } from "./norm.js";
 import { computeProducts, type Products } from "./products.js";
-import { rmsNorm } from "./rms-norm.js";
 
 /** Weights of one MLP; matrices are `[in, out]`. */
-export interface MlpWeights {
-  /** `1 + w` of pre_feedforward_layernorm. */
-  readonly preMlpGain_D: Tensor;
-  readonly gate_DM: Tensor;
-  readonly up_DM: Tensor;
-  readonly down_MD: Tensor;
-  /** `1 + w` of post_feedforward_layernorm. */
-  readonly postMlpGain_D: Tensor;
-}
+type MlpWeights = MlpParts<Tensor>;
 
 /**
  * `gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, written as `x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`:
@@ -29,7 +21,25 @@ export function geluTanh(x: Tensor): Tensor {
   return tf.mul(x, tf.sigmoid(tf.mul(x, tf.add(tf.mul(tf.square(x), scale * 0.044715), scale))));
 }
 
-/** `RMS((gelu(y Wgate) * (y Wup)) Wdown)` with `y = RMS(mid)`: site `mlp_out`, `[R, D]`. Owner: caller. */
+/** What an MLP is computed with. */
+interface MlpContext {
+  readonly rule: MlpRule;
+  readonly weights: MlpWeights;
+  readonly rules: BackwardRules;
+  readonly products: Products;
+}
+
+/** The MLPs by their kind, `[R, D]` to `[R, D]`, without norms. */
+const MLPS: Readonly<Record<MlpRule["kind"], (context: MlpContext, y_RD: Tensor) => Tensor>> = { gated: gatedMlp };
+
+/** The activations, each with the kernel that also multiplies by the up projection. */
+const ACTIVATIONS: Readonly<
+  Record<Activation, { readonly apply: (x: Tensor) => Tensor; readonly timesKernel: string }>
+> = {
+  gelu_tanh: { apply: geluTanh, timesKernel: LAYER_KERNELS.geluTimes },
+};
+
+/** What the MLP adds to the residual stream, norms included: site `mlp_out`, `[R, D]`. Owner: caller. */
 export function mlpOut(
   config: ModelConfig,
   weights: MlpWeights,
@@ -37,15 +47,20 @@ export function mlpOut(
   rules: BackwardRules,
   products: Products = computeProducts,
 ): Tensor {
-  const y_RD = rmsNorm(mid_RD, weights.preMlpGain_D, config.rmsEps, rules);
-  const [gate_RM, up_RM] = [products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM)];
-  const out_RD = products("down", geluTimes(gate_RM, up_RM, rules), weights.down_MD);
-  return rmsNorm(out_RD, weights.postMlpGain_D, config.rmsEps, rules);
+  const y_RD = normalize(mid_RD, weights.preMlpGain_D, config.norm, rules);
+  const out_RD = MLPS[config.mlp.kind]({ rule: config.mlp, weights, rules, products }, y_RD);
+  return normalizeIfAny(out_RD, weights.postMlpGain_D, config.norm, rules);
 }
 
-/** `gelu(gate) * up`. */
-function geluTimes(gate_RM: Tensor, up_RM: Tensor, rules: BackwardRules): Tensor {
-  if (rules === AUTODIFF_RULES && hasKernel(LAYER_KERNELS.geluTimes))
-    return runKernel(LAYER_KERNELS.geluTimes, { gate: gate_RM, up: up_RM });
-  return rules.product(rules.nonlinearity(gate_RM, geluTanh), up_RM);
+/** `(activation(y Wgate) * (y Wup)) Wdown`. Source: Shazeer, arXiv 2002.05202. */
+function gatedMlp({ rule, weights, rules, products }: MlpContext, y_RD: Tensor): Tensor {
+  const [gate_RM, up_RM] = [products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM)];
+  return products("down", activationTimes(rule, gate_RM, up_RM, rules), weights.down_MD);
+}
+
+/** `activation(gate) * up`. */
+function activationTimes({ activation }: MlpRule, gate_RM: Tensor, up_RM: Tensor, rules: BackwardRules): Tensor {
+  const { apply, timesKernel } = ACTIVATIONS[activation];
+  if (rules === AUTODIFF_RULES && hasKernel(timesKernel)) return runKernel(timesKernel, { gate: gate_RM, up: up_RM });
+  return rules.product(rules.nonlinearity(gate_RM, apply), up_RM);
 }

@@ -1,10 +1,9 @@
-/** @file A Gemma whose layers come to the device through a pool; the embedding matrix stays on the host. */
+/** @file A model whose layers come to the device through a pool; the embedding matrix stays on the host. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
+import { must, unreachable } from "../base/assert.js";
+import { mapParts, tensorsOf, type ModelConfig, type ModelTensors, type StoredTensor } from "../families/family.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
-import { gemmaTensors } from "../weights/gemma-tensors.js";
-import type { ModelConfig } from "../weights/model-config.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
 import type { LayerContext, LayerWeights } from "./layer.js";
@@ -25,7 +24,7 @@ export interface Model {
   readonly layers: readonly Pooled<LoadedLayer>[];
   /** Where the layers are kept, and what else is loaded with them. Owner: the model. */
   readonly pool: WeightPool;
-  /** `1 + w` of the final norm. */
+  /** Gain of the final norm. */
   readonly finalGain_D: Tensor;
   readonly embedding: EmbeddingTable;
   dispose(): void;
@@ -66,49 +65,35 @@ export function layerContext(
   };
 }
 
-/** A norm's weight as the gain `1 + w`. */
-async function gain(checkpoint: Checkpoint, name: string): Promise<Tensor> {
-  return tf.tensor1d((await checkpoint.read(name)).map((w) => 1 + w));
+/** A tensor as the equations take it: matrices `[in, out]`, a norm's weight as its gain. Owner: caller. */
+async function loadTensor(checkpoint: Checkpoint, stored: StoredTensor, matrices: MatrixLoader): Promise<Tensor> {
+  switch (stored.kind) {
+    case "matrix":
+      return await loadTransposed(matrices, checkpoint.array(stored.name));
+    case "gain": {
+      const { offset } = checkpoint.config.norm;
+      return tf.tensor1d((await checkpoint.read(stored.name)).map((w) => offset + w));
+    }
+    default:
+      return unreachable(stored);
+  }
 }
 
-async function loadLayer(checkpoint: Checkpoint, index: number, matrices: MatrixLoader): Promise<LoadedLayer> {
-  const matrix = (name: string): Promise<Tensor> =>
-    loadTransposed(matrices, checkpoint.array(nameOf(index, `${name}_proj`)));
-  const norm = (name: string): Promise<Tensor> => gain(checkpoint, nameOf(index, name));
+type StoredLayer = ModelTensors["layers"][number];
+
+async function loadLayer(checkpoint: Checkpoint, layer: StoredLayer, matrices: MatrixLoader): Promise<LoadedLayer> {
   // All at once: a loader may read several side by side.
-  const weights: LayerWeights = await allLoaded({
-    inputGain_D: norm("input_layernorm"),
-    query_DZ: matrix("self_attn.q"),
-    key_DJ: matrix("self_attn.k"),
-    value_DJ: matrix("self_attn.v"),
-    output_ZD: matrix("self_attn.o"),
-    ...(checkpoint.config.queryKeyNorm && {
-      queryGain_H: norm("self_attn.q_norm"),
-      keyGain_H: norm("self_attn.k_norm"),
-    }),
-    postAttentionGain_D: norm("post_attention_layernorm"),
-    preMlpGain_D: norm("pre_feedforward_layernorm"),
-    gate_DM: matrix("mlp.gate"),
-    up_DM: matrix("mlp.up"),
-    down_MD: matrix("mlp.down"),
-    postMlpGain_D: norm("post_feedforward_layernorm"),
-  });
+  const weights = await allLoaded<LayerWeights>(mapParts(layer, (stored) => loadTensor(checkpoint, stored, matrices)));
   const dispose = (): void => {
     tf.dispose(Object.values(weights) as Tensor[]);
   };
   return { weights, dispose };
 }
 
-function nameOf(index: number, name: string): string {
-  return `model.layers.${String(index)}.${name}.weight`;
-}
-
-/** Bytes of a layer on the device. */
-function layerBytes(checkpoint: Checkpoint, index: number, bytesPerValue: number): number {
-  const prefix = `model.layers.${String(index)}.`;
-  const shapes = [...gemmaTensors(checkpoint.config)].filter(([name]) => name.startsWith(prefix));
-  const values = shapes.reduce((total, [, shape]) => total + shape.reduce((size, extent) => size * extent, 1), 0);
-  return values * bytesPerValue;
+/** Numbers in a layer. */
+function layerSize(layer: StoredLayer): number {
+  const shapes = Object.values(layer).map(({ shape }: StoredTensor) => shape);
+  return shapes.reduce((total, shape) => total + shape.reduce((size, extent) => size * extent, 1), 0);
 }
 
 /**
@@ -121,13 +106,14 @@ export async function openModel(
   matrices = FLOAT32_MATRICES,
 ): Promise<Model> {
   const { config } = checkpoint;
-  const layers = layersFrom(config).map((index) =>
+  const tensors = tensorsOf(config);
+  const layers = tensors.layers.map((layer) =>
     pool.add({
-      bytes: layerBytes(checkpoint, index, matrices.bytesPerValue),
-      load: () => loadLayer(checkpoint, index, matrices),
+      bytes: layerSize(layer) * matrices.bytesPerValue,
+      load: () => loadLayer(checkpoint, layer, matrices),
     }),
   );
-  const finalGain_D = await gain(checkpoint, "model.norm.weight");
+  const finalGain_D = await loadTensor(checkpoint, tensors.finalGain, matrices);
   const dispose = (): void => {
     finalGain_D.dispose();
     pool.dispose();

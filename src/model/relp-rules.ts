@@ -3,7 +3,7 @@
  *
  * At the point where the backward pass is taken, the layer is replaced by a linear function with the same value:
  *
- * 1. norms: `x const(rsqrt(mean(x^2) + eps)) (1 + w)`;
+ * 1. norms: `x const(rsqrt(mean(x^2) + eps)) gain`;
  * 2. nonlinearities `y = f(x)` (GELU, soft-caps): `x const(y / x)`;
  * 3. products: `(a const(b) + const(a) b) / 2`;
  * 4. attention: the pattern is constant, so queries and keys pass nothing back.

@@ -6,12 +6,12 @@ import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /**
- * `x * rsqrt(mean(x^2) + eps) * (1 + w)` over the last axis, float32.
+ * `x * rsqrt(mean(x^2) + eps) * gain` over the last axis, float32.
  *
- * Source: Zhang and Sennrich 2019; Gemma-2's form with `1 + w` (REFERENCE 1).
+ * Source: Zhang and Sennrich 2019 (REFERENCE 1).
  *
  * @param x_RD rows.
- * @param gain_D `1 + w`: the one is added when weights are loaded.
+ * @param gain_D for each column. Families that store `w` of `1 + w` have the one added when weights are loaded.
  * @returns `[R, D]`. Owner: caller.
  */
 export function rmsNorm(x_RD: Tensor, gain_D: Tensor, eps: number, rules: BackwardRules): Tensor {

@@ -1,7 +1,7 @@
 /** @file Rotary position embedding, rotate-half form (first half against second half, not interleaved). */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { LayerType, ModelConfig } from "../weights/model-config.js";
+import { ropeOf, type LayerType, type ModelConfig } from "../families/family.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { shapeOf } from "./tensor-shape.js";
 
@@ -15,14 +15,14 @@ export interface Rope {
 }
 
 /**
- * Tables of one kind of layer for rows at the given positions; `positions[r]` is row r's.
+ * Tables of one type of layer for rows at the given positions; `positions[r]` is row r's.
  *
  * Angles are computed in float64 and rounded once.
  * Source: Su et al., arXiv 2104.09864, eq. 34; theta over the full head width (REFERENCE 1).
  */
 export function ropeTables(config: ModelConfig, kind: LayerType, positions: ArrayLike<number>): Rope {
   const H = config.headDim;
-  const { theta, factor } = config.ropes[kind];
+  const { theta, factor } = ropeOf(config, kind);
   const half = H / 2;
   const rows = positions.length;
   const cos = new Float32Array(rows * H);

@@ -1,17 +1,17 @@
 /** @file Final norm and tied unembedding of chosen tokens only. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Tensor2D } from "@tensorflow/tfjs-core";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import type { BackwardRules } from "./backward-rules.js";
-import { rmsNorm } from "./rms-norm.js";
+import { normalize } from "./norm.js";
 import { softCap } from "./soft-cap.js";
 import { shapeOf } from "./tensor-shape.js";
 
 /**
- * `cap tanh(RMS(h) E^T / cap)` for the tokens whose embedding columns are given. Source: REFERENCE 1.
+ * `cap tanh(norm(h) E^T / cap)` for the tokens whose embedding columns are given. Source: REFERENCE 1.
  *
  * @param resid_RD last residual stream.
- * @param finalGain_D `1 + w` of the final norm.
+ * @param finalGain_D gain of the final norm.
  * @param unembed_DA columns: unscaled embedding rows of the tokens, transposed.
  * @returns logits `[R, A]`. Owner: caller.
  */
@@ -23,7 +23,7 @@ export function unembed(
   rules: BackwardRules,
 ): Tensor {
   return tf.tidy(() => {
-    const x_RD = rmsNorm(resid_RD, finalGain_D, config.rmsEps, rules) as Tensor2D;
+    const x_RD = normalize(resid_RD, finalGain_D, config.norm, rules) as Tensor2D;
     return softCap(tf.matMul(x_RD, unembed_DA), config.finalSoftcap, rules);
   });
 }

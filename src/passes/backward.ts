@@ -21,7 +21,7 @@ import { layerContext, layersFrom, walkLayers, type Model } from "../model/model
 import type { KeptProducts } from "../model/products.js";
 import { lastRows, unembed } from "../model/unembedding.js";
 import type { Pooled } from "../model/weight-pool.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 import { laterRows, padRows } from "./later-positions.js";

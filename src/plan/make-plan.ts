@@ -8,7 +8,7 @@ import { fingerprintDataset, readDataset } from "../prompts/rows.js";
 import { checkTokenIds, type DroppedRow, toPrompts } from "../prompts/prompts.js";
 import { openTokenizer } from "../prompts/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
@@ -87,7 +87,7 @@ export async function planSweep(
     const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
     const { prompts, dropped } = toPrompts(
       readDataset(inputs.dataset),
-      openTokenizer(inputs.model),
+      openTokenizer(inputs.model, checkpoint.config.family.bos),
       sweep.dataset.limit,
     );
     checkTokenIds(prompts, checkpoint.config.vocabSize, inputs.model);

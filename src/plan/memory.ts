@@ -4,7 +4,7 @@
  * A layer's widest moment is its MLP: gate, GELU and up projection of every row. A patched or spliced row also keeps what its
  * attention made, and a gradient keeps both passes. test/numeric/cost.test.ts holds these formulas to what tensors really take.
  */
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 
 /** Numbers in the largest tensor that a chunk of an SAE's rows makes. Fixed, so that shapes, and with them bits, depend on the plan alone. */
 export const CHUNK_SIZE = 4 * 1024 * 1024;

@@ -70,7 +70,7 @@ function toPrompt(row: DatasetRow, tokenizer: Tokenizer): Prompt | DropReason {
   const { correct, incorrect, sides } = partsOf(row);
   const idOf = new Map<string, number>();
   for (const answer of [correct, ...incorrect]) {
-    const [, id, ...more] = tokenizer.encode(answer);
+    const [id, ...more] = tokenizer.encode(answer).slice(tokenizer.start.length);
     if (id === undefined || more.length > 0) return "multi_token_answer";
     idOf.set(answer, id);
   }

@@ -4,8 +4,10 @@ import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { unreachable } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { readJsonFile, readTextFile } from "../base/read-file.js";
+import type { BosRule } from "../families/family.js";
 
 /** What we use of the library; its own type declarations do not resolve under NodeNext. */
 interface HubTokenizer {
@@ -22,9 +24,9 @@ export interface ChatMessage {
 
 /** Text to token ids. */
 export interface Tokenizer {
-  /** Id that every prompt starts with. */
-  readonly bosId: number;
-  /** Ids of a text, with one BOS in front and no other special token that the text does not spell out. */
+  /** Ids that every prompt starts with: one BOS, or none. */
+  readonly start: readonly number[];
+  /** Ids of a text after those of `start`, with no other special token that the text does not spell out. */
   encode(text: string): number[];
   /**
    * A conversation in the model's own format.
@@ -34,7 +36,7 @@ export interface Tokenizer {
 }
 
 const token = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
-/** Every Gemma tokenizer is byte-pair encoding; the library would guess at anything else. */
+/** Every family's tokenizer is byte-pair encoding; the library would guess at anything else. */
 const tokenizerSchema = z.looseObject({
   model: z.looseObject({
     type: z.literal("BPE"),
@@ -55,25 +57,21 @@ const settingsSchema = z.looseObject({
 });
 type Settings = z.infer<typeof settingsSchema>;
 
-/** BOS of the Gemma family, for folders without tokenizer_config.json. */
-const DEFAULT_SETTINGS: Settings = { bos_token: "<bos>" };
-
 /**
  * Opens the tokenizer of a checkpoint folder: tokenizer.json, with tokenizer_config.json and chat_template.jinja where present.
+ * @param bos what prompts of the checkpoint's family begin with.
  * @throws PatchbayError `bad_input` when a file is missing or not what it should be.
  */
-export function openTokenizer(folder: string): Tokenizer {
+export function openTokenizer(folder: string, bos: BosRule): Tokenizer {
   const file = join(folder, "tokenizer.json");
-  const settings = readSettings(folder);
+  const settings = readSettings(folder, bos);
   const tokenizer = load(file, settings);
-  const bos = settings.bos_token ?? "<bos>";
-  const bosId = tokenizer.token_to_id(bos);
-  if (bosId === undefined) throw badInput(`expected a token ${bos}, with which prompts start, got none`, { file });
+  const start = startOf(tokenizer, settings, bos, file);
   const idsOf = (text: string): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
   const source = templateOf(folder, settings);
   return {
-    bosId,
-    encode: (text) => [bosId, ...idsOf(text)],
+    start,
+    encode: (text) => [...start, ...idsOf(text)],
     chat: (messages, addGenerationPrompt) => {
       if (source === undefined) throw badInput("expected a chat template in the folder, got none", { file: folder });
       const text = render(source, { ...settings, messages, add_generation_prompt: addGenerationPrompt }, folder);
@@ -82,9 +80,25 @@ export function openTokenizer(folder: string): Tokenizer {
   };
 }
 
-function readSettings(folder: string): Settings {
+function readSettings(folder: string, bos: BosRule): Settings {
   const file = join(folder, "tokenizer_config.json");
-  return existsSync(file) ? readJsonFile(file, settingsSchema) : DEFAULT_SETTINGS;
+  if (existsSync(file)) return readJsonFile(file, settingsSchema);
+  return bos.kind === "in_front" ? { bos_token: bos.token } : {};
+}
+
+function startOf(tokenizer: HubTokenizer, { bos_token: named }: Settings, bos: BosRule, file: string): number[] {
+  switch (bos.kind) {
+    case "in_front": {
+      const token = named ?? bos.token;
+      const id = tokenizer.token_to_id(token);
+      if (id === undefined) throw badInput(`expected a token ${token}, with which prompts start, got none`, { file });
+      return [id];
+    }
+    case "none":
+      return [];
+    default:
+      return unreachable(bos);
+  }
 }
 
 function load(file: string, settings: Settings): HubTokenizer {

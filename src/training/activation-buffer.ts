@@ -5,7 +5,7 @@ import { assert, must } from "../base/assert.js";
 import { siteHook, SITES, type SiteAt } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
-import { siteWidth } from "../weights/model-config.js";
+import { siteWidth } from "../families/family.js";
 import type { Block } from "./sae-schedule.js";
 
 /** Rows of several sites on the host; row r is the same token at every site. */

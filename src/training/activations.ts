@@ -4,7 +4,7 @@ import { must } from "../base/assert.js";
 import { allSites, siteHook, SITES } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
-import { siteWidth } from "../weights/model-config.js";
+import { siteWidth } from "../families/family.js";
 import type { ActivationRows } from "./sae-trainer.js";
 
 const SENTENCES_PER_BLOCK = 64;

@@ -13,7 +13,7 @@ import { createRng } from "../base/rng.js";
 import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { loadModel, type Model } from "../model/model.js";
 import { openCheckpoint, writeCheckpoint } from "../weights/checkpoint.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import { siteActivations } from "./activations.js";
 import { measureAgreement, type AgreementFigures } from "./agreement-figures.js";
 import { hashFiles, writeChecksums } from "./checksums.js";
@@ -88,7 +88,7 @@ async function makeModel(
     sum = 0;
     log(`model: step ${String(step + 1)} of ${String(training.steps)}, loss ${finalLoss.toFixed(4)}`);
   });
-  await writeCheckpoint(folder, config, checkpointTensors(parameters));
+  await writeCheckpoint(folder, config, checkpointTensors(config, parameters));
   disposeParameters(parameters);
   for (const [name, text] of tokenizerFiles(bpe)) writeFileSync(join(folder, name), text);
   const { bosId, eosId, padId } = config;

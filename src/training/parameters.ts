@@ -1,17 +1,15 @@
-/** @file The trained model's parameters: initial values, the engine's layer functions over them, and their checkpoint. */
+/** @file The trained model's parameters: initial values, and their checkpoint. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { createRng, type Rng } from "../base/rng.js";
-import type { LayerWeights } from "../model/layer.js";
-import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "../weights/gemma-tensors.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import { tensorShapes, tensorsOf, type ModelConfig, type StoredTensor } from "../families/family.js";
 import type { NamedArray } from "../weights/named-array.js";
 import { variableFrom } from "./variable.js";
 
 /**
  * Parameters by their checkpoint name, in the layout that the forward pass multiplies with: matrices `[in, out]` (the
- * checkpoint has `[out, in]`), norms as the gain `1 + w`. Owner: whoever made them.
+ * checkpoint has `[out, in]`), norms as the gain. Owner: whoever made them.
  */
 export type Parameters = ReadonlyMap<string, Variable>;
 
@@ -21,38 +19,29 @@ const EMBEDDING_SD = 0.1;
 /** Seeded initial values. Matrices are normal with variance 1 / inputs, gains are 1. Owner: caller. */
 export function initialParameters(config: ModelConfig, seed: number): Parameters {
   const parameters = new Map<string, Variable>();
-  for (const [name, shape] of gemmaTensors(config)) {
-    const values = initialValues(name, shape, createRng(seed, "parameters", name));
-    parameters.set(name, variableFrom(tf.tensor(values, layoutOf(name, shape)), true));
+  const { embedding } = tensorsOf(config);
+  for (const [name, shape] of tensorShapes(config)) {
+    const isEmbedding = name === embedding.name;
+    const values = initialValues(shape, isEmbedding, createRng(seed, "parameters", name));
+    const layout = isEmbedding ? [...shape] : [...shape].reverse();
+    parameters.set(name, variableFrom(tf.tensor(values, layout), true));
   }
   return parameters;
 }
 
-/** One layer's weights as the engine's layer functions take them. They stay the parameters' own. */
-export function layerWeights(parameters: Parameters, layer: number): LayerWeights {
-  const part = (name: string): Tensor => must(parameters.get(layerTensor(layer, name)), name);
-  return {
-    inputGain_D: part("input_layernorm"),
-    query_DZ: part("self_attn.q_proj"),
-    key_DJ: part("self_attn.k_proj"),
-    value_DJ: part("self_attn.v_proj"),
-    output_ZD: part("self_attn.o_proj"),
-    postAttentionGain_D: part("post_attention_layernorm"),
-    preMlpGain_D: part("pre_feedforward_layernorm"),
-    gate_DM: part("mlp.gate_proj"),
-    up_DM: part("mlp.up_proj"),
-    down_MD: part("mlp.down_proj"),
-    postMlpGain_D: part("post_feedforward_layernorm"),
-  };
+/** The parameter that a checkpoint stores as this tensor. It stays the parameters' own. */
+export function parameter(parameters: Parameters, { name }: StoredTensor): Tensor {
+  return must(parameters.get(name), name);
 }
 
 /** The parameters as a checkpoint stores them. */
-export function checkpointTensors(parameters: Parameters): Map<string, NamedArray> {
+export function checkpointTensors(config: ModelConfig, parameters: Parameters): Map<string, NamedArray> {
   const tensors = new Map<string, NamedArray>();
+  const { embedding } = tensorsOf(config);
   for (const [name, variable] of parameters) {
     const stored = tf.tidy(() => {
-      if (variable.rank === 1) return tf.sub(variable, 1);
-      return name === EMBEDDING ? tf.clone(variable) : tf.transpose(variable);
+      if (variable.rank === 1) return tf.sub(variable, config.norm.offset);
+      return name === embedding.name ? tf.clone(variable) : tf.transpose(variable);
     });
     tensors.set(name, { shape: [...stored.shape], values: stored.dataSync<"float32">().slice() });
     stored.dispose();
@@ -65,16 +54,9 @@ export function disposeParameters(parameters: Parameters): void {
   for (const variable of parameters.values()) variable.dispose();
 }
 
-/** Names whose parameter is the final norm or the embedding, needed apart from the layers. */
-export const WHOLE_MODEL = { embedding: EMBEDDING, finalNorm: FINAL_NORM } as const;
-
-function layoutOf(name: string, shape: readonly number[]): number[] {
-  return name === EMBEDDING ? [...shape] : [...shape].reverse();
-}
-
-function initialValues(name: string, shape: readonly number[], rng: Rng): Float32Array {
+function initialValues(shape: readonly number[], isEmbedding: boolean, rng: Rng): Float32Array {
   const [rows = 0, columns] = shape;
   if (columns === undefined) return new Float32Array(rows).fill(1);
-  const sd = name === EMBEDDING ? EMBEDDING_SD : columns ** -0.5;
+  const sd = isEmbedding ? EMBEDDING_SD : columns ** -0.5;
   return Float32Array.from({ length: rows * columns }, () => sd * rng.normal());
 }

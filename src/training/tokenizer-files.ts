@@ -1,6 +1,6 @@
 /** @file The tiny world's tokenizer in Gemma's style: byte-fallback BPE, spaces as "▁", BOS in front, a chat template. */
 import { must } from "../base/assert.js";
-import { addedToken, gemmaTokenizerJson, SPACE } from "../weights/gemma-tokenizer-json.js";
+import { addedToken, sentencePieceJson, SPACE } from "../weights/sentencepiece-json.js";
 import { learnMerges, type Merge } from "./bpe.js";
 import { vocabularyWords } from "./words.js";
 
@@ -58,7 +58,7 @@ export function tokenizerFiles(bpe: Bpe): Map<string, string> {
 
 function tokenizerJson({ vocabulary, merges }: Bpe): unknown {
   const added = SPECIAL_TOKENS.map((content, id) => ({ id, content, special: true }));
-  return gemmaTokenizerJson({ vocabulary, merges, added, bosId: TOKEN_IDS.bos });
+  return sentencePieceJson({ vocabulary, merges, added, bosId: TOKEN_IDS.bos }, { bos: "<bos>", unk: "<unk>" });
 }
 
 function tokenizerConfig(): unknown {

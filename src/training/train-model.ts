@@ -11,13 +11,13 @@ import type { Scalar, Tensor, Tensor2D } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { createRng } from "../base/rng.js";
+import { mapParts, tensorsOf, type ModelConfig } from "../families/family.js";
 import { AUTODIFF_RULES } from "../model/backward-rules.js";
 import { afterAttention, attend, wholeFrame, type Frame } from "../model/layer.js";
 import { unembed } from "../model/unembedding.js";
-import type { ModelConfig } from "../weights/model-config.js";
 import { createAdam, learningRateAt } from "./adam.js";
 import { corpusTokens, drawBatch, SENTENCE_TOKENS, type SentenceBatch } from "./corpus.js";
-import { initialParameters, layerWeights, WHOLE_MODEL, type Parameters } from "./parameters.js";
+import { initialParameters, parameter, type Parameters } from "./parameters.js";
 import type { Bpe } from "./tokenizer-files.js";
 
 /** How long and how fast the model is trained. */
@@ -74,17 +74,15 @@ export function lossAndGradients(
 /** Logits of every position, `[B x T, V]`, with the tied embedding of the parameters. Owner: caller. */
 export function allLogits(config: ModelConfig, parameters: Parameters, ids: Int32Array, frame: Frame): Tensor {
   return tf.tidy(() => {
-    const embedding_VD = must(parameters.get(WHOLE_MODEL.embedding), "embedding") as Tensor as Tensor2D;
-    const finalGain_D = must(parameters.get(WHOLE_MODEL.finalNorm), "final norm");
-    let resid_RD: Tensor = tf.mul(
-      tf.matMul(oneHot(ids, config.vocabSize), embedding_VD),
-      Math.fround(Math.sqrt(config.dModel)),
-    );
+    const { embedding, layers, finalGain } = tensorsOf(config);
+    const embedding_VD = parameter(parameters, embedding) as Tensor2D;
+    let resid_RD: Tensor = tf.mul(tf.matMul(oneHot(ids, config.vocabSize), embedding_VD), config.embeddingFactor);
     for (const [layer, kind] of config.layerTypes.entries()) {
-      const context = { config, weights: layerWeights(parameters, layer), kind, rules: AUTODIFF_RULES };
+      const weights = mapParts(must(layers[layer], "layer"), (stored) => parameter(parameters, stored));
+      const context = { config, weights, kind, rules: AUTODIFF_RULES };
       resid_RD = afterAttention(context, resid_RD, attend(context, resid_RD, frame));
     }
-    return unembed(config, finalGain_D, resid_RD, tf.transpose(embedding_VD), AUTODIFF_RULES);
+    return unembed(config, parameter(parameters, finalGain), resid_RD, tf.transpose(embedding_VD), AUTODIFF_RULES);
   });
 }
 

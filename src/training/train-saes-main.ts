@@ -45,7 +45,8 @@ async function train(options: TrainSaesOptions): Promise<void> {
     if (start !== "complete") {
       await startBackend(choice.backend);
       log(`${choice.backend}: ${choice.reason}`);
-      const text = tokenizeText(documents, openTokenizer(options.model), settings.tokens, settings.training.seed);
+      const tokenizer = openTokenizer(options.model, checkpoint.config.family.bos);
+      const text = tokenizeText(documents, tokenizer, settings.tokens, settings.training.seed);
       const model = await loadModel(checkpoint);
       const place = { checkpoints: setPaths(folder).checkpoints, checkpointSeconds: everySeconds, ...progress(log) };
       const trained = await trainSaes(model, text, settings, place);

@@ -4,7 +4,7 @@ import { badInput } from "../base/errors.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { SITES, siteHook, type Site, type SiteAt } from "../nodes/site.js";
 import { parseWidth } from "../weights/gemma-scope.js";
-import { type ModelConfig, siteWidth } from "../weights/model-config.js";
+import { type ModelConfig, siteWidth } from "../families/family.js";
 import type { SaeSettings } from "./train-saes.js";
 import { CONTEXT } from "./training-text.js";
 

@@ -10,7 +10,7 @@ import { must } from "../base/assert.js";
 import { siteHook, type SiteAt } from "../nodes/site.js";
 import type { Model } from "../model/model.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
-import { siteWidth } from "../weights/model-config.js";
+import { siteWidth } from "../families/family.js";
 import { createBuffer, type ActivationBuffer } from "./activation-buffer.js";
 import { createMeasure, type HeldOutFigures } from "./held-out-figures.js";
 import { openCheckpoint, writeCheckpoint, type CurvePoint } from "./sae-checkpoint.js";

@@ -119,9 +119,11 @@ export function tokenizeText(
   for (const [i, piece] of createRng(seed, "sae text").shuffle(cutPieces(documents)).entries()) {
     if (training.tokens >= tokens) break;
     const into = i % HELD_OUT_EVERY === 0 && heldOut.tokens < HELD_OUT_TOKENS ? heldOut : training;
-    const ids = tokenizer.encode(piece).slice(1);
-    for (let from = 0; from < ids.length; from += CONTEXT - 1)
-      into.sequences.push([tokenizer.bosId, ...ids.slice(from, from + CONTEXT - 1)]);
+    const { start } = tokenizer;
+    const ids = tokenizer.encode(piece).slice(start.length);
+    const room = CONTEXT - start.length;
+    for (let from = 0; from < ids.length; from += room)
+      into.sequences.push([...start, ...ids.slice(from, from + room)]);
     into.tokens += ids.length;
   }
   if (training.tokens === 0)

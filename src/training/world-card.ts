@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../base/assert.js";
 import { siteHook, type SiteAt } from "../nodes/site.js";
-import type { ModelConfig } from "../weights/model-config.js";
+import type { ModelConfig } from "../families/family.js";
 import type { AgreementFigures } from "./agreement-figures.js";
 import { FAMILIES, type Family } from "./grammar.js";
 import { SPLITS, type Split } from "./pairs.js";

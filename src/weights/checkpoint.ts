@@ -1,4 +1,4 @@
-/** @file A Gemma checkpoint folder: headers are checked when it is opened, weights are read by byte range when asked for. */
+/** @file A checkpoint folder: headers are checked when it is opened, weights are read by byte range when asked for. */
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -7,9 +7,10 @@ import { assert, must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
+import { tensorShapes, tensorsOf, type ModelConfig } from "../families/family.js";
+import { readModelConfig } from "../families/read-config.js";
+import { MODEL_FAMILIES, type ModelFamilies } from "../families/registry.js";
 import { sha256OfFile } from "./byte-file.js";
-import { gemmaTensors, spellingIn, type Spelling } from "./gemma-tensors.js";
-import { configText, readModelConfig, type ModelConfig } from "./model-config.js";
 import { shapeText, type NamedArray } from "./named-array.js";
 import type { TensorRange } from "./safetensors-header.js";
 import { encodeSafetensors, openSafetensors, type SafetensorsFile } from "./safetensors.js";
@@ -54,17 +55,18 @@ export interface Checkpoint {
 
 /**
  * Opens a checkpoint folder and checks that every tensor of its family is there with its shape, in files of the right length.
+ * @param families those that the checkpoint may belong to: its config.json says to which.
  * @throws PatchbayError `bad_input` naming the file or tensor at fault.
  */
-export async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const config = readModelConfig(folder);
+export async function openCheckpoint(folder: string, families: ModelFamilies = MODEL_FAMILIES): Promise<Checkpoint> {
+  const config = readModelConfig(folder, families);
   const files: SafetensorsFile[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(files.map((file) => file.close()));
   };
   try {
     for (const path of weightFiles(folder)) files.push(await openSafetensors(path));
-    const spell = spellingIn((name) => files.some(({ tensors }) => tensors.has(name)));
+    const spell = spellingIn(config, (name) => files.some(({ tensors }) => tensors.has(name)));
     const fileOf = locate(folder, config, files, spell);
     const fileWith = (name: string): SafetensorsFile => must(fileOf.get(name), `tensor ${name}`);
     const rangeOf = (name: string): TensorRange => must(fileWith(name).tensors.get(spell(name)), `tensor ${name}`);
@@ -86,14 +88,14 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
 
 /**
  * Writes a checkpoint folder in float32: config.json and one safetensors file. Equal arguments give equal bytes.
- * @param tensors Named and shaped as {@link gemmaTensors} says.
+ * @param tensors Named and shaped as {@link tensorShapes} says.
  */
 export async function writeCheckpoint(
   folder: string,
   config: ModelConfig,
   tensors: ReadonlyMap<string, NamedArray>,
 ): Promise<void> {
-  const expected = gemmaTensors(config);
+  const expected = tensorShapes(config);
   assert(expected.size === tensors.size, `a checkpoint of ${String(expected.size)} tensors`);
   for (const [name, shape] of expected) {
     assert(
@@ -102,7 +104,7 @@ export async function writeCheckpoint(
     );
   }
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "config.json"), configText(config));
+  await writeFile(join(folder, "config.json"), config.family.configText(config));
   await writeFile(join(folder, SINGLE_FILE), encodeSafetensors(tensors, { format: "pt" }));
 }
 
@@ -122,6 +124,20 @@ function weightFiles(folder: string): string[] {
   return names.map((name) => join(folder, name));
 }
 
+/** How files spell the name of a tensor. */
+type Spelling = (name: string) => string;
+
+/** The spelling under which `has` finds the token embedding; the plain one where none does. */
+function spellingIn(config: ModelConfig, has: (name: string) => boolean): Spelling {
+  const { embedding } = tensorsOf(config);
+  const { prefixes } = config.family;
+  const [own] = prefixes;
+  const spellings = prefixes.map(
+    (prefix) => (name: string) => (name.startsWith(own) ? prefix + name.slice(own.length) : name),
+  );
+  return spellings.find((spell) => has(spell(embedding.name))) ?? ((name) => name);
+}
+
 /** Which file holds each tensor, by its plain name. Others, such as the lm_head of a tied model, are ignored. */
 function locate(
   folder: string,
@@ -130,7 +146,7 @@ function locate(
   spell: Spelling,
 ): ReadonlyMap<string, SafetensorsFile> {
   const fileOf = new Map<string, SafetensorsFile>();
-  for (const [plain, shape] of gemmaTensors(config)) {
+  for (const [plain, shape] of tensorShapes(config)) {
     const name = spell(plain);
     const [file, another] = files.filter(({ tensors }) => tensors.has(name));
     if (file === undefined) {

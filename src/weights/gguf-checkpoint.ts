@@ -1,71 +1,54 @@
 /**
- * @file Turns a GGUF file of a Gemma-3 text model into a checkpoint folder as Hugging Face lays it out.
+ * @file Turns a GGUF file of a family that llama.cpp knows into a checkpoint folder as Hugging Face lays it out.
  *
- * 1. config.json from the metadata; what GGUF leaves out is what llama.cpp assumes for the family.
+ * 1. config.json from the metadata, which the family reads; what GGUF leaves out is what llama.cpp assumes for the family.
  * 2. tokenizer.json from the SentencePiece vocabulary.
- * 3. Weights widened to float32 and renamed; norms are stored there as `1 + w` and here as `w`.
+ * 3. Weights widened to float32 and renamed; a norm's weight is the whole gain there, and here what the family stores of it.
  *
  * Everything is written into a folder of another name, which takes its own name when it is complete.
- * Source: github.com/ggml-org/llama.cpp, convert_hf_to_gguf.py (class Gemma3Model) and src/llama-model.cpp.
+ * Source: github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py and convert_hf_to_gguf.py.
  */
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { assert, must } from "../base/assert.js";
-import { badInput, type ErrorDetail } from "../base/errors.js";
-import { invalid } from "../base/read-file.js";
-import { gemmaTokenizerJson } from "./gemma-tokenizer-json.js";
-import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "./gemma-tensors.js";
+import { badInput } from "../base/errors.js";
+import { checked } from "../base/read-file.js";
+import { must } from "../base/assert.js";
+import {
+  tensorsOf,
+  type GgufRules,
+  type LayerParts,
+  type ModelConfig,
+  type SpecialTokens,
+  type StoredTensor,
+} from "../families/family.js";
+import { MODEL_FAMILIES, type ModelFamilies } from "../families/registry.js";
 import { openGguf, type GgufFile } from "./gguf-file.js";
-import { configText, type LayerType, type ModelConfig } from "./model-config.js";
 import { shapeText } from "./named-array.js";
 import { writeFloatStreams, type FloatStream } from "./safetensors.js";
 import { bpeOfSentencePieces } from "./sentencepiece-bpe.js";
+import { sentencePieceJson } from "./sentencepiece-json.js";
 
-/** llama.cpp's names of a layer's tensors by Hugging Face's. */
-const LAYER_PARTS: Readonly<Record<string, string>> = {
-  input_layernorm: "attn_norm",
-  "self_attn.q_proj": "attn_q",
-  "self_attn.k_proj": "attn_k",
-  "self_attn.v_proj": "attn_v",
-  "self_attn.o_proj": "attn_output",
-  "self_attn.q_norm": "attn_q_norm",
-  "self_attn.k_norm": "attn_k_norm",
-  post_attention_layernorm: "post_attention_norm",
-  pre_feedforward_layernorm: "ffn_norm",
-  "mlp.gate_proj": "ffn_gate",
-  "mlp.up_proj": "ffn_up",
-  "mlp.down_proj": "ffn_down",
-  post_feedforward_layernorm: "post_ffw_norm",
+/** llama.cpp's names of a layer's tensors; they are the same for all families. */
+const LAYER_NAMES: Readonly<Record<keyof LayerParts<unknown>, string>> = {
+  inputGain_D: "attn_norm",
+  query_DZ: "attn_q",
+  key_DJ: "attn_k",
+  value_DJ: "attn_v",
+  output_ZD: "attn_output",
+  queryGain_H: "attn_q_norm",
+  keyGain_H: "attn_k_norm",
+  postAttentionGain_D: "post_attention_norm",
+  preMlpGain_D: "ffn_norm",
+  gate_DM: "ffn_gate",
+  up_DM: "ffn_up",
+  down_MD: "ffn_down",
+  postMlpGain_D: "post_ffw_norm",
 };
 
-/** Every n-th layer of a Gemma 3 is global; the file does not say so. */
-const GLOBAL_EVERY = 6;
-/** The one size of Gemma 3 whose queries are scaled by its width over its heads and not by the head width: 27b. */
-const LAYERS_OF_27B = 62;
-
-/** No Gemma has more; it bounds what is set up before a tensor is looked for. */
-const MAX_LAYERS = 1000;
-
-const size = z.int().min(1);
 const list = <T extends z.ZodType>(of: T) => z.array(of).min(1);
-const metadataSchema = z.looseObject({
-  "general.architecture": z.literal("gemma3"),
-  "gemma3.context_length": size,
-  "gemma3.embedding_length": size,
-  "gemma3.block_count": size.max(MAX_LAYERS),
-  "gemma3.feed_forward_length": size,
-  "gemma3.attention.head_count": size,
-  "gemma3.attention.head_count_kv": size,
-  "gemma3.attention.key_length": size,
-  "gemma3.attention.layer_norm_rms_epsilon": z.number().positive(),
-  "gemma3.attention.sliding_window": size,
-  "gemma3.rope.freq_base": z.number().positive(),
-  "gemma3.rope.freq_base_swa": z.number().positive().default(10_000),
-  "gemma3.rope.scaling.type": z.enum(["none", "linear"]).default("none"),
-  "gemma3.rope.scaling.factor": z.number().positive().default(1),
-  "gemma3.final_logit_softcapping": z.number().positive().nullable().default(null),
+const tokenizerSchema = z.looseObject({
   "tokenizer.ggml.model": z.literal("llama"),
   "tokenizer.ggml.tokens": list(z.string()),
   "tokenizer.ggml.scores": list(z.number()),
@@ -74,30 +57,31 @@ const metadataSchema = z.looseObject({
   "tokenizer.ggml.eos_token_id": z.int().min(0),
   "tokenizer.ggml.padding_token_id": z.int().min(0).default(0),
 });
-type Metadata = z.infer<typeof metadataSchema>;
+type TokenizerMetadata = z.infer<typeof tokenizerSchema>;
 
 /** Told how many weights are written, of how many. */
 export type OnConverted = (done: number, total: number) => void;
 
 /**
  * Converts a file, unless the folder is there already (it is whole whenever it is there).
- * @throws PatchbayError `bad_input` when the file is not a Gemma-3 text model that can be read.
+ * @param families those that the file may be of: its metadata says of which it is.
+ * @throws PatchbayError `bad_input` when the file is of none of them, or cannot be read.
  */
 export async function convertGguf(
   file: string,
   folder: string,
   onConverted: OnConverted = () => undefined,
+  families: ModelFamilies = MODEL_FAMILIES,
 ): Promise<void> {
   if (existsSync(folder)) return;
   await mkdir(dirname(folder), { recursive: true });
   const gguf = await openGguf(file);
   const partial = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`));
   try {
-    const metadata = checkedMetadata(gguf);
-    const config = configOf(metadata, { file });
-    await writeFile(join(partial, "config.json"), configText(config));
-    await writeFile(join(partial, "tokenizer.json"), JSON.stringify(tokenizerOf(metadata)));
-    await writeFile(join(partial, "tokenizer_config.json"), `${JSON.stringify(TOKENIZER_CONFIG, null, 2)}\n`);
+    const { config, tokenizer, specialTokens } = readMetadata(gguf, families);
+    await writeFile(join(partial, "config.json"), config.family.configText(config));
+    await writeFile(join(partial, "tokenizer.json"), JSON.stringify(tokenizerJson(tokenizer, specialTokens)));
+    await writeFile(join(partial, "tokenizer_config.json"), tokenizerConfigText(specialTokens));
     await writeFloatStreams(join(partial, "model.safetensors"), streamsOf(gguf, config, onConverted), { format: "pt" });
     await chmod(partial, 0o755);
     await rename(partial, folder);
@@ -107,82 +91,70 @@ export async function convertGguf(
   }
 }
 
-const TOKENIZER_CONFIG = { bos_token: "<bos>", eos_token: "<eos>", pad_token: "<pad>", unk_token: "<unk>" };
-
-function checkedMetadata({ metadata, path }: GgufFile): Metadata {
-  const parsed = metadataSchema.safeParse(Object.fromEntries(metadata));
-  if (!parsed.success) throw invalid(parsed.error, { file: path });
-  return parsed.data;
+/** What a file says of its model and its vocabulary. */
+interface GgufContents {
+  readonly config: ModelConfig;
+  readonly tokenizer: TokenizerMetadata;
+  readonly specialTokens: SpecialTokens;
 }
 
-function configOf(metadata: Metadata, where: ErrorDetail): ModelConfig {
-  const [nLayers, dModel] = [metadata["gemma3.block_count"], metadata["gemma3.embedding_length"]];
-  const [nHeads, nKvHeads] = [metadata["gemma3.attention.head_count"], metadata["gemma3.attention.head_count_kv"]];
-  const headDim = metadata["gemma3.attention.key_length"];
-  const vocabSize = metadata["tokenizer.ggml.tokens"].length;
-  for (const key of ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] as const)
-    if (metadata[key].length !== vocabSize)
+function readMetadata(gguf: GgufFile, families: ModelFamilies): GgufContents {
+  const where = { file: gguf.path };
+  const metadata = Object.fromEntries(gguf.metadata);
+  const { readConfig, specialTokens } = rulesOf(metadata, families, gguf.path);
+  const configOf = readConfig(metadata, gguf.path);
+  const tokenizer = checked(metadata, tokenizerSchema, where);
+  const vocabSize = tokenizer["tokenizer.ggml.tokens"].length;
+  for (const field of ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] as const)
+    if (tokenizer[field].length !== vocabSize)
       throw badInput(
-        `expected one entry for each of ${String(vocabSize)} tokens, got ${String(metadata[key].length)}`,
-        {
-          ...where,
-          field: key,
-        },
+        `expected one entry for each of ${String(vocabSize)} tokens, got ${String(tokenizer[field].length)}`,
+        { ...where, field },
       );
-  const kind = (layer: number): LayerType => ((layer + 1) % GLOBAL_EVERY === 0 ? "full" : "sliding");
-  const factor = metadata["gemma3.rope.scaling.type"] === "linear" ? metadata["gemma3.rope.scaling.factor"] : 1;
-  return {
-    family: "gemma3_text",
-    nLayers,
-    dModel,
-    nHeads,
-    nKvHeads,
-    headDim,
-    dMlp: metadata["gemma3.feed_forward_length"],
+  const config = configOf({
     vocabSize,
-    queryPreAttnScalar: nLayers === LAYERS_OF_27B ? dModel / nHeads : headDim,
-    rmsEps: Number(metadata["gemma3.attention.layer_norm_rms_epsilon"].toPrecision(7)),
-    ropes: {
-      sliding: { theta: metadata["gemma3.rope.freq_base_swa"], factor: 1 },
-      full: { theta: metadata["gemma3.rope.freq_base"], factor },
-    },
-    queryKeyNorm: true,
-    slidingWindow: metadata["gemma3.attention.sliding_window"],
-    layerTypes: Array.from({ length: nLayers }, (_, layer) => kind(layer)),
-    attnSoftcap: null,
-    finalSoftcap: metadata["gemma3.final_logit_softcapping"],
-    maxPositions: metadata["gemma3.context_length"],
-    bosId: metadata["tokenizer.ggml.bos_token_id"],
-    padId: metadata["tokenizer.ggml.padding_token_id"],
-    eosId: metadata["tokenizer.ggml.eos_token_id"],
-  };
+    bosId: tokenizer["tokenizer.ggml.bos_token_id"],
+    padId: tokenizer["tokenizer.ggml.padding_token_id"],
+    eosId: tokenizer["tokenizer.ggml.eos_token_id"],
+  });
+  return { config, tokenizer, specialTokens };
 }
 
-function tokenizerOf(metadata: Metadata): unknown {
-  return gemmaTokenizerJson(
-    bpeOfSentencePieces({
-      pieces: metadata["tokenizer.ggml.tokens"],
-      scores: metadata["tokenizer.ggml.scores"],
-      kinds: metadata["tokenizer.ggml.token_type"],
-      bosId: metadata["tokenizer.ggml.bos_token_id"],
-    }),
+/** The rules of the family that the file is of. */
+function rulesOf(metadata: Record<string, unknown>, families: ModelFamilies, file: string): GgufRules {
+  const known = new Map(
+    Object.values(families).flatMap(({ gguf }) => (gguf === undefined ? [] : [[gguf.architecture, gguf] as const])),
   );
+  const schema = z.looseObject({ "general.architecture": z.literal([...known.keys()]) });
+  return must(known.get(checked(metadata, schema, { file })["general.architecture"]), "family");
 }
 
-/** Hugging Face's names with llama.cpp's. */
-function ggufNames(nLayers: number): Map<string, string> {
-  const names = new Map([
-    [EMBEDDING, "token_embd.weight"],
-    [FINAL_NORM, "output_norm.weight"],
-  ]);
-  for (let layer = 0; layer < nLayers; layer++)
-    for (const [part, other] of Object.entries(LAYER_PARTS))
-      names.set(layerTensor(layer, part), `blk.${String(layer)}.${other}.weight`);
-  return names;
+function tokenizerConfigText({ bos, eos, pad, unk }: SpecialTokens): string {
+  return `${JSON.stringify({ bos_token: bos, eos_token: eos, pad_token: pad, unk_token: unk }, null, 2)}\n`;
+}
+
+function tokenizerJson(tokenizer: TokenizerMetadata, specialTokens: SpecialTokens): unknown {
+  const bpe = bpeOfSentencePieces({
+    pieces: tokenizer["tokenizer.ggml.tokens"],
+    scores: tokenizer["tokenizer.ggml.scores"],
+    kinds: tokenizer["tokenizer.ggml.token_type"],
+    bosId: tokenizer["tokenizer.ggml.bos_token_id"],
+  });
+  return sentencePieceJson(bpe, specialTokens);
+}
+
+/** Every tensor of a model with llama.cpp's name. */
+function ggufTensors(config: ModelConfig): (readonly [name: string, tensor: StoredTensor])[] {
+  const { embedding, layers, finalGain } = tensorsOf(config);
+  const ofLayers = layers.flatMap((parts, layer) =>
+    (Object.entries(parts) as [keyof typeof parts, StoredTensor][]).map(
+      ([part, tensor]) => [`blk.${String(layer)}.${LAYER_NAMES[part]}.weight`, tensor] as const,
+    ),
+  );
+  return [["token_embd.weight", embedding], ...ofLayers, ["output_norm.weight", finalGain]];
 }
 
 function streamsOf(gguf: GgufFile, config: ModelConfig, onConverted: OnConverted): Map<string, FloatStream> {
-  const names = ggufNames(config.nLayers);
   const streams = new Map<string, FloatStream>();
   let done = 0;
   let total = 0;
@@ -192,23 +164,20 @@ function streamsOf(gguf: GgufFile, config: ModelConfig, onConverted: OnConverted
       onConverted((done += piece.length), total);
     }
   }
-  for (const [name, shape] of gemmaTensors(config)) {
+  for (const [stored, { kind, name, shape }] of ggufTensors(config)) {
     total += shape.reduce((product, n) => product * n, 1);
-    const stored = must(names.get(name), name);
     const found = gguf.tensors.get(stored);
     if (found === undefined || shapeText(found.shape) !== shapeText(shape))
       throw badInput(
         `expected shape ${shapeText(shape)}, got ${found === undefined ? "no such tensor" : shapeText(found.shape)}`,
         { file: gguf.path, field: stored },
       );
-    const isNorm = shape.length === 1;
     const counted = (): AsyncGenerator<Float32Array> => countPieces(gguf.pieces(stored));
-    streams.set(name, { shape, pieces: () => (isNorm ? lessOne(counted()) : counted()) });
+    streams.set(name, { shape, pieces: () => (kind === "gain" ? less(config.norm.offset, counted()) : counted()) });
   }
-  assert(streams.size === names.size, "every tensor has a name in both spellings");
   return streams;
 }
 
-async function* lessOne(pieces: AsyncIterable<Float32Array>): AsyncGenerator<Float32Array> {
-  for await (const values of pieces) yield values.map((value) => value - 1);
+async function* less(offset: number, pieces: AsyncIterable<Float32Array>): AsyncGenerator<Float32Array> {
+  for await (const values of pieces) yield values.map((value) => value - offset);
 }

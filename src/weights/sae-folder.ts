@@ -8,11 +8,11 @@
  */
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
+import { type ModelConfig, siteWidth } from "../families/family.js";
 import { siteHook, SITES, type Site, type SiteAt } from "../nodes/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
 import { listGemmaScope2 } from "./gemma-scope-2.js";
-import { type ModelConfig, siteWidth } from "./model-config.js";
 import { shapeText } from "./named-array.js";
 import { openNpz } from "./npz.js";
 import type { SaeCandidate } from "./sae-candidate.js";

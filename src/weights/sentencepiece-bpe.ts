@@ -10,7 +10,7 @@
  * `convert_slow_tokenizer.generate_merges`.
  */
 import { must } from "../base/assert.js";
-import { SPACE, type GemmaBpe } from "./gemma-tokenizer-json.js";
+import { SPACE, type SentencePieceBpe } from "./sentencepiece-json.js";
 
 /** SentencePiece's kinds of piece, by their number in files. */
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -32,7 +32,7 @@ interface Cut {
 }
 
 /** Vocabulary, merges and added tokens. User-defined pieces stand above all others, as in SentencePiece. */
-export function bpeOfSentencePieces({ pieces, scores, kinds, bosId }: SentencePieces): GemmaBpe {
+export function bpeOfSentencePieces({ pieces, scores, kinds, bosId }: SentencePieces): SentencePieceBpe {
   const spelled = pieces.map((piece, id) => (kinds[id] === PIECE.userDefined ? piece.replaceAll(" ", SPACE) : piece));
   const vocabulary = new Map(spelled.map((piece, id) => [piece, id]));
   const cuts = spelled.flatMap((piece, id) => {

@@ -23,10 +23,11 @@ import { loadModel } from "../../src/model/model.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import { lastRows, unembed } from "../../src/model/unembedding.js";
 import { toPrompts } from "../../src/prompts/prompts.js";
+import { tensorsOf } from "../../src/families/family.js";
+import { GEMMA3 } from "../../src/families/gemma3.js";
 import { openTokenizer } from "../../src/prompts/tokenizer.js";
 import { ENGLISH_LEXICON } from "../../src/training/english-words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
-import { EMBEDDING } from "../../src/weights/gemma-tensors.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { largestDifference, largestMagnitude } from "../numeric/matchers.js";
@@ -59,7 +60,7 @@ describe("Gemma 3 270M", () => {
     const { arrays } = await readSafetensorsFile(`${FIXTURE}/expected.safetensors`);
     expected = (name) => Float64Array.from(must(arrays.get(name), name).values as ArrayLike<number | bigint>, Number);
     checkpoint = await openCheckpoint(MODEL);
-    ({ prompts } = toPrompts(readDataset(`${FIXTURE}/pairs.jsonl`), openTokenizer(MODEL)));
+    ({ prompts } = toPrompts(readDataset(`${FIXTURE}/pairs.jsonl`), openTokenizer(MODEL, GEMMA3.bos)));
     spliced = spliceModel(await loadModel(checkpoint), []);
   });
   afterAll(async () => {
@@ -75,7 +76,7 @@ describe("Gemma 3 270M", () => {
   });
 
   it("tokenises as transformers does", () => {
-    expect(openTokenizer(MODEL).encode("The teachers that the senator hates")).toEqual([
+    expect(openTokenizer(MODEL, GEMMA3.bos).encode("The teachers that the senator hates")).toEqual([
       2, 818, 10411, 600, 506, 63212, 87566,
     ]);
     expect(prompts).toHaveLength(24);
@@ -84,7 +85,7 @@ describe("Gemma 3 270M", () => {
   });
 
   it("has one token for each word of data/english-agreement, and 7 for each rc prompt", () => {
-    const tokenizer = openTokenizer(MODEL);
+    const tokenizer = openTokenizer(MODEL, GEMMA3.bos);
     const { nouns, clauseVerbs, innerVerbs, prepositions } = ENGLISH_LEXICON;
     const forms = [...nouns, ...clauseVerbs, ...innerVerbs].flatMap(({ singular, plural }) => [singular, plural]);
     for (const word of [...forms, ...prepositions]) expect(tokenizer.encode(` ${word}`), word).toHaveLength(2);
@@ -92,7 +93,7 @@ describe("Gemma 3 270M", () => {
     const { prompts: pairs, dropped } = toPrompts(readDataset(path), tokenizer);
     expect(dropped).toEqual([]);
     for (const { clean, corrupted } of pairs) {
-      expect([clean[0], clean.length, corrupted?.length]).toEqual([tokenizer.bosId, T, T]);
+      expect([clean[0], clean.length, corrupted?.length]).toEqual([tokenizer.start[0], T, T]);
     }
   });
 
@@ -123,7 +124,7 @@ describe("Gemma 3 270M", () => {
     const logits = new Float32Array(2 * config.vocabSize);
     for (let first = 0; first < config.vocabSize; first += ROWS) {
       const ids = Int32Array.from({ length: Math.min(ROWS, config.vocabSize - first) }, (_, i) => first + i);
-      const table = await checkpoint.readRows(EMBEDDING, ids);
+      const table = await checkpoint.readRows(tensorsOf(config).embedding.name, ids);
       const part = tf.tidy(() => {
         const unembed_DA = tf.transpose(tf.tensor2d(table, [ids.length, config.dModel]));
         return unembed(config, finalGain_D, rows, unembed_DA, AUTODIFF_RULES);

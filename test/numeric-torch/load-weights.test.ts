@@ -7,7 +7,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { findSaeSource } from "../../src/sae/sae.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
-import { gemmaTensors } from "../../src/weights/gemma-tensors.js";
+import { tensorShapes } from "../../src/families/family.js";
 import { writeNpz } from "../../src/weights/npz.js";
 import { findSaes, readSae, type SaeEntry } from "../../src/weights/sae-folder.js";
 import { loadTorchAddon } from "../../src/backends/torch-addon.js";
@@ -26,7 +26,7 @@ describe("a matrix of a checkpoint", () => {
   ] as const)("of %s is in %s what JavaScript makes of it", async (folder, dtype) => {
     const checkpoint = await openCheckpoint(`${TINY_A}/${folder}`);
     const matrices = matricesFor(dtype);
-    const wide = [...gemmaTensors(checkpoint.config)].filter(([, shape]) => shape.length === 2);
+    const wide = [...tensorShapes(checkpoint.config)].filter(([, shape]) => shape.length === 2);
     for (const [name, [rows, columns]] of wide) {
       const loaded = await matrices.load(checkpoint.array(name));
       const expected = matrices.matrix(await checkpoint.read(name), [must(rows, "rows"), must(columns, "columns")]);

@@ -4,7 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { attentionCore, attentionMask } from "../../src/model/attention.js";
 import type { BackwardRules } from "../../src/model/backward-rules.js";
-import { type ModelConfig, readModelConfig } from "../../src/weights/model-config.js";
+import type { ModelConfig } from "../../src/families/family.js";
+import { readModelConfig } from "../../src/families/read-config.js";
 import { TINY_A } from "./golden.js";
 
 /** Prompts of S tokens, of which the last T ask. */

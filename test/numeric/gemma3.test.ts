@@ -45,7 +45,7 @@ describe("a Gemma-3 text model", () => {
   it("reads its options from the config", () => {
     expect(spliced.model.config).toMatchObject({
       layerTypes: ["sliding", "sliding", "full", "sliding"],
-      ropes: { sliding: { theta: 300, factor: 1 }, full: { theta: 50_000, factor: 4 } },
+      positions: { ropes: { sliding: { theta: 300, factor: 1 }, full: { theta: 50_000, factor: 4 } } },
       queryKeyNorm: true,
       attnSoftcap: null,
       finalSoftcap: null,

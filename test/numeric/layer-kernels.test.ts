@@ -7,7 +7,7 @@ import { hasKernel, LAYER_KERNELS } from "../../src/model/layer-kernels.js";
 import { mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../src/model/rope.js";
-import { readModelConfig } from "../../src/weights/model-config.js";
+import { readModelConfig } from "../../src/families/read-config.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { TINY_A } from "./golden.js";
 import { OWN_KERNELS, TEST_BACKEND } from "./test-backend.js";

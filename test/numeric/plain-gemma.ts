@@ -1,13 +1,15 @@
 /**
- * @file A Gemma in plain float64 loops, one prompt at a time: an implementation that shares no equation with src/.
+ * @file A Gemma, or what differs from one by these settings, in plain float64 loops, one prompt at a time: an implementation that
+ * shares no equation with src/.
  *
- * It reads config.json and the tensors of a folder itself. Everything that RelP holds constant passes through a {@link Tape}:
+ * It reads config.json and the tensors of a Gemma's folder itself. Everything that RelP holds constant passes through a {@link Tape}:
  * recorded in one run and replayed in another, it turns the model into the linear function that RelP differentiates.
  */
 import { readFileSync } from "node:fs";
 import { must } from "../../src/base/assert.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
 import { siteHook } from "../../src/nodes/site.js";
+import type { NamedArray } from "../../src/weights/named-array.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 
 /** Rows of a matrix. */
@@ -17,7 +19,8 @@ type Site = "attn_z" | "mlp_out" | "resid_post";
 /** What becomes of a site's activation. */
 export type PlainHook = (site: Site, layer: number, x: Rows) => Rows;
 
-interface Settings {
+/** Sizes and options. */
+export interface PlainSettings {
   readonly layers: number;
   readonly heads: number;
   readonly kvHeads: number;
@@ -28,6 +31,10 @@ interface Settings {
   readonly attentionCap: number | null;
   readonly finalCap: number | null;
   readonly queryKeyNorms: boolean;
+  readonly postNorms: boolean;
+  /** A norm's gain is its weight plus this. */
+  readonly gainOffset: number;
+  readonly embeddingFactor: number;
   readonly slides: (layer: number) => boolean;
   /** Rope's base and the factor by which positions are divided. */
   readonly rope: (layer: number) => readonly [base: number, factor: number];
@@ -35,7 +42,8 @@ interface Settings {
 
 /** A checkpoint folder as numbers. */
 export interface PlainGemma {
-  readonly settings: Settings;
+  readonly settings: PlainSettings;
+  /** By a Gemma's names. */
   /** A norm's weight is one row; a matrix is as stored, `[out, in]`. */
   readonly tensor: (name: string) => Rows;
 }
@@ -63,8 +71,13 @@ export class Tape {
 export async function readPlainGemma(folder: string): Promise<PlainGemma> {
   const config = JSON.parse(readFileSync(`${folder}/config.json`, "utf8")) as Record<string, unknown>;
   const { arrays } = await readSafetensorsFile(`${folder}/model.safetensors`);
+  return { settings: settingsOf(config), tensor: rowsOf(arrays) };
+}
+
+/** Each array as rows, made when it is first asked for. */
+export function rowsOf(arrays: ReadonlyMap<string, NamedArray>): PlainGemma["tensor"] {
   const cache = new Map<string, Rows>();
-  const tensor = (name: string): Rows => {
+  return (name) => {
     const known = cache.get(name);
     if (known !== undefined) return known;
     const { shape, values } = must(arrays.get(name), name);
@@ -75,10 +88,9 @@ export async function readPlainGemma(folder: string): Promise<PlainGemma> {
     cache.set(name, rows);
     return rows;
   };
-  return { settings: settingsOf(config), tensor };
 }
 
-function settingsOf(config: Record<string, unknown>): Settings {
+function settingsOf(config: Record<string, unknown>): PlainSettings {
   const number = (key: string): number => must(config[key] as number | undefined, key);
   const gemma3 = config["model_type"] === "gemma3_text";
   const types = config["layer_types"] as string[] | undefined;
@@ -96,6 +108,9 @@ function settingsOf(config: Record<string, unknown>): Settings {
     attentionCap: (config["attn_logit_softcapping"] as number | null | undefined) ?? null,
     finalCap: (config["final_logit_softcapping"] as number | null | undefined) ?? null,
     queryKeyNorms: gemma3,
+    postNorms: true,
+    gainOffset: 1,
+    embeddingFactor: Math.sqrt(number("hidden_size")),
     slides,
     rope: (layer) =>
       gemma3 && slides(layer) ? [number("rope_local_base_freq"), 1] : [number("rope_theta"), scaling?.factor ?? 1],
@@ -107,11 +122,11 @@ const dot = (a: readonly number[], b: readonly number[]): number =>
 const times = (x: Rows, out_in: Rows): number[][] => x.map((row) => out_in.map((w) => dot(row, w)));
 const plus = (a: Rows, b: Rows): number[][] => a.map((row, r) => row.map((x, i) => x + must(b[r]?.[i], "b")));
 
-function norm(x: Rows, weight: Rows, eps: number, tape: Tape): number[][] {
+function norm(x: Rows, weight: Rows, { eps, gainOffset }: PlainSettings, tape: Tape): number[][] {
   const w = must(weight[0], "weight");
   return x.map((row) => {
     const scale = tape.constant(() => 1 / Math.sqrt(dot(row, row) / row.length + eps));
-    return row.map((v, i) => v * scale * (1 + must(w[i], "w")));
+    return row.map((v, i) => v * scale * (gainOffset + must(w[i], "w")));
   });
 }
 
@@ -153,7 +168,7 @@ function attention({ settings, tensor }: PlainGemma, layer: number, x: Rows, tap
       Array.from({ length: row.length / headDim }, (_, n) => {
         const head = row.slice(n * headDim, (n + 1) * headDim);
         if (normName === null) return head;
-        const normed = settings.queryKeyNorms ? norm([head], at(normName), settings.eps, tape)[0] : head;
+        const normed = settings.queryKeyNorms ? norm([head], at(normName), settings, tape)[0] : head;
         return rotated(must(normed, "head"), position, settings.rope(layer));
       }),
     );
@@ -180,10 +195,11 @@ function attention({ settings, tensor }: PlainGemma, layer: number, x: Rows, tap
 
 function mlp({ settings, tensor }: PlainGemma, layer: number, mid: Rows, tape: Tape): number[][] {
   const at = (name: string): Rows => tensor(`model.layers.${String(layer)}.${name}.weight`);
-  const y = norm(mid, at("pre_feedforward_layernorm"), settings.eps, tape);
+  const y = norm(mid, at("pre_feedforward_layernorm"), settings, tape);
   const [gate, up] = [times(y, at("mlp.gate_proj")), times(y, at("mlp.up_proj"))];
   const hidden = gate.map((row, r) => row.map((g, i) => product(byRatio(g, gelu, tape), must(up[r]?.[i], "up"), tape)));
-  return norm(times(hidden, at("mlp.down_proj")), at("post_feedforward_layernorm"), settings.eps, tape);
+  const out = times(hidden, at("mlp.down_proj"));
+  return settings.postNorms ? norm(out, at("post_feedforward_layernorm"), settings, tape) : out;
 }
 
 /** Logits of all tokens at the last position. */
@@ -194,17 +210,16 @@ export function plainLogits(
 ): number[] {
   const { settings, tensor } = model;
   const embedding = tensor("model.embed_tokens.weight");
-  const factor = Math.sqrt(must(embedding[0], "row").length);
-  let h: Rows = ids.map((id) => must(embedding[id], "token").map((v) => v * factor));
+  let h: Rows = ids.map((id) => must(embedding[id], "token").map((v) => v * settings.embeddingFactor));
   for (let layer = 0; layer < settings.layers; layer++) {
     const at = (name: string): Rows => tensor(`model.layers.${String(layer)}.${name}.weight`);
-    const x = norm(h, at("input_layernorm"), settings.eps, tape);
+    const x = norm(h, at("input_layernorm"), settings, tape);
     const z = hook("attn_z", layer, attention(model, layer, x, tape));
     const out = times(z, at("self_attn.o_proj"));
-    const mid = plus(h, norm(out, at("post_attention_layernorm"), settings.eps, tape));
+    const mid = plus(h, settings.postNorms ? norm(out, at("post_attention_layernorm"), settings, tape) : out);
     h = hook("resid_post", layer, plus(mid, hook("mlp_out", layer, mlp(model, layer, mid, tape))));
   }
-  const last = norm(h.slice(-1), tensor("model.norm.weight"), settings.eps, tape);
+  const last = norm(h.slice(-1), tensor("model.norm.weight"), settings, tape);
   return must(times(last, embedding)[0], "logits").map((v) => cap(v, settings.finalCap, tape));
 }
 

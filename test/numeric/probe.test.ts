@@ -5,7 +5,7 @@ import { countWork, predict } from "../../src/cost/estimate.js";
 import { probeConfig, probePlan } from "../../src/cost/probe-plan.js";
 import { type Rates, usualSeconds } from "../../src/cost/rates.js";
 import { type PlannedRun, planSweep } from "../../src/plan/make-plan.js";
-import { readModelConfig } from "../../src/weights/model-config.js";
+import { readModelConfig } from "../../src/families/read-config.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { probe } from "../../src/engine/probe.js";
 import { TINY_A } from "./golden.js";

@@ -99,18 +99,19 @@ describe("RelP", () => {
     const silent = await changedModel(spliced, {
       layer: (weights) => ({
         ...weights,
-        postAttentionGain_D: tf.zerosLike(weights.postAttentionGain_D),
-        postMlpGain_D: tf.zerosLike(weights.postMlpGain_D),
+        postAttentionGain_D: tf.zerosLike(must(weights.postAttentionGain_D, "gain")),
+        postMlpGain_D: tf.zerosLike(must(weights.postMlpGain_D, "gain")),
       }),
     });
-    const plain = spliceModel({ ...silent.model, config: { ...config, finalSoftcap: 1e9, rmsEps: 1e12 } }, []);
+    const linear = { ...config, finalSoftcap: 1e9, norm: { ...config.norm, eps: 1e12 } };
+    const plain = spliceModel({ ...silent.model, config: linear }, []);
     const scores = await Promise.all([RELP, ATP].map((spec) => computeScores(plain, pairs.slice(0, 2), "max", spec)));
     const [a, b] = [must(scores[0], "relp"), must(scores[1], "atp")];
     for (const [hook, site] of a.site)
       expect(site, hook).toBeAllclose(must(b.site.get(hook), hook), { rtol: 1e-5, atol: 0 });
     for (const layer of silent.model.layers) {
       const { postAttentionGain_D, postMlpGain_D } = layer.now().weights;
-      tf.dispose([postAttentionGain_D, postMlpGain_D]);
+      tf.dispose([must(postAttentionGain_D, "gain"), must(postMlpGain_D, "gain")]);
     }
   });
 });

@@ -241,7 +241,7 @@ describe("a value that is not finite", () => {
   async function overflowing(): Promise<SplicedModel> {
     return await changedModel(spliced, {
       layer: (weights, i) =>
-        i === 2 ? { ...weights, postMlpGain_D: tf.fill(weights.postMlpGain_D.shape, 3e38) } : weights,
+        i === 2 ? { ...weights, postMlpGain_D: tf.fill([spliced.model.config.dModel], 3e38) } : weights,
     });
   }
 
@@ -259,7 +259,7 @@ describe("a value that is not finite", () => {
         expect(thrown).toMatchObject({ code: "non_finite", detail: { line: 1, field: "blocks.2.hook_mlp_out" } });
         expect((thrown as Error).message).toMatch(/layer 2.*mlp_out.*line 1/);
       }).toLeakNoTensors();
-      must(broken.model.layers[2], "layer").now().weights.postMlpGain_D.dispose();
+      must(must(broken.model.layers[2], "layer").now().weights.postMlpGain_D, "gain").dispose();
     },
   );
 

@@ -12,6 +12,7 @@ import { readDataset } from "../../src/prompts/rows.js";
 import { answerLogits, forward } from "../../src/model/forward.js";
 import { loadAnswers, metricsOf } from "../../src/model/metric.js";
 import { loadModel, type Model } from "../../src/model/model.js";
+import { GEMMA2 } from "../../src/families/gemma2.js";
 import { openTokenizer, type Tokenizer } from "../../src/prompts/tokenizer.js";
 import { toPrompts } from "../../src/prompts/prompts.js";
 import { siteActivations } from "../../src/training/activations.js";
@@ -38,7 +39,7 @@ beforeAll(async () => {
   await startBackend("wasm");
   checkpoint = await openCheckpoint(MODEL);
   model = await loadModel(checkpoint);
-  tokenizer = openTokenizer(MODEL);
+  tokenizer = openTokenizer(MODEL, GEMMA2.bos);
 });
 afterAll(async () => {
   model.dispose();

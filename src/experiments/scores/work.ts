@@ -7,7 +7,7 @@ import { Work } from "../../cost/work.js";
 import { allSites, SITES } from "../../nodes/site.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import { gradientsPerSite } from "../../methods/score-method.js";
-import { siteWidth } from "../../weights/model-config.js";
+import { siteWidth } from "../../families/family.js";
 import type { ScoreWay } from "./scores.js";
 
 /** A shard's work, in prompts. */

@@ -11,7 +11,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must, unreachable } from "../../base/assert.js";
 import type { Node } from "../../nodes/node.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
-import type { ModelConfig } from "../../weights/model-config.js";
+import type { ModelConfig } from "../../families/family.js";
 import { siteDelta } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
 import { errorDelta, type FeatureChanges, featureChanges, magnitudes } from "./truth-changes.js";

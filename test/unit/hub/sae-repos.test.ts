@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { fetchByName } from "../../../src/hub/fetch-weights.js";
 import { type HubConnection, openHub } from "../../../src/hub/hub-connection.js";
-import { readModelConfig } from "../../../src/weights/model-config.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 import { findSaes, type SaeOptions } from "../../../src/weights/sae-folder.js";
 import { temporaryFolder, TINY_A } from "../weights/temporary-folder.js";
 import { FakeHub } from "./fake-hub.js";

@@ -9,13 +9,12 @@ import { geluTanh } from "../../../src/model/mlp.js";
 import { rmsNorm } from "../../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../../src/model/rope.js";
 import { softCap } from "../../../src/model/soft-cap.js";
-import type { ModelConfig } from "../../../src/weights/model-config.js";
+import type { ModelConfig } from "../../../src/families/family.js";
+import { gemma2Config } from "../../../src/families/gemma2.js";
 import { startBackend } from "../../../src/backends/start-backend.js";
 import "../../numeric/matchers.js";
 
-const rope = { theta: 100, factor: 1 };
-const config: ModelConfig = {
-  family: "gemma2",
+const options = {
   nLayers: 1,
   dModel: 6,
   nHeads: 4,
@@ -25,10 +24,8 @@ const config: ModelConfig = {
   vocabSize: 20,
   queryPreAttnScalar: 5,
   rmsEps: 1e-6,
-  ropes: { sliding: rope, full: rope },
-  queryKeyNorm: false,
   slidingWindow: 3,
-  layerTypes: ["sliding"],
+  layerTypes: ["sliding"] as const,
   attnSoftcap: 7,
   finalSoftcap: 9,
   maxPositions: 32,
@@ -36,6 +33,7 @@ const config: ModelConfig = {
   padId: 0,
   eosId: 1,
 };
+const config: ModelConfig = gemma2Config(options, 100);
 const rng = createRng(3, "layer-equations");
 const normal = (...shape: number[]): Float32Array =>
   Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal());

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 import { checkpointEmbedding, embedTokens } from "../../../src/model/embedding.js";
 import { loadAnswers, metricCoefficients, metricOf, metricsOf, type Answers } from "../../../src/model/metric.js";
 import { withScope } from "../../../src/model/tensor-scope.js";
@@ -71,21 +72,20 @@ describe("metric", () => {
 });
 
 describe("embedding", () => {
-  it("reads each row once and scales it by the square root of the width, rounded to float32", async () => {
+  it("reads each row once and scales it by the model's factor", async () => {
     const reads: number[][] = [];
+    const config = { ...readModelConfig("test/fixtures/tiny-a/model"), dModel: 3, embeddingFactor: 1.5 };
     const checkpoint = {
-      config: { dModel: 3 },
+      config,
       readRows: (_name: string, rows: ArrayLike<number>) => {
         reads.push(Array.from(rows));
         return Promise.resolve(Float32Array.from(Array.from(rows).flatMap((row) => [row, row + 0.5, -row])));
       },
     };
-    const table = checkpointEmbedding(checkpoint as unknown as Parameters<typeof checkpointEmbedding>[0]);
+    const table = checkpointEmbedding(checkpoint);
     expect(await table.rows([2, 1, 2])).toEqual(Float32Array.of(2, 2.5, -2, 1, 1.5, -1, 2, 2.5, -2));
-    const embedded = await embedTokens(table, [1, 4], 3);
-    expect(await embedded.data()).toEqual(
-      Float32Array.of(1, 1.5, -1, 4, 4.5, -4).map((x) => x * Math.fround(Math.sqrt(3))),
-    );
+    const embedded = await embedTokens(table, [1, 4], config);
+    expect(await embedded.data()).toEqual(Float32Array.of(1.5, 2.25, -1.5, 6, 6.75, -6));
     expect(reads).toEqual([[2, 1], [4]]);
     embedded.dispose();
   });

@@ -1,6 +1,6 @@
 /**
  * @file What a forgotten case is: a type error at every place that has to be told of a new kind of node, site or ablation, and in the
- * file of a score method or experiment that leaves something out. The sources are compiled in memory with one more name in each of the
+ * file of a score method, model family or experiment that leaves something out. The sources are compiled in memory with one more name in each of the
  * unions and one line less in each of the records, and nothing else changed.
  */
 import { readFileSync } from "node:fs";
@@ -13,8 +13,11 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** What is compiled. Coordinator, wire and the rest see plans and payloads as they are. */
 const INCLUDE = [
   "nodes",
+  "families",
   "weights",
   "hub",
+  "prompts",
+  "model",
   "plan",
   "passes",
   "methods",
@@ -33,6 +36,25 @@ const EDITS: Readonly<Record<string, readonly [file: string, before: string, aft
   toy_ablation: ["src/nodes/intervention.ts", '"resample"] as const', '"resample", "toy_ablation"] as const'],
   lineSteps: ["src/methods/atp.ts", "  lineSteps: () => null,\n", ""],
   artifacts: ["src/experiments/noop/index.ts", ", artifacts: () => []", ""],
+  toy_norm: ["src/families/family.ts", 'readonly kind: "rms";', 'readonly kind: "rms" | "toy_norm";'],
+  toy_mlp: ["src/families/family.ts", 'readonly kind: "gated";', 'readonly kind: "gated" | "toy_mlp";'],
+  toy_activation: [
+    "src/families/family.ts",
+    'Activation = "gelu_tanh";',
+    'Activation = "gelu_tanh" | "toy_activation";',
+  ],
+  toy_positions: ["src/families/family.ts", "PositionRule =", 'PositionRule =\n  | { readonly kind: "toy_positions" }'],
+  toy_tensor: [
+    "src/families/family.ts",
+    "StoredTensor =",
+    'StoredTensor =\n  | { readonly kind: "toy_tensor"; readonly name: string; readonly shape: readonly [number] }',
+  ],
+  toy_part: [
+    "src/families/family.ts",
+    "readonly down_MD: Weight;",
+    "readonly down_MD: Weight;\n  readonly toy_part: Weight;",
+  ],
+  toy_bos: ["src/families/family.ts", "BosRule =", 'BosRule =\n  | { readonly kind: "toy_bos" }'],
 };
 
 /** The text of each error, by file. */
@@ -48,8 +70,11 @@ function typeErrors(): Map<string, string[]> {
   const include = INCLUDE.map((part) => `src/${part}`);
   const { options, fileNames } = ts.parseJsonConfigFileContent({ ...config, include }, ts.sys, ROOT);
   const host = ts.createCompilerHost(options);
-  const edits = Object.values(EDITS).map(([file, ...edit]) => [join(ROOT, file), edit] as const);
-  const edited = new Map(edits.map(([file, [before, after]]) => [file, editedText(file, before, after)]));
+  const edited = new Map<string, string>();
+  for (const [path, before, after] of Object.values(EDITS)) {
+    const file = join(ROOT, path);
+    edited.set(file, editedText(edited.get(file) ?? readFileSync(file, "utf8"), before, after));
+  }
   const readSource = host.getSourceFile.bind(host);
   host.getSourceFile = (name, language, ...rest) => {
     const text = edited.get(name);
@@ -65,9 +90,8 @@ function typeErrors(): Map<string, string[]> {
   return texts;
 }
 
-function editedText(file: string, before: string, after: string): string {
-  const text = readFileSync(file, "utf8");
-  expect(text.split(before), `${before} is once in ${file}`).toHaveLength(2);
+function editedText(text: string, before: string, after: string): string {
+  expect(text.split(before), `${before} is once in its file`).toHaveLength(2);
   return text.replace(before, after);
 }
 
@@ -91,13 +115,13 @@ describe("a new case that nobody is told of is a type error", () => {
       "src/experiments/circuits/evaluation-interventions.ts",
       "src/experiments/means/means.ts",
       "src/experiments/truth/truth-rows.ts",
+      "src/families/family.ts",
       "src/hub/fetch-weights.ts",
       "src/nodes/kinds.ts",
       "src/nodes/site.ts",
       "src/passes/capture.ts",
       "src/passes/integrated-gradients.ts",
       "src/weights/gemma-scope-2.ts",
-      "src/weights/model-config.ts",
     ]);
   });
 
@@ -108,6 +132,19 @@ describe("a new case that nobody is told of is a type error", () => {
   it("of a score method, in its own file, and of a kind of stage, in its experiment's", () => {
     expect(told("lineSteps")).toEqual(["src/methods/atp.ts"]);
     expect(told("artifacts")).toEqual(["src/experiments/noop/index.ts"]);
+  });
+
+  it("of a rule of model families, at its equation, and at its price where it has one", () => {
+    expect(told("toy_norm")).toEqual(["src/model/norm.ts"]);
+    expect(told("toy_mlp")).toEqual(["src/cost/layer-work.ts", "src/model/mlp.ts"]);
+    expect(told("toy_activation")).toEqual(["src/model/mlp.ts"]);
+    expect(told("toy_positions")).toEqual(["src/families/family.ts", "src/model/layer.ts"]);
+    expect(told("toy_bos")).toEqual(["src/prompts/tokenizer.ts"]);
+  });
+
+  it("of a part of a layer or a kind of stored tensor, where it is named, loaded and converted", () => {
+    expect(told("toy_part")).toEqual(["src/families/gemma2.ts", "src/weights/gguf-checkpoint.ts"]);
+    expect(told("toy_tensor")).toEqual(["src/model/model.ts"]);
   });
 
   it("and nothing else is one", () => {

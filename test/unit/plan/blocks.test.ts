@@ -1,7 +1,7 @@
 /** @file Block shapes from a memory budget. */
 import { expect, it } from "vitest";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../../../src/plan/blocks.js";
-import { readModelConfig } from "../../../src/weights/model-config.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 
 const LIKE_9B = { nLayers: 42, dModel: 3584, nHeads: 16, nKvHeads: 8, headDim: 256, dMlp: 14_336 };
 

@@ -3,10 +3,11 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { readDataset, type DatasetRow, type PairRow } from "../../../src/prompts/rows.js";
 import { checkTokenIds, toPrompts } from "../../../src/prompts/prompts.js";
+import { GEMMA2 } from "../../../src/families/gemma2.js";
 import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 
 const TINY_A = "test/fixtures/tiny-a";
-const tokenizer = openTokenizer(`${TINY_A}/model`);
+const tokenizer = openTokenizer(`${TINY_A}/model`, GEMMA2.bos);
 
 interface GoldenPair {
   readonly clean_ids: number[];
@@ -109,6 +110,21 @@ describe("reasons", () => {
     expect(reason(" is", " are", "s")).toEqual(["merge"]);
     expect(reason(" is", " are", " has")).toEqual([]);
   });
+});
+
+test("of a family whose prompts have no BOS, the same rows are kept and dropped, and prompts lack their first token alone", () => {
+  const bare = openTokenizer(`${TINY_A}/model`, { kind: "none" });
+  for (const name of ["pairs-mixed-lengths", "pairs-with-faults"]) {
+    const [withBos, without] = [toPrompts(dataset(name), tokenizer), toPrompts(dataset(name), bare)];
+    expect(without.dropped).toEqual(withBos.dropped);
+    expect(without.prompts).toEqual(
+      withBos.prompts.map((prompt) => ({
+        ...prompt,
+        clean: prompt.clean.slice(1),
+        corrupted: prompt.corrupted?.slice(1),
+      })),
+    );
+  }
 });
 
 describe("limit", () => {

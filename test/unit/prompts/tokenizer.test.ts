@@ -2,6 +2,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { GEMMA2 } from "../../../src/families/gemma2.js";
 import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 import { temporaryFolder } from "../weights/temporary-folder.js";
 
@@ -33,7 +34,7 @@ function edit(file: string, change: (value: Record<string, unknown>) => void): v
 
 describe("encoding", () => {
   test.each(golden.text)("$text gives the reference's ids, one BOS in front", ({ text, ids }) => {
-    expect(openTokenizer(MODEL).encode(text)).toEqual(ids);
+    expect(openTokenizer(MODEL, GEMMA2.bos).encode(text)).toEqual(ids);
   });
 
   test("a tokenizer whose template adds an end token gives the same ids", () => {
@@ -44,20 +45,26 @@ describe("encoding", () => {
       processor.single.push(eos);
       processor.special_tokens["<eos>"] = { id: "<eos>", ids: [1], tokens: ["<eos>"] };
     });
-    expect(openTokenizer(folder).encode("The boy")).toEqual([2, 313, 333]);
+    expect(openTokenizer(folder, GEMMA2.bos).encode("The boy")).toEqual([2, 313, 333]);
   });
 
-  test("without tokenizer_config.json the BOS is Gemma's", () => {
+  test("of a family whose prompts have no BOS, a text is its own ids, whatever the tokenizer calls BOS", () => {
+    const tokenizer = openTokenizer(MODEL, { kind: "none" });
+    expect(tokenizer.start).toEqual([]);
+    for (const { text, ids } of golden.text) expect(tokenizer.encode(text)).toEqual(ids.slice(1));
+  });
+
+  test("without tokenizer_config.json the BOS is the family's", () => {
     const folder = copy();
     rmSync(join(folder, "tokenizer_config.json"));
-    const tokenizer = openTokenizer(folder);
+    const tokenizer = openTokenizer(folder, GEMMA2.bos);
     for (const { text, ids } of golden.text) expect(tokenizer.encode(text)).toEqual(ids);
   });
 });
 
 describe("chat template", () => {
   test.each(golden.chat)("$messages", ({ messages, add_generation_prompt, text, ids }) => {
-    expect(openTokenizer(MODEL).chat(messages, add_generation_prompt)).toEqual({ text, ids });
+    expect(openTokenizer(MODEL, GEMMA2.bos).chat(messages, add_generation_prompt)).toEqual({ text, ids });
   });
 
   test("a template in tokenizer_config.json, plain or named default, gives the same text", () => {
@@ -75,7 +82,7 @@ describe("chat template", () => {
       edit(join(folder, "tokenizer_config.json"), (value) => {
         value["chat_template"] = field;
       });
-      expect(openTokenizer(folder).chat(first.messages, first.add_generation_prompt).text).toBe(first.text);
+      expect(openTokenizer(folder, GEMMA2.bos).chat(first.messages, first.add_generation_prompt).text).toBe(first.text);
     }
   });
 
@@ -83,11 +90,11 @@ describe("chat template", () => {
     const folder = copy();
     writeFileSync(join(folder, "chat_template.jinja"), "{{ raise_exception('System role not supported') }}");
     const messages = [{ role: "system", content: "x" }] as const;
-    expect(() => openTokenizer(folder).chat(messages, true)).toThrow(
+    expect(() => openTokenizer(folder, GEMMA2.bos).chat(messages, true)).toThrow(
       `${folder}: the chat template failed: System role not supported`,
     );
     rmSync(join(folder, "chat_template.jinja"));
-    expect(() => openTokenizer(folder).chat(messages, true)).toThrow(
+    expect(() => openTokenizer(folder, GEMMA2.bos).chat(messages, true)).toThrow(
       "expected a chat template in the folder, got none",
     );
   });
@@ -97,7 +104,9 @@ describe("refusals name the file", () => {
   test("no tokenizer.json", () => {
     const folder = copy();
     rmSync(join(folder, "tokenizer.json"));
-    expect(() => openTokenizer(folder)).toThrow(`${join(folder, "tokenizer.json")}: no such file or folder`);
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(
+      `${join(folder, "tokenizer.json")}: no such file or folder`,
+    );
   });
 
   test("a tokenizer.json of another kind", () => {
@@ -106,9 +115,9 @@ describe("refusals name the file", () => {
     edit(file, (value) => {
       value["model"] = { type: "Unigram", vocab: [] };
     });
-    expect(() => openTokenizer(folder)).toThrow(`${file}: model.type: expected "BPE"`);
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(`${file}: model.type: expected "BPE"`);
     writeFileSync(file, "{}");
-    expect(() => openTokenizer(folder)).toThrow(`${file}: model: expected object, got nothing`);
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(`${file}: model: expected object, got nothing`);
   });
 
   test.each<[Record<string, unknown>, string]>([
@@ -124,7 +133,7 @@ describe("refusals name the file", () => {
     edit(file, (value) => {
       Object.assign(value["model"] as object, fields);
     });
-    expect(() => openTokenizer(folder)).toThrow(`${file}: ${message}`);
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(`${file}: ${message}`);
   });
 
   test("a tokenizer.json that the library cannot build", () => {
@@ -133,7 +142,7 @@ describe("refusals name the file", () => {
     edit(file, (value) => {
       value["normalizer"] = { type: "Unheard" };
     });
-    expect(() => openTokenizer(folder)).toThrow(`${file}: expected a tokenizer that can be built, got: `);
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(`${file}: expected a tokenizer that can be built, got: `);
   });
 
   test("a BOS that the vocabulary does not have", () => {
@@ -141,7 +150,7 @@ describe("refusals name the file", () => {
     edit(join(folder, "tokenizer_config.json"), (value) => {
       value["bos_token"] = { content: "<s>" };
     });
-    expect(() => openTokenizer(folder)).toThrow(
+    expect(() => openTokenizer(folder, GEMMA2.bos)).toThrow(
       "tokenizer.json: expected a token <s>, with which prompts start, got none",
     );
   });

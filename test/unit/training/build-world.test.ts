@@ -7,7 +7,7 @@ import { PatchbayError } from "../../../src/base/errors.js";
 import { buildWorld, WORLD_FOLDERS } from "../../../src/training/build-world.js";
 import { changedFiles, CHECKSUMS, hashFiles, readChecksums } from "../../../src/training/checksums.js";
 import { WORLD, type WorldSettings } from "../../../src/training/world-settings.js";
-import { readModelConfig } from "../../../src/weights/model-config.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 import { findSaes } from "../../../src/weights/sae-folder.js";
 import { startBackend } from "../../../src/backends/start-backend.js";
 

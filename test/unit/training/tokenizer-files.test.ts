@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
+import { GEMMA2 } from "../../../src/families/gemma2.js";
 import { openTokenizer, type Tokenizer } from "../../../src/prompts/tokenizer.js";
 import { applyMerge, learnMerges } from "../../../src/training/bpe.js";
 import { sentenceIds } from "../../../src/training/corpus.js";
@@ -27,7 +28,7 @@ describe("tokenizer files", () => {
   let tokenizer: Tokenizer;
   beforeAll(() => {
     for (const [name, text] of tokenizerFiles(bpe)) writeFileSync(join(folder, name), text);
-    tokenizer = openTokenizer(folder);
+    tokenizer = openTokenizer(folder, GEMMA2.bos);
   });
   afterAll(() => {
     rmSync(folder, { recursive: true });

@@ -17,13 +17,13 @@ import { checkpointTensors, disposeParameters, initialParameters } from "../../.
 import { tinyConfig } from "../../../src/training/tiny-config.js";
 import { buildBpe } from "../../../src/training/tokenizer-files.js";
 import { allLogits, lossAndGradients, trainModel, type ModelTraining } from "../../../src/training/train-model.js";
-import { EMBEDDING, FINAL_NORM, layerTensor } from "../../../src/weights/gemma-tensors.js";
 import { openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
 import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
 
+const EMBEDDING = "model.embed_tokens.weight";
 const bpe = buildBpe();
 const config = tinyConfig(bpe.vocabulary.size);
 const training: ModelTraining = {
@@ -39,7 +39,7 @@ const training: ModelTraining = {
 function run(seed: number): { losses: number[]; weights: string } {
   const losses: number[] = [];
   const parameters = trainModel(config, bpe, { ...training, seed }, (_step, loss) => losses.push(loss));
-  const weights = sha256(encodeSafetensors(checkpointTensors(parameters)));
+  const weights = sha256(encodeSafetensors(checkpointTensors(config, parameters)));
   disposeParameters(parameters);
   return { losses, weights };
 }
@@ -63,7 +63,7 @@ describe("the training forward pass", () => {
   it("gives the logits of the engine's forward pass over the written checkpoint", async () => {
     const parameters = initialParameters(config, 4);
     const folder = mkdtempSync(join(tmpdir(), "patchbay-train-"));
-    await writeCheckpoint(folder, config, checkpointTensors(parameters));
+    await writeCheckpoint(folder, config, checkpointTensors(config, parameters));
     const checkpoint = await openCheckpoint(folder);
     const model = await loadModel(checkpoint);
     const rng = createRng(4, "prompts");
@@ -85,11 +85,11 @@ describe("the training forward pass", () => {
 describe("the loss's gradient", () => {
   it.each([
     EMBEDDING,
-    FINAL_NORM,
-    layerTensor(0, "self_attn.q_proj"),
-    layerTensor(1, "self_attn.v_proj"),
-    layerTensor(2, "post_attention_layernorm"),
-    layerTensor(3, "mlp.gate_proj"),
+    "model.norm.weight",
+    "model.layers.0.self_attn.q_proj.weight",
+    "model.layers.1.self_attn.v_proj.weight",
+    "model.layers.2.post_attention_layernorm.weight",
+    "model.layers.3.mlp.gate_proj.weight",
   ])("of %s agrees with a finite difference along it", (name) => {
     const parameters = initialParameters(config, 5);
     const frame = wholeFrame(config, 8, SENTENCE_TOKENS);

@@ -25,8 +25,8 @@ const write = (name: string, text: string): string => {
 };
 
 /** One token for each word: its number, after `w`. */
-const words: Pick<Tokenizer, "bosId" | "encode"> = {
-  bosId: -1,
+const words: Pick<Tokenizer, "start" | "encode"> = {
+  start: [-1],
   encode: (text) => [-1, ...text.split(/\s+/).map((word) => Number(word.slice(1)))],
 };
 const document = (from: number, count: number): string =>
@@ -89,6 +89,14 @@ describe("sequences", () => {
     const tokens = all.flatMap((sequence) => sequence.slice(1));
     expect(new Set(tokens).size).toBe(30_000);
     expect([tokens.length, trainingTokens + heldOutTokens]).toEqual([30_000, 30_000]);
+  });
+
+  it("of a family without BOS hold each token once as well", () => {
+    const bare = { start: [], encode: (text: string) => words.encode(text).slice(1) } as unknown as Tokenizer;
+    const { training, heldOut } = tokenizeText(documents, bare, 1e9, 0);
+    const tokens = [...training, ...heldOut].flat();
+    expect(Math.max(...training.map(({ length }) => length))).toBe(CONTEXT);
+    expect([tokens.length, new Set(tokens).size]).toEqual([30_000, 30_000]);
   });
 
   it("hold out about a tenth", () => {

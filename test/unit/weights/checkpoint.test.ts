@@ -4,12 +4,14 @@ import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
+import { tensorShapes } from "../../../src/families/family.js";
 import { type Checkpoint, openCheckpoint, writeCheckpoint } from "../../../src/weights/checkpoint.js";
-import { EMBEDDING, FINAL_NORM, gemmaTensors, layerTensor } from "../../../src/weights/gemma-tensors.js";
 import { halvesToFloats, type NamedArray } from "../../../src/weights/named-array.js";
 import { encodeSafetensors, readSafetensorsFile } from "../../../src/weights/safetensors.js";
 import { copyOf, editBytes, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
 
+const EMBEDDING = "model.embed_tokens.weight";
+const FINAL_NORM = "model.norm.weight";
 const SHARD = "model-00002-of-00002.safetensors";
 
 async function open(folder: string): Promise<Checkpoint> {
@@ -31,7 +33,7 @@ async function withTensors(edit: (arrays: Map<string, NamedArray>) => void): Pro
 describe("reading", () => {
   test("every tensor of a sharded checkpoint equals the single file's", async () => {
     const [single, sharded] = [await open(`${TINY_A}/model`), await open(`${TINY_A}/model-sharded`)];
-    for (const [name, shape] of gemmaTensors(single.config)) {
+    for (const [name, shape] of tensorShapes(single.config)) {
       expect(sharded.shapeOf(name)).toEqual(shape);
       expect(await sharded.read(name)).toEqual(await single.read(name));
     }
@@ -63,7 +65,7 @@ describe("reading", () => {
       vocabSize: 40_000,
     };
     const tensors = new Map<string, NamedArray>();
-    for (const [name, shape] of gemmaTensors(config)) {
+    for (const [name, shape] of tensorShapes(config)) {
       const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, at) => at);
       tensors.set(name, { shape, values });
     }
@@ -178,7 +180,7 @@ describe("refusals name the file or tensor, what was expected and what is there"
   });
 
   test("a missing tensor", async () => {
-    const name = layerTensor(2, "self_attn.k_proj");
+    const name = "model.layers.2.self_attn.k_proj.weight";
     const folder = await withTensors((arrays) => arrays.delete(name));
     await expect(openCheckpoint(folder)).rejects.toThrow(
       `${folder}: ${name}: expected shape [32, 48], got no such tensor in model.safetensors`,
@@ -186,7 +188,7 @@ describe("refusals name the file or tensor, what was expected and what is there"
   });
 
   test("a tensor of another shape", async () => {
-    const name = layerTensor(1, "mlp.up_proj");
+    const name = "model.layers.1.mlp.up_proj.weight";
     const folder = await withTensors((arrays) => {
       arrays.set(name, { shape: [48, 96], values: new Float32Array(48 * 96) });
     });
@@ -196,7 +198,7 @@ describe("refusals name the file or tensor, what was expected and what is there"
   });
 
   test("a NaN in a weight", async () => {
-    const name = layerTensor(3, "post_feedforward_layernorm");
+    const name = "model.layers.3.post_feedforward_layernorm.weight";
     const folder = await withTensors((arrays) => {
       const values = new Float32Array(48);
       values[5] = Infinity;

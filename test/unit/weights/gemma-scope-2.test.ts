@@ -2,7 +2,8 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readModelConfig, type ModelConfig } from "../../../src/weights/model-config.js";
+import type { ModelConfig } from "../../../src/families/family.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";
 import { findSaes, readSae, type SaeEntry } from "../../../src/weights/sae-folder.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";

@@ -6,9 +6,10 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
 import { PatchbayError } from "../../../src/base/errors.js";
+import { ropeOf, tensorShapes } from "../../../src/families/family.js";
+import { GEMMA3 } from "../../../src/families/gemma3.js";
 import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 import { openCheckpoint } from "../../../src/weights/checkpoint.js";
-import { gemmaTensors } from "../../../src/weights/gemma-tensors.js";
 import { decodeBlocks, GGML_TYPES } from "../../../src/weights/gguf-blocks.js";
 import { convertGguf } from "../../../src/weights/gguf-checkpoint.js";
 import { openGguf, type GgufFile } from "../../../src/weights/gguf-file.js";
@@ -158,15 +159,16 @@ describe("conversion", () => {
       await openCheckpoint(`${FIXTURES}/tiny-gemma3`),
     ];
     const layerTypes = ["sliding", "sliding", "sliding", "sliding"];
-    const ropes = { ...original.config.ropes, sliding: { theta: 10_000, factor: 1 } };
-    expect(made.config).toEqual({ ...original.config, layerTypes, ropes, queryPreAttnScalar: 16 });
-    for (const [name, shape] of gemmaTensors(made.config)) {
+    const ropes = { full: ropeOf(original.config, "full"), sliding: { theta: 10_000, factor: 1 } };
+    const positions = { kind: "rope_by_layer_type", ropes };
+    expect(made.config).toEqual({ ...original.config, layerTypes, positions, queryPreAttnScalar: 16 });
+    for (const [name, shape] of tensorShapes(made.config)) {
       const expected = await original.read(name);
       const stored = shape.length === 1 ? expected.map((w) => Math.fround(w + 1) - 1) : expected;
       expect(await made.read(name), name).toEqual(stored);
     }
     await Promise.all([made.close(), original.close()]);
-    expect(openTokenizer(join(folder, "made")).encode("ab abcd\n\nabc")).toEqual([2, 16, 20, 4, 16, 8]);
+    expect(openTokenizer(join(folder, "made"), GEMMA3.bos).encode("ab abcd\n\nabc")).toEqual([2, 16, 20, 4, 16, 8]);
     await convertGguf(join(folder, "absent.gguf"), join(folder, "made")); // A folder that is there is whole.
   });
 

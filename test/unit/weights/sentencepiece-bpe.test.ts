@@ -4,7 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { gemmaTokenizerJson } from "../../../src/weights/gemma-tokenizer-json.js";
+import { sentencePieceJson } from "../../../src/weights/sentencepiece-json.js";
+import { GEMMA2 } from "../../../src/families/gemma2.js";
 import { openTokenizer } from "../../../src/prompts/tokenizer.js";
 import { bpeOfSentencePieces, PIECE } from "../../../src/weights/sentencepiece-bpe.js";
 import { temporaryFolder } from "./temporary-folder.js";
@@ -40,12 +41,15 @@ test("texts are cut as SentencePiece cuts them", () => {
         const scores = pieces.map((_, id) => (id < SPECIAL.length ? 0 : SPECIAL.length - id));
         const kinds = pieces.map((_, id) => (id < SPECIAL.length ? PIECE.control : PIECE.normal));
         const bpe = bpeOfSentencePieces({ pieces, scores, kinds, bosId: 2 });
-        writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(gemmaTokenizerJson(bpe)));
+        writeFileSync(
+          join(folder, "tokenizer.json"),
+          JSON.stringify(sentencePieceJson(bpe, { bos: "<bos>", unk: "<unk>" })),
+        );
         const expected = joined(
           text,
           new Map(words.map((piece) => [piece, must(scores[pieces.indexOf(piece)], "score")])),
         );
-        const ids = openTokenizer(folder).encode(text).slice(1);
+        const ids = openTokenizer(folder, GEMMA2.bos).encode(text).slice(1);
         expect(ids.map((id) => pieces[id])).toEqual(expected);
       },
     ),

@@ -1,8 +1,8 @@
 /** @file A small Gemma-3 in a GGUF file. */
 import { fileURLToPath } from "node:url";
 import { must } from "../../../src/base/assert.js";
+import { tensorShapes } from "../../../src/families/family.js";
 import { openCheckpoint } from "../../../src/weights/checkpoint.js";
-import { gemmaTensors } from "../../../src/weights/gemma-tensors.js";
 import { floatTensor, ggufBytes, type Written, type WrittenTensor } from "./gguf-writer.js";
 
 const FIXTURES = fileURLToPath(new URL("../../fixtures", import.meta.url));
@@ -14,7 +14,7 @@ export async function tinyGguf(
   const checkpoint = await openCheckpoint(`${FIXTURES}/tiny-gemma3`);
   const { config } = checkpoint;
   const tensors = new Map<string, WrittenTensor>();
-  for (const [name, shape] of gemmaTensors(config)) {
+  for (const [name, shape] of tensorShapes(config)) {
     const values = await checkpoint.read(name);
     tensors.set(llamaName(name), floatTensor(shape, shape.length === 1 ? values.map((w) => w + 1) : values));
   }

@@ -3,14 +3,16 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { configJson, readModelConfig } from "../../../src/weights/model-config.js";
-import { copyOf, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
+import { ropeOf } from "../../../src/families/family.js";
+import { GEMMA2 } from "../../../src/families/gemma2.js";
+import { GEMMA3 } from "../../../src/families/gemma3.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
+import { copyOf, editJson, temporaryFolder, TINY_A } from "../weights/temporary-folder.js";
 
 describe("reading", () => {
   test("every size of the fixture is read", () => {
-    const rope = { theta: 10_000, factor: 1 };
     expect(readModelConfig(`${TINY_A}/model`)).toEqual({
-      family: "gemma2",
+      family: GEMMA2,
       nLayers: 4,
       dModel: 48,
       nHeads: 4,
@@ -19,8 +21,11 @@ describe("reading", () => {
       dMlp: 96,
       vocabSize: 393,
       queryPreAttnScalar: 24,
-      rmsEps: 1e-6,
-      ropes: { sliding: rope, full: rope },
+      embeddingFactor: Math.fround(Math.sqrt(48)),
+      norm: { kind: "rms", eps: 1e-6, offset: 1 },
+      postNorms: true,
+      mlp: { kind: "gated", activation: "gelu_tanh" },
+      positions: { kind: "rope", rope: { theta: 10_000, factor: 1 } },
       queryKeyNorm: false,
       slidingWindow: 6,
       layerTypes: ["sliding", "full", "sliding", "full"],
@@ -41,7 +46,7 @@ describe("reading", () => {
     const folder = copyOf("model");
     const rope = { rope_theta: undefined, rope_parameters: { rope_type: "default", rope_theta: 500 } };
     editJson(join(folder, "config.json"), { ...rope, eos_token_id: [1, 107] });
-    expect(readModelConfig(folder)).toMatchObject({ ropes: { full: { theta: 500 } }, eosId: 1 });
+    expect(readModelConfig(folder)).toMatchObject({ positions: { rope: { theta: 500 } }, eosId: 1 });
     editJson(join(folder, "config.json"), { rope_theta: 10_000 });
     expect(() => readModelConfig(folder)).toThrow(
       /rope_theta.*expected the rope_theta of rope_parameters, 500, got 10000/,
@@ -57,14 +62,14 @@ describe("reading", () => {
   test("a written config reads back equal", () => {
     const folder = temporaryFolder();
     const config = { ...readModelConfig(`${TINY_A}/model`), layerTypes: ["full", "full", "sliding", "full"] as const };
-    writeFileSync(join(folder, "config.json"), JSON.stringify(configJson(config)));
+    writeFileSync(join(folder, "config.json"), GEMMA2.configText(config));
     expect(readModelConfig(folder)).toEqual(config);
   });
 });
 
 describe("Gemma-3 text models", () => {
-  const GEMMA3 = fileURLToPath(new URL("../../fixtures/tiny-gemma3", import.meta.url));
-  const own = JSON.parse(readFileSync(join(GEMMA3, "config.json"), "utf8")) as Record<string, unknown>;
+  const FOLDER = fileURLToPath(new URL("../../fixtures/tiny-gemma3", import.meta.url));
+  const own = JSON.parse(readFileSync(join(FOLDER, "config.json"), "utf8")) as Record<string, unknown>;
 
   const reading = (config: Record<string, unknown>) => {
     const folder = temporaryFolder();
@@ -83,13 +88,13 @@ describe("Gemma-3 text models", () => {
     };
     const config = reading({ model_type: "gemma3", text_config: text, vision_config: {} });
     expect(config).toMatchObject({
-      family: "gemma3_text",
+      family: GEMMA3,
       nHeads: 8,
       nKvHeads: 4,
       headDim: 256,
       vocabSize: 262_208,
       slidingWindow: 1024,
-      ropes: { sliding: { theta: 10_000, factor: 1 }, full: { theta: 1_000_000, factor: 8 } },
+      positions: { ropes: { sliding: { theta: 10_000, factor: 1 }, full: { theta: 1_000_000, factor: 8 } } },
       queryKeyNorm: true,
       attnSoftcap: null,
       finalSoftcap: null,
@@ -112,15 +117,14 @@ describe("Gemma-3 text models", () => {
       sliding_attention: { rope_type: "default", rope_theta: 7 },
       full_attention: { rope_type: "linear", rope_theta: 8, factor: 3 },
     };
-    expect(reading({ ...own, rope_parameters }).ropes).toEqual({
-      sliding: { theta: 7, factor: 1 },
-      full: { theta: 8, factor: 3 },
-    });
+    const config = reading({ ...own, rope_parameters });
+    expect(ropeOf(config, "sliding")).toEqual({ theta: 7, factor: 1 });
+    expect(ropeOf(config, "full")).toEqual({ theta: 8, factor: 3 });
   });
 
   test("a written config reads back equal", () => {
     const config = reading(own);
-    expect(reading(configJson(config))).toEqual(config);
+    expect(reading(JSON.parse(GEMMA3.configText(config)) as Record<string, unknown>)).toEqual(config);
   });
 
   test.each([

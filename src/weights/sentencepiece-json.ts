@@ -1,4 +1,5 @@
-/** @file tokenizer.json of Gemma's kind of tokenizer: byte-fallback BPE with spaces as "▁" and BOS in front. */
+/** @file tokenizer.json of SentencePiece's kind of BPE: byte fallback, spaces as "▁", BOS in front. */
+import type { SpecialTokens } from "../families/family.js";
 
 /** What stands for a space inside tokens. */
 export const SPACE = "▁";
@@ -12,7 +13,7 @@ export interface AddedToken {
 }
 
 /** The parts that differ between tokenizers. */
-export interface GemmaBpe {
+export interface SentencePieceBpe {
   /** Token to id. */
   readonly vocabulary: ReadonlyMap<string, number>;
   /** Earlier ones are applied first. */
@@ -22,8 +23,11 @@ export interface GemmaBpe {
 }
 
 /** The whole definition, ready for JSON. */
-export function gemmaTokenizerJson({ vocabulary, merges, added, bosId }: GemmaBpe): unknown {
-  const bos = { SpecialToken: { id: "<bos>", type_id: 0 } };
+export function sentencePieceJson(
+  { vocabulary, merges, added, bosId }: SentencePieceBpe,
+  { bos, unk }: Pick<SpecialTokens, "bos" | "unk">,
+): unknown {
+  const inFront = (typeId: 0 | 1): unknown => ({ SpecialToken: { id: bos, type_id: typeId } });
   const sequence = (id: "A" | "B", typeId: 0 | 1): unknown => ({ Sequence: { id, type_id: typeId } });
   return {
     version: "1.0",
@@ -34,9 +38,9 @@ export function gemmaTokenizerJson({ vocabulary, merges, added, bosId }: GemmaBp
     pre_tokenizer: { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false },
     post_processor: {
       type: "TemplateProcessing",
-      single: [bos, sequence("A", 0)],
-      pair: [bos, sequence("A", 0), { SpecialToken: { id: "<bos>", type_id: 1 } }, sequence("B", 1)],
-      special_tokens: { "<bos>": { id: "<bos>", ids: [bosId], tokens: ["<bos>"] } },
+      single: [inFront(0), sequence("A", 0)],
+      pair: [inFront(0), sequence("A", 0), inFront(1), sequence("B", 1)],
+      special_tokens: { [bos]: { id: bos, ids: [bosId], tokens: [bos] } },
     },
     decoder: {
       type: "Sequence",
@@ -49,7 +53,7 @@ export function gemmaTokenizerJson({ vocabulary, merges, added, bosId }: GemmaBp
     model: {
       type: "BPE",
       dropout: null,
-      unk_token: "<unk>",
+      unk_token: unk,
       continuing_subword_prefix: null,
       end_of_word_suffix: null,
       fuse_unk: true,
