@@ -1,8 +1,8 @@
 /**
  * @file The kinds of node, in one table: what is particular to each and needs no tensors.
  *
- * What needs more is a record by kind where it belongs: how a sweep names such nodes (plan/truth-nodes.ts), how they are scored
- * (attribution/scores.ts) and patched (attribution/truth-deltas.ts), and what that costs (cost/truth-work.ts). A kind that is
+ * What needs more is a record by kind where it belongs: how a sweep names such nodes (plan/node-slots.ts), how they are scored
+ * (experiments/scores/scores.ts) and patched (experiments/truth/truth-deltas.ts), and what that costs (experiments/truth/work.ts). A kind that is
  * missing in any of these does not compile.
  */
 import { type Site, SITES } from "./site.js";
