@@ -24,7 +24,7 @@ import { withScope } from "../../src/model/tensor-scope.js";
 import { lastRows, unembed } from "../../src/model/unembedding.js";
 import { toPrompts } from "../../src/prompts/prompts.js";
 import { openTokenizer } from "../../src/prompts/tokenizer.js";
-import { ENGLISH_LEXICON } from "../../src/training/english-words.js";
+import { ENGLISH_LEXICON } from "../../tools/tiny-world/english-words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
 import { EMBEDDING } from "../../src/weights/gemma-tensors.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";

@@ -31,6 +31,7 @@ describe("lint rules that a wrong setting would silence", () => {
     ["src/coordinator/state.ts", "../cli/run-command.js"],
     ["src/cli/run-command.ts", "../worker/supervisor.js"],
     ["src/cli/run-command.ts", "../coordinator/state.js"],
+    ["src/sae-training/adam.ts", "../../tools/tiny-world/train-model.js"],
   ])("%s may not import %s", async (file, imported) => {
     expect(await rulesOn(untyped, file, `import ${JSON.stringify(imported)};\n`)).toContain(
       "import-x/no-restricted-paths",
