@@ -1,37 +1,30 @@
-// Rates of the engine's programs on the demo sweep, in this process: no cluster, no disk but the artifacts.
+/**
+ * @file Rates of the engine's programs on the demo sweep, in this process: no cluster, no disk but the artifacts.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
-import { NODE_MAJOR } from "../dist/base/environment.js";
-import { sha256 } from "../dist/base/hash.js";
-import { readArtifact } from "../dist/plan/artifacts.js";
-import { prepareRun } from "../dist/plan/prepare-run.js";
-import { planSweep } from "../dist/plan/make-plan.js";
-import { runPaths } from "../dist/plan/run-folder.js";
-import { reduceStage } from "../dist/reduce/reduce-stage.js";
-import { openDirectoryLog } from "../dist/runlog/directory-log.js";
-import { startBackend } from "../dist/backends/start-backend.js";
-import { loadInputs } from "../dist/engine/load-inputs.js";
-import { runShard, unitOf } from "../dist/engine/programs.js";
-import { median } from "./figures.js";
+import { readArtifact } from "../../dist/plan/artifacts.js";
+import { prepareRun } from "../../dist/plan/prepare-run.js";
+import { planSweep } from "../../dist/plan/make-plan.js";
+import { runPaths } from "../../dist/plan/run-folder.js";
+import { reduceStage } from "../../dist/reduce/reduce-stage.js";
+import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { loadInputs } from "../../dist/engine/load-inputs.js";
+import { runShard, unitOf } from "../../dist/engine/programs.js";
+import { benchEnvironment, keepRecord } from "../bench-run.js";
+import { median } from "../figures.js";
 
-const DATA = fileURLToPath(new URL("../data", import.meta.url));
+const DATA = fileURLToPath(new URL("../../data", import.meta.url));
 const SWEEP = "demo.yaml";
 
 /** Runs the demo's stages in order; times up to `repeats` shards of each measured stage after one that warms up. */
 export async function engineBench(scratch, repeats) {
   const options = { backend: "wasm", autoThreads: 1 };
   const planned = await planSweep(readFileSync(join(DATA, SWEEP), "utf8"), SWEEP, DATA, options);
-  const environment = {
-    code: "bench",
-    backend: "wasm",
-    device: "cpu",
-    threads: 1,
-    dtype: "float32",
-    node: NODE_MAJOR,
-    tfjs: "bench",
-  };
+  const environment = benchEnvironment("wasm", 1);
   const { folder } = prepareRun(planned, { out: join(scratch, "engine"), environment, allowPartial: false });
   await startBackend("wasm");
   const { model, close } = await loadInputs(planned.inputs, planned.plan);
@@ -46,16 +39,7 @@ export async function engineBench(scratch, repeats) {
       const began = performance.now();
       const { payload, count, units } = await runShard(inputs, stage, shard);
       if (units > 0) measured.push(units / ((performance.now() - began) / 1000));
-      const envelope = {
-        version: 1,
-        planHash: planned.planHash,
-        shard: shard.id,
-        attempt: 0,
-        epoch: 0,
-        worker: "bench",
-      };
-      const rest = { environment: "bench", dtype: "float32", count, sha256: sha256(payload), seconds: 0, units: {} };
-      await log.append({ ...envelope, ...rest }, payload);
+      await keepRecord(log, planned.planHash, shard.id, { payload, count });
       if (measured.length > repeats && !feedsLater(stage)) break;
     }
     if (measured.length > 0)

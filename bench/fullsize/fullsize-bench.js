@@ -1,15 +1,18 @@
-// `npm run bench:fullsize`: random checkpoints and SAEs with the exact shapes of Gemma-2 2b and 9b are written, one after the other,
-// and each is run by a process of its own under a memory budget: AtP, the truth of error nodes, at 2b circuits too. Figures go to
-// bench/results/fullsize-SHAPE.{json,md}. What is written (28 GB at most at one time) is removed at the end, on failure and on Ctrl-C.
-// `-- --shape 2b` runs one; `--memory-mib`, `--dtype`, `--threads`, `--prompts`, `--folder` (where to write), `--results` and `--name` (of the figures).
+/**
+ * @file `npm run bench:fullsize`: random checkpoints and SAEs with the exact shapes of Gemma-2 2b and 9b are written, one after the other,
+ * and each is run by a process of its own under a memory budget: AtP, the truth of error nodes, at 2b circuits too. Figures go to
+ * fullsize-SHAPE.{json,md}. What is written (28 GB at most at one time) is removed at the end, on failure and on Ctrl-C.
+ * `-- --shape 2b` runs one; `--memory-mib`, `--dtype`, `--threads`, `--prompts`, `--folder` (where to write), `--results` and `--name` (of the figures).
+ */
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { round } from "./figures.js";
+import { round } from "../figures.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 import { fullSizeBytes, SHAPES, writeFullSize } from "./full-checkpoint.js";
 import { fullSizeReport } from "./fullsize-report.js";
 
@@ -23,14 +26,13 @@ const { values: flags } = parseArgs({
     prompts: { type: "string", default: "4" },
     folder: { type: "string", default: tmpdir() },
     name: { type: "string" },
-    results: { type: "string", default: fileURLToPath(new URL("results", import.meta.url)) },
+    results: RESULTS_OPTION,
   },
 });
 /** Memory of the engine by shape; weights may take 60 % of it. */
 const MEMORY_MIB = { "2b": 16_000, "9b": 10_000, tiny: 4 };
 const ROOM = 1e9;
 const RUN = fileURLToPath(new URL("./fullsize-run.js", import.meta.url));
-const GIB = 2 ** 30;
 
 mkdirSync(flags.folder, { recursive: true });
 const scratch = mkdtempSync(join(flags.folder, "patchbay-fullsize-"));
@@ -69,13 +71,7 @@ async function measure(shape) {
   rmSync(folder, { recursive: true, force: true });
   const results = {
     command: ["npm run bench:fullsize -- --shape", shape, "--memory-mib", memoryMib, "--dtype", flags.dtype].join(" "),
-    machine: {
-      processor: cpus()[0]?.model,
-      cores: availableParallelism(),
-      memory_gib: round(totalmem() / GIB),
-      node: process.version,
-      load: loadavg().map(round),
-    },
+    machine: machineFacts(),
     shape: { name: shape, ...SHAPES[shape] },
     backend: flags.backend,
     dtype: flags.dtype,
@@ -86,9 +82,8 @@ async function measure(shape) {
     memory,
     ...steps,
   };
-  mkdirSync(flags.results, { recursive: true });
   const name = flags.name ?? `fullsize-${shape}`;
-  writeFileSync(join(flags.results, `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
+  writeResults(flags.results, name, results);
   const report = fullSizeReport(results);
   writeFileSync(join(flags.results, `${name}.md`), report);
   console.log(report);

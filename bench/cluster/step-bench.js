@@ -1,25 +1,29 @@
 /**
- * @file What a shard costs the coordinator's state machine, by the number of shards of the run: `node bench/step-bench.js`.
+ * @file What a shard costs the coordinator's state machine, by the number of shards of the run: `node bench/cluster/step-bench.js`.
  *
  * 1. The state machine alone goes through whole runs of 1,000 shards a second: each shard is reported by one of eight workers, its
  *    record is verified, the next one is leased; one in a hundred fails at first. In each second every worker sends a heartbeat, the
  *    clock is looked at five times, four statuses are made, and run.json once. Nothing is sent or written.
  * 2. Runs of one size are repeated until MEASURED_SHARDS have gone through; the largest goes through once.
  * 3. Time is processor time, garbage collection included. The bench fails where something costs more than BOUND times what it costs
- *    in the smallest run. It writes bench/results/step.json.
+ *    in the smallest run. It writes step.json.
  */
-import { writeFileSync } from "node:fs";
-import { arch, cpus, platform } from "node:os";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { runStatus } from "../dist/coordinator/explain.js";
-import { describeRun } from "../dist/coordinator/run-file.js";
-import { DEFAULT_SETTINGS, initialState } from "../dist/coordinator/state.js";
-import { step } from "../dist/coordinator/step.js";
-import { round } from "./figures.js";
+import { runStatus } from "../../dist/coordinator/explain.js";
+import { describeRun } from "../../dist/coordinator/run-file.js";
+import { DEFAULT_SETTINGS, initialState } from "../../dist/coordinator/state.js";
+import { step } from "../../dist/coordinator/step.js";
+import { round } from "../figures.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 
-const { values: flags } = parseArgs({ options: { name: { type: "string", default: "step" } } });
-const SIZES = [1000, 10_000, 100_000, 1_000_000];
+const { values: flags } = parseArgs({
+  options: {
+    name: { type: "string", default: "step" },
+    largest: { type: "string", default: "1000000" },
+    results: RESULTS_OPTION,
+  },
+});
+const SIZES = [1000, 10_000, 100_000, 1_000_000].filter((size) => size <= Number(flags.largest));
 const MEASURED_SHARDS = 100_000;
 /** Shards that pass in a quarter of a second. */
 const A_QUARTER = 250;
@@ -30,29 +34,25 @@ const ENVIRONMENT = { code: "1", backend: "none", device: "none", threads: 1, dt
 const FAILURE = { code: "engine_died", message: "the engine died", file: "", line: 0, field: "" };
 
 for (let i = 0; i < 20; i++) throughRun(SIZES[0], newTimes()); // What is measured is compiled.
-const results = SIZES.map(measure);
+const results = [];
+for (const size of SIZES) results.push(measure(size, results[0]?.microseconds));
 const costly = results.filter(({ ratios }) => Object.values(ratios).some((ratio) => ratio > BOUND));
-const file = fileURLToPath(new URL(`results/${flags.name}.json`, import.meta.url));
-const machine = {
-  processor: cpus()[0]?.model ?? "unknown",
-  platform: `${platform()}-${arch()}`,
-  node: process.version,
-};
-writeFileSync(file, `${JSON.stringify({ machine, command: "node bench/step-bench.js", results }, null, 1)}\n`);
-console.log(`written to ${file}`);
+const command = ["node bench/cluster/step-bench.js", ...process.argv.slice(2)].join(" ");
+writeResults(flags.results, flags.name, { machine: machineFacts(), command, results });
 if (costly.length > 0) {
   console.error(`more than ${String(BOUND)} times the cost at ${costly.map(({ shards }) => shards).join(", ")} shards`);
   process.exitCode = 1;
 }
 
-function measure(shards) {
+/** @param first what the parts cost in the smallest run. */
+function measure(shards, first) {
   const times = newTimes();
   for (let done = 0; done < MEASURED_SHARDS; done += shards) throughRun(shards, times);
   const microseconds = {};
   for (const [part, { total, count }] of Object.entries(times)) microseconds[part] = round(total / count);
-  measure.first ??= microseconds;
   const ratios = {};
-  for (const part of ["shard", "status", "runFile"]) ratios[part] = round(microseconds[part] / measure.first[part]);
+  for (const part of ["shard", "status", "runFile"])
+    ratios[part] = round(microseconds[part] / (first ?? microseconds)[part]);
   console.log(
     `${String(shards)} shards: microseconds ${JSON.stringify(microseconds)}, ratios ${JSON.stringify(ratios)}`,
   );
@@ -83,14 +83,15 @@ function timedOften(time, act) {
 function throughRun(count, times) {
   const ids = Array.from({ length: count }, (_, i) => `noop.${String(i).padStart(7, "0")}`);
   const stage = { id: "noop", task: { kind: "noop" }, shards: ids.map((id) => ({ id, prompts: [] })) };
-  const served = { file: { counts: {}, warnings: [] }, plan: { stages: [stage] } };
+  /** What `describeRun` reads of a run. */
+  const served = /** @type {any} */ ({ file: { counts: {}, warnings: [] }, plan: { stages: [stage] } });
   const leases = [];
   let state = initialState(DEFAULT_SETTINGS, 1, "n");
   let now = 0;
   const tell = (event) => {
     const turn = step(state, event, now);
     state = turn.state;
-    for (const { kind, session, lease } of turn.effects) if (kind === "grant") leases.push({ session, lease });
+    for (const effect of turn.effects) if (effect.kind === "grant") leases.push(effect);
   };
   const pass = () => {
     now++;

@@ -1,11 +1,14 @@
-// One precision of `npm run bench:gpu`, in a process of its own: prints a line of JSON. The device and TF32 are in the environment.
+/**
+ * @file One precision of `npm run bench:gpu`, in a process of its own: prints a line of JSON. The device and TF32 are in the environment.
+ */
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { matricesFor } from "../dist/backends/torch-matrices.js";
-import { startBackend } from "../dist/backends/start-backend.js";
-import { openTasks } from "./engine-tasks.js";
-import { median, round } from "./figures.js";
-import { watchKernels } from "./watch-kernels.js";
+import { matricesFor } from "../../dist/backends/torch-matrices.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { dtypeFlag } from "../bench-run.js";
+import { openTasks } from "../engine/engine-tasks.js";
+import { median, round } from "../figures.js";
+import { watchKernels } from "../engine/watch-kernels.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -15,16 +18,17 @@ const { values: flags } = parseArgs({
     repeats: { type: "string" },
   },
 });
+const dtype = dtypeFlag(flags.dtype);
 const TASKS = ["atp", "truth, error nodes", "truth, feature nodes", "circuits"];
 
 await startBackend("torch");
-const { addon } = tf.backend();
+const { addon } = /** @type {import("../../dist/backends/torch-backend.js").TorchBackend} */ (tf.backend());
 const watched = watchKernels("torch");
-const { tasks, blocks, close } = await openTasks(flags.size, flags.folder, flags.dtype);
+const { tasks, blocks, close } = await openTasks(flags.size, flags.folder, dtype);
 const rates = {};
 for (const name of TASKS) rates[name] = await rateOf(...tasks[name]);
 const result = {
-  dtype: flags.dtype,
+  dtype,
   blocks,
   gemm_4096_gflops: round((2 * 4096 ** 3) / 1e9 / secondsOfProduct([1, 4096, 4096, 4096])),
   peak_gib: round(addon.peakBytes() / 2 ** 30),
@@ -72,8 +76,7 @@ function gflopOf([batch, m, k, n]) {
 /** Least of three: a product of activations is float32, one with a matrix has the compute type. */
 function secondsOfProduct([batch, m, k, n]) {
   const a = batch === 1 ? tf.ones([m, k]) : tf.ones([batch, m, k]);
-  const b =
-    batch === 1 ? matricesFor(flags.dtype).matrix(new Float32Array(k * n).fill(1), [k, n]) : tf.ones([batch, k, n]);
+  const b = batch === 1 ? matricesFor(dtype).matrix(new Float32Array(k * n).fill(1), [k, n]) : tf.ones([batch, k, n]);
   const repeats = Math.max(1, Math.min(100, Math.round(2e8 / (batch * m * k * n))));
   const once = () => {
     addon.synchronize();

@@ -1,5 +1,5 @@
-// The figures of `npm run bench:fullsize` as Markdown.
-import { round } from "./figures.js";
+/** @file The figures of `npm run bench:fullsize` as Markdown. */
+import { round } from "../figures.js";
 
 /** A page for the results of one shape. */
 export function fullSizeReport(results) {

@@ -1,23 +1,26 @@
-// Memory of one engine process over many shards: `node bench/memory-bench.js [--backend torch] [--shards 1000]`.
-// Runs a small sweep on the tiny world once, then gives its shards to a fresh engine process over and over, and fails where the
-// process has grown by more than BOUND_MIB after warming up.
+/**
+ * @file Memory of one engine process over many shards: `node bench/memory/memory-bench.js [--backend torch] [--shards 1000]`.
+ * Runs a small sweep on the tiny world once, then gives its shards to a fresh engine process over and over, and fails where the
+ * process has grown by more than BOUND_MIB after warming up.
+ */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { sha256 } from "../dist/base/hash.js";
-import { readPlan, readRunFile, runPaths } from "../dist/plan/run-folder.js";
-import { EngineProcess } from "../dist/worker/engine-process.js";
+import { PatchbayError } from "../../dist/base/errors.js";
+import { sha256 } from "../../dist/base/hash.js";
+import { readPlan, readRunFile, runPaths } from "../../dist/plan/run-folder.js";
+import { EngineProcess } from "../../dist/worker/engine-process.js";
 
 const { values: flags } = parseArgs({
   options: { backend: { type: "string", default: "wasm" }, shards: { type: "string", default: "1000" } },
 });
 const BOUND_MIB = 64;
 const WARM_UP = 0.2;
-const COMMAND = fileURLToPath(new URL("../bin/patchbay.js", import.meta.url));
-const DATA = fileURLToPath(new URL("../data", import.meta.url));
+const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
+const DATA = fileURLToPath(new URL("../../data", import.meta.url));
 
 const scratch = mkdtempSync(join(tmpdir(), "patchbay-memory-"));
 try {
@@ -59,7 +62,10 @@ async function measure(folder, count) {
       artifacts: Object.fromEntries(reads.map((name) => [name, copyOf(paths.artifact(name))])),
     })),
   );
-  const init = { kind: "init", plan: copyOf(paths.plan), inputs, backend: flags.backend, threads: 1, memoryMib: 4096 };
+  const { backend } = flags;
+  const limits = { backend, threads: 1, memoryMib: 4096 };
+  /** What an engine is started with; an `undefined` of run.json's schema is a `null` there. */
+  const init = /** @type {any} */ ({ kind: "init", plan: copyOf(paths.plan), inputs, ...limits });
   const engine = new EngineProcess({ init, stallMs: 120_000, onProgress: () => undefined });
   await engine.load(init);
   const sizes = [];
@@ -68,14 +74,14 @@ async function measure(folder, count) {
     await engine.run({ shard: id, attempt: 0, artifacts });
     sizes.push(residentMib(engine.pid));
   }
-  await engine.kill(new Error("done"));
+  await engine.kill(new PatchbayError("cancelled", "the bench is done"));
   const from = Math.floor(count * WARM_UP);
   const most = (values) => Math.round(Math.max(...values));
   const [warm, last] = [most(sizes.slice(from / 2, from)), most(sizes.slice(-from))];
   const grown = last - warm;
   console.log(
     JSON.stringify({
-      backend: flags.backend,
+      backend,
       shards: count,
       kinds: work.length,
       warm_mib: warm,

@@ -1,19 +1,22 @@
-// Writes a random Gemma-2 checkpoint (Hugging Face layout) and random SAEs (Gemma Scope layout) of a named size:
-// `node bench/make-checkpoint.js medium FOLDER`. Thresholds are set from a forward pass, so that about 2.5 % of the features fire.
+/**
+ * @file Writes a random Gemma-2 checkpoint (Hugging Face layout) and random SAEs (Gemma Scope layout) of a named size:
+ * `node bench/models/make-checkpoint.js medium FOLDER`. Thresholds are set from a forward pass, so that about 2.5 % of the features fire.
+ */
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { idsOf, visitLayers } from "../dist/attribution/capture.js";
-import { loadAnswers } from "../dist/model/metric.js";
-import { loadModel } from "../dist/model/model.js";
-import { startBackend } from "../dist/backends/start-backend.js";
-import { openCheckpoint, writeCheckpoint } from "../dist/weights/checkpoint.js";
-import { gemmaTensors } from "../dist/weights/gemma-tensors.js";
-import { readModelConfig } from "../dist/weights/model-config.js";
-import { writeNpz } from "../dist/weights/npz.js";
+import { idsOf, visitLayers } from "../../dist/attribution/capture.js";
+import { loadAnswers } from "../../dist/model/metric.js";
+import { loadModel } from "../../dist/model/model.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { openCheckpoint, writeCheckpoint } from "../../dist/weights/checkpoint.js";
+import { gemmaTensors } from "../../dist/weights/gemma-tensors.js";
+import { readModelConfig } from "../../dist/weights/model-config.js";
+import { writeNpz } from "../../dist/weights/npz.js";
 
-/** Sizes of the models and their SAEs. */
+/** Sizes of the models and their SAEs; `tiny` is for trying the steps of a bench. */
 export const SIZES = {
+  tiny: { layers: 3, width: 64, heads: 4, kvHeads: 2, headWidth: 16, mlp: 128, vocabulary: 1500, features: 1024 },
   medium: { layers: 8, width: 512, heads: 8, kvHeads: 4, headWidth: 64, mlp: 2048, vocabulary: 32_000, features: 4096 },
   "2b-slice": {
     layers: 4,

@@ -1,14 +1,16 @@
-// Writes a random Gemma-2 checkpoint of full size (Hugging Face layout: shards and index, bfloat16) with random SAEs (Gemma Scope
-// layout, float32). Numbers come from one random block for each scale, which every tensor reads from a place of its own on: writing
-// runs at the disk's rate. Nothing is compressed, shared or linked, so reading costs what it would with real weights.
+/**
+ * @file Writes a random Gemma-2 checkpoint of full size (Hugging Face layout: shards and index, bfloat16) with random SAEs (Gemma Scope
+ * layout, float32). Numbers come from one random block for each scale, which every tensor reads from a place of its own on: writing
+ * runs at the disk's rate. Nothing is compressed, shared or linked, so reading costs what it would with real weights.
+ */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
-import { gemmaTensors } from "../dist/weights/gemma-tensors.js";
-import { readModelConfig } from "../dist/weights/model-config.js";
-import { encodeNpyHeader } from "../dist/weights/npy.js";
-import { configOf, GATE, randomValues, SITE_FOLDERS } from "./make-checkpoint.js";
+import { gemmaTensors } from "../../dist/weights/gemma-tensors.js";
+import { readModelConfig } from "../../dist/weights/model-config.js";
+import { encodeNpyHeader } from "../../dist/weights/npy.js";
+import { configOf, GATE, randomValues, SITE_FOLDERS } from "../models/make-checkpoint.js";
 
 /** Shapes of Google's models, their SAEs' width and layers, and a small one for trying the steps. */
 export const SHAPES = {
@@ -47,7 +49,7 @@ export const SHAPES = {
   },
 };
 
-const DATA = fileURLToPath(new URL("../data", import.meta.url));
+const DATA = fileURLToPath(new URL("../../data", import.meta.url));
 const SHARD_BYTES = 5e9;
 /** Values of a random block: prime, so that no two rows of a matrix are equal, and small enough to stay at hand. */
 const BLOCK = 1_048_583;

@@ -1,6 +1,6 @@
-// Counts and times every kernel of a backend: adds a few hundred nanoseconds to each.
+/** @file Counts and times every kernel of a backend: adds a few hundred nanoseconds to each. */
 import * as tf from "@tensorflow/tfjs-core";
-import { SAE_KERNELS } from "../dist/sae/active-features.js";
+import { SAE_KERNELS } from "../../dist/sae/active-features.js";
 
 /** Starts to watch. @returns calls and milliseconds by kernel, and how often each shape of product came (`batch m k n`). */
 export function watchKernels(backend) {

@@ -1,16 +1,19 @@
-// `npm run bench:gpu`: builds the addon against the torch of the Python environment on PATH, runs the numeric suites on the GPU in
-// float32 (TF32 off, then allowed) and bfloat16, then measures the engine at 2b shape with random weights in each. The results go to
-// bench/results/<name>.json. `--device cpu` tries the same steps without a GPU; `--size medium` is a smaller model.
+/**
+ * @file `npm run bench:gpu`: builds the addon against the torch of the Python environment on PATH, runs the numeric suites on the GPU in
+ * float32 (TF32 off, then allowed) and bfloat16, then measures the engine at 2b shape with random weights in each. The results go to
+ * NAME.json. `--device cpu` tries the same steps without a GPU; `--size medium` is a smaller model.
+ */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, tmpdir } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { probeTorch } from "../dist/backends/torch-probe.js";
-import { buildNative } from "../scripts/build-native.js";
-import { pythonPackage } from "../scripts/native-toolchain.js";
-import { ensureCheckpoint } from "./engine-tasks.js";
+import { probeTorch } from "../../dist/backends/torch-probe.js";
+import { buildNative } from "../../scripts/build-native.js";
+import { pythonPackage } from "../../scripts/native-toolchain.js";
+import { ensureCheckpoint } from "../engine/engine-tasks.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -20,10 +23,11 @@ const { values: flags } = parseArgs({
     repeats: { type: "string", default: "3" },
     "without-tests": { type: "boolean", default: false },
     name: { type: "string" },
+    results: RESULTS_OPTION,
   },
 });
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const OWN = ["numeric-torch/bfloat16", "numeric-torch/tf32"];
 /** Name, compute type, TF32, and the test files; in float32 all of them. */
 const MODES = [
@@ -45,7 +49,7 @@ async function main() {
     return refuse("the python3 on PATH has no torch; install one with CUDA");
   const built = await buildNative(torch === null ? {} : { from: torch });
   if (built.path === undefined) return refuse(built.problem);
-  process.env.PATCHBAY_TORCH_DEVICE = flags.device;
+  process.env["PATCHBAY_TORCH_DEVICE"] = flags.device;
   const probe = probeTorch();
   if (probe.device === undefined) return refuse(probe.problem);
   console.log(`device: ${probe.device}`);
@@ -58,16 +62,9 @@ async function main() {
     modes[mode.name] = { tests, ...measure(mode.dtype, folder, env) };
     console.log(mode.name, JSON.stringify(modes[mode.name], null, 1));
   }
-  const target = join(ROOT, "bench", "results");
-  mkdirSync(target, { recursive: true });
-  const file = join(target, `${flags.name ?? `bench-${flags.device}-${flags.size}`}.json`);
-  const machine = { processor: cpus()[0]?.model, cores: availableParallelism(), node: process.version };
   const command = `npm run bench:gpu -- ${process.argv.slice(2).join(" ")}`.trim();
-  writeFileSync(
-    file,
-    `${JSON.stringify({ machine, command, device: probe.device, size: flags.size, modes }, null, 1)}\n`,
-  );
-  console.log(`written to ${file}`);
+  const results = { machine: machineFacts(), command, device: probe.device, size: flags.size, modes };
+  writeResults(flags.results, flags.name ?? `bench-${flags.device}-${flags.size}`, results);
   return Object.values(modes).some(({ tests, failed }) => (tests?.failed ?? 0) > 0 || failed !== undefined) ? 1 : 0;
 }
 

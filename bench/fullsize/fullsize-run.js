@@ -1,25 +1,26 @@
-// The measuring process of `npm run bench:fullsize`: plans the sweep of a folder that full-checkpoint.js wrote, opens its weights under
-// a budget and computes every stage, shard by shard, as an engine does. Prints a line of JSON for each step.
+/**
+ * @file The measuring process of `npm run bench:fullsize`: plans the sweep of a folder that full-checkpoint.js wrote, opens its weights under
+ * a budget and computes every stage, shard by shard, as an engine does. Prints a line of JSON for each step.
+ */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { createRunCache } from "../dist/attribution/unpatched-runs.js";
-import { NODE_MAJOR } from "../dist/base/environment.js";
-import { sha256 } from "../dist/base/hash.js";
-import { readArtifact } from "../dist/plan/artifacts.js";
-import { planSweep } from "../dist/plan/make-plan.js";
-import { prepareRun } from "../dist/plan/prepare-run.js";
-import { runPaths } from "../dist/plan/run-folder.js";
-import { reduceStage } from "../dist/reduce/reduce-stage.js";
-import { openDirectoryLog } from "../dist/runlog/directory-log.js";
-import { startBackend } from "../dist/backends/start-backend.js";
-import { loadInputs } from "../dist/engine/load-inputs.js";
-import { runShard, unitOf } from "../dist/engine/programs.js";
-import { WEIGHTS_SHARE } from "../dist/engine/tensor-program.js";
-import { round } from "./figures.js";
+import { createRunCache } from "../../dist/attribution/unpatched-runs.js";
+import { readArtifact } from "../../dist/plan/artifacts.js";
+import { planSweep } from "../../dist/plan/make-plan.js";
+import { prepareRun } from "../../dist/plan/prepare-run.js";
+import { runPaths } from "../../dist/plan/run-folder.js";
+import { reduceStage } from "../../dist/reduce/reduce-stage.js";
+import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { loadInputs } from "../../dist/engine/load-inputs.js";
+import { runShard, unitOf } from "../../dist/engine/programs.js";
+import { WEIGHTS_SHARE } from "../../dist/engine/tensor-program.js";
+import { backendFlag, benchEnvironment, dtypeFlag, keepRecord } from "../bench-run.js";
+import { round } from "../figures.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -47,24 +48,16 @@ const sweep = {
   ...(flags.circuits && { circuits: { thresholds: { log10: [-3, -1], count: 3 }, variants: ["all"] } }),
 };
 
-await startBackend(flags.backend);
-const addon = tf.backend().addon;
+await startBackend(backendFlag(flags.backend));
+const { addon } = /** @type {any} */ (tf.backend()); // Torch has one.
 const planned = await step("plan", () =>
   planSweep(JSON.stringify(sweep), "sweep.json", folder, { backend: flags.backend, autoThreads: threads }),
 );
-const environment = {
-  code: "bench",
-  backend: flags.backend,
-  device: "cpu",
-  threads,
-  dtype: flags.dtype,
-  node: NODE_MAJOR,
-  tfjs: "bench",
-};
+const environment = benchEnvironment(flags.backend, threads, flags.dtype);
 const run = prepareRun(planned.result, { out: join(folder, "run"), environment, allowPartial: false });
 const { plan, planHash, inputs } = planned.result;
 const budget = WEIGHTS_SHARE * Number(flags["memory-mib"]) * 2 ** 20;
-const opened = await step("open", () => loadInputs(inputs, plan, budget, flags.dtype));
+const opened = await step("open", () => loadInputs(inputs, plan, budget, dtypeFlag(flags.dtype)));
 const { model } = opened.result;
 const { pool } = model.model;
 const runs = createRunCache();
@@ -86,7 +79,7 @@ async function measureStage(stage) {
       const artifact = (name) => readArtifact(run.folder, name);
       const done = await runShard({ plan, model, artifact, onProgress: () => undefined, runs }, stage, shard);
       units += done.units;
-      await keep(shard, done);
+      await keepRecord(log, planHash, shard.id, { ...done, dtype: flags.dtype });
     }
   });
   const { loads, loadedBytes, waitedSeconds } = pool.facts();
@@ -105,12 +98,6 @@ async function measureStage(stage) {
     computing_seconds: round(seconds - waited),
     units_per_second: round(units / seconds),
   });
-}
-
-async function keep(shard, { payload, count }) {
-  const envelope = { version: 1, planHash, shard: shard.id, attempt: 0, epoch: 0, worker: "bench" };
-  const rest = { environment: "bench", dtype: flags.dtype, count, sha256: sha256(payload), seconds: 0, units: {} };
-  await log.append({ ...envelope, ...rest }, payload);
 }
 
 /** Runs `work` with its time, processor time, bytes that came from the disk, and the peak of resident memory. */
@@ -136,7 +123,9 @@ function say(line) {
 
 /** Takes the weights out of the page cache, so that each stage reads them from the disk. */
 function forgetPages() {
-  const files = readdirSync(folder, { recursive: true }).filter((name) => /\.(safetensors|npz)$/.test(name));
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) =>
+    /\.(safetensors|npz)$/.test(name),
+  );
   for (const name of files)
     spawnSync("dd", [`if=${join(folder, name)}`, "iflag=nocache", "count=0", "status=none"], { stdio: "ignore" });
 }

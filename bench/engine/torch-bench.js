@@ -1,16 +1,19 @@
-// Rates of the engine's programs on a random model of a named size, on one backend, in this process:
-// `node bench/torch-bench.js --backend torch --size medium --threads 2 [--dtype bfloat16] [--folder FOLDER] [--name NAME] [--profile]`.
-// Every rate stands beside the matrix-product rate measured just before and after it: machines are shared and noisy.
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
+/**
+ * @file Rates of the engine's programs on a random model of a named size, on one backend, in this process:
+ * `node bench/engine/torch-bench.js --backend torch --size medium --threads 2 [--dtype bfloat16] [--folder FOLDER] [--name NAME] [--profile]`.
+ * Every rate stands beside the matrix-product rate measured just before and after it: machines are shared and noisy.
+ */
+import { mkdtempSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
-import { startBackend } from "../dist/backends/start-backend.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { backendFlag, dtypeFlag, oneOf } from "../bench-run.js";
 import { BLOCK_MIB, ensureCheckpoint, openTasks, TOKENS } from "./engine-tasks.js";
-import { median, round } from "./figures.js";
-import { SIZES } from "./make-checkpoint.js";
+import { median, round } from "../figures.js";
+import { SIZES } from "../models/make-checkpoint.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 import { watchKernels } from "./watch-kernels.js";
 
 const { values: flags } = parseArgs({
@@ -24,6 +27,7 @@ const { values: flags } = parseArgs({
     name: { type: "string" },
     only: { type: "string" },
     profile: { type: "boolean", default: false },
+    results: RESULTS_OPTION,
   },
 });
 
@@ -31,16 +35,13 @@ process.env["OMP_NUM_THREADS"] = flags.threads;
 process.env["OMP_WAIT_POLICY"] = "passive";
 const folder = flags.folder ?? join(mkdtempSync(join(tmpdir(), "patchbay-bench-")), flags.size);
 await ensureCheckpoint(flags.size, folder);
-await startBackend(flags.backend);
+await startBackend(backendFlag(flags.backend));
 const watched = flags.profile ? watchKernels(flags.backend) : null;
 const loaded = performance.now();
-const { blocks, tasks, close } = await openTasks(flags.size, folder, flags.dtype);
+const { blocks, tasks, close } = await openTasks(flags.size, folder, dtypeFlag(flags.dtype));
 const loadSeconds = (performance.now() - loaded) / 1000;
 
-if (flags.only !== undefined && !(flags.only in tasks)) {
-  console.error(`expected --only ${Object.keys(tasks).join("|")}, got ${flags.only}`);
-  process.exit(2);
-}
+if (flags.only !== undefined) oneOf("--only", Object.keys(tasks), flags.only);
 
 /** GFLOP/s of products of the shapes that the model's layers use. */
 function gemmRates() {
@@ -136,12 +137,7 @@ for (const [name, [unit, run]] of Object.entries(tasks)) {
   console.log(name, JSON.stringify(rates[name]));
 }
 const results = {
-  machine: {
-    processor: cpus()[0]?.model,
-    cores: availableParallelism(),
-    load: loadavg().map(round),
-    node: process.version,
-  },
+  machine: machineFacts(),
   backend: flags.backend,
   dtype: flags.dtype,
   threads: Number(flags.threads),
@@ -150,9 +146,5 @@ const results = {
   peak_rss_gib: round(process.resourceUsage().maxRSS / 2 ** 20),
   rates,
 };
-if (flags.name !== undefined) {
-  const target = fileURLToPath(new URL("results", import.meta.url));
-  mkdirSync(target, { recursive: true });
-  writeFileSync(join(target, `${flags.name}.json`), `${JSON.stringify(results, null, 1)}\n`);
-}
+if (flags.name !== undefined) writeResults(flags.results, flags.name, results);
 await close();

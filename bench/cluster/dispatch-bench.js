@@ -10,12 +10,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { environmentOf } from "../dist/backends/choose-backend.js";
-import { canonicalJson, sha256 } from "../dist/base/hash.js";
-import { runCoordinator } from "../dist/coordinator/run-coordinator.js";
-import { createRunFolder, writeRunFile } from "../dist/plan/run-folder.js";
+import { environmentOf } from "../../dist/backends/choose-backend.js";
+import { canonicalJson, sha256 } from "../../dist/base/hash.js";
+import { runCoordinator } from "../../dist/coordinator/run-coordinator.js";
+import { createRunFolder, writeRunFile } from "../../dist/plan/run-folder.js";
 
-const COMMAND = fileURLToPath(new URL("../bin/patchbay.js", import.meta.url));
+const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 /** Leases before this one warm the processes up and are not counted. */
 const WARM_UP = 200;
 
@@ -94,15 +94,16 @@ function prepare(folder, shards) {
     reads: [],
     shards: Array.from({ length: shards }, (_, i) => ({ id: `noop.${String(i).padStart(5, "0")}`, prompts: [] })),
   };
-  const environment = environmentOf({ backend: "wasm", device: "cpu" }, 1, "float32");
-  const plan = {
+  const environment = environmentOf({ backend: "wasm", device: "cpu", reason: "the bench" }, 1, "float32");
+  /** What a run folder and the coordinator read of a plan whose shards compute nothing. */
+  const plan = /** @type {any} */ ({
     version: 1,
     sweep: { name: "dispatch", dtype: environment.dtype },
     fingerprints: { model: "none", saes: null, dataset: "none" },
     prompts: [],
     engine: { threads: environment.threads, blockMib: 1, backend: environment.backend },
     stages: [stage],
-  };
+  });
   createRunFolder(folder, plan);
   writeRunFile(folder, {
     version: 1,

@@ -1,34 +1,36 @@
-// The cost model against what happens: `node bench/estimate-bench.js [--size medium] [--backend torch] [--repeats 5] [--name NAME]`.
-// Plans means, AtP, the truth of all error nodes and circuits of 10 to 10,000 nodes for a block of random prompts on a random model of
-// the size, and computes every stage whole in this process. Programs are probed anew before each turn, because machines are shared. Prints
-// predicted over measured: seconds of a stage (median of the repeats) and peak memory. `--budget-seconds` (default 480) bounds the measuring.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, loadavg, tmpdir } from "node:os";
+/**
+ * @file The cost model against what happens: `node bench/estimate/estimate-bench.js [--size medium] [--backend torch] [--repeats 5] [--name NAME]`.
+ * Plans means, AtP, the truth of all error nodes and circuits of 10 to 10,000 nodes for a block of random prompts on a random model of
+ * the size, and computes every stage whole in this process. Programs are probed anew before each turn, because machines are shared. Prints
+ * predicted over measured: seconds of a stage (median of the repeats) and peak memory. `--budget-seconds` (default 480) bounds the measuring.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { openSpliced } from "../dist/attribution/spliced-model.js";
-import { createRunCache } from "../dist/attribution/unpatched-runs.js";
-import { NODE_MAJOR } from "../dist/base/environment.js";
-import { canonicalJson, sha256 } from "../dist/base/hash.js";
-import { CALIBRATION_MS, estimateRun } from "../dist/cli/estimate.js";
-import { readArtifact } from "../dist/plan/artifacts.js";
-import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
-import { prepareRun } from "../dist/plan/prepare-run.js";
-import { slotGroups } from "../dist/plan/node-slots.js";
-import { runPaths } from "../dist/plan/run-folder.js";
-import { stagesOf } from "../dist/plan/stages.js";
-import { sweepSchema } from "../dist/plan/sweep.js";
-import { reduceStage } from "../dist/reduce/reduce-stage.js";
-import { readScoreMeans } from "../dist/reduce/scores-artifact.js";
-import { openDirectoryLog } from "../dist/runlog/directory-log.js";
-import { openCheckpoint } from "../dist/weights/checkpoint.js";
-import { findSaes } from "../dist/weights/sae-folder.js";
-import { startBackend } from "../dist/backends/start-backend.js";
-import { runShard } from "../dist/engine/programs.js";
-import { ensureCheckpoint, TOKENS } from "./engine-tasks.js";
-import { median, round } from "./figures.js";
-import { randomPrompts, SIZES } from "./make-checkpoint.js";
+import { openSpliced } from "../../dist/attribution/spliced-model.js";
+import { createRunCache } from "../../dist/attribution/unpatched-runs.js";
+import { canonicalJson, sha256 } from "../../dist/base/hash.js";
+import { CALIBRATION_MS, estimateRun } from "../../dist/cli/estimate.js";
+import { readArtifact } from "../../dist/plan/artifacts.js";
+import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
+import { prepareRun } from "../../dist/plan/prepare-run.js";
+import { slotGroups } from "../../dist/plan/node-slots.js";
+import { runPaths } from "../../dist/plan/run-folder.js";
+import { stagesOf } from "../../dist/plan/stages.js";
+import { sweepSchema } from "../../dist/plan/sweep.js";
+import { reduceStage } from "../../dist/reduce/reduce-stage.js";
+import { readScoreMeans } from "../../dist/reduce/scores-artifact.js";
+import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
+import { openCheckpoint } from "../../dist/weights/checkpoint.js";
+import { findSaes } from "../../dist/weights/sae-folder.js";
+import { startBackend } from "../../dist/backends/start-backend.js";
+import { runShard } from "../../dist/engine/programs.js";
+import { backendFlag, benchEnvironment, keepRecord } from "../bench-run.js";
+import { ensureCheckpoint, TOKENS } from "../engine/engine-tasks.js";
+import { median, round } from "../figures.js";
+import { randomPrompts, SIZES } from "../models/make-checkpoint.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 
 const { values: flags } = parseArgs({
   options: {
@@ -38,19 +40,20 @@ const { values: flags } = parseArgs({
     repeats: { type: "string", default: "5" },
     folder: { type: "string" },
     name: { type: "string" },
+    results: RESULTS_OPTION,
     "budget-seconds": { type: "string", default: "480" },
   },
 });
 const threads = Number(flags.threads);
 /** Node counts of the circuits. */
 const CIRCUIT_NODES = [10, 100, 1000, 10_000];
-process.env.OMP_NUM_THREADS = flags.threads;
-process.env.OMP_WAIT_POLICY = "passive";
+process.env["OMP_NUM_THREADS"] = flags.threads;
+process.env["OMP_WAIT_POLICY"] = "passive";
 
 const scratch = mkdtempSync(join(tmpdir(), "patchbay-estimate-"));
 const folder = flags.folder ?? join(scratch, flags.size);
 await ensureCheckpoint(flags.size, folder);
-await startBackend(flags.backend);
+await startBackend(backendFlag(flags.backend));
 const checkpoint = await openCheckpoint(join(folder, "model"));
 const entries = await findSaes(join(folder, "saes"), checkpoint.config);
 const model = await openSpliced(checkpoint, entries);
@@ -60,8 +63,9 @@ const log = await openDirectoryLog(run.log);
 for (const { id } of first.stages.filter(({ task }) => ["means", "scores", "nodes"].includes(task.kind)))
   await finish(id);
 const { plan } = planRun(await thresholds());
-const planned = { plan, inputs: { model: join(folder, "model"), saes: join(folder, "saes"), saeOptions: {} } };
-const measured = plan.stages.filter(({ shards, task }) => shards.length > 0 && task.floor !== true);
+const inputs = { model: join(folder, "model"), saes: join(folder, "saes"), dataset: "none", saeOptions: {} };
+const planned = { plan, planHash: "", dropped: [], inputs };
+const measured = plan.stages.filter(({ shards, task }) => shards.length > 0 && !("floor" in task && task.floor));
 const share = (1000 * Number(flags["budget-seconds"])) / measured.length;
 const results = {};
 let predictedPeak = 0;
@@ -95,12 +99,9 @@ const memory = {
   predicted_over_measured: round(predictedPeak / peak),
 };
 const { size, backend } = flags;
-const found = { size, backend, threads, load: loadavg().map(round), blocks: plan.blocks, results, memory };
-console.log(JSON.stringify({ memory, load: found.load }));
-if (flags.name !== undefined) {
-  const target = fileURLToPath(new URL(`results/${flags.name}.json`, import.meta.url));
-  writeFileSync(target, `${JSON.stringify(found, null, 1)}\n`);
-}
+const found = { size, backend, threads, machine: machineFacts(), blocks: plan.blocks, results, memory };
+console.log(JSON.stringify({ memory, load: found.machine.load }));
+if (flags.name !== undefined) writeResults(flags.results, flags.name, found);
 runs.dispose();
 model.dispose();
 await log.close();
@@ -111,8 +112,11 @@ function artifact(name) {
   return readArtifact(run.folder, name);
 }
 
-/** Computes a stage whole; `keep` takes each shard's outcome. */
-async function compute(stage, from = plan, keep = () => undefined) {
+/**
+ * Computes a stage whole; `keep` takes each shard's outcome.
+ * @param {(shard: any, outcome: any) => Promise<void>} keep
+ */
+async function compute(stage, from = plan, keep = () => Promise.resolve()) {
   runs.dispose();
   const inputs = { plan: from, model, artifact, onProgress: () => undefined, runs };
   for (const shard of stage.shards) await keep(shard, await runShard(inputs, stage, shard));
@@ -121,11 +125,7 @@ async function compute(stage, from = plan, keep = () => undefined) {
 /** Computes a stage of the first plan and writes its artifacts. */
 async function finish(id) {
   const stage = first.stages.find((one) => one.id === id);
-  await compute(stage, first, async (shard, { payload, count }) => {
-    const envelope = { version: 1, planHash: run.hash, shard: shard.id, attempt: 0, epoch: 0, worker: "bench" };
-    const rest = { environment: "bench", dtype: "float32", count, sha256: sha256(payload), seconds: 0, units: {} };
-    await log.append({ ...envelope, ...rest }, payload);
-  });
+  await compute(stage, first, (shard, outcome) => keepRecord(log, run.hash, shard.id, outcome));
   await reduceStage(run.folder, id);
 }
 
@@ -158,8 +158,9 @@ function planRun(thresholds) {
   const stages = stagesOf({ sweep, prompts, blocks, slots });
   const engine = { threads, blockMib: DEFAULT_BLOCK_MIB, backend: flags.backend };
   const fingerprints = { model: "", saes: "", dataset: "" };
-  const rest = { version: 1, sweep: { ...sweep, saes: {} }, fingerprints, shape, saes, prompts, donors: null };
-  const plan = { ...rest, engine, blocks, nodeSlots: 0, stages };
+  const rest = { sweep: { ...sweep, saes: {} }, fingerprints, shape, saes, prompts, donors: null };
+  /** What programs and the cost model read of a plan: its files and dataset are not there. */
+  const plan = /** @type {any} */ ({ version: 1, ...rest, engine, blocks, nodeSlots: 0, stages });
   return { plan, run: prepare(plan) };
 }
 
@@ -167,15 +168,7 @@ function planRun(thresholds) {
 function prepare(plan) {
   const hash = sha256(canonicalJson(plan));
   const out = join(scratch, hash.slice(0, 8));
-  const environment = {
-    code: "bench",
-    backend: flags.backend,
-    device: "cpu",
-    threads,
-    dtype: "float32",
-    node: NODE_MAJOR,
-    tfjs: "bench",
-  };
+  const environment = benchEnvironment(flags.backend, threads);
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };
   const { folder: made } = prepareRun(
     { plan, planHash: hash, inputs, dropped: [] },

@@ -1,18 +1,20 @@
-// The engine's programs on a random model of a named size, as tasks that can be timed: used by torch-bench.js and by bench/peers.
+/**
+ * @file The engine's programs on a random model of a named size, as tasks that can be timed: used by torch-bench.js and by bench/peers.
+ */
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { computeCircuits } from "../dist/attribution/circuits.js";
-import { computeMeans } from "../dist/attribution/means.js";
-import { computeScores } from "../dist/attribution/scores.js";
-import { openSpliced } from "../dist/attribution/spliced-model.js";
-import { computeTruth } from "../dist/attribution/truth.js";
-import { createRunCache } from "../dist/attribution/unpatched-runs.js";
-import { siteHook } from "../dist/nodes/site.js";
-import { blocksFor, DEFAULT_BLOCK_MIB } from "../dist/plan/blocks.js";
-import { openCheckpoint } from "../dist/weights/checkpoint.js";
-import { findSaes } from "../dist/weights/sae-folder.js";
-import { matricesFor } from "../dist/backends/torch-matrices.js";
-import { makeCheckpoint, randomPrompts, SIZES } from "./make-checkpoint.js";
+import { computeCircuits } from "../../dist/attribution/circuits.js";
+import { computeMeans } from "../../dist/attribution/means.js";
+import { computeScores } from "../../dist/attribution/scores.js";
+import { openSpliced } from "../../dist/attribution/spliced-model.js";
+import { computeTruth } from "../../dist/attribution/truth.js";
+import { createRunCache } from "../../dist/attribution/unpatched-runs.js";
+import { siteHook } from "../../dist/nodes/site.js";
+import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
+import { openCheckpoint } from "../../dist/weights/checkpoint.js";
+import { findSaes } from "../../dist/weights/sae-folder.js";
+import { matricesFor } from "../../dist/backends/torch-matrices.js";
+import { makeCheckpoint, randomPrompts, SIZES } from "../models/make-checkpoint.js";
 
 export const TOKENS = 7;
 export const BLOCK_MIB = DEFAULT_BLOCK_MIB;
@@ -32,7 +34,10 @@ export function blocksOf(size, config) {
   return blocksFor({ config, dSae: SIZES[size].features, positions: TOKENS }, BLOCK_MIB);
 }
 
-/** Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units, and values when they are asked for. */
+/**
+ * Loads the model of a folder on the backend that runs, and makes its tasks: `[unit, run]` by name; `run` gives units, and values when they are asked for.
+ * @param {import("../../dist/backends/torch-matrices.js").ComputeType} dtype
+ */
 export async function openTasks(size, folder, dtype = "float32") {
   const checkpoint = await openCheckpoint(join(folder, "model"));
   const entries = await findSaes(join(folder, "saes"), checkpoint.config);
@@ -66,10 +71,11 @@ export async function openTasks(size, folder, dtype = "float32") {
     const few = prompts.slice(0, CIRCUIT_PROMPTS);
     interventions[name] ??= parts[name].map((part) => interventionOf(part, placed));
     means ??= meansOf(await computeMeans(spliced, few, "max"), placed, few);
-    const ablation = { kind: "mean", means };
+    const ablation = /** @type {const} */ ({ kind: "mean", means });
     const { metric } = await computeCircuits(spliced, few, "max", interventions[name], ablation, blocks.circuitRows);
     return { units: parts[name].length * 2 * few.length, values: () => metric };
   };
+  /** @type {Record<string, [unit: string, run: () => Promise<{ units: number, values: () => Iterable<number> }>]>} */
   const tasks = {
     means: [
       "prompt rows/s",
