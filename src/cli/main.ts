@@ -33,6 +33,14 @@ function buildProgram(finish: (code: number) => void): Command {
       process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
     });
   program
+    .command("tables <run...>")
+    .description("print how scores agree with true effects, and circuits, of run folders as Markdown tables")
+    .option("--json", "print the tables as JSON", false)
+    .action(async (folders: string[], options: { json: boolean }) => {
+      const { tablesCommand } = await import("./tables-command.js");
+      await tablesCommand(folders, options);
+    });
+  program
     .command("schema")
     .description("print the JSON Schema of a sweep file")
     .option("--json", "what it prints is JSON with and without", false)
