@@ -3,7 +3,7 @@
  * command loads what it needs when it runs: reports, tensors and the hub's library take longer to load than most commands to run.
  */
 import { Command, CommanderError } from "commander";
-import { RELEASE } from "../base/code-version.js";
+import { release } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
@@ -16,7 +16,7 @@ const COORDINATOR = "127.0.0.1:7070";
 function buildProgram(finish: (code: number) => void): Command {
   const program = new Command("patchbay")
     .description("Measures how well attribution patching predicts true activation patching, and evaluates circuits.")
-    .version(RELEASE)
+    .version(release())
     .showHelpAfterError("(patchbay --help lists the commands)")
     .exitOverride();
   addRun(program, finish);
