@@ -57,8 +57,8 @@ export function cardText(subject: CardSubject, trained: TrainedSaes, folders: re
   return `# Sparse autoencoders
 
 JumpReLU, ${count(dSae)} features each, in Gemma Scope's layout, trained by \`patchbay train-saes\` on ${count(trained.tokens)} tokens
-(${count(text.trainingTokens)} of them before any repeats) in ${count(trained.steps)} steps of about ${count(settings.batchRows)} tokens: Adam, peak learning rate ${String(peakLearningRate)}, kernel width
-${String(bandwidth)}; the price of a firing feature is steered for an L0 of ${String(targetL0)}. Sequences have at most ${String(CONTEXT)} tokens. Seed ${String(seed)}.
+(${count(text.trainingTokens)} of them before any repeats) in ${count(trained.steps)} steps of about ${count(settings.batchRows)} tokens: Adam, peak learning rate ${peakLearningRate}, kernel width
+${bandwidth}; the price of a firing feature is steered for an L0 of ${targetL0}. Sequences have at most ${CONTEXT} tokens. Seed ${seed}.
 BOS and padding take no part in training or figures.
 
 Figures are of ${count(text.heldOutTokens)} held-out tokens of the same text. FVU is the fraction of variance unexplained, "median" the median over

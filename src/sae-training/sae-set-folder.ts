@@ -90,7 +90,7 @@ function takeFolder(folder: string): void {
     const pid = Number(readFileSync(file, "utf8"));
     if (pid > 0 && pid !== process.pid && isProcessAlive(pid))
       throw badInput(
-        `process ${String(pid)} trains here; wait for it, stop it, or choose another --out (if it is no training, remove ${file})`,
+        `process ${pid} trains here; wait for it, stop it, or choose another --out (if it is no training, remove ${file})`,
         { file: folder },
       );
     writeFileSync(file, String(process.pid));

@@ -132,7 +132,7 @@ function trainer(at: SiteAt, dIn: number, started: Started, training: SiteTraini
     const { squaredError, fired_F } = trainStep(variables, adam, scaled_RD, weights, rate);
     scaled_RD.dispose();
     if (!Number.isFinite(squaredError))
-      throw new PatchbayError("non_finite", `SAE ${siteHook(at)}: the loss is not finite at step ${String(index)}`);
+      throw new PatchbayError("non_finite", `SAE ${siteHook(at)}: the loss is not finite at step ${index}`);
     const firing = totals.add(R, squaredError, sparsity, fired_F);
     if (index < training.warmUpSteps) return;
     const excess = Math.log(Math.max(firing, Number.MIN_VALUE) / (R * training.targetL0));

@@ -87,7 +87,7 @@ function progress(log: (line: string) => void): Pick<TrainingPlace, "onFill" | "
 }
 
 function figuresText({ loss, fvu, l0, dead }: CurvePoint["sites"][string]): string {
-  return `loss ${loss.toFixed(4)}  FVU ${fvu.toFixed(4)}  L0 ${l0.toFixed(1).padStart(6)}  dead ${String(dead)}`;
+  return `loss ${loss.toFixed(4)}  FVU ${fvu.toFixed(4)}  L0 ${l0.toFixed(1).padStart(6)}  dead ${dead}`;
 }
 
 function resultLines({ saes }: TrainedSaes, targetL0: number): string[] {
@@ -96,9 +96,9 @@ function resultLines({ saes }: TrainedSaes, targetL0: number): string[] {
     "on held-out text:",
     ...saes.map(({ at, figures }) => {
       const { fvu, medianFvu, l0, dead } = figures;
-      return `  ${siteHook(at).padEnd(28)} FVU ${fvu.toFixed(3)} (median ${medianFvu.toFixed(3)})  L0 ${l0.toFixed(1)}  dead ${String(dead)}`;
+      return `  ${siteHook(at).padEnd(28)} FVU ${fvu.toFixed(3)} (median ${medianFvu.toFixed(3)})  L0 ${l0.toFixed(1)}  dead ${dead}`;
     }),
-    ...(above === 0 ? [] : [`L0 is above its target at ${String(above)} sites: they need more --tokens to get there`]),
+    ...(above === 0 ? [] : [`L0 is above its target at ${above} sites: they need more --tokens to get there`]),
   ];
 }
 

@@ -59,7 +59,7 @@ export function readSettings(options: TrainSaesOptions, config: ModelConfig): Sa
   if (dSae === undefined) throw expected("--width", "a number of features such as 2048 or 16k", options.width);
   const widest = Math.max(...places.map((at) => siteWidth(at, config)));
   const most = Math.floor(MAX_SAE_BYTES / (8 * widest + 8));
-  if (dSae > most) throw expected("--width", `at most ${String(most)} features for these sites`, options.width);
+  if (dSae > most) throw expected("--width", `at most ${most} features for these sites`, options.width);
   const bufferRows =
     options.buffer === undefined
       ? defaultBufferRows(places, config)
@@ -111,7 +111,7 @@ function parseLayers(text: string, nLayers: number): number[] {
     const [, from, to] = /^\s*(\d{1,4})(?:-(\d{1,4}))?\s*$/.exec(part) ?? [];
     const [first, last] = [Number(from), Number(to ?? from)];
     if (first <= last && last < nLayers) return { first, last };
-    throw expected("--layers", `all, or layers below ${String(nLayers)} such as 0,3,6-8`, part);
+    throw expected("--layers", `all, or layers below ${nLayers} such as 0,3,6-8`, part);
   });
   return all.filter((layer) => ranges.some(({ first, last }) => first <= layer && layer <= last));
 }
@@ -119,7 +119,7 @@ function parseLayers(text: string, nLayers: number): number[] {
 function number(option: string, text: string, below: number): number {
   const value = Number(text);
   if (text.trim() !== "" && value > 0 && value < below) return value;
-  throw expected(option, `a number above 0 and below the width, ${String(below)}`, text);
+  throw expected(option, `a number above 0 and below the width, ${below}`, text);
 }
 
 function expected(field: string, what: string, got: string): Error {

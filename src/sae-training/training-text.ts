@@ -126,7 +126,7 @@ export function tokenizeText(
   }
   if (training.tokens === 0)
     throw badInput(
-      `expected text of more than ${String(PIECE_CHARACTERS)} characters with white space between words, got less: none is left beside what is held out`,
+      `expected text of more than ${PIECE_CHARACTERS} characters with white space between words, got less: none is left beside what is held out`,
       { field: "--text" },
     );
   return {

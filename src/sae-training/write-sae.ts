@@ -9,8 +9,8 @@ const SITE_FOLDERS: Readonly<Record<Site, string>> = { attn_z: "att", mlp_out: "
 /** Writes `params.npz`. @returns its folder below `folder`: `<site folder>/layer_<i>/width_<w>/average_l0_<n>`. */
 export async function writeSae(folder: string, at: SiteAt, weights: SaeWeights, l0: number): Promise<string> {
   const { dIn, dSae } = weights;
-  const layer = `${SITE_FOLDERS[at.site]}/layer_${String(at.layer)}`;
-  const place = `${layer}/width_${String(dSae)}/average_l0_${String(Math.round(l0))}`;
+  const layer = `${SITE_FOLDERS[at.site]}/layer_${at.layer}`;
+  const place = `${layer}/width_${dSae}/average_l0_${Math.round(l0)}`;
   const arrays = new Map([
     ["W_enc", { shape: [dIn, dSae], values: weights.W_enc }],
     ["W_dec", { shape: [dSae, dIn], values: weights.W_dec }],

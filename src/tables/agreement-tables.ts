@@ -107,7 +107,7 @@ function bySiteAndLayers(nodes: readonly Node[]): NodeGroup[] {
 }
 
 function positionName(position: Node["position"]): string {
-  return position === GLOBAL_POSITION ? "all positions at once" : `position ${String(position)}`;
+  return position === GLOBAL_POSITION ? "all positions at once" : `position ${position}`;
 }
 
 /** The layers from one to another that have nodes. */
@@ -116,7 +116,7 @@ function layersName(nodes: readonly Node[], from: number, to: number): string {
     .filter((layer) => layer >= from && layer <= to)
     .sort((a, b) => a - b);
   const isRange = layers.length > 1 && layers.length === to - from + 1;
-  return `layer${layers.length > 1 ? "s" : ""} ${isRange ? `${String(from)}–${String(to)}` : layers.join(", ")}`;
+  return `layer${layers.length > 1 ? "s" : ""} ${isRange ? `${from}–${to}` : layers.join(", ")}`;
 }
 
 function agreementTable(
@@ -168,11 +168,11 @@ function shareTable(kind: NodeKind, { nodes, scores }: TruthMatrices, { estimate
       cellOf((means) => must(valuesOf(means, score)[i], "score") / effectOf(means, i)),
     );
     const within = kind === "site" ? "" : `, ${nodeLabel(node)}`;
-    const place = `${node.site} ${String(node.layer)}, ${positionName(node.position)}${within}`;
+    const place = `${node.site} ${node.layer}, ${positionName(node.position)}${within}`;
     return [[plain(place), cellOf((means) => effectOf(means, i)), ...shares]];
   });
   return {
-    title: `Score as a share of the true effect, node by node (effects of at least ${String(LEAST_EFFECT)})`,
+    title: `Score as a share of the true effect, node by node (effects of at least ${LEAST_EFFECT})`,
     columns: ["node", "effect", ...scores.map((score) => `${spelled(score)} / effect`)],
     rows,
     grouped: false,

@@ -94,7 +94,7 @@ export async function writeCheckpoint(
   tensors: ReadonlyMap<string, NamedArray>,
 ): Promise<void> {
   const expected = gemmaTensors(config);
-  assert(expected.size === tensors.size, `a checkpoint of ${String(expected.size)} tensors`);
+  assert(expected.size === tensors.size, `a checkpoint of ${expected.size} tensors`);
   for (const [name, shape] of expected) {
     assert(
       shapeText(shape) === shapeText(must(tensors.get(name), name).shape),
@@ -158,13 +158,10 @@ async function readRows(file: SafetensorsFile, name: string, rows: ArrayLike<num
   const asked = Array.from(rows);
   const bad = asked.find((row) => !Number.isInteger(row) || row < 0 || row >= nRows);
   if (bad !== undefined) {
-    throw badInput(
-      `expected a row below ${String(nRows)}, got ${String(bad)}; does tokenizer.json belong to this checkpoint?`,
-      {
-        file: file.path,
-        field: name,
-      },
-    );
+    throw badInput(`expected a row below ${nRows}, got ${bad}; does tokenizer.json belong to this checkpoint?`, {
+      file: file.path,
+      field: name,
+    });
   }
   const order = [...asked.keys()].sort((a, b) => (asked[a] as number) - (asked[b] as number));
   for (const run of runs(asked, order, columns * Float32Array.BYTES_PER_ELEMENT)) {

@@ -8,7 +8,7 @@ export const FINAL_NORM = "model.norm.weight";
 
 /** Name of a layer's tensor: `layerTensor(3, "mlp.up_proj")`. */
 export function layerTensor(layer: number, part: string): string {
-  return `model.layers.${String(layer)}.${part}.weight`;
+  return `model.layers.${layer}.${part}.weight`;
 }
 
 /** Prefixes that larger models put before the language model's names in place of `model.`, as Hugging Face writes them. */

@@ -122,13 +122,10 @@ function configOf(metadata: Metadata, where: ErrorDetail): ModelConfig {
   const vocabSize = metadata["tokenizer.ggml.tokens"].length;
   for (const key of ["tokenizer.ggml.scores", "tokenizer.ggml.token_type"] as const)
     if (metadata[key].length !== vocabSize)
-      throw badInput(
-        `expected one entry for each of ${String(vocabSize)} tokens, got ${String(metadata[key].length)}`,
-        {
-          ...where,
-          field: key,
-        },
-      );
+      throw badInput(`expected one entry for each of ${vocabSize} tokens, got ${metadata[key].length}`, {
+        ...where,
+        field: key,
+      });
   const kind = (layer: number): LayerType => ((layer + 1) % GLOBAL_EVERY === 0 ? "full" : "sliding");
   const factor = metadata["gemma3.rope.scaling.type"] === "linear" ? metadata["gemma3.rope.scaling.factor"] : 1;
   return {
@@ -177,7 +174,7 @@ function ggufNames(nLayers: number): Map<string, string> {
   ]);
   for (let layer = 0; layer < nLayers; layer++)
     for (const [part, other] of Object.entries(LAYER_PARTS))
-      names.set(layerTensor(layer, part), `blk.${String(layer)}.${other}.weight`);
+      names.set(layerTensor(layer, part), `blk.${layer}.${other}.weight`);
   return names;
 }
 

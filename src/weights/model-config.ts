@@ -109,13 +109,10 @@ function gemma2Config(raw: z.infer<typeof gemma2Schema>, file: string): ModelCon
   if (theta === undefined) throw badInput("expected a number, got nothing", { file, field: "rope_theta" });
   const newer = raw.rope_parameters?.rope_theta ?? theta;
   if (newer !== theta)
-    throw badInput(
-      `expected the rope_theta of rope_parameters, ${String(newer)}, got ${String(theta)}; keep one of them`,
-      {
-        file,
-        field: "rope_theta",
-      },
-    );
+    throw badInput(`expected the rope_theta of rope_parameters, ${newer}, got ${theta}; keep one of them`, {
+      file,
+      field: "rope_theta",
+    });
   const rope = { theta, factor: 1 };
   return {
     family: "gemma2",
@@ -212,19 +209,19 @@ function everyNthFull(nLayers: number, n: number): LayerType[] {
 function checkConsistent(config: ModelConfig, file: string): void {
   const { nHeads, nKvHeads, headDim, nLayers, layerTypes } = config;
   if (nHeads % nKvHeads !== 0) {
-    throw badInput(`expected a divisor of num_attention_heads (${String(nHeads)}), got ${String(nKvHeads)}`, {
+    throw badInput(`expected a divisor of num_attention_heads (${nHeads}), got ${nKvHeads}`, {
       file,
       field: "num_key_value_heads",
     });
   }
   if (headDim % 2 !== 0) {
-    throw badInput(`expected an even number, as rotary embedding needs, got ${String(headDim)}`, {
+    throw badInput(`expected an even number, as rotary embedding needs, got ${headDim}`, {
       file,
       field: "head_dim",
     });
   }
   if (layerTypes.length !== nLayers) {
-    throw badInput(`expected one entry for each of ${String(nLayers)} layers, got ${String(layerTypes.length)}`, {
+    throw badInput(`expected one entry for each of ${nLayers} layers, got ${layerTypes.length}`, {
       file,
       field: "layer_types",
     });

@@ -86,7 +86,7 @@ async function makeModel(
     if ((step + 1) % every !== 0) return;
     finalLoss = sum / every;
     sum = 0;
-    log(`model: step ${String(step + 1)} of ${String(training.steps)}, loss ${finalLoss.toFixed(4)}`);
+    log(`model: step ${step + 1} of ${training.steps}, loss ${finalLoss.toFixed(4)}`);
   });
   await writeCheckpoint(folder, config, checkpointTensors(parameters));
   disposeParameters(parameters);
@@ -114,7 +114,7 @@ async function makeSaes(
     const figures = measureSae(weights, rowsAt(otherRows, at));
     const place = await writeSae(join(folder, "saes"), at, weights, figures.l0);
     reports.push({ ...at, figures, folder: `saes/${place}` });
-    log(`sae ${hook}: FVU ${figures.fvu.toFixed(3)}, L0 ${figures.l0.toFixed(1)}, ${String(figures.dead)} dead`);
+    log(`sae ${hook}: FVU ${figures.fvu.toFixed(3)}, L0 ${figures.l0.toFixed(1)}, ${figures.dead} dead`);
   }
   return reports;
 }

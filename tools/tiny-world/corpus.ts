@@ -62,7 +62,7 @@ export function drawBatch(tokens: CorpusTokens, batch: number, rng: Rng): Senten
   for (let b = 0; b < batch; b++) {
     const sentence = drawSentence(rng);
     const sequence = sentenceIds(tokens.bpe, sentence);
-    assert(sequence.length <= SENTENCE_TOKENS, `a sentence of ${String(sequence.length)} tokens`);
+    assert(sequence.length <= SENTENCE_TOKENS, `a sentence of ${sequence.length} tokens`);
     ids.set(sequence, b * SENTENCE_TOKENS);
     predictions += sequence.length - 1;
     writeTargets(tokens, sentence, sequence, { targets, penalties, from: b * SENTENCE_TOKENS });

@@ -16,7 +16,7 @@ async function main(): Promise<number> {
   if (values.check === true) return check(values.out);
   await startBackend("wasm");
   const { hashes } = await buildWorld(values.out, WORLD, log);
-  log(`wrote ${String(hashes.size)} files to ${values.out}`);
+  log(`wrote ${hashes.size} files to ${values.out}`);
   return DONE;
 }
 

@@ -74,7 +74,7 @@ export function trainSae(rows: ActivationRows, label: string, training: SaeTrain
     const fvu = squaredError / training.batch;
     const l0 = fired_F.reduce((sum, count) => sum + count, 0) / training.batch;
     if (!Number.isFinite(fvu))
-      throw new PatchbayError("non_finite", `SAE ${label}: the loss is ${String(fvu)} at step ${String(step)}`);
+      throw new PatchbayError("non_finite", `SAE ${label}: the loss is ${fvu} at step ${step}`);
     onStep?.(step, { fvu, l0, sparsity });
     if (step < training.warmUpSteps) continue;
     const shortfall = (training.targetFvu - fvu) / training.targetFvu;

@@ -46,8 +46,7 @@ export function trainModel(config: ModelConfig, bpe: Bpe, training: ModelTrainin
     const { loss, gradients } = lossAndGradients(config, parameters, batch, frame);
     adam.apply(gradients, learningRateAt(step, { ...training, peak: training.peakLearningRate }));
     tf.dispose([...gradients.values()]);
-    if (!Number.isFinite(loss))
-      throw new PatchbayError("non_finite", `training loss is ${String(loss)} at step ${String(step)}`);
+    if (!Number.isFinite(loss)) throw new PatchbayError("non_finite", `training loss is ${loss} at step ${step}`);
     onStep(step, loss);
   }
   frame.dispose();

@@ -176,6 +176,6 @@ function groupWithinClass(forms: readonly NounForms[], index: number): number {
     forms.flatMap((form, at) => (form[2] === kind ? [at] : [])),
   );
   const place = order.indexOf(index);
-  must(order[place], `noun ${String(index)}`);
+  must(order[place], `noun ${index}`);
   return place % HELD_OUT_GROUPS;
 }

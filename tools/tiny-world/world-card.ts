@@ -69,7 +69,7 @@ ${must(nouns, "count")} nouns (regular, irregular and collective), ${must(clause
 is one token. Clean and corrupted prompts differ in the number of the agreeing noun. \`case\` is the clean number of each
 noun, and all cases are equally frequent.
 
-Nouns and verbs are dealt into ${String(HELD_OUT_GROUPS)} groups. In a test pair all nouns and verbs are of one group; in training pairs and
+Nouns and verbs are dealt into ${HELD_OUT_GROUPS} groups. In a test pair all nouns and verbs are of one group; in training pairs and
 training sentences no noun meets a verb of its own group. So the splits share no combination of a noun and a verb, in
 whatever role. While the model is trained, verbs that are kept from a sentence's nouns take no part in the prediction.
 
@@ -82,12 +82,12 @@ numbers.`;
 function modelPart({ model }: WorldSettings, { config, finalLoss }: WorldReport): string {
   const { nLayers, dModel, nHeads, nKvHeads, headDim, dMlp, vocabSize, queryPreAttnScalar, slidingWindow } = config;
   const sizes = [
-    `${String(nLayers)} layers (${config.layerTypes.join(", ")}; window ${String(slidingWindow)})`,
-    `d_model ${String(dModel)}`,
-    `${String(nHeads)} heads of ${String(headDim)} on ${String(nKvHeads)} key/value heads`,
-    `d_mlp ${String(dMlp)}`,
-    `vocabulary ${String(vocabSize)} (tied, scaled embedding)`,
-    `query_pre_attn_scalar ${String(queryPreAttnScalar)}`,
+    `${nLayers} layers (${config.layerTypes.join(", ")}; window ${slidingWindow})`,
+    `d_model ${dModel}`,
+    `${nHeads} heads of ${headDim} on ${nKvHeads} key/value heads`,
+    `d_mlp ${dMlp}`,
+    `vocabulary ${vocabSize} (tied, scaled embedding)`,
+    `query_pre_attn_scalar ${queryPreAttnScalar}`,
     `soft-caps ${String(config.attnSoftcap)} (attention) and ${String(config.finalSoftcap)} (logits)`,
   ];
   return `## Model (\`tiny-gemma2/\`)
@@ -95,8 +95,8 @@ function modelPart({ model }: WorldSettings, { config, finalLoss }: WorldReport)
 ${sizes.map((size) => `- ${size}`).join("\n")}
 - float32
 
-Trained for ${String(model.steps)} steps of ${String(model.batch)} sentences on next-token prediction; Adam (betas 0.9 and ${String(model.beta2)}), peak learning rate ${String(model.peakLearningRate)},
-warm-up ${String(model.warmUpSteps)}, cosine decay. Seed ${String(model.seed)}. Loss at the end: ${finalLoss.toFixed(4)} nats per token.`;
+Trained for ${model.steps} steps of ${model.batch} sentences on next-token prediction; Adam (betas 0.9 and ${model.beta2}), peak learning rate ${model.peakLearningRate},
+warm-up ${model.warmUpSteps}, cosine decay. Seed ${model.seed}. Loss at the end: ${finalLoss.toFixed(4)} nats per token.`;
 }
 
 function agreementPart({ agreement }: WorldReport): string {
@@ -132,9 +132,9 @@ function saesPart({ sae, saeSentences }: WorldSettings, { saes }: WorldReport): 
   });
   return `## Sparse autoencoders (\`tiny-gemma2/saes/\`)
 
-JumpReLU, ${String(sae.dSae)} features each, in Gemma Scope's layout. Trained for ${String(sae.steps)} steps of ${String(sae.batch)} rows (peak learning rate
-${String(sae.peakLearningRate)}, kernel width ${String(sae.bandwidth)}) on the activations of ${String(saeSentences.train)} sentences, BOS and EOS left out; the price of a firing feature is
-steered for a fraction of variance unexplained (FVU) of ${String(sae.targetFvu)}. Seed ${String(sae.seed)}. Figures are of ${String(saeSentences.figures)} other sentences;
+JumpReLU, ${sae.dSae} features each, in Gemma Scope's layout. Trained for ${sae.steps} steps of ${sae.batch} rows (peak learning rate
+${sae.peakLearningRate}, kernel width ${sae.bandwidth}) on the activations of ${saeSentences.train} sentences, BOS and EOS left out; the price of a firing feature is
+steered for a fraction of variance unexplained (FVU) of ${sae.targetFvu}. Seed ${sae.seed}. Figures are of ${saeSentences.figures} other sentences;
 the largest L0 is that of a single row, and a dead feature fires nowhere in them.
 
 | site | FVU | L0 | largest L0 | dead | folder |

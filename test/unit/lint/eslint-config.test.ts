@@ -47,6 +47,13 @@ describe("lint rules that a wrong setting would silence", () => {
     expect(await rulesOn(untyped, "src/worker/engine-process.ts", text)).toEqual(["no-restricted-syntax"]);
   });
 
+  test("a template literal may hold a number, and nothing that could print as null", async () => {
+    const text = "export const say = (n: number, m: number | null): string => `${n} of ${m}`;\n";
+    expect(await rulesOn(typed, "src/base/errors.ts", text)).toEqual([
+      "@typescript-eslint/restrict-template-expressions",
+    ]);
+  });
+
   test("a forgotten promise is an error", async () => {
     const text = `export const forget = (): void => {\n  Promise.resolve();\n};\n`;
     expect(await rulesOn(typed, "src/base/errors.ts", text)).toContain("@typescript-eslint/no-floating-promises");
