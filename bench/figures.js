@@ -1,4 +1,4 @@
-// Figures of benches: medians, and numbers with as many digits as mean something.
+/** @file Figures of benches: medians, and numbers with as many digits as mean something. */
 
 /** The middle value; of an even number, the larger of the two. */
 export function median(values) {

@@ -15,10 +15,13 @@ import { ensureInstalled, ROOT, runStep } from "./install.js";
 import { torchOrWasm } from "./torch-or-wasm.js";
 
 const CACHE = join(ROOT, ".cache");
+const COMPILED = join(CACHE, "compiled");
 const MODEL = join(CACHE, "gemma-3-270m");
 const TEXT = join(CACHE, "gemma-3-270m-text");
 const OUT = join(CACHE, "gemma-3-270m-saes");
 const SENTENCES = 20_000;
+/** The product, and the maker of agreement sentences. */
+const BUILDS = ["build", "build:tools"];
 
 /** Packages with their checksum, the files of text in them, and where these come from. */
 const PACKAGES = [
@@ -64,8 +67,8 @@ async function unpack({ name, files }, archive, folder) {
 
 /** Distinct agreement sentences, one document each. */
 async function agreementLines() {
-  const { createRng } = await import(join(ROOT, "dist/base/rng.js"));
-  const { drawEnglishSentence } = await import(join(ROOT, "dist/training/english-sentences.js"));
+  const { createRng } = await import(join(COMPILED, "src/base/rng.js"));
+  const { drawEnglishSentence } = await import(join(COMPILED, "tools/tiny-world/english-sentences.js"));
   const rng = createRng(0, "agreement sentences");
   const sentences = new Set();
   for (let i = 0; i < 10 * SENTENCES && sentences.size < SENTENCES; i++) sentences.add(drawEnglishSentence(rng));
@@ -89,7 +92,8 @@ async function makeText() {
 }
 
 async function main() {
-  if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) throw new Problem("the build failed");
+  if (!ensureInstalled() || !BUILDS.every((build) => runStep("npm", ["run", "--silent", build])))
+    throw new Problem("the build failed");
   if (!runStep(process.execPath, [join(ROOT, "bin/patchbay.js"), "fetch", "gemma-3-270m"]))
     throw new Problem("the model could not be fetched (see above)");
   await makeText();

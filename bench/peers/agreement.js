@@ -1,4 +1,4 @@
-// Whether two computations of the same numbers agree.
+/** @file Whether two computations of the same numbers agree. */
 
 /** Largest difference as a share of the largest magnitude, and the correlation; null where there is nothing to compare. */
 export function compare(ours, theirs) {

@@ -1,11 +1,14 @@
-// The engine's side of the comparison: answers the same requests as peers.py. `node bench/peers/engine.js SIZE FOLDER BACKEND`.
+/**
+ * @file The engine's side of the comparison: answers the same requests as peers.py. `node bench/peers/engine.js SIZE FOLDER BACKEND`.
+ */
 import { createInterface } from "node:readline";
 import * as tf from "@tensorflow/tfjs-core";
 import { startBackend } from "../../dist/backends/start-backend.js";
-import { openTasks } from "../engine-tasks.js";
+import { backendFlag } from "../bench-run.js";
+import { openTasks } from "../engine/engine-tasks.js";
 
 const [size, folder, backend] = process.argv.slice(2);
-await startBackend(backend);
+await startBackend(backendFlag(backend));
 const { blocks, prompts, nodes, parts, tasks, close } = await openTasks(size, folder);
 const units = Object.fromEntries(Object.entries(tasks).map(([name, [unit]]) => [name, unit]));
 say({ ready: { blocks, prompts, nodes, parts, units } });

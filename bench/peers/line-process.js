@@ -1,4 +1,4 @@
-// A child process that answers one JSON line to each JSON line.
+/** @file A child process that answers one JSON line to each JSON line. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 

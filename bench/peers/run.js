@@ -1,29 +1,31 @@
-// `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME] [--float64]`
-//
-// Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
-// peer, and again. A side's turn is its task over and over for two seconds at least, as a sweep runs block after block. Both sides'
-// values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by processor time, and the product
-// rate of the run stands beside them. Writes bench/results/peers-SIZE.{json,md}.
-// With --float64 the peer runs once more in float64 (twice its memory), and the JSON says how far both float32 sides are from it.
+/**
+ * @file `npm run bench:peers -- [--size medium|2b-slice] [--task NAME] [--repeats N] [--minutes N] [--python PATH] [--folder FOLDER] [--name NAME] [--float64]`
+ *
+ * Times the engine against plain PyTorch with hooks (peers.py) on the same random weights, in one run, in turns: product rate, engine,
+ * peer, and again. A side's turn is its task over and over for two seconds at least, as a sweep runs block after block. Both sides'
+ * values are compared first. Machines are shared, so ratios are taken within a turn, by wall time and by processor time, and the product
+ * rate of the run stands beside them. Writes peers-SIZE.{json,md}.
+ * With --float64 the peer runs once more in float64 (twice its memory), and the JSON says how far both float32 sides are from it.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg } from "node:os";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { CIRCUIT_PROMPTS, ensureCheckpoint } from "../engine-tasks.js";
+import { CIRCUIT_PROMPTS, ensureCheckpoint } from "../engine/engine-tasks.js";
 import { median } from "../figures.js";
-import { SIZES } from "../make-checkpoint.js";
+import { SIZES } from "../models/make-checkpoint.js";
+import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 import { compare } from "./agreement.js";
 import { startLineProcess } from "./line-process.js";
 import { ensurePython } from "./setup.js";
 import { markdown, summary } from "./table.js";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const RESULTS = fileURLToPath(new URL("../results", import.meta.url));
 
 const { values: flags } = parseArgs({
   options: {
-    size: { type: "string", multiple: true, default: Object.keys(SIZES) },
+    size: { type: "string", multiple: true, default: ["medium", "2b-slice"] },
     task: { type: "string", multiple: true },
     repeats: { type: "string", default: "3" },
     minutes: { type: "string", default: "7" },
@@ -32,6 +34,7 @@ const { values: flags } = parseArgs({
     python: { type: "string" },
     folder: { type: "string", default: join(ROOT, ".cache", "bench") },
     name: { type: "string" },
+    results: RESULTS_OPTION,
     float64: { type: "boolean", default: false },
   },
 });
@@ -41,6 +44,7 @@ const TURN_SECONDS = 2;
 
 /** How much of each task the peer does in a turn: its time does not depend on which prompts, nodes or circuits. */
 const PEER_SHARE = {
+  tiny: { prompts: 8, nodes: 2, circuits: [0] },
   medium: { prompts: 32, nodes: 8, circuits: [0, 1, 2] },
   "2b-slice": { prompts: 16, nodes: 3, circuits: [2] },
 };
@@ -78,7 +82,7 @@ async function benchSize(size) {
   if (flags.float64) await compareInFloat64(await startPeer("float64"), rates);
   for (const rate of Object.values(rates)) delete rate.values;
   const results = {
-    machine: { processor: cpus()[0]?.model, cores: availableParallelism(), load: loadavg(), node: process.version },
+    machine: machineFacts(),
     backend: flags.backend,
     peer: peer.ready.ready,
     size: { name: size, ...SIZES[size], blocks: engine.ready.ready.blocks, peer: share },
@@ -86,11 +90,10 @@ async function benchSize(size) {
     units: engine.ready.ready.units,
     rates,
   };
-  mkdirSync(RESULTS, { recursive: true });
-  const target = join(RESULTS, `${flags.name ?? "peers"}-${size}`);
+  const name = `${flags.name ?? "peers"}-${size}`;
+  writeResults(flags.results, name, results);
   const table = markdown(results);
-  writeFileSync(`${target}.json`, `${JSON.stringify(results, null, 1)}\n`);
-  writeFileSync(`${target}.md`, table);
+  writeFileSync(join(flags.results, `${name}.md`), table);
   console.log(table);
 }
 

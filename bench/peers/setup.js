@@ -1,4 +1,6 @@
-// The Python side's environment: a virtual environment in .cache with PyTorch and transformers from PyPI.
+/**
+ * @file The Python side's environment: a virtual environment in .cache with PyTorch and transformers from PyPI.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,4 +1,4 @@
-// The comparison as a Markdown table.
+/** @file The comparison as a Markdown table. */
 import { median, round } from "../figures.js";
 
 /** What the original Python pipeline did per second on another machine (2 cores, float32), and that machine's product rate there. */

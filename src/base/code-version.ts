@@ -7,15 +7,19 @@ import { sha256 } from "./hash.js";
 import { registerModule } from "./register-module.js";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-
-/** Release number, kept equal to package.json by a test. */
-export const RELEASE = "0.1.0";
+/** In a checkout, an installed package and a container image alike, it lies beside the folder of compiled files. */
+const MANIFEST = new URL("../../package.json", import.meta.url);
 
 let version: string | undefined;
 
+/** Release number: that of package.json. */
+export function release(): string {
+  return (JSON.parse(readFileSync(MANIFEST, "utf8")) as { readonly version: string }).version;
+}
+
 /** `<release>+<first 12 hex digits of a hash over the files that decide the bits of a result>`, a module of methods and experiments included. */
 export function codeVersion(): string {
-  version ??= `${RELEASE}+${hashOfCode().slice(0, 12)}`;
+  version ??= `${release()}+${hashOfCode().slice(0, 12)}`;
   return version;
 }
 

@@ -10,7 +10,7 @@ const ENTRIES = {
   coordinator: "coordinator/main.js",
   worker: "worker/main.js",
   doctor: "doctor/doctor-main.js",
-  "train-saes": "training/train-saes-main.js",
+  "train-saes": "sae-training/train-saes-main.js",
   calibrate: "engine/calibrate-main.js",
   engine: "engine/engine-main.js",
   measure: "backends/measure-main.js",

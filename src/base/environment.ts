@@ -67,7 +67,7 @@ export function environmentFingerprint(environment: Environment): string {
  */
 export function environmentDifferences(expected: Partial<Environment>, got: WorkerEnvironment): string[] {
   return PARTS.filter((name) => expected[name] !== undefined && isFixed(name, got) && expected[name] !== got[name]).map(
-    (name) => `${name}: expected ${String(expected[name])}, got ${String(got[name])}`,
+    (name) => `${name}: expected ${String(expected[name])}, got ${got[name]}`,
   );
 }
 

@@ -88,7 +88,7 @@ export function badInput(message: string, detail: ErrorDetail = {}, cause?: unkn
 }
 
 function locate({ file, line, field }: ErrorDetail): string {
-  const place = [file === undefined ? "" : line === undefined ? file : `${file}:${String(line)}`, field ?? ""];
+  const place = [file === undefined ? "" : line === undefined ? file : `${file}:${line}`, field ?? ""];
   const text = place.filter((part) => part !== "").join(": ");
   return text === "" ? "" : `${text}: `;
 }

@@ -2,8 +2,8 @@
 
 /** `45 s`, `12 min`, `3 h 20 min`. */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 90) return `${String(Math.ceil(seconds))} s`;
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
   const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${String(minutes)} min`;
-  return `${String(Math.floor(minutes / 60))} h ${String(minutes % 60)} min`;
+  if (minutes < 60) return `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -9,5 +9,5 @@ export function wholeNumber(text: string, field: string, least: number, most: nu
   const value = text.trim() === "" ? Number.NaN : Number(text);
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   const got = text === "" ? "nothing" : text;
-  throw badInput(`expected a whole number from ${String(least)} to ${String(most)}, got ${got}`, { field });
+  throw badInput(`expected a whole number from ${least} to ${most}, got ${got}`, { field });
 }

@@ -10,7 +10,7 @@ const WRITE_BYTES = 64 * 2 ** 20;
  * @throws disk_full, saying what to do; what the operating system says otherwise.
  */
 export function writeFileAtomically(path: string, contents: string | Uint8Array): void {
-  const temporary = `${path}.${String(process.pid)}.tmp`;
+  const temporary = `${path}.${process.pid}.tmp`;
   try {
     writeDurably(temporary, contents);
     renameSync(temporary, path);

@@ -13,7 +13,7 @@ export async function checkPort(port: number): Promise<void> {
   } catch (error) {
     throw new PatchbayError(
       "port_in_use",
-      `--port ${String(port)}: another process listens on 127.0.0.1:${String(port)}; choose another port, or 0 for any free one`,
+      `--port ${port}: another process listens on 127.0.0.1:${port}; choose another port, or 0 for any free one`,
       { cause: error },
     );
   } finally {

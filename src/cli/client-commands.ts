@@ -77,7 +77,7 @@ function statusText({ runs, workers }: ClusterStatus): string {
     `run ${run.run} (${run.name}): ${run.state}${run.reason === "" ? "" : ` (${run.reason})`}`,
     ...run.stages.map(
       ({ stage, state, done, shards, reasons }) =>
-        `  ${stage.padEnd(20)} ${state.padEnd(9)} ${String(done)}/${String(shards)}${reasons.map(({ reason, shards: count }) => `; ${String(count)} ${reason}`).join("")}`,
+        `  ${stage.padEnd(20)} ${state.padEnd(9)} ${done}/${shards}${reasons.map(({ reason, shards: count }) => `; ${count} ${reason}`).join("")}`,
     ),
     ...run.quarantined.map(({ shard, message }) => `  gave up ${shard}: ${message}`),
     ...run.warnings.map((warning) => `  warning: ${warning}`),
@@ -86,9 +86,7 @@ function statusText({ runs, workers }: ClusterStatus): string {
   for (const { worker, state, reason, completed, engine } of workers) {
     const doing =
       engine === null ? "no engine" : `engine ${engine.phase}${engine.shard === "" ? "" : ` ${engine.shard}`}`;
-    lines.push(
-      `worker ${worker}: ${state}${reason === "" ? "" : ` (${reason})`}, ${String(completed)} shards done, ${doing}`,
-    );
+    lines.push(`worker ${worker}: ${state}${reason === "" ? "" : ` (${reason})`}, ${completed} shards done, ${doing}`);
   }
   if (workers.length === 0) lines.push("no workers");
   return lines.join("\n");

@@ -41,16 +41,16 @@ export async function runEmbedded(
   const { folder, workers, port, log, progress, say } = cluster;
   const processes = createProcessList(folder);
   const warn = (role: string) => (exit: RoleExit, restarts: number) => {
-    say(`${role} died (${describeExit(exit)}); started again (${String(restarts)})`);
+    say(`${role} died (${describeExit(exit)}); started again (${restarts})`);
   };
   let address: string | undefined;
   let began: (address: string) => void = () => undefined;
   const listening = new Promise<string>((resolve) => (began = resolve));
   const coordinator = startRole({
-    args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${String(port)}`, "--log", log]],
+    args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${port}`, "--log", log]],
     onMessage: (message) => {
       if (message.kind !== "listening") return;
-      address = `127.0.0.1:${String(message.port)}`;
+      address = `127.0.0.1:${message.port}`;
       began(address);
     },
     onPid: (pid) => {
@@ -69,7 +69,7 @@ export async function runEmbedded(
   const started = await Promise.race([listening, coordinator.ended.then(() => undefined)]);
   if (started !== undefined) {
     for (let i = 0; i < workers; i++)
-      roles.push(startWorker(`worker-${String(i)}`, () => address ?? started, cluster, processes, warn));
+      roles.push(startWorker(`worker-${i}`, () => address ?? started, cluster, processes, warn));
     const follow = new AbortController();
     const following = progress ? showProgress(started, say, follow.signal) : undefined;
     await coordinator.ended;

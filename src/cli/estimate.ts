@@ -55,13 +55,13 @@ export function estimateText({ workers, threads, stages, weights_mib, peak_mib, 
   const total = Object.values(stages).reduce((sum, one) => sum + one.elapsed_seconds, 0);
   return [
     ...lines,
-    `${show(total)} s on ${counted(workers, "worker")} of ${counted(threads, "thread")}, without loading weights (${String(Math.round(weights_mib))} MiB)`,
-    `at most ${String(Math.round(peak_mib))} MiB resident in each engine; products run at ${show(gemm_gflops)} GFLOP/s here`,
+    `${show(total)} s on ${counted(workers, "worker")} of ${counted(threads, "thread")}, without loading weights (${Math.round(weights_mib)} MiB)`,
+    `at most ${Math.round(peak_mib)} MiB resident in each engine; products run at ${show(gemm_gflops)} GFLOP/s here`,
     "which features differ, and how many a circuit keeps, is assumed: docs/performance.md says what",
   ].join("\n");
 }
 
-const counted = (count: number, what: string): string => `${String(count)} ${what}${count === 1 ? "" : "s"}`;
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 const show = (value: number): string =>
   value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));

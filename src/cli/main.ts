@@ -3,7 +3,7 @@
  * command loads what it needs when it runs: reports, tensors and the hub's library take longer to load than most commands to run.
  */
 import { Command, CommanderError } from "commander";
-import { RELEASE } from "../base/code-version.js";
+import { release } from "../base/code-version.js";
 import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
@@ -17,7 +17,7 @@ const COORDINATOR = "127.0.0.1:7070";
 function buildProgram(finish: (code: number) => void): Command {
   const program = new Command("patchbay")
     .description("Measures how well attribution patching predicts true activation patching, and evaluates circuits.")
-    .version(RELEASE)
+    .version(release())
     .showHelpAfterError("(patchbay --help lists the commands)")
     .exitOverride();
   addRun(program, finish);
@@ -32,6 +32,14 @@ function buildProgram(finish: (code: number) => void): Command {
       await writeReport(await loadRegister(), folder);
       const { report } = runPaths(folder);
       process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
+    });
+  program
+    .command("tables <run...>")
+    .description("print how scores agree with true effects, and circuits, of run folders as Markdown tables")
+    .option("--json", "print the tables as JSON", false)
+    .action(async (folders: string[], options: { json: boolean }) => {
+      const { tablesCommand } = await import("./tables-command.js");
+      await tablesCommand(folders, options);
     });
   program
     .command("schema")

@@ -7,7 +7,7 @@ export function progressLine(status: RunStatus): string {
   const open = status.stages.filter(({ state }) => state === "open" || state === "reducing");
   const done = status.stages.reduce((sum, stage) => sum + stage.done, 0);
   const total = status.stages.reduce((sum, stage) => sum + stage.shards, 0);
-  const overall = `${String(done)}/${String(total)} shards`;
+  const overall = `${done}/${total} shards`;
   const parts = open.slice(0, 3).map(stagePart);
   return [overall, ...parts].join(" · ");
 }
@@ -18,7 +18,7 @@ function stagePart({ stage, state, done, shards, freshUnits, seconds }: StageSta
     .filter(([, amount]) => amount > 0 && seconds > 0)
     .map(([unit, amount]) => `${formatRate(amount / seconds)} ${unit}/s`);
   const left = done === 0 || seconds === 0 ? "" : `about ${formatSeconds((seconds / done) * (shards - done))} left`;
-  return [`${stage} ${String(done)}/${String(shards)}`, ...rates, left].filter((part) => part !== "").join(", ");
+  return [`${stage} ${done}/${shards}`, ...rates, left].filter((part) => part !== "").join(", ");
 }
 
 function formatRate(rate: number): string {

@@ -69,9 +69,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   };
   say(openingLine(planned.plan.prompts.length, planned.dropped.length, prepared));
   if (prepared.damaged !== undefined) say(`${prepared.damaged} was missing or damaged; it is made again from the log`);
-  say(
-    `backend: ${backend}, ${environment.device}, ${String(environment.threads)} threads an engine (${choice.reason})`,
-  );
+  say(`backend: ${backend}, ${environment.device}, ${environment.threads} threads an engine (${choice.reason})`);
   if (prepared.start === "new") await notePrediction(experiments, prepared.folder, planned, place);
   if (prepared.start !== "complete") {
     const { folder } = prepared;
@@ -130,9 +128,9 @@ async function notePrediction(
 }
 
 function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {
-  const rows = dropped === 0 ? "" : ` (${String(dropped)} rows dropped, see artifacts/dropped.jsonl)`;
+  const rows = dropped === 0 ? "" : ` (${dropped} rows dropped, see artifacts/dropped.jsonl)`;
   const verb = { new: "running", continued: "continuing", complete: "already complete" }[start];
-  return `${verb}: ${String(kept)} prompts${rows} in ${relative(process.cwd(), folder) || "."}`;
+  return `${verb}: ${kept} prompts${rows} in ${relative(process.cwd(), folder) || "."}`;
 }
 
 function printOutcome(folder: string, run: RunFile, json: boolean): void {
@@ -148,7 +146,7 @@ function printOutcome(folder: string, run: RunFile, json: boolean): void {
   for (const { shard, message } of run.quarantined) process.stdout.write(`gave up ${shard}: ${message}\n`);
   const { done, shards } = run.counts;
   process.stdout.write(
-    `${run.status}: ${String(done)} of ${String(shards)} shards${run.status === "complete" ? "" : ` (${run.reason})`}\n`,
+    `${run.status}: ${done} of ${shards} shards${run.status === "complete" ? "" : ` (${run.reason})`}\n`,
   );
   if (existsSync(report)) process.stdout.write(`report: ${report}\n`);
 }

@@ -114,7 +114,7 @@ function shardReason(stage: StageProgress, index: number, waiting: string): stri
   const shard = stage.shards.at(index);
   const { phase, failure } = shard;
   const last = failure === null ? "" : `${failure.code}: ${failure.message}`;
-  if (phase === "quarantined") return `quarantined after ${String(failedAttempts(shard))} failed attempts: ${last}`;
+  if (phase === "quarantined") return `quarantined after ${failedAttempts(shard)} failed attempts: ${last}`;
   if (phase !== "pending") return null;
   return failure === null ? waiting : `${waiting}; last attempt: ${last}`;
 }
@@ -130,7 +130,7 @@ function waitingReason(state: CoordinatorState, run: RunProgress, stage: StagePr
   if (workers.length === 0) return "waiting: no worker is attached";
   if (eligibleWorkers(state, run).length > 0) return "waiting for a free worker";
   const why = workers.map((worker) => `${worker.name}: ${obstacle(state, run, worker) ?? "free"}`).join("; ");
-  return `waiting: 0 of ${String(workers.length)} workers can serve the run (${why})`;
+  return `waiting: 0 of ${workers.length} workers can serve the run (${why})`;
 }
 
 function workerStatus(state: CoordinatorState, worker: WorkerProgress): WorkerStatus {

@@ -62,7 +62,7 @@ export function failShard(turn: Turn, attempt: FailedAttempt): void {
     spent,
     avoid: shard.avoid.includes(worker) ? shard.avoid : [...shard.avoid, worker],
     holder: null,
-    failure: { code, message: `${message} (attempt ${String(shard.attempts)}, on worker ${worker})` },
+    failure: { code, message: `${message} (attempt ${shard.attempts}, on worker ${worker})` },
   });
   const outcome = quarantined ? "quarantined" : "will be retried";
   turn.effects.push({
@@ -95,7 +95,7 @@ export function blameWorker(turn: Turn, { worker: name, shardId, code, message }
   patchWorker(turn, name, { failedInARow });
   if (failedInARow.length < turn.state.settings.cordonAfter || worker.cordoned !== null) return;
   const shards = [...new Set(failedInARow)].join(", ");
-  const cordoned = `it failed ${String(failedInARow.length)} times in a row (${shards}), the last time ${code}: ${message}`;
+  const cordoned = `it failed ${failedInARow.length} times in a row (${shards}), the last time ${code}: ${message}`;
   patchWorker(turn, name, { cordoned });
   turn.effects.push({ kind: "log", level: "warning", text: `worker ${name} is cordoned: ${cordoned}` });
 }

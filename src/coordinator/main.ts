@@ -66,8 +66,7 @@ async function main(): Promise<number> {
     stop,
     say,
     onListening: (port) => {
-      if (process.send === undefined)
-        process.stderr.write(`coordinator: listening on ${listen.host}:${String(port)}\n`);
+      if (process.send === undefined) process.stderr.write(`coordinator: listening on ${listen.host}:${port}\n`);
     },
   });
   return status === null ? EXIT.complete : exitCodeOfState(status.state, EXIT.crashed);

@@ -94,7 +94,7 @@ async function reopenAll(
     try {
       const reopened = await reopen({ folder: run.folder, log: earlier?.log ?? "dir" }, [drain, stop], say);
       opened.push(reopened);
-      say(`${reopened.run.id} is taken up again, with ${String(reopened.replayed.completed.length)} finished shards`);
+      say(`${reopened.run.id} is taken up again, with ${reopened.replayed.completed.length} finished shards`);
     } catch (thrown) {
       const { message } = toPatchbayError(thrown);
       say(`${run.folder} cannot be continued: ${message}`);
@@ -182,7 +182,7 @@ function makeServer(cluster: Cluster, { prepare }: CoordinatorOptions): Server {
 
 function listen(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${String(port)}`, ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(bindError(host, port, error));
     });
@@ -190,9 +190,9 @@ function listen(server: Server, host: string, port: number): Promise<number> {
 }
 
 function bindError(host: string, port: number, cause: Error): PatchbayError {
-  const place = `${host}:${String(port)}`;
+  const place = `${host}:${port}`;
   if (cause.message.includes("EADDRINUSE")) {
-    const message = `port ${String(port)} on ${host} is in use by another process; stop it, or choose another port`;
+    const message = `port ${port} on ${host} is in use by another process; stop it, or choose another port`;
     return new PatchbayError("port_in_use", message, { cause });
   }
   return badInput(`cannot listen on ${place}: ${cause.message}; choose another address`, { field: "--listen" }, cause);

@@ -79,7 +79,7 @@ function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: Shar
   const stage = must(run.stages[place.stage], "stage");
   const shardId = must(stage.shardIds[place.shard], "shard id");
   const attempt = shardAt(run, place).attempts + 1;
-  const id = `${String(epoch)}-${nonce}-${String(nextLease)}`;
+  const id = `${epoch}-${nonce}-${nextLease}`;
   const lease: Lease = { run: run.id, shard: shardId, attempt, id, epoch, durationMs: settings.leaseMs };
 
   patchState(turn, { nextLease: nextLease + 1 });

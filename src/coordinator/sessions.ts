@@ -40,7 +40,7 @@ export class Sessions {
 
   /** Takes a new stream. */
   accept(call: AttachCall): void {
-    const id = `s${String(++this.#last)}`;
+    const id = `s${++this.#last}`;
     const session: Session = { call, done: new Set(), worker: null, instance: "" };
     this.#open.set(id, session);
     const timer = setTimeout(() => {
@@ -135,6 +135,6 @@ function expectProtocol(version: number): void {
   if (version === PROTOCOL_VERSION) return;
   throw new PatchbayError(
     "bad_message",
-    `protocol: the coordinator speaks version ${String(PROTOCOL_VERSION)}, the worker ${String(version)}; install the same release on both`,
+    `protocol: the coordinator speaks version ${PROTOCOL_VERSION}, the worker ${version}; install the same release on both`,
   );
 }

@@ -55,7 +55,7 @@ export class ShardList {
 
   /** The shard at an index that the list has. */
   at(index: number): ShardState {
-    return must(shardIn(this.tree, index), `shard ${String(index)} of ${String(this.length)}`);
+    return must(shardIn(this.tree, index), `shard ${index} of ${this.length}`);
   }
 
   /** The list with another shard at an index that it has; this one stays as it is. */

@@ -89,7 +89,7 @@ function nextState(run: RunProgress, stage: StageProgress): { state: StageState;
 function stateOfReady(run: RunProgress, { counts, shards }: StageProgress): { state: StageState; reason: string } {
   const settled = counts.done + counts.quarantined;
   if (settled < shards.length) return { state: "open", reason: "" };
-  const lost = `${String(counts.quarantined)} of ${String(shards.length)} shards are quarantined`;
+  const lost = `${counts.quarantined} of ${shards.length} shards are quarantined`;
   if (counts.quarantined > 0 && counts.done === 0) return { state: "blocked", reason: lost };
   if (counts.quarantined > 0 && !run.allowPartial) return { state: "blocked", reason: lost };
   return { state: "reducing", reason: counts.quarantined > 0 ? `without all results: ${lost}` : "" };
@@ -109,6 +109,6 @@ function verdict({ stages }: RunProgress): [RunState, string] {
   const quarantined = stages.reduce((sum, { counts }) => sum + counts.quarantined, 0);
   if (quarantined === 0) return ["complete", ""];
   const shards = stages.reduce((sum, { counts }) => sum + counts.done, 0);
-  const reason = `${String(quarantined)} shards are quarantined`;
+  const reason = `${quarantined} shards are quarantined`;
   return shards === 0 ? ["failed", `${reason} and none is done`] : ["partial", reason];
 }

@@ -54,19 +54,19 @@ export function removeRun(turn: Turn, id: string): void {
 export function patchStage(turn: Turn, runId: string, index: number, patch: Partial<StageProgress>): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   const stages = run.stages.slice();
-  stages[index] = { ...must(stages[index], `stage ${String(index)}`), ...patch };
+  stages[index] = { ...must(stages[index], `stage ${index}`), ...patch };
   putRun(turn, { ...run, stages });
 }
 
 /** The shard at a place. */
 export function shardAt(run: RunProgress, place: ShardPlace): ShardState {
-  return must(run.stages[place.stage], `stage ${String(place.stage)}`).shards.at(place.shard);
+  return must(run.stages[place.stage], `stage ${place.stage}`).shards.at(place.shard);
 }
 
 /** Replaces parts of a shard, keeping the stage's counts and failures right. */
 export function patchShard(turn: Turn, runId: string, place: ShardPlace, patch: Partial<ShardState>): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
-  const stage = must(run.stages[place.stage], `stage ${String(place.stage)}`);
+  const stage = must(run.stages[place.stage], `stage ${place.stage}`);
   const before = stage.shards.at(place.shard);
   const after = { ...before, ...patch };
   const shards = stage.shards.with(place.shard, after);

@@ -146,7 +146,7 @@ export function onTick(turn: Turn): void {
     if (worker.detachedAt !== null && turn.now - worker.detachedAt >= reattachMs) {
       forget(turn, worker.name, "the worker's stream ended and it did not come back");
     } else if (worker.session !== null && turn.now - worker.lastHeardAt >= workerTimeoutMs) {
-      const reason = `no heartbeat for ${String(Math.round((turn.now - worker.lastHeardAt) / 1000))} s`;
+      const reason = `no heartbeat for ${Math.round((turn.now - worker.lastHeardAt) / 1000)} s`;
       turn.effects.push({ kind: "close", session: worker.session, reason });
       forget(turn, worker.name, reason);
     } else {

@@ -7,7 +7,7 @@ import type { HubConnection } from "./hub-connection.js";
 export function diskFull({ settings }: HubConnection, what: string, bytes: number, cause?: unknown): PatchbayError {
   return new PatchbayError(
     "disk_full",
-    `the disk of ${settings.cacheFolder} is full: ${what} needs ${String(Math.ceil(bytes / 1e6))} MB; make room, or name another disk in HF_HOME, then run the same command, which continues`,
+    `the disk of ${settings.cacheFolder} is full: ${what} needs ${Math.ceil(bytes / 1e6)} MB; make room, or name another disk in HF_HOME, then run the same command, which continues`,
     { cause },
   );
 }

@@ -67,7 +67,7 @@ interface Transfer {
 
 /** Large files are listed by SHA-256, the others by git's name for their contents. */
 function startHash({ oid, size }: HubFile): Hash {
-  return oid.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${String(size)}\0`);
+  return oid.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
 }
 
 /** Hashes what is there. @returns its length; 0 after throwing away more than there should be. */
@@ -95,7 +95,7 @@ async function append(transfer: Transfer, from: number): Promise<number> {
   const alarm = watchSilence();
   let length = from;
   try {
-    const headers = { "accept-encoding": "identity", ...(from === 0 ? {} : { range: `bytes=${String(from)}-` }) };
+    const headers = { "accept-encoding": "identity", ...(from === 0 ? {} : { range: `bytes=${from}-` }) };
     const response = await request(connection, { repo, revision, path: file.path }, url, {
       headers,
       signal: alarm.signal,
@@ -120,7 +120,7 @@ async function append(transfer: Transfer, from: number): Promise<number> {
 }
 
 function continues({ status, headers }: Response, from: number): boolean {
-  return status === 206 && (headers.get("content-range") ?? "").startsWith(`bytes ${String(from)}-`);
+  return status === 206 && (headers.get("content-range") ?? "").startsWith(`bytes ${from}-`);
 }
 
 /** The body's parts; where it breaks off it just ends, because what came counts. */
@@ -133,9 +133,7 @@ async function* bodyOf(response: Response, { say, settings }: HubConnection): As
 }
 
 function cutShort({ repo }: HubSnapshot, { path, size }: HubFile, got: number): PatchbayError {
-  return unreachable(
-    `${repo} ${path}: cut short: expected ${String(size)} bytes, got ${String(got)}; the same command continues it`,
-  );
+  return unreachable(`${repo} ${path}: cut short: expected ${size} bytes, got ${got}; the same command continues it`);
 }
 
 function damaged({ repo }: HubSnapshot, { path, oid }: HubFile, got: string): PatchbayError {
@@ -146,6 +144,6 @@ function damaged({ repo }: HubSnapshot, { path, oid }: HubFile, got: string): Pa
 
 function tooLong({ repo }: HubSnapshot, { path, size }: HubFile): PatchbayError {
   return unreachable(
-    `${repo} ${path}: expected ${String(size)} bytes, got more; is something between here and the hub changing files?`,
+    `${repo} ${path}: expected ${size} bytes, got more; is something between here and the hub changing files?`,
   );
 }

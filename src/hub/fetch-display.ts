@@ -57,5 +57,5 @@ export function fetchLine(path: string, done: number, total: number, bytesPerSec
   const left =
     done < total && bytesPerSecond > 0 ? `, about ${formatSeconds((total - done) / bytesPerSecond)} left` : "";
   const amount = `${(done / 1e9).toFixed(2)} of ${(total / 1e9).toFixed(2)} GB`;
-  return `[${"#".repeat(filled)}${"·".repeat(BAR - filled)}] ${String(Math.floor(share * 100))} %  ${amount}  ${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}  ${path}`;
+  return `[${"#".repeat(filled)}${"·".repeat(BAR - filled)}] ${Math.floor(share * 100)} %  ${amount}  ${(bytesPerSecond / 1e6).toFixed(1)} MB/s${left}  ${path}`;
 }

@@ -81,7 +81,7 @@ function gather({ settings }: HubConnection, snapshots: readonly HubSnapshot[]):
   if (first === undefined) throw new Error("bug: nothing to gather");
   const folder = repoPaths(settings.cacheFolder, first.repo).view(sha256(canonicalJson(snapshots)).slice(0, 16));
   if (existsSync(folder)) return folder;
-  const draft = `${folder}.${String(process.pid)}.tmp`;
+  const draft = `${folder}.${process.pid}.tmp`;
   rmSync(draft, { recursive: true, force: true });
   for (const { repo, commit, files } of snapshots) {
     const snapshot = repoPaths(settings.cacheFolder, repo).snapshot(commit);
@@ -109,7 +109,7 @@ function isWhole(path: string, { size }: HubFile): boolean {
 
 function linkTo(target: string, link: string): void {
   mkdirSync(dirname(link), { recursive: true });
-  const draft = `${link}.${String(process.pid)}.tmp`;
+  const draft = `${link}.${process.pid}.tmp`;
   rmSync(draft, { force: true });
   symlinkSync(relative(dirname(link), target), draft);
   renameSync(draft, link);

@@ -44,7 +44,7 @@ export async function retrying<T>(
       failures++;
       if (thrown.againMs === null || failures >= MAX_TRIES) throw thrown.error;
       const pauseMs = Math.max(thrown.againMs, FIRST_PAUSE_MS * 2 ** (failures - 1));
-      say(`${thrown.message} (trying again in ${String(Math.ceil(pauseMs / 1000))} s)`);
+      say(`${thrown.message} (trying again in ${Math.ceil(pauseMs / 1000)} s)`);
       await wait(pauseMs);
     }
   }
@@ -63,7 +63,7 @@ export interface SilenceAlarm {
 export function watchSilence(): SilenceAlarm {
   const controller = new AbortController();
   const timer = setTimeout(() => {
-    controller.abort(new Error(`no answer for ${String(SILENCE_MS / 1000)} s`));
+    controller.abort(new Error(`no answer for ${SILENCE_MS / 1000} s`));
   }, SILENCE_MS);
   return {
     signal: controller.signal,
@@ -128,7 +128,7 @@ async function readWhole(response: Response, alarm: SilenceAlarm, { settings }: 
       length += (part as Uint8Array).length;
       if (length > MAX_ANSWER_BYTES)
         throw new HubFailure(
-          unreachable(`${settings.endpoint} answers with more than ${String(MAX_ANSWER_BYTES)} bytes; is this a hub?`),
+          unreachable(`${settings.endpoint} answers with more than ${MAX_ANSWER_BYTES} bytes; is this a hub?`),
           null,
         );
     }

@@ -33,9 +33,8 @@ export function refusal(response: Response, asked: Asked, settings: HubSettings)
   const { status, headers } = response;
   if (!PASSING.has(status)) return new HubFailure(lastingRefusal(status, headers, asked, settings), null);
   const pauseMs = requestedPauseMs(headers);
-  const what =
-    status === 429 ? "asks for fewer requests (status 429)" : `has trouble of its own (status ${String(status)})`;
-  const pause = pauseMs === null ? "" : `; it asks to wait ${String(Math.ceil(pauseMs / 1000))} s`;
+  const what = status === 429 ? "asks for fewer requests (status 429)" : `has trouble of its own (status ${status})`;
+  const pause = pauseMs === null ? "" : `; it asks to wait ${Math.ceil(pauseMs / 1000)} s`;
   const advice = status === 429 && settings.token === null ? "; with a token in HF_TOKEN the limits are higher" : "";
   const error = unreachable(`${settings.endpoint} ${what}${pause}; try again later${advice}`, response);
   return new HubFailure(error, pauseMs !== null && pauseMs > MAX_PAUSE_MS ? null : (pauseMs ?? 0));
@@ -84,7 +83,7 @@ function lastingRefusal(
     return badInput(
       `${endpoint} denies access to ${repo} (status 403${said === "" ? "" : `: ${said}`}); ${token === null ? "set HF_TOKEN to a token" : "use a token in HF_TOKEN"} that may read it`,
     );
-  return badInput(`${endpoint} answers ${String(status)}${said === "" ? "" : ` (${said})`} for ${repo} at ${revision}`);
+  return badInput(`${endpoint} answers ${status}${said === "" ? "" : ` (${said})`} for ${repo} at ${revision}`);
 }
 
 /** `Retry-After` in seconds or as a date, or the `t` of `RateLimit`. */

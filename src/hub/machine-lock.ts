@@ -56,7 +56,7 @@ async function acquire(path: string, mine: Holder, { say, maxWaitMs = MAX_WAIT_M
   while (!take(path, mine)) {
     if (removeStale(path)) continue;
     const holder = readHolder(path);
-    const who = `process ${String(holder?.pid ?? "?")} on ${holder?.host ?? "?"}`;
+    const who = `process ${holder?.pid ?? "?"} on ${holder?.host ?? "?"}`;
     if (performance.now() >= giveUpAt)
       throw new PatchbayError(
         "hub_unreachable",

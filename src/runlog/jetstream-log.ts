@@ -139,12 +139,12 @@ async function readFrames(store: JetStreamStore, manifest: Uint8Array, source: s
   const { bytes, frames } = parseManifest(manifest, source);
   const parts = await mapInOrder(frames, REQUESTS_AT_ONCE, async (sequence) => {
     const frame = await store.at(sequence);
-    if (frame === null) throw corrupt(source, `frame at sequence ${String(sequence)} is missing`);
+    if (frame === null) throw corrupt(source, `frame at sequence ${sequence} is missing`);
     return frame.body;
   });
   const payload = Buffer.concat(parts);
   if (payload.length !== bytes) {
-    throw corrupt(source, `expected ${String(bytes)} bytes in frames, got ${String(payload.length)}`);
+    throw corrupt(source, `expected ${bytes} bytes in frames, got ${payload.length}`);
   }
   return payload;
 }

@@ -50,7 +50,7 @@ export function resultSubject(run: string, shard: string): string {
 /** The subject of one frame of an attempt's payload. */
 export function frameSubject(run: string, shard: string, attempt: number, frame: number): string {
   const { stage, number } = splitShardId(shard);
-  return `patchbay.${run}.frame.${stage}.${number}.${String(attempt)}.${String(frame)}`;
+  return `patchbay.${run}.frame.${stage}.${number}.${attempt}.${frame}`;
 }
 
 /**

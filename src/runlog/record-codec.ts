@@ -45,7 +45,7 @@ export function encodeHead(envelope: RecordEnvelope, form: RecordForm): Uint8Arr
   if (!parsed.success) throw corrupt(`record of ${envelope.shard}`, `invalid envelope: ${parsed.error.message}`);
   const json = Buffer.from(canonicalJson(parsed.data), "utf8");
   if (json.length > ENVELOPE_LIMIT) {
-    throw corrupt(`record of ${envelope.shard}`, `an envelope of ${String(json.length)} bytes is too large`);
+    throw corrupt(`record of ${envelope.shard}`, `an envelope of ${json.length} bytes is too large`);
   }
   const head = Buffer.alloc(ENVELOPE_AT + json.length);
   MAGIC.copy(head);
@@ -63,7 +63,7 @@ export function encodeHead(envelope: RecordEnvelope, form: RecordForm): Uint8Arr
  */
 export function decodeHead(bytes: Uint8Array, source: string): DecodedRecord {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (buffer.length < ENVELOPE_AT) throw corrupt(source, `only ${String(buffer.length)} bytes`);
+  if (buffer.length < ENVELOPE_AT) throw corrupt(source, `only ${buffer.length} bytes`);
   if (!buffer.subarray(0, FORM_AT).equals(MAGIC)) throw corrupt(source, "it does not begin like a record");
   const bodyAt = ENVELOPE_AT + buffer.readUInt32LE(LENGTH_AT);
   if (bodyAt > Math.min(buffer.length, HEAD_LIMIT)) throw corrupt(source, "the envelope is cut short");
@@ -72,7 +72,7 @@ export function decodeHead(bytes: Uint8Array, source: string): DecodedRecord {
     throw corrupt(source, "the envelope does not match its digest");
   }
   const form = buffer.readUInt8(FORM_AT);
-  if (form > 1) throw corrupt(source, `unknown form ${String(form)}`);
+  if (form > 1) throw corrupt(source, `unknown form ${form}`);
   return {
     form: form === 1 ? "manifest" : "inline",
     envelope: parseEnvelope(head.toString("utf8", ENVELOPE_AT), source),
@@ -88,10 +88,7 @@ export function verifyRecord(envelope: RecordEnvelope, payload: Uint8Array, shar
   if (envelope.shard !== shard) throw corrupt(source, `expected shard ${shard}, got ${envelope.shard}`);
   const got = sha256(payload);
   if (got !== envelope.sha256) {
-    throw corrupt(
-      source,
-      `expected a payload with sha256 ${envelope.sha256}, got ${got} (${String(payload.length)} bytes)`,
-    );
+    throw corrupt(source, `expected a payload with sha256 ${envelope.sha256}, got ${got} (${payload.length} bytes)`);
   }
   return { envelope, payload };
 }

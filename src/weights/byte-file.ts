@@ -74,7 +74,7 @@ function byteFile(path: string, size: number, handle: FileHandle): ByteFile {
       );
       if (bytesRead === 0) {
         const end = String(position + target.length);
-        throw badInput(`cut short: expected at least ${end} bytes, got ${String(position + done)}`, { file: path });
+        throw badInput(`cut short: expected at least ${end} bytes, got ${position + done}`, { file: path });
       }
       done += bytesRead;
     }

@@ -174,13 +174,10 @@ async function readRows(file: SafetensorsFile, name: string, rows: ArrayLike<num
   const asked = Array.from(rows);
   const bad = asked.find((row) => !Number.isInteger(row) || row < 0 || row >= nRows);
   if (bad !== undefined) {
-    throw badInput(
-      `expected a row below ${String(nRows)}, got ${String(bad)}; does tokenizer.json belong to this checkpoint?`,
-      {
-        file: file.path,
-        field: name,
-      },
-    );
+    throw badInput(`expected a row below ${nRows}, got ${bad}; does tokenizer.json belong to this checkpoint?`, {
+      file: file.path,
+      field: name,
+    });
   }
   const order = [...asked.keys()].sort((a, b) => (asked[a] as number) - (asked[b] as number));
   for (const run of runs(asked, order, columns * Float32Array.BYTES_PER_ELEMENT)) {

@@ -76,9 +76,9 @@ function readCandidate(folder: string, layer: number): SaeCandidate {
   const path = join(folder, WEIGHTS_FILE);
   if (!existsSync(path)) throw badInput(`expected ${WEIGHTS_FILE} beside it, got no such file`, { file });
   const { hf_hook_point_in: from, hf_hook_point_out: to } = config;
-  const site = SITES.find((one) => from === `model.layers.${String(layer)}.${HOOK_POINT[one]}`);
+  const site = SITES.find((one) => from === `model.layers.${layer}.${HOOK_POINT[one]}`);
   if (site === undefined || (to ?? from) !== from) {
-    const known = SITES.map((one) => `model.layers.${String(layer)}.${HOOK_POINT[one]}`).join(", ");
+    const known = SITES.map((one) => `model.layers.${layer}.${HOOK_POINT[one]}`).join(", ");
     const got = (to ?? from) === from ? from : `${from} to ${String(to)}`;
     throw badInput(`expected one of ${known}, got ${got}: an SAE elsewhere cannot be spliced`, {
       file,

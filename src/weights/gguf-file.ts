@@ -49,11 +49,7 @@ async function readHeader(file: ByteFile): Promise<GgufHeader> {
       if (!(error instanceof HeaderIsLonger)) throw error;
       if (length >= file.size) throw badInput("cut short: the file ends inside its header", where, error);
       if (length >= MAX_HEADER_BYTES)
-        throw badInput(
-          `expected a header of at most ${String(MAX_HEADER_BYTES)} bytes, got a longer one`,
-          where,
-          error,
-        );
+        throw badInput(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got a longer one`, where, error);
     }
   }
 }

@@ -53,8 +53,7 @@ function take(cursor: Cursor, bytes: number): number {
 
 function wide(cursor: Cursor, limit: number, what: string): number {
   const value = cursor.view.getBigUint64(take(cursor, 8), true);
-  if (value > BigInt(limit))
-    throw badInput(`expected at most ${String(limit)} ${what}, got ${String(value)}`, cursor.where);
+  if (value > BigInt(limit)) throw badInput(`expected at most ${limit} ${what}, got ${String(value)}`, cursor.where);
   return Number(value);
 }
 
@@ -88,14 +87,14 @@ function value(cursor: Cursor, type: number, inList = false): GgufValue {
     return Array.from({ length }, () => value(cursor, of, true));
   }
   const scalar = SCALARS[type];
-  if (scalar === undefined) throw badInput(`expected a metadata type that is known, got ${String(type)}`, cursor.where);
+  if (scalar === undefined) throw badInput(`expected a metadata type that is known, got ${type}`, cursor.where);
   return scalar(cursor);
 }
 
 function tensor(cursor: Cursor): readonly [string, Omit<GgufTensor, "bytes">] {
   const name = text(cursor);
   const dimensions = word(cursor);
-  if (dimensions > 4) throw badInput(`${name}: expected at most 4 dimensions, got ${String(dimensions)}`, cursor.where);
+  if (dimensions > 4) throw badInput(`${name}: expected at most 4 dimensions, got ${dimensions}`, cursor.where);
   const shape = Array.from({ length: dimensions }, () => wide(cursor, 2 ** 40, "elements of a dimension")).reverse();
   const type = word(cursor);
   return [name, { shape, type, start: wide(cursor, Number.MAX_SAFE_INTEGER, "bytes") }];
@@ -110,7 +109,7 @@ export function parseGgufHeader(bytes: Uint8Array, fileBytes: number, where: Err
   const magic = word(cursor);
   if (magic !== MAGIC) throw badInput("expected a GGUF file, got another kind", where);
   const version = word(cursor);
-  if (version !== 2 && version !== 3) throw badInput(`expected GGUF version 2 or 3, got ${String(version)}`, where);
+  if (version !== 2 && version !== 3) throw badInput(`expected GGUF version 2 or 3, got ${version}`, where);
   const nTensors = wide(cursor, MAX_ENTRIES, "tensors");
   const nValues = wide(cursor, MAX_ENTRIES, "metadata entries");
   const metadata = new Map<string, GgufValue>();
@@ -126,8 +125,7 @@ export function parseGgufHeader(bytes: Uint8Array, fileBytes: number, where: Err
   for (const [name, { shape, type, start }] of found) {
     const here = { ...where, field: name };
     if (tensors.has(name)) throw badInput("is in the file twice", here);
-    if (start % alignment !== 0)
-      throw badInput(`expected an offset that ${String(alignment)} divides, got ${String(start)}`, here);
+    if (start % alignment !== 0) throw badInput(`expected an offset that ${alignment} divides, got ${start}`, here);
     tensors.set(name, placed({ shape, type, start: first + start }, fileBytes, here));
   }
   return { metadata, tensors };
@@ -144,15 +142,15 @@ function placed(tensor: Omit<GgufTensor, "bytes">, fileBytes: number, where: Err
   const type = GGML_TYPES.get(tensor.type);
   if (type === undefined) {
     const known = Array.from(GGML_TYPES.values(), ({ name }) => name).join(", ");
-    throw badInput(`expected an element type of ${known}, got ggml type ${String(tensor.type)}`, where);
+    throw badInput(`expected an element type of ${known}, got ggml type ${tensor.type}`, where);
   }
   const size = tensor.shape.reduce((a, b) => a * b, 1);
   const bytes = (size / type.elements) * type.bytes;
   if (!Number.isSafeInteger(bytes) || (tensor.shape.at(-1) ?? 1) % type.elements !== 0)
-    throw badInput(`expected rows of whole blocks of ${String(type.elements)}, got ${tensor.shape.join(" x ")}`, where);
+    throw badInput(`expected rows of whole blocks of ${type.elements}, got ${tensor.shape.join(" x ")}`, where);
   if (tensor.start + bytes > fileBytes) {
     const end = String(tensor.start + bytes);
-    throw badInput(`cut short: the tensor ends at byte ${end}, the file has ${String(fileBytes)}`, where);
+    throw badInput(`cut short: the tensor ends at byte ${end}, the file has ${fileBytes}`, where);
   }
   return { ...tensor, bytes };
 }

@@ -42,10 +42,7 @@ export function parseNpyHeader(bytes: Uint8Array, npyBytes: number, where: Error
   const textStart = wide ? 12 : 10;
   const dataStart = textStart + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
   if (dataStart > Math.min(npyBytes, MAX_NPY_HEADER_BYTES)) {
-    throw badInput(
-      `expected an npy header of at most ${String(MAX_NPY_HEADER_BYTES)} bytes, got ${String(dataStart)}`,
-      where,
-    );
+    throw badInput(`expected an npy header of at most ${MAX_NPY_HEADER_BYTES} bytes, got ${dataStart}`, where);
   }
   const dict = DICT.exec(new TextDecoder("latin1").decode(bytes.subarray(textStart, dataStart)))?.groups;
   if (dict === undefined)
@@ -56,10 +53,7 @@ export function parseNpyHeader(bytes: Uint8Array, npyBytes: number, where: Error
   const shape = (dict["shape"] ?? "").split(",").filter((part) => part.trim() !== "").map(Number); // prettier-ignore
   const expected = dataStart + sizeOf(shape) * itemBytes;
   if (expected !== npyBytes) {
-    throw badInput(
-      `expected ${String(expected)} bytes for ${descr} ${shapeText(shape)}, got ${String(npyBytes)}`,
-      where,
-    );
+    throw badInput(`expected ${expected} bytes for ${descr} ${shapeText(shape)}, got ${npyBytes}`, where);
   }
   return { descr, fortranOrder: dict["fortran"] === "True", shape, dataStart };
 }

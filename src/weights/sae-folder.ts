@@ -99,7 +99,7 @@ export function chooseSaes(where: string, present: readonly SaeCandidate[], opti
   if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: where, field: "sites" });
   const absent = layers?.find((layer) => !groups.some(([first]) => first?.layer === layer));
   if (absent !== undefined)
-    throw badInput(`expected SAEs in layer ${String(absent)}, got none`, { file: where, field: "layers" });
+    throw badInput(`expected SAEs in layer ${absent}, got none`, { file: where, field: "layers" });
   return groups.map((group) => closest(group, targetL0(group, options.l0)));
 }
 
@@ -138,10 +138,9 @@ export async function fingerprintSaes(entries: readonly SaeEntry[]): Promise<str
 function checkLayers(candidates: readonly SaeCandidate[], { nLayers }: ModelConfig): void {
   const beyond = candidates.find(({ layer }) => layer >= nLayers);
   if (beyond === undefined) return;
-  throw badInput(
-    `expected a layer below ${String(nLayers)}, got ${String(beyond.layer)}; these SAEs belong to another model`,
-    { file: beyond.path },
-  );
+  throw badInput(`expected a layer below ${nLayers}, got ${beyond.layer}; these SAEs belong to another model`, {
+    file: beyond.path,
+  });
 }
 
 /** The candidates of the width asked for; without one, all, if no site has several. */
@@ -155,7 +154,7 @@ function ofWidth(
   if (asked !== undefined) {
     const width = parseWidth(String(asked));
     const found = candidates.filter((candidate) => candidate.width === width);
-    if (found.length === 0) throw badInput(`expected one of ${widths}, got ${String(asked)}`, where);
+    if (found.length === 0) throw badInput(`expected one of ${widths}, got ${asked}`, where);
     return found;
   }
   const ambiguous = groupBySite(candidates).find((group) => new Set(group.map(({ width }) => width)).size > 1);

@@ -46,18 +46,18 @@ export interface SafetensorsHeader {
  */
 export function headerLength(prefix: Uint8Array, fileBytes: number, where: ErrorDetail): number {
   if (prefix.length < LENGTH_BYTES) {
-    throw badInput(`expected a safetensors file, got ${String(fileBytes)} bytes`, where);
+    throw badInput(`expected a safetensors file, got ${fileBytes} bytes`, where);
   }
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) {
     throw badInput(
-      `expected a safetensors header of at most ${String(MAX_HEADER_BYTES)} bytes, got ${String(length)}; is this another kind of file?`,
+      `expected a safetensors header of at most ${MAX_HEADER_BYTES} bytes, got ${length}; is this another kind of file?`,
       where,
     );
   }
   if (LENGTH_BYTES + length > fileBytes) {
     throw badInput(
-      `cut short: the header ends at byte ${String(LENGTH_BYTES + length)}, the file has ${String(fileBytes)}; copy or download it again`,
+      `cut short: the header ends at byte ${LENGTH_BYTES + length}, the file has ${fileBytes}; copy or download it again`,
       where,
     );
   }
@@ -90,7 +90,7 @@ function rangeOf(tensor: z.infer<typeof tensorSchema>, base: number, where: Erro
   if (Number.isNaN(expected)) throw badInput(`shape: ${shapeText(shape)} is out of range`, where);
   if (end - start !== expected) {
     throw badInput(
-      `expected ${String(expected)} bytes for ${dtype} ${shapeText(shape)}, got data_offsets ${shapeText([start, end])}`,
+      `expected ${expected} bytes for ${dtype} ${shapeText(shape)}, got data_offsets ${shapeText([start, end])}`,
       where,
     );
   }
@@ -109,21 +109,18 @@ function checkLayout(
   for (const [name, range] of inOrder) {
     if (range.start !== end) {
       const fault = range.start < end ? "overlaps the tensor before it" : "leaves a gap behind the tensor before it";
-      throw badInput(
-        `data_offsets: ${fault}: expected start ${String(end - base)}, got ${String(range.start - base)}`,
-        {
-          ...where,
-          field: name,
-        },
-      );
+      throw badInput(`data_offsets: ${fault}: expected start ${end - base}, got ${range.start - base}`, {
+        ...where,
+        field: name,
+      });
     }
     end = range.end;
   }
   if (end === fileBytes) return;
   throw badInput(
     end > fileBytes
-      ? `cut short: its header promises ${String(end)} bytes, the file has ${String(fileBytes)}; copy or download it again`
-      : `expected ${String(end)} bytes, got ${String(fileBytes)}: there are bytes behind the last tensor`,
+      ? `cut short: its header promises ${end} bytes, the file has ${fileBytes}; copy or download it again`
+      : `expected ${end} bytes, got ${fileBytes}: there are bytes behind the last tensor`,
     where,
   );
 }

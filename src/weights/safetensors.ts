@@ -88,7 +88,7 @@ export async function writeFloatStreams(
         await file.writeFile(bytesOf(values));
         written += values.length;
       }
-      assert(written === sizeOf(stream.shape), `${name}: ${String(written)} values of ${String(sizeOf(stream.shape))}`);
+      assert(written === sizeOf(stream.shape), `${name}: ${written} values of ${sizeOf(stream.shape)}`);
     }
     await file.sync();
   } finally {
@@ -168,7 +168,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 function rowsOf(range: TensorRange, first: number, count: number): TensorRange {
   const [rows, columns, ...rest] = range.shape;
   assert(rows !== undefined && columns !== undefined && rest.length === 0, "rows are read from matrices only");
-  assert(first >= 0 && first + count <= rows, `rows ${String(first)} to ${String(first + count)} of ${String(rows)}`);
+  assert(first >= 0 && first + count <= rows, `rows ${first} to ${first + count} of ${rows}`);
   const rowBytes = columns * DTYPE_BYTES[range.dtype];
   const start = range.start + first * rowBytes;
   return { dtype: range.dtype, shape: [count, columns], start, end: start + count * rowBytes };
@@ -201,7 +201,7 @@ export function checkFinite(values: Float32Array, where: { file: string; field: 
   const found = String(values[index]);
   throw new PatchbayError(
     "non_finite",
-    `${where.file}: ${where.field}: expected finite weights, got ${found} at element ${String(index)}; the file is damaged`,
+    `${where.file}: ${where.field}: expected finite weights, got ${found} at element ${index}; the file is damaged`,
     { detail: where },
   );
 }

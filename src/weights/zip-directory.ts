@@ -152,7 +152,7 @@ function checkEntry(entry: ZipEntry, directoryStart: number, flags: number, wher
   const here = { ...where, field: name };
   if ((flags & 1) !== 0) throw badInput("expected an entry without encryption", here);
   if (method !== STORED && method !== DEFLATED) {
-    throw badInput(`expected a stored or deflated entry, got compression method ${String(method)}`, here);
+    throw badInput(`expected a stored or deflated entry, got compression method ${method}`, here);
   }
   const possible = method === STORED ? bytes === compressedBytes : bytes <= (compressedBytes + 1) * MAX_EXPANSION;
   if (!possible || headerStart + LOCAL_BYTES + compressedBytes > directoryStart) {

@@ -80,10 +80,7 @@ function makeCodec<T>(
         size = bytes.length;
         if (size <= MAX_MESSAGE_BYTES) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       }
-      throw new PatchbayError(
-        "bad_message",
-        `${name}: expected at most ${String(MAX_MESSAGE_BYTES)} bytes, got ${String(size)}`,
-      );
+      throw new PatchbayError("bad_message", `${name}: expected at most ${MAX_MESSAGE_BYTES} bytes, got ${size}`);
     },
     decode: (bytes) => {
       const parsed = schema.safeParse(fromWire(readRaw(name, generated, bytes)));

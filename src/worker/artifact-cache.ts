@@ -23,7 +23,7 @@ export class ArtifactCache {
   constructor(fetch: FetchArtifact, parent: string = tmpdir()) {
     this.#fetch = fetch;
     removeOrphans(parent);
-    this.#folder = mkdtempSync(join(parent, `${PREFIX}${String(process.pid)}-`));
+    this.#folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
   }
 
   /**

@@ -66,7 +66,7 @@ export class EngineHost {
       if (engine?.alive === false) this.#deaths++;
       if (error.code !== "out_of_memory") throw error;
       await engine?.kill(error); // What is left of its memory is not worth keeping.
-      const hint = `plan again with engine.block_mib below ${String(run.plan.engine.blockMib)}`;
+      const hint = `plan again with engine.block_mib below ${run.plan.engine.blockMib}`;
       throw new PatchbayError("out_of_memory", `${error.message}; ${hint}`, { cause: error, detail: error.detail });
     } finally {
       this.#show({ phase: "idle", shard: "", done: 0, total: 0 });

@@ -127,7 +127,7 @@ export class EngineProcess {
   #checkProgress(stallMs: number): void {
     const limitMs = stallMs * this.#patience;
     if (this.#pending === null || performance.now() - this.#heardAt < limitMs) return;
-    const silence = `${String(Math.round(limitMs / 1000))} s`;
+    const silence = `${Math.round(limitMs / 1000)} s`;
     void this.kill(new PatchbayError("engine_stalled", `the engine made no progress for ${silence} and was killed`));
   }
 

@@ -38,7 +38,7 @@ function readFlags(): Flags {
   const program = new Command("patchbay worker")
     .description("Computes shards for a coordinator, on one device.")
     .option("--coordinator <address>", "HOST:PORT of the coordinator", address, "127.0.0.1:7070")
-    .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${String(process.pid)}`)
+    .option("--name <name>", "unique among the coordinator's workers", `${hostname()}-${process.pid}`)
     .addOption(
       new Option("--backend <name>", "what engines compute with; auto: wasm, as any model may come")
         .choices(["auto", ...BACKENDS])

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-const BENCH = fileURLToPath(new URL("../../bench/fullsize-bench.js", import.meta.url));
+const BENCH = fileURLToPath(new URL("../../bench/fullsize/fullsize-bench.js", import.meta.url));
 
 let folder = "";
 beforeEach(() => {

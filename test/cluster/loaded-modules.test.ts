@@ -49,6 +49,12 @@ describe("what a command loads", () => {
     expect(await packagesOf(["schema"])).toEqual(["commander", "zod"]);
   });
 
+  test("tables: no tensors and no figures", async () => {
+    const packages = await packagesOf(["tables", join(folder, "absent")]);
+    expect(packages).toContain("hyparquet");
+    expect(packages.filter((name) => /^@tensorflow\/|plot|linkedom/.test(name))).toEqual([]);
+  });
+
   test("report: no tensors", async () => {
     const packages = await packagesOf(["report", join(folder, "absent")]);
     expect(packages).toEqual(expect.arrayContaining(["@observablehq/plot", "hyparquet", "linkedom"]));

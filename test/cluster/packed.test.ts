@@ -13,6 +13,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MADE_LATER = /^native\/build\/|^\.cache\//;
 
 interface Manifest {
+  readonly version: string;
   readonly dependencies: Record<string, string>;
   readonly peerDependencies: Record<string, string>;
 }
@@ -105,6 +106,11 @@ describe("the packed product", () => {
     });
     expect(modules().length).toBeGreaterThan(200);
     expect(lost).toEqual([]);
+  });
+
+  test("says its release, which package.json names", () => {
+    const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as Manifest;
+    expect(patchbay(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   });
 
   test("holds every file that its modules look for beside themselves", () => {

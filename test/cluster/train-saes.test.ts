@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sha256 } from "../../src/base/hash.js";
 import { createRng } from "../../src/base/rng.js";
-import { drawSentence, sentenceText } from "../../src/training/sentences.js";
+import { drawSentence, sentenceText } from "../../tools/tiny-world/sentences.js";
 import { readModelConfig } from "../../src/families/read-config.js";
 import { findSaes, readSae } from "../../src/weights/sae-folder.js";
 import { patchbay, start, until } from "./command.js";

@@ -26,7 +26,7 @@ import { toPrompts } from "../../src/prompts/prompts.js";
 import { tensorsOf } from "../../src/families/family.js";
 import { GEMMA3 } from "../../src/families/gemma3.js";
 import { openTokenizer } from "../../src/prompts/tokenizer.js";
-import { ENGLISH_LEXICON } from "../../src/training/english-words.js";
+import { ENGLISH_LEXICON } from "../../tools/tiny-world/english-words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
 import { startBackend } from "../../src/backends/start-backend.js";

@@ -5,6 +5,7 @@ import type { ConfigMap, Container, PersistentVolumeClaim, PodSpec, Service } fr
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { must } from "../../../src/base/assert.js";
+import { release } from "../../../src/base/code-version.js";
 import { findKubectl } from "../../../scripts/kubectl.js";
 import { isLeftOut } from "../../left-out.js";
 import { schemaFaults, type KubernetesObject } from "./kubernetes-schema.js";
@@ -171,7 +172,8 @@ describe.skipIf(isLeftOut(findKubectl())).each(OVERLAYS)("deploy/%s", (folder) =
   test("GPU workers ask for one GPU and use the CUDA image; CPU workers do neither", () => {
     const { image, resources } = container("worker");
     const gpus = resources?.limits?.["nvidia.com/gpu"];
-    expect([image, gpus]).toEqual(folder === "base" ? ["patchbay:0.1.0", undefined] : ["patchbay-cuda:0.1.0", "1"]);
+    const wanted = folder === "base" ? [`patchbay:${release()}`, undefined] : [`patchbay-cuda:${release()}`, "1"];
+    expect([image, gpus]).toEqual(wanted);
   });
 });
 

@@ -24,13 +24,16 @@ describe("lint rules that a wrong setting would silence", () => {
 
   test.each([
     ["src/base/errors.ts", "../stats/rank.js"],
-    ["src/model/model.ts", "../attribution/scores.js"],
+    ["src/model/model.ts", "../passes/capture.js"],
+    ["src/experiments/truth/program.ts", "../circuits/program.js"],
+    ["src/experiments/truth/program.ts", "../registry.js"],
     ["src/runlog/run-log.ts", "../wire/generated/patchbay.js"],
     ["src/engine/programs.ts", "../coordinator/state.js"],
     ["src/coordinator/state.ts", "../worker/supervisor.js"],
     ["src/coordinator/state.ts", "../cli/run-command.js"],
     ["src/cli/run-command.ts", "../worker/supervisor.js"],
     ["src/cli/run-command.ts", "../coordinator/state.js"],
+    ["src/sae-training/adam.ts", "../../tools/tiny-world/train-model.js"],
   ])("%s may not import %s", async (file, imported) => {
     expect(await rulesOn(untyped, file, `import ${JSON.stringify(imported)};\n`)).toContain(
       "import-x/no-restricted-paths",
@@ -44,6 +47,13 @@ describe("lint rules that a wrong setting would silence", () => {
   test("a module that is named in a string is an error outside the table of entries", async () => {
     const text = `export const file = new URL("../engine/engine-main.js", import.meta.url);\n`;
     expect(await rulesOn(untyped, "src/worker/engine-process.ts", text)).toEqual(["no-restricted-syntax"]);
+  });
+
+  test("a template literal may hold a number, and nothing that could print as null", async () => {
+    const text = "export const say = (n: number, m: number | null): string => `${n} of ${m}`;\n";
+    expect(await rulesOn(typed, "src/base/errors.ts", text)).toEqual([
+      "@typescript-eslint/restrict-template-expressions",
+    ]);
   });
 
   test("a forgotten promise is an error", async () => {

@@ -1,0 +1,75 @@
+/** @file The tables of a run, from its folder. */
+import { badInput } from "../base/errors.js";
+import { NODE_KINDS } from "../nodes/kinds.js";
+import { hasArtifact, readArtifact } from "../run/artifacts.js";
+import type { Plan } from "../plan/plan.js";
+import { readPlanOnce } from "../run/plan-cache.js";
+import { holdsRun, readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
+import { decodeParquet } from "../artifacts/parquet.js";
+import type { ParquetRow } from "../artifacts/parquet.js";
+import { toCircuitRow } from "../experiments/circuits/report/circuit-row.js";
+import { statusPhrase } from "../report/labels.js";
+import { parseValidation } from "../experiments/truth/report/validation-file.js";
+import { agreementTables } from "./agreement-tables.js";
+import { circuitSection } from "./circuit-table.js";
+import type { Section } from "./table.js";
+import { bootstrapMeans, truthMatrices } from "./truth-matrices.js";
+
+const TRUTH = "truth.parquet";
+const STATISTICS = "validation.json";
+const CIRCUITS = "circuits.parquet";
+
+/** A run and its tables. */
+export interface RunTables {
+  readonly name: string;
+  readonly folder: string;
+  readonly sections: readonly Section[];
+}
+
+/**
+ * Reads a run folder and makes its tables: the agreement of scores and true effects for each kind of node, and the circuits.
+ * @throws PatchbayError `bad_input` where the folder holds no run, or a run that has neither; `damaged_artifact`.
+ */
+export async function tablesOfRun(folder: string): Promise<RunTables> {
+  if (!holdsRun(folder))
+    throw badInput("expected the folder of a run, which holds run.json: name the folder that `patchbay run` wrote to", {
+      file: folder,
+    });
+  const run = readRunFile(folder);
+  const plan = readPlanOnce(folder, run.plan_hash);
+  const circuits = hasArtifact(folder, CIRCUITS)
+    ? circuitSection((await rowsOf(folder, CIRCUITS)).map(toCircuitRow))
+    : null;
+  const sections = [...(await agreementSections(folder, plan)), ...(circuits === null ? [] : [circuits])];
+  if (sections.length === 0) throw nothingToShow(run, folder);
+  return { name: run.name, folder, sections };
+}
+
+/** A section for each kind of node whose true effects were measured. */
+async function agreementSections(folder: string, { prompts, sweep }: Plan): Promise<Section[]> {
+  if (!hasArtifact(folder, TRUTH)) return [];
+  const rows = await rowsOf(folder, TRUTH);
+  const { groups } = parseValidation(await readArtifact(folder, STATISTICS), runPaths(folder).artifact(STATISTICS));
+  const together = groups.filter(({ position, global }) => position === null && !global);
+  const scores = sweep.scores.map(({ name }) => name);
+  const measured = new Set(rows.map(({ kind }) => kind));
+  const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);
+  return kinds.map((kind) => {
+    const truth = truthMatrices(rows.filter((row) => row["kind"] === kind), prompts.length, scores); // prettier-ignore
+    const ofKind = together.filter((group) => group.kind === kind);
+    return { title: `Nodes of kind ${kind}`, tables: agreementTables(kind, truth, bootstrapMeans(truth), ofKind) };
+  });
+}
+
+async function rowsOf(folder: string, artifact: string): Promise<ParquetRow[]> {
+  const { rows } = await decodeParquet(await readArtifact(folder, artifact));
+  return rows;
+}
+
+function nothingToShow({ status }: RunFile, folder: string) {
+  const remedy =
+    status === "complete"
+      ? "its sweep has neither `truth` nor `circuits`; add one, and run it with a new --out"
+      : `the run ${statusPhrase(status)}; see it to its end with patchbay run or patchbay watch`;
+  return badInput(`expected true effects or circuits, found neither: ${remedy}`, { file: folder });
+}

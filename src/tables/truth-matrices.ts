@@ -1,0 +1,68 @@
+/** @file The rows of truth.parquet as matrices of prompts by nodes, and their means over bootstrap samples of the prompts. */
+import { must } from "../base/assert.js";
+import { INDEX_FIELDS } from "../nodes/kinds.js";
+import type { Node } from "../nodes/node.js";
+import { nodeOfRow } from "../nodes/node-columns.js";
+import type { ParquetRow } from "../artifacts/parquet.js";
+import { nodeMeans, resamplePrompts, timesOf, type PromptMatrix } from "../stats/bootstrap.js";
+
+const RESAMPLES = 1000;
+const SEED = 0;
+
+/** What a score is compared with. */
+export const EFFECT = "effect";
+
+/** Nodes, and their true effects and scores. */
+export interface TruthMatrices {
+  readonly nodes: readonly Node[];
+  readonly scores: readonly string[];
+  /** By name of a score, and {@link EFFECT}; `[P, N]`. */
+  readonly matrices: ReadonlyMap<string, PromptMatrix>;
+}
+
+/** Means over prompts by name, `[N]` each. */
+export type MeansByName = ReadonlyMap<string, Float64Array>;
+
+/** The means over all prompts, and over each of the resamples. */
+export interface BootstrappedMeans {
+  readonly estimate: MeansByName;
+  readonly draws: readonly MeansByName[];
+}
+
+/**
+ * Nodes come in the order of their first rows.
+ * @param rows - of truth.parquet, of one kind of node.
+ * @param prompts - number of prompts of the plan.
+ * @param scores - names of the score columns.
+ */
+export function truthMatrices(rows: readonly ParquetRow[], prompts: number, scores: readonly string[]): TruthMatrices {
+  const nodes = new Map<string, { readonly node: Node; readonly rows: ParquetRow[] }>();
+  for (const row of rows) {
+    const key = ["hook", "position", ...INDEX_FIELDS].map((column) => String(row[column])).join(" ");
+    const known = nodes.get(key) ?? { node: nodeOfRow(row), rows: [] };
+    known.rows[Number(row["prompt"])] = row;
+    nodes.set(key, known);
+  }
+  const list = [...nodes.values()];
+  const rowAt = (i: number): ParquetRow | undefined => list[i % list.length]?.rows[Math.floor(i / list.length)];
+  const size = { length: prompts * list.length };
+  const present = Uint8Array.from(size, (_, i) => (rowAt(i) === undefined ? 0 : 1));
+  const matrixOf = (column: string): PromptMatrix => ({
+    prompts,
+    nodes: list.length,
+    values: Float64Array.from(size, (_, i) => Number(rowAt(i)?.[column] ?? 0)),
+    present: present.includes(0) ? present : null,
+  });
+  const matrices = new Map([EFFECT, ...scores].map((name) => [name, matrixOf(name)]));
+  return { nodes: list.map(({ node }) => node), scores, matrices };
+}
+
+/** The resamples are the same for every run of as many prompts, whatever its seed: tables of several runs are paired. */
+export function bootstrapMeans({ matrices }: TruthMatrices): BootstrappedMeans {
+  const { prompts } = must(matrices.get(EFFECT), EFFECT);
+  const resamples = resamplePrompts(prompts, RESAMPLES, SEED);
+  const meansOf = (times: Uint32Array | null): MeansByName =>
+    new Map([...matrices].map(([name, matrix]) => [name, nodeMeans(matrix, times)]));
+  const draws = Array.from({ length: RESAMPLES }, (_, index) => meansOf(timesOf(resamples, index)));
+  return { estimate: meansOf(null), draws };
+}
