@@ -3,7 +3,7 @@ import { must } from "../../base/assert.js";
 import { isSaeKind, KINDS, NODE_KINDS, type NodeKind } from "../../nodes/kinds.js";
 import { nodeHookAt } from "../../nodes/node.js";
 import { parseSiteHook } from "../../nodes/site.js";
-import { namesKind, sizesAt } from "../../plan/node-slots.js";
+import { namesKind, sizesAt, nodeListOf } from "../../plan/node-slots.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import type { NamedArray } from "../../weights/named-array.js";
 import { encodeSafetensors } from "../../weights/safetensors.js";
@@ -15,7 +15,6 @@ import { type Components, type ScoresResult, decodeScores } from "../../artifact
 import type { ReductionModule, ReductionInputs } from "../../artifacts/reduction.js";
 import { scoresFile } from "../../artifacts/scores-file.js";
 import { type ScoreMethods, methodOf } from "../../methods/score-method.js";
-import { nodeListOf } from "../../plan/node-list.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
 import type { ScoresTask } from "./task.js";
 

@@ -5,7 +5,7 @@ import { GLOBAL_POSITION, hookOf, type Node, type NodeOf } from "../../nodes/nod
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type Candidate, chooseFeatures } from "./choose-features.js";
-import { type FeatureChoice, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
+import { type FeatureChoice, type SlotGroup, slotGroups, nodeListOf } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
@@ -15,7 +15,6 @@ import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.
 import { decodeMeans } from "../../artifacts/means-payload.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
-import { nodeListOf } from "../../plan/node-list.js";
 import { type ListedNode, NODES_FILE } from "./node-table.js";
 
 /** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */

@@ -1,8 +1,7 @@
 /** @file The stages of true patching: choosing nodes, measuring each kind, repeating a part of it, and comparing. */
 import { must } from "../../base/assert.js";
 import { type NodeKind, SLOT_KINDS } from "../../nodes/kinds.js";
-import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
-import { type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
+import { type NodeListSpec, nodeListOf, type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
 import { slotShards, stage } from "../../plan/stages.js";
