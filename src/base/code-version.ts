@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { hashOfEngineCode } from "./engine-code.js";
+import { badInput } from "./errors.js";
 import { sha256 } from "./hash.js";
 import { registerModule } from "./register-module.js";
 
@@ -26,5 +27,7 @@ export function codeVersion(): string {
 function hashOfCode(): string {
   const own = hashOfEngineCode(ROOT, join(dirname(ROOT), "native"));
   const module = registerModule();
-  return module === null || !existsSync(module) ? own : sha256(`${own} ${sha256(readFileSync(module))}`);
+  if (module === null) return own;
+  if (!existsSync(module)) throw badInput(`there is no file ${module}`, { field: "PATCHBAY_REGISTER" });
+  return sha256(`${own} ${sha256(readFileSync(module))}`);
 }

@@ -4,8 +4,8 @@
  *
  * 1. Begin with the two entries.
  * 2. Follow every import by a relative path, static or not. Packages are the environment's part (tfjs, Node).
- * 3. Of an experiment's index.ts, which lists its parts, follow only what it loads to run a shard or a reduction. The list itself, the
- *    experiment's fields and stages (they are in the plan, which has a hash of its own), its cost and its report are left out.
+ * 3. Of an experiment, its stages, checks, work and report are left out. What stands in one file with what computes is covered: the
+ *    label of a score method, the fields beside the nodes that they name.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
@@ -13,10 +13,11 @@ import { sha256 } from "./hash.js";
 
 /** What computes shards, and what makes artifacts of them. */
 const ENTRIES = ["engine/engine-main.js", "artifacts/reduce-stage.js"];
-const IMPORTS = /(?:\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+)"/g;
-/** What an experiment loads when a shard or a reduction runs; the report is loaded in the same way. */
-const LOADED = /\bimport\("(\.{1,2}\/(?!report\/)[^"]+)"\)/g;
-const INDEX_OF_EXPERIMENT = /\/experiments\/[^/]+\/index\.[jt]s$/;
+/** An import that is there when the program runs: a type is none. */
+const IMPORTS =
+  /(?:\bimport\s+(?!type\b)[^"';]*?\bfrom\s*|\bexport\s+(?!type\b)[^"';]*?\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+)"/g;
+/** An experiment's parts that plan, price and show. What they decide of a plan is in the plan, which has a hash of its own. */
+const WITHOUT_BITS = /\/experiments\/[^/]+\/(?:(?:stages|check|work)\.[jt]s$|report\/)/;
 const NATIVE_SOURCE = /\.(cc|h)$/;
 
 /**
@@ -27,16 +28,14 @@ const NATIVE_SOURCE = /\.(cc|h)$/;
 export function engineCodeFiles(root: string, native: string): string[] {
   const followed = new Set<string>();
   const follow = (file: string): void => {
-    if (followed.has(file) || !file.startsWith(root + sep)) return;
+    if (followed.has(file) || !file.startsWith(root + sep) || WITHOUT_BITS.test(file)) return;
     followed.add(file);
-    const imports = INDEX_OF_EXPERIMENT.test(file) ? LOADED : IMPORTS;
-    for (const [, path] of readFileSync(file, "utf8").matchAll(imports))
+    for (const [, path] of readFileSync(file, "utf8").matchAll(IMPORTS))
       if (path?.endsWith(".js") === true) follow(sourceOf(resolve(dirname(file), path)));
   };
   for (const entry of ENTRIES) follow(sourceOf(join(root, entry)));
   const sources = existsSync(native) ? readdirSync(native).filter((name) => NATIVE_SOURCE.test(name)) : [];
-  const found = [...followed].filter((file) => !INDEX_OF_EXPERIMENT.test(file));
-  return [...found, ...sources.map((name) => join(native, name))].sort();
+  return [...followed, ...sources.map((name) => join(native, name))].sort();
 }
 
 /** Tests run the TypeScript files themselves. */

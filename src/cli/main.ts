@@ -10,7 +10,6 @@ import { printError } from "../base/print-error.js";
 import type { ClientOptions } from "./client-commands.js";
 import type { FetchOptions } from "./fetch-command.js";
 import type { RunOptions } from "./run-command.js";
-import { loadRegister } from "../experiments/load-register.js";
 
 const COORDINATOR = "127.0.0.1:7070";
 
@@ -29,6 +28,7 @@ function buildProgram(finish: (code: number) => void): Command {
     .action(async (folder: string, { json }: { json: boolean }) => {
       const { writeReport } = await import("../report/write-report.js");
       const { runPaths } = await import("../run/run-folder.js");
+      const { loadRegister } = await import("../experiments/load-register.js");
       await writeReport(await loadRegister(), folder);
       const { report } = runPaths(folder);
       process.stdout.write(json ? `${JSON.stringify({ report })}\n` : `report: ${report}\n`);
@@ -47,6 +47,7 @@ function buildProgram(finish: (code: number) => void): Command {
     .option("--json", "what it prints is JSON with and without", false)
     .action(async () => {
       const { sweepJsonSchema } = await import("./schema-command.js");
+      const { loadRegister } = await import("../experiments/load-register.js");
       process.stdout.write(`${JSON.stringify(sweepJsonSchema((await loadRegister()).experiments), null, 1)}\n`);
     });
   addFetch(program);

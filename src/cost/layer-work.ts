@@ -1,5 +1,5 @@
 /** @file Work of a model's parts, one function for each of src/model's, in the same order of operations. */
-import { ATTENTION_MOST_KEYS } from "../model/layer-kernels.js";
+import { ATTENTION_MOST_KEYS } from "../model/attention-limit.js";
 import type { MlpRule, ModelConfig } from "../families/family.js";
 import type { Device, Work } from "./work.js";
 

@@ -15,8 +15,8 @@ export async function loadRegister(): Promise<Register> {
   const loaded: unknown = await import(pathToFileURL(file).href).catch((cause: unknown) => {
     throw badInput(`cannot load ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, place, cause);
   });
-  const { register } = loaded as { readonly register?: Register };
-  if (register?.experiments === undefined)
+  const { register } = loaded as { readonly register?: Partial<Register> };
+  if (register?.experiments === undefined || register.methods === undefined)
     throw badInput(`${file} exports no register; export one that registerOf made`, place);
-  return register;
+  return { methods: register.methods, experiments: register.experiments };
 }

@@ -1,4 +1,6 @@
 /** @file What this build can do: every experiment and every score method. Entries are handed it and pass it on. */
+import { badInput } from "../base/errors.js";
+import { INPUT_FIELDS } from "../sweep/sweep.js";
 import { METHODS } from "../methods/registry.js";
 import type { ScoreMethods } from "../methods/score-method.js";
 import { circuits } from "./circuits/index.js";
@@ -15,9 +17,25 @@ export interface Register {
   readonly experiments: readonly Experiment[];
 }
 
-/** The register of these methods, with experiments beside the product's own. */
+/** The register of these methods, with experiments beside the product's own. @throws PatchbayError `bad_input` for a name that is taken. */
 export function registerOf(methods: ScoreMethods, others: readonly Experiment[] = []): Register {
-  return { methods, experiments: [means, scoresExperiment(methods), truth, circuits, noop, ...others] };
+  const experiments = [means, scoresExperiment(methods), truth, circuits, noop, ...others];
+  refuseTwice(
+    "name",
+    experiments.map(({ name }) => name),
+  );
+  refuseTwice("field", [...INPUT_FIELDS, ...experiments.flatMap(({ fields }) => Object.keys(fields))]);
+  refuseTwice(
+    "kind of stage",
+    experiments.flatMap(({ tasks }) => Object.keys(tasks)),
+  );
+  return { methods, experiments };
+}
+
+function refuseTwice(what: string, names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw badInput(`two experiments have the ${what} ${twice}; choose another`, { field: "PATCHBAY_REGISTER" });
 }
 
 export const REGISTER = registerOf(METHODS);

@@ -1,6 +1,6 @@
 /** @file What a method of scoring nodes is: each stands in a file of its own beside this one. */
 import type { z } from "zod";
-import { must } from "../base/assert.js";
+import { badInput } from "../base/errors.js";
 import type { BackwardRules } from "../model/backward-rules.js";
 import type { ScoreSpec } from "../sweep/sweep.js";
 
@@ -28,9 +28,11 @@ export interface ScoreMethod {
 /** Methods by the name that a sweep calls them by. */
 export type ScoreMethods = Readonly<Record<string, ScoreMethod>>;
 
-/** The method of a score. */
+/** The method of a score. @throws PatchbayError `bad_input` where there is none, as in a process without the run's register. */
 export function methodOf(methods: ScoreMethods, { method }: ScoreSpec): ScoreMethod {
-  return must(methods[method], `score method ${method}`);
+  const known = methods[method];
+  if (known !== undefined) return known;
+  throw badInput(`there is no score method ${method} here; start with the PATCHBAY_REGISTER of the run`);
 }
 
 /** How many gradients at a site a score is the mean of. */

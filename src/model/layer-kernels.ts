@@ -23,9 +23,6 @@ export const LAYER_KERNELS = {
   attentionGradient: "PatchbayAttentionGradient",
 } as const;
 
-/** Keys for which attention's kernel is used, at most: its loops are made for prompts of a sentence, whose numbers stay in a core's cache. */
-export const ATTENTION_MOST_KEYS = 32;
-
 /** Whether the backend that runs has a kernel. (tfjs's types leave out that it may not.) */
 export function hasKernel(name: string): boolean {
   return Boolean(tf.getKernel(name, tf.getBackend()));

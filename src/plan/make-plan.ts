@@ -17,6 +17,7 @@ import { lengthsOf } from "./prompt-lengths.js";
 import { readSweep, type SweepSource } from "../sweep/read-sweep.js";
 import type { PlanContext, PlanPart } from "./plan-part.js";
 import { promptBlocks } from "./stages.js";
+import { type HasTasks, taskKind } from "./task-kinds.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
 import type { ResolvedSweep, Sweep } from "../sweep/sweep.js";
 
@@ -64,7 +65,7 @@ export interface SweepText {
 }
 
 /** What planning needs of an experiment. */
-export type PlannedExperiment = SweepPart & PlanPart;
+export type PlannedExperiment = SweepPart & PlanPart & HasTasks<unknown>;
 
 /**
  * Plans a sweep.
@@ -112,7 +113,7 @@ interface ReadInputs {
 }
 
 function assemble(
-  experiments: readonly PlanPart[],
+  experiments: readonly PlannedExperiment[],
   source: SweepSource,
   { checkpoint, saes: saeEntries, prompts, fingerprints }: ReadInputs,
   { backend, autoThreads }: PlanOptions,
@@ -146,6 +147,8 @@ function assemble(
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
   const blocks = blocksFor({ config, dSae, positions: longest }, engine.blockMib);
+  const stages = stagesOf(experiments, sweep, blocks, context);
+  for (const { task } of stages) taskKind(experiments, task);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});
   return {
     version: 1,
@@ -159,7 +162,7 @@ function assemble(
     blocks,
     nodeSlots: 0,
     ...(Object.assign({}, ...facts) as Partial<Plan>),
-    stages: stagesOf(experiments, sweep, blocks, context),
+    stages,
   };
 }
 

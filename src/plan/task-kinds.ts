@@ -1,5 +1,5 @@
 /** @file Finds what an experiment says of one kind of stage. */
-import { must } from "../base/assert.js";
+import { badInput } from "../base/errors.js";
 import type { StageTask } from "./plan.js";
 
 /** Something that has tasks, by their kind; `Kind` is the part of them that its reader needs. */
@@ -7,8 +7,10 @@ export interface HasTasks<Kind> {
   readonly tasks: Readonly<Record<string, Kind>>;
 }
 
-/** What the experiments say of a task's kind. */
+/** What the experiments say of a task's kind. @throws PatchbayError `bad_input` where none has it, as in a process without the run's register. */
 export function taskKind<Kind>(experiments: readonly HasTasks<Kind>[], { kind }: StageTask): Kind {
   const found = experiments.find(({ tasks }) => Object.hasOwn(tasks, kind));
-  return must(found?.tasks[kind], `an experiment with tasks of kind ${kind}`);
+  const known = found?.tasks[kind];
+  if (known !== undefined) return known;
+  throw badInput(`no experiment here has stages of kind ${kind}; start with the PATCHBAY_REGISTER of the run`);
 }

@@ -39,6 +39,9 @@ const inputs = {
 };
 const seed = z.int().min(0).max(0xffffffff).default(0);
 
+/** Names of the fields that no experiment may take. */
+export const INPUT_FIELDS = [...Object.keys(inputs), "seed"];
+
 type Inputs = z.infer<z.ZodObject<typeof inputs>>;
 
 /** A sweep with every default filled in. Fields of experiments are read by the experiment that they belong to. */

@@ -45,8 +45,8 @@ describe("what a command loads", () => {
     },
   );
 
-  test("schema: the schema too", async () => {
-    expect(await packagesOf(["schema"])).toEqual(["commander", "zod"]);
+  test("schema: the schema and the experiments' fields too", async () => {
+    expect(await packagesOf(["schema"])).toEqual(["commander", "pure-rand", "zod"]);
   });
 
   test("tables: no tensors and no figures", async () => {

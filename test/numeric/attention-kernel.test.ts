@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../src/model/backward-rules.js";
-import { ATTENTION_MOST_KEYS } from "../../src/model/layer-kernels.js";
+import { ATTENTION_MOST_KEYS } from "../../src/model/attention-limit.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { attentionCase, type AttentionCase } from "./attention-case.js";
 import { TEST_BACKEND } from "./test-backend.js";

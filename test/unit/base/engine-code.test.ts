@@ -11,6 +11,9 @@ const WITHOUT_BITS = ["cli", "coordinator", "cost", "report", "tables", "sae-tra
 /** Rooms all of whose files decide numbers. */
 const WITH_BITS = ["passes", "methods", "stats"];
 
+/** Files of types alone. */
+const TYPES = ["/experiment.ts", "/shard-program.ts"];
+
 let folder: string;
 let root: string;
 let native: string;
@@ -50,13 +53,25 @@ test("a change of any file that decides bits changes the hash, and a change of a
 test("the files that decide bits are those of the rooms that compute, and none of the rooms that show or schedule", () => {
   const covered = new Set(engineCodeFiles(root, native));
   for (const room of WITHOUT_BITS) expect(filesUnder(room).filter((file) => covered.has(file))).toEqual([]);
-  for (const room of WITH_BITS) expect(filesUnder(room).filter((file) => !covered.has(file))).toEqual([]);
-  const slices = filesUnder("experiments").filter((file) => /\/(report\/.*|index|stages|check|work)\.ts$/.test(file));
+  const isTypes = (file: string): boolean => TYPES.some((name) => file.endsWith(name));
+  for (const room of WITH_BITS)
+    expect(filesUnder(room).filter((file) => !covered.has(file) && !isTypes(file))).toEqual([]);
+  const slices = filesUnder("experiments").filter((file) => /\/(report\/.*|stages|check|work)\.ts$/.test(file));
   expect(slices.length).toBeGreaterThan(20);
   expect(slices.filter((file) => covered.has(file))).toEqual([]);
+  const computing = filesUnder("experiments").filter((file) => !slices.includes(file) && !file.endsWith("/task.ts"));
+  expect(computing.filter((file) => !covered.has(file) && !isTypes(file))).toEqual([]);
   const sources = readdirSync(native).filter((name) => /\.(cc|h)$/.test(name));
   expect(sources.length).toBeGreaterThan(3);
   for (const name of sources) expect(covered.has(join(native, name))).toBe(true);
+});
+
+test("the sources and what is compiled of them have the same files", () => {
+  const named = (folder: string): string[] =>
+    engineCodeFiles(join(PROJECT, folder), native).map((file) =>
+      relative(join(PROJECT, folder), file).replace(/\.[jt]s$/, ""),
+    );
+  expect(named("dist")).toEqual(named("src"));
 });
 
 test("the hash does not depend on where the build lies, nor on whether files are there that nobody imports", () => {
