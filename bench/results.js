@@ -29,5 +29,5 @@ export function writeResults(folder, name, results) {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, `${name}.json`);
   writeFileSync(file, `${JSON.stringify(results, null, 1)}\n`);
-  console.error(`written to ${file}`);
+  console.log(`written to ${file}`);
 }
