@@ -1,4 +1,6 @@
 /** @file The stage of circuit evaluation, and the donors that it may need. */
+import { MEANS_FILE } from "../../artifacts/means-file.js";
+import { scoresFile } from "../../artifacts/scores-file.js";
 import { ABLATION_SOURCES, type Ablation } from "../../nodes/intervention.js";
 import { type Donors, DRAWS, resampleDonors } from "../../plan/donors.js";
 import type { Stage } from "../../plan/plan.js";
@@ -27,10 +29,7 @@ export function circuitStages({ sweep, blocks, promptBlocks }: StageContext): St
   const scores = circuitScoresName(sweep);
   const means = usesMeans(sweep);
   const dependsOn = [...(means ? ["means"] : []), ...(scores === undefined ? [] : [`scores-${scores}`])];
-  const reads = [
-    ...(means ? ["means.safetensors"] : []),
-    ...(scores === undefined ? [] : [`scores-${scores}.safetensors`]),
-  ];
+  const reads = [...(means ? [MEANS_FILE] : []), ...(scores === undefined ? [] : [scoresFile(scores)])];
   const work = slotShards(promptBlocks, [0, evaluations.length], blocks.circuitRows, 2);
   return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, work })];
 }

@@ -1,5 +1,6 @@
 /** @file Mean activations of every node: what mean ablation sets nodes to, and the frame that features are drawn from. */
 import { z } from "zod";
+import { MEANS_FILE } from "../../artifacts/means-file.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
 import type { Experiment } from "../experiment.js";
@@ -16,7 +17,7 @@ export const means: Experiment = {
   tasks: {
     means: {
       unit: "prompt rows",
-      artifacts: () => ["means.safetensors"],
+      artifacts: () => [MEANS_FILE],
       program: () => import("./program.js"),
       reduction: () => import("./reduction.js"),
       cost: {

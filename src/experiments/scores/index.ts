@@ -1,5 +1,6 @@
 /** @file Scores of every node by one or several methods. */
 import { z } from "zod";
+import { scoresFile } from "../../artifacts/scores-file.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
@@ -52,7 +53,7 @@ function scoresKind(methods: ScoreMethods): TaskKind<ScoresTask> {
   return {
     unit: "prompts",
     artifacts: ({ score }) => {
-      const scores = `scores-${score.name}.safetensors`;
+      const scores = scoresFile(score.name);
       return methodOf(methods, score).hasComponents ? [scores, "components.parquet"] : [scores];
     },
     program: async () => {

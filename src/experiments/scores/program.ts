@@ -1,23 +1,28 @@
 /** @file The engine's program for scores. */
-import { encodeScores } from "../../artifacts/scores-payload.js";
+import { encodeScores, type ScoresResult } from "../../artifacts/scores-payload.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
-import { promptsOf } from "../../plan/plan.js";
-import type { ShardProgram } from "../../passes/shard-program.js";
+import { promptsOf, type Shard } from "../../plan/plan.js";
+import type { ShardInputs, ShardProgram } from "../../passes/shard-program.js";
 import { computeScores } from "./scores.js";
 import type { ScoresTask } from "./task.js";
 
 /** Makes the program, which keeps nothing. */
 export function scoresProgram(methods: ScoreMethods): ShardProgram<ScoresTask> {
+  const compute = (
+    { plan, model, onProgress }: Omit<ShardInputs, "artifact">,
+    { score }: ScoresTask,
+    shard: Shard,
+  ): Promise<ScoresResult> => {
+    const way = { score, method: methodOf(methods, score) };
+    return computeScores(model, promptsOf(plan, shard), plan.sweep.metric.reduce, way, onProgress);
+  };
   return {
-    run: async ({ plan, model, onProgress }, { score }, shard) => {
-      const prompts = promptsOf(plan, shard);
-      const way = { score, method: methodOf(methods, score) };
-      const result = await computeScores(model, prompts, plan.sweep.metric.reduce, way, onProgress);
-      return { payload: encodeScores(result), count: prompts.length, units: prompts.length };
+    run: async (inputs, task, shard) => {
+      const count = shard.prompts.length;
+      return { payload: encodeScores(await compute(inputs, task, shard)), count, units: count };
     },
-    probe: async ({ plan, model }, { score }, shard) => {
-      const way = { score, method: methodOf(methods, score) };
-      await computeScores(model, promptsOf(plan, shard), plan.sweep.metric.reduce, way);
+    probe: async (inputs, task, shard) => {
+      await compute(inputs, task, shard);
     },
   };
 }
