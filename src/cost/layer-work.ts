@@ -64,12 +64,23 @@ export function attendOutputWork(work: Work, config: ModelConfig, rows: number):
 
 /** What the MLP adds. */
 export function mlpWork(work: Work, config: ModelConfig, rows: number): void {
-  normWork(work, rows, config.dModel);
-  MLP_WORK[config.mlp.kind](work, config, rows);
-  if (config.postNorms) normWork(work, rows, config.dModel);
+  neuronsWork(work, config, rows);
+  neuronsOutputWork(work, config, rows);
 }
 
-const MLP_WORK: Readonly<Record<MlpRule["kind"], typeof gatedWork>> = { gated: gatedWork };
+/** The MLP's neurons. */
+export function neuronsWork(work: Work, config: ModelConfig, rows: number): void {
+  normWork(work, rows, config.dModel);
+  NEURONS_WORK[config.mlp.kind](work, config, rows);
+}
+
+/** What the MLP adds for its neurons. */
+export function neuronsOutputWork(work: Work, { dModel: D, dMlp: M, postNorms }: ModelConfig, rows: number): void {
+  work.product("layers", rows, M, D);
+  if (postNorms) normWork(work, rows, D);
+}
+
+const NEURONS_WORK: Readonly<Record<MlpRule["kind"], typeof gatedWork>> = { gated: gatedWork };
 
 function gatedWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: number): void {
   work.product("layers", rows, D, M);
@@ -79,7 +90,6 @@ function gatedWork(work: Work, { dModel: D, dMlp: M }: ModelConfig, rows: number
     work.move("arithmetic", rows * M, 15, 6);
     work.move("special", rows * M, 2, 1);
   }
-  work.product("layers", rows, M, D);
 }
 
 /** From `z` to the layer's output. */

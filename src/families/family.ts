@@ -85,8 +85,13 @@ export function ropeOf({ positions }: Pick<ModelConfig, "positions">, type: Laye
 }
 
 /** Width of a site's activation. */
-export function siteWidth({ site }: Pick<SiteAt, "site">, { nHeads, headDim, dModel }: ModelConfig): number {
-  const widths: Readonly<Record<Site, number>> = { attn_z: nHeads * headDim, mlp_out: dModel, resid_post: dModel };
+export function siteWidth({ site }: Pick<SiteAt, "site">, { nHeads, headDim, dModel, dMlp }: ModelConfig): number {
+  const widths: Readonly<Record<Site, number>> = {
+    attn_z: nHeads * headDim,
+    mlp_post: dMlp,
+    mlp_out: dModel,
+    resid_post: dModel,
+  };
   return widths[site];
 }
 

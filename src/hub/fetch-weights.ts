@@ -1,5 +1,5 @@
 /** @file Fetches a checkpoint or SAEs by name, to a folder that a sweep can name as `path`. */
-import type { Site } from "../nodes/site.js";
+import type { SaeSiteName } from "../nodes/site.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import { chooseModelFiles, chooseSaeFiles, holdsSaes } from "./choose-files.js";
 import { chooseScope2, isScope2 } from "./choose-scope-2.js";
@@ -12,7 +12,7 @@ import type { HubSnapshot } from "./snapshot.js";
 const DEFAULT_OWNER = "google";
 /** One name for the repositories of three sites: `gemma-scope-2b-pt`. */
 const SCOPE_FAMILY = /(^|\/)gemma-scope-\d+b-(pt|it)$/;
-const SUFFIXES: Readonly<Record<Site, string>> = { attn_z: "-att", mlp_out: "-mlp", resid_post: "-res" };
+const SUFFIXES: Readonly<Record<SaeSiteName, string>> = { attn_z: "-att", mlp_out: "-mlp", resid_post: "-res" };
 
 /** Weights that were fetched. */
 export interface FetchedWeights {
@@ -81,7 +81,7 @@ function chooseOfRepo(connection: HubConnection, snapshot: HubSnapshot, options:
 function saeRepos(name: string, options: SaeOptions): (readonly [repo: string, options: SaeOptions])[] {
   const repo = withOwner(name);
   if (!SCOPE_FAMILY.test(name)) return [[repo, options]];
-  const sites = options.sites ?? (Object.keys(SUFFIXES) as Site[]);
+  const sites = options.sites ?? (Object.keys(SUFFIXES) as SaeSiteName[]);
   return sites.map((site) => [repo + SUFFIXES[site], { ...options, sites: [site] }]);
 }
 

@@ -3,8 +3,9 @@
  *
  * 1. `z = attend(h)`                 site attn_z
  * 2. `mid = attendOutput(h, z)`      h + z Wo, through a norm where the model has one
- * 3. `m = mlpOut(mid)`               site mlp_out
- * 4. `post = mid + m`                site resid_post
+ * 3. `a = neurons(mid)`              site mlp_post
+ * 4. `m = neuronsOutput(a)`          site mlp_out
+ * 5. `post = mid + m`                site resid_post
  *
  * Everything acts on flat rows `[B x T, D]`; only attention knows prompts and positions, through a {@link Frame}.
  */
@@ -14,7 +15,7 @@ import { unreachable } from "../base/assert.js";
 import type { LayerParts, LayerType, ModelConfig } from "../families/family.js";
 import { attentionCore, attentionMask, attentionOut, projectQkv } from "./attention.js";
 import type { BackwardRules } from "./backward-rules.js";
-import { mlpOut } from "./mlp.js";
+import { mlpNeurons, mlpOut } from "./mlp.js";
 import type { Products } from "./products.js";
 import { ropeTables, type Rope } from "./rope.js";
 
@@ -90,9 +91,19 @@ export function attendOutput(
   return tf.tidy(() => tf.add(resid_RD, attentionOut(config, weights, z_RZ, rules, products)));
 }
 
+/** The MLP's neurons, `[R, M]`. Owner: caller. */
+export function neurons({ config, weights, rules, products }: LayerContext, mid_RD: Tensor): Tensor {
+  return tf.tidy(() => mlpNeurons(config, weights, mid_RD, rules, products));
+}
+
+/** What the MLP adds for these neurons, `[R, D]`. Owner: caller. */
+export function neuronsOutput({ config, weights, rules, products }: LayerContext, neurons_RM: Tensor): Tensor {
+  return tf.tidy(() => mlpOut(config, weights, neurons_RM, rules, products));
+}
+
 /** What the MLP adds, `[R, D]`. Owner: caller. */
-export function mlpOutput({ config, weights, rules, products }: LayerContext, mid_RD: Tensor): Tensor {
-  return tf.tidy(() => mlpOut(config, weights, mid_RD, rules, products));
+export function mlpOutput(context: LayerContext, mid_RD: Tensor): Tensor {
+  return tf.tidy(() => neuronsOutput(context, neurons(context, mid_RD)));
 }
 
 /** The layer's output from its input and its `z`, `[R, D]`. Owner: caller. */

@@ -29,8 +29,21 @@ interface MlpContext {
   readonly products: Products;
 }
 
-/** The MLPs by their kind, `[R, D]` to `[R, D]`, without norms. */
-const MLPS: Readonly<Record<MlpRule["kind"], (context: MlpContext, y_RD: Tensor) => Tensor>> = { gated: gatedMlp };
+/** An MLP, without norms: from its input `[R, D]` to its neurons `[R, M]`, and from these to its output `[R, D]`. */
+interface MlpHalves {
+  readonly neurons: (context: MlpContext, y_RD: Tensor) => Tensor;
+  readonly output: (context: MlpContext, neurons_RM: Tensor) => Tensor;
+}
+
+/** The MLPs by their kind. */
+const MLPS: Readonly<Record<MlpRule["kind"], MlpHalves>> = {
+  // Source: Shazeer, arXiv 2002.05202: `(activation(y Wgate) * (y Wup)) Wdown`.
+  gated: {
+    neurons: ({ rule, weights, rules, products }, y_RD) =>
+      activationTimes(rule, products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM), rules),
+    output: ({ weights, products }, neurons_RM) => products("down", neurons_RM, weights.down_MD),
+  },
+};
 
 /** The activations, each with the kernel that also multiplies by the up projection. */
 const ACTIVATIONS: Readonly<
@@ -39,8 +52,8 @@ const ACTIVATIONS: Readonly<
   gelu_tanh: { apply: geluTanh, timesKernel: LAYER_KERNELS.geluTimes },
 };
 
-/** What the MLP adds to the residual stream, norms included: site `mlp_out`, `[R, D]`. Owner: caller. */
-export function mlpOut(
+/** The MLP's neurons for a residual stream: site `mlp_post`, `[R, M]`. Owner: caller. */
+export function mlpNeurons(
   config: ModelConfig,
   weights: MlpWeights,
   mid_RD: Tensor,
@@ -48,14 +61,19 @@ export function mlpOut(
   products: Products = computeProducts,
 ): Tensor {
   const y_RD = normalize(mid_RD, weights.preMlpGain_D, config.norm, rules);
-  const out_RD = MLPS[config.mlp.kind]({ rule: config.mlp, weights, rules, products }, y_RD);
-  return normalizeIfAny(out_RD, weights.postMlpGain_D, config.norm, rules);
+  return MLPS[config.mlp.kind].neurons({ rule: config.mlp, weights, rules, products }, y_RD);
 }
 
-/** `(activation(y Wgate) * (y Wup)) Wdown`. Source: Shazeer, arXiv 2002.05202. */
-function gatedMlp({ rule, weights, rules, products }: MlpContext, y_RD: Tensor): Tensor {
-  const [gate_RM, up_RM] = [products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM)];
-  return products("down", activationTimes(rule, gate_RM, up_RM, rules), weights.down_MD);
+/** What the MLP adds to the residual stream for these neurons, the norm after it included: site `mlp_out`, `[R, D]`. Owner: caller. */
+export function mlpOut(
+  config: ModelConfig,
+  weights: MlpWeights,
+  neurons_RM: Tensor,
+  rules: BackwardRules,
+  products: Products = computeProducts,
+): Tensor {
+  const out_RD = MLPS[config.mlp.kind].output({ rule: config.mlp, weights, rules, products }, neurons_RM);
+  return normalizeIfAny(out_RD, weights.postMlpGain_D, config.norm, rules);
 }
 
 /** `activation(gate) * up`. */

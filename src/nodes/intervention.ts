@@ -18,7 +18,7 @@ export interface SiteIntervention {
   readonly features: Uint8Array;
   /** The same for each error node, `[T]`. */
   readonly errors: Uint8Array;
-  /** The same for each slice, `[T, S]`: the whole site (S = 1) or its heads. Empty where an SAE sits, as the others are without. */
+  /** The same for each slice, `[T, S]`: the whole site (S = 1), its heads or its neurons. Empty where an SAE sits, as the others are without. */
   readonly slices: Uint8Array;
 }
 

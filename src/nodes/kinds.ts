@@ -5,17 +5,20 @@
  * (experiments/scores/scores.ts) and patched (experiments/truth/truth-deltas.ts), and what that costs (experiments/truth/work.ts). A kind that is
  * missing in any of these does not compile.
  */
-import { type Site, SITES } from "./site.js";
+import { SAE_SITES, type Site } from "./site.js";
 
-/** Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z. Rows that join together come in this order. */
-export const NODE_KINDS = ["feature", "error", "site", "head"] as const;
+/**
+ * Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z, one neuron of an MLP. Rows that join
+ * together come in this order.
+ */
+export const NODE_KINDS = ["feature", "error", "site", "head", "neuron"] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
 /** What tells nodes of one kind, site and position apart: a field of the node, and a column of every table of nodes. */
-export const INDEX_FIELDS = ["feature", "head"] as const;
+export const INDEX_FIELDS = ["feature", "head", "neuron"] as const;
 export type IndexField = (typeof INDEX_FIELDS)[number];
 
-/** Numbers of nodes in one unit: (site, position, feature or head), and (site, position) for errors and whole sites. */
+/** Numbers of nodes in one unit: (site, position, feature, head or neuron), and (site, position) for errors and whole sites. */
 export interface NodeCounts {
   readonly nFeatures: number;
   readonly nErrorsResid: number;
@@ -23,6 +26,7 @@ export interface NodeCounts {
   readonly nErrorsOther: number;
   readonly nSites: number;
   readonly nHeads: number;
+  readonly nNeurons: number;
 }
 
 /** Sizes that decide how many nodes a site has. */
@@ -30,6 +34,7 @@ export interface SiteSizes {
   /** Features of the site's SAE; 0 where none sits. */
   readonly dSae: number;
   readonly nHeads: number;
+  readonly dMlp: number;
 }
 
 /** What is particular to a kind. */
@@ -53,17 +58,13 @@ export interface NodeKindDescription {
   readonly onSae: boolean;
   /** Whether most activations are 0: scores are then lists of what is not. */
   readonly isSparse: boolean;
+  /** Whether such nodes are scored only where a sweep asks for them: there are very many. */
+  readonly onRequest: boolean;
   /** Which states of an intervention are its nodes': those of the SAE's parts, or slices of a site without one. */
   readonly states: "features" | "errors" | "slices";
   /** Which number of a circuit counts such nodes of a site. */
   readonly counter: (site: Site) => keyof NodeCounts;
 }
-
-const ERROR_COUNTERS = {
-  attn_z: "nErrorsOther",
-  mlp_out: "nErrorsOther",
-  resid_post: "nErrorsResid",
-} as const satisfies Record<Site, keyof NodeCounts>;
 
 const TABLE = {
   feature: {
@@ -73,10 +74,11 @@ const TABLE = {
     slotRank: 3,
     hookTail: ".hook_sae_acts_post",
     index: "feature",
-    sites: SITES,
+    sites: SAE_SITES,
     perPosition: ({ dSae }) => dSae,
     onSae: true,
     isSparse: true,
+    onRequest: false,
     states: "features",
     counter: () => "nFeatures",
   },
@@ -87,12 +89,13 @@ const TABLE = {
     slotRank: 0,
     hookTail: ".hook_sae_error",
     index: null,
-    sites: SITES,
+    sites: SAE_SITES,
     perPosition: () => 1,
     onSae: true,
     isSparse: false,
+    onRequest: false,
     states: "errors",
-    counter: (site) => ERROR_COUNTERS[site],
+    counter: (site) => (site === "resid_post" ? "nErrorsResid" : "nErrorsOther"),
   },
   site: {
     label: "whole site",
@@ -101,10 +104,11 @@ const TABLE = {
     slotRank: 1,
     hookTail: "",
     index: null,
-    sites: SITES,
+    sites: SAE_SITES,
     perPosition: () => 1,
     onSae: false,
     isSparse: false,
+    onRequest: false,
     states: "slices",
     counter: () => "nSites",
   },
@@ -119,8 +123,24 @@ const TABLE = {
     perPosition: ({ nHeads }) => nHeads,
     onSae: false,
     isSparse: false,
+    onRequest: false,
     states: "slices",
     counter: () => "nHeads",
+  },
+  neuron: {
+    label: "neuron",
+    plural: "MLP neurons",
+    listRank: 4,
+    slotRank: 4,
+    hookTail: "",
+    index: "neuron",
+    sites: ["mlp_post"],
+    perPosition: ({ dMlp }) => dMlp,
+    onSae: false,
+    isSparse: false,
+    onRequest: true,
+    states: "slices",
+    counter: () => "nNeurons",
   },
 } as const satisfies Record<NodeKind, NodeKindDescription>;
 

@@ -3,17 +3,17 @@ import { must } from "../base/assert.js";
 import { ABLATED, allLive, type Intervention, type SiteIntervention } from "./intervention.js";
 import { isSaeKind, KINDS, NODE_KINDS, type NodeCounts, type NodeKind, type SliceKind } from "./kinds.js";
 import { nodeHook } from "./node.js";
-import { siteHook, type SiteAt } from "./site.js";
+import { siteHook, type SaeSiteAt, type SiteAt } from "./site.js";
 
 /** An SAE site and its number of features. A plan's SAE sites are such values. */
-export interface SaeNodes extends SiteAt {
+export interface SaeNodes extends SaeSiteAt {
   readonly dSae: number;
 }
 
-/** A site without an SAE: one node a position, or one for each head. */
+/** A site without an SAE: one node a position, or one for each head or neuron. */
 export interface SliceNodes extends SiteAt {
   readonly kind: SliceKind;
-  /** Equal parts of the activation's width: 1, or the number of heads. */
+  /** Equal parts of the activation's width: 1, or the number of heads or neurons. */
   readonly slices: number;
 }
 
@@ -27,7 +27,7 @@ export function kindsAt(at: CircuitSite): readonly NodeKind[] {
 
 /** How many nodes of a kind circuits have at each position of a site. */
 export function nodesPerPosition(at: CircuitSite, kind: NodeKind): number {
-  return "kind" in at ? at.slices : KINDS[kind].perPosition({ dSae: at.dSae, nHeads: 0 });
+  return "kind" in at ? at.slices : KINDS[kind].perPosition({ dSae: at.dSae, nHeads: 0, dMlp: 0 });
 }
 
 /** Name of the scores of a site's nodes of a kind among {@link NodeScores} of the kind's states. */
@@ -40,7 +40,7 @@ type RunningCounts = { -readonly [Count in keyof NodeCounts]: NodeCounts[Count] 
 
 /** Counts that start at zero. */
 export function zeroCounts(): RunningCounts {
-  return { nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0, nSites: 0, nHeads: 0 };
+  return { nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0, nSites: 0, nHeads: 0, nNeurons: 0 };
 }
 
 /** Adds `sizeOf` each of a site's arrays to the counter of the array's nodes. */

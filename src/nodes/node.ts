@@ -1,4 +1,4 @@
-/** @file A node: one SAE feature, SAE error, whole site or head, at one position or at all positions at once; and its public name. */
+/** @file A node: one SAE feature, SAE error, whole site, head or neuron, at one position or at all positions at once; and its public name. */
 import { KINDS, NODE_KINDS, type IndexField, type IndexFieldOf, type NodeKind } from "./kinds.js";
 import { parseSiteHook, siteHook, type SiteAt } from "./site.js";
 
@@ -27,6 +27,12 @@ export function nodeAt(kind: NodeKind, { site, layer, position }: NodePlace, ind
   return { kind, site, layer, position, ...(field === null ? {} : { [field]: index }) } as Node;
 }
 
+/** A text that tells the node apart from all others. */
+export function nodeKey(node: Node): string {
+  const { index } = KINDS[node.kind];
+  return [hookOf(node), node.position, index === null ? "" : indexOf(node, index)].join(" ");
+}
+
 /** Public hook name of the node. */
 export function hookOf(node: Node): string {
   return nodeHook(node, node.kind);
@@ -48,11 +54,11 @@ export function nodeHookAt(hook: string, kind: NodeKind): string {
   return hook + KINDS[kind].hookTail;
 }
 
-/** Reads a node hook back; undefined where the text is not one. A plain site hook reads as kind `site`. */
+/** Reads a node hook back; undefined where the text is not one. A plain site hook reads as kind `site`, that of `mlp_post` as `neuron`. */
 export function parseNodeHook(hook: string): (SiteAt & { readonly kind: NodeKind }) | undefined {
   const named = parseSiteHook(hook);
   if (named === undefined) return undefined;
   const { site, layer, rest } = named;
-  const kind = NODE_KINDS.find((one) => KINDS[one].hookTail === rest);
+  const kind = NODE_KINDS.find((one) => KINDS[one].hookTail === rest && KINDS[one].sites.includes(site));
   return kind === undefined ? undefined : { site, layer, kind };
 }

@@ -37,7 +37,7 @@ export interface NodeScores {
   readonly features: ReadonlyMap<string, ArrayLike<number>>;
   /** `[T]`, by site hook. */
   readonly errors: ReadonlyMap<string, ArrayLike<number>>;
-  /** Whole sites `[T]` and heads `[T, H]`, by node hook. */
+  /** Whole sites `[T]`, heads `[T, H]` and neurons `[T, M]`, by node hook. */
   readonly slices: ReadonlyMap<string, ArrayLike<number>>;
 }
 

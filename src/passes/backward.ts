@@ -7,6 +7,7 @@
  * 1. `g = dm/d resid_post` of the last layer, from the metric's coefficients on the answer logits.
  * 2. `post = mid + mlp_out`, so mlp_out's gradient is `g` too.
  *    In the last layer it is 0 before the answer position, so steps that act on each row by itself run for that position only.
+ *    Where neurons are asked for, theirs comes from it through the down projection and the norm after it.
  * 3. From `g` through `(h, z) -> post`: the gradient at attn_z and the direct part at `h`; from attn_z's gradient through
  *    `h -> z` the rest. Their sum is `g` of the layer before.
  */
@@ -15,7 +16,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import type { SiteAt } from "../nodes/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
-import { afterAttention, attend, type Frame, type LayerContext } from "../model/layer.js";
+import { afterAttention, attend, neuronsOutput, type Frame, type LayerContext } from "../model/layer.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import type { KeptProducts } from "../model/products.js";
@@ -25,6 +26,7 @@ import type { ModelConfig } from "../families/family.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
 import { laterRows, padRows } from "./later-positions.js";
+import { neuronsOf } from "./neurons.js";
 
 /** Gradient of the summed metric at the last residual stream, `[R, D]`. Owner: caller. */
 export function metricGradient(
@@ -67,6 +69,21 @@ export function zGradients(
   });
 }
 
+/** The gradient at a layer's neurons, `[R, M]`, from that at its output. Owner: caller. */
+function neuronGradient(
+  context: LayerContext,
+  { frame: { batch }, input_RD, z_RZ, kept, first }: LayerPass,
+  gradient_RD: Tensor,
+): Tensor {
+  return tf.tidy(() => {
+    const rows = (x: Tensor): Tensor => laterRows(x, batch, first);
+    const replayed = { ...context, products: kept.replay(rows) };
+    const neurons_RM = neuronsOf(replayed, { input_RD: rows(input_RD), z_RZ: rows(z_RZ) });
+    const output = (a_RM: Tensor): Tensor => neuronsOutput(replayed, a_RM);
+    return padRows(tf.grad(output)(neurons_RM, rows(gradient_RD)), batch, first);
+  });
+}
+
 /** The whole gradient at a layer's input, from both of {@link zGradients}. Owner: caller. */
 export function inputGradient(
   context: LayerContext,
@@ -93,17 +110,22 @@ function passOf(model: Model, run: Run, layer: number): LayerPass {
 /** Given each site's gradient, from the last layer to the first. The tensor is disposed afterwards. */
 export type GradientVisitor = (at: SiteAt, gradient_RD: Tensor) => Promise<void>;
 
-/**
- * Gradients of the summed metric at every site of a run.
- * @param also what the visitor needs of the pool for a layer.
- */
+/** A run whose gradients are wanted. */
+export interface GradientRun {
+  readonly model: Model;
+  readonly run: Run;
+  readonly answers: Answers;
+  readonly rules: BackwardRules;
+  /** Whether neurons are visited too. */
+  readonly withNeurons?: boolean;
+  /** What the visitor needs of the pool for a layer. */
+  readonly also?: (layer: number) => readonly Pooled<unknown>[];
+}
+
+/** Gradients of the summed metric at every site of a run. */
 export async function visitGradients(
-  model: Model,
-  run: Run,
-  answers: Answers,
-  rules: BackwardRules,
+  { model, run, answers, rules, withNeurons = false, also }: GradientRun,
   visit: GradientVisitor,
-  also?: (layer: number) => readonly Pooled<unknown>[],
 ): Promise<void> {
   let gradient_RD = metricGradient(model, run.input(model.config.nLayers), run.logits, answers, rules);
   try {
@@ -112,6 +134,12 @@ export async function visitGradients(
       await visit({ site: "mlp_out", layer }, gradient_RD);
       const context = layerContext(model, layer, rules);
       const pass = passOf(model, run, layer);
+      if (withNeurons) {
+        const neurons_RM = neuronGradient(context, pass, gradient_RD);
+        await visit({ site: "mlp_post", layer }, neurons_RM).finally(() => {
+          neurons_RM.dispose();
+        });
+      }
       const { attn_z, direct } = zGradients(context, pass, gradient_RD);
       gradient_RD.dispose();
       gradient_RD = direct;

@@ -8,7 +8,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import type { Prompt, Side } from "../nodes/prompt.js";
-import type { SiteAt } from "../nodes/site.js";
+import type { SaeSiteAt } from "../nodes/site.js";
 import { answerLogits, runLayer, startBlock, type LayerActivations } from "../model/forward.js";
 import type { Frame } from "../model/layer.js";
 import { metricsOf, type Answers } from "../model/metric.js";
@@ -29,8 +29,12 @@ export function idsOf(prompts: readonly Prompt[], side: Side): (readonly number[
   });
 }
 
-/** Given one layer's activations of every side. The tensors are disposed afterwards: clone what is kept. */
-export type LayerVisitor = (layer: number, sides: readonly LayerActivations[]) => Promise<void> | void;
+/** Given one layer's input and activations of every side. The tensors are disposed afterwards: clone what is kept. */
+export type LayerVisitor = (
+  layer: number,
+  sides: readonly LayerActivations[],
+  inputs: readonly Tensor[],
+) => Promise<void> | void;
 
 /**
  * Runs the sides of a block layer by layer, side by side. Each side is a batch of its own, so that equal prompts on two
@@ -57,7 +61,7 @@ export async function visitLayers(
     const through = async (layer: number): Promise<void> => {
       const activations = blocks.map(({ frame }, side) => runLayer(model, layer, must(current[side], "side"), frame));
       for (const { attn_z, mlp_out, resid_post } of activations) [attn_z, mlp_out, resid_post].forEach(own);
-      await visit(layer, activations);
+      await visit(layer, activations, current);
       tf.dispose([...current, ...activations.flatMap(({ attn_z, mlp_out }) => [attn_z, mlp_out])]);
       current = activations.map(({ resid_post }) => resid_post);
       await breathe();
@@ -77,7 +81,7 @@ export interface Run {
   /** Input of layer `layer`, `[R, D]`. */
   input(layer: number): Tensor;
   /** Activation of a site, `[R, D]`. */
-  site(at: SiteAt): Tensor;
+  site(at: SaeSiteAt): Tensor;
   /** Products of layer `layer`, where the run kept them. */
   products(layer: number): KeptProducts;
   /** Answer logits, `[P, A]`. */
@@ -140,7 +144,7 @@ async function runOf(model: Model, capture: Capture, answers: Answers): Promise<
   const { side, frame, layers } = capture;
   const input = (layer: number): Tensor => inputOf(capture, layer);
   const logits = await readAndDispose(answerLogits(model, input(layers.length), frame.batch, answers));
-  const site = ({ site, layer }: SiteAt): Tensor => must(layers[layer], "layer")[site];
+  const site = ({ site, layer }: SaeSiteAt): Tensor => must(layers[layer], "layer")[site];
   const dispose = (): void => {
     disposeCapture(capture);
   };

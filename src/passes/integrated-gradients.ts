@@ -5,16 +5,17 @@
  * affine, so this is the plain gradient at `x = (1 - a) x_clean + a x_corrupted` for `a = 0, 1/n, ..., (n-1)/n`.
  *
  * Only what comes after the site is run again: its own layer from the site on, then the layers above, forward and backward.
- * At `a = 0` that is the clean run, whose one backward pass serves every site.
+ * At `a = 0` that is the clean run, whose one backward pass serves every site but the neurons: their gradients of all layers are too large
+ * to be kept.
  * Source: Sundararajan et al., arXiv 1703.01365; the grid of Marks et al., arXiv 2403.19647 (REFERENCE 4).
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must, unreachable } from "../base/assert.js";
-import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
+import { isSaeSite, SAE_SITES, siteHook, SITES, sitesOfLayers, type SiteAt } from "../nodes/site.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../model/backward-rules.js";
 import { answerLogits } from "../model/forward.js";
-import { afterAttention, attend, attendOutput } from "../model/layer.js";
+import { afterAttention, attend, attendOutput, neuronsOutput } from "../model/layer.js";
 import type { Answers } from "../model/metric.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import { KeptProducts } from "../model/products.js";
@@ -31,63 +32,73 @@ import {
 } from "./backward.js";
 import { breathe } from "./breathe.js";
 import type { Run } from "./capture.js";
+import { loadNeurons } from "./neurons.js";
 
-/** Mean gradients along the line at every site, in forward order. @param onStep told each gradient that was computed. */
-export async function visitMeanGradients(
-  model: Model,
-  runs: { readonly clean: Run; readonly corrupted: Run },
-  answers: Answers,
-  steps: number,
-  rules: BackwardRules,
-  visit: GradientVisitor,
-  onStep: () => void,
-): Promise<void> {
+/** Mean gradients along the line at every site, in forward order. */
+export async function visitMeanGradients(line: Line, visit: GradientVisitor): Promise<void> {
+  const { model, runs, answers, rules, withNeurons } = line;
   await withScope(async (ownAll) => {
     const atClean = new Map<string, Tensor>();
-    await visitGradients(model, runs.clean, answers, rules, (at, gradient_RD) => {
+    await visitGradients({ model, run: runs.clean, answers, rules }, (at, gradient_RD) => {
       atClean.set(siteHook(at), ownAll(tf.clone(gradient_RD)));
       return Promise.resolve();
     });
-    for (const at of allSites(model.config.nLayers))
-      await visitSite(
-        { model, runs, answers, steps, rules, onStep },
-        at,
-        must(atClean.get(siteHook(at)), "gradient"),
-        visit,
-      );
+    for (const at of sitesOfLayers(withNeurons ? SITES : SAE_SITES, model.config.nLayers))
+      await visitSite(line, at, atClean.get(siteHook(at)) ?? null, visit);
   });
 }
 
 /** What the sites of a call share. */
-interface Line {
+export interface Line {
   readonly model: Model;
   readonly runs: { readonly clean: Run; readonly corrupted: Run };
   readonly answers: Answers;
+  /** Points of the line. */
   readonly steps: number;
   readonly rules: BackwardRules;
+  readonly withNeurons: boolean;
+  /** Told each gradient that was computed. */
   readonly onStep: () => void;
 }
 
-/** Visits one site with its mean gradient. */
+/** Visits one site with its mean gradient. @param atClean_RD - the clean run's; null: it is computed as the others are. */
 async function visitSite(
   { model, runs, answers, steps, rules, onStep }: Line,
   at: SiteAt,
-  atClean_RD: Tensor,
+  atClean_RD: Tensor | null,
   visit: GradientVisitor,
 ): Promise<void> {
   await withScope(async (own) => {
-    let sum_RD = own(tf.clone(atClean_RD));
-    for (let step = 1; step < steps; step++) {
-      const x_RD = own(between(runs.clean.site(at), runs.corrupted.site(at), step / steps));
+    const ends = await endsOf(model, runs, at);
+    if (!isSaeSite(at)) Object.values(ends).forEach(own);
+    const gradientAt = async (alpha: number): Promise<Tensor> => {
+      const x_RD = own(between(ends.clean, ends.corrupted, alpha));
       const gradient_RD = own(await gradientFrom(model, runs.clean, answers, at, x_RD, rules));
+      x_RD.dispose();
+      return gradient_RD;
+    };
+    let sum_RD = atClean_RD === null ? await gradientAt(0) : own(tf.clone(atClean_RD));
+    for (let step = 1; step < steps; step++) {
+      const gradient_RD = await gradientAt(step / steps);
       const next_RD = own(tf.add(sum_RD, gradient_RD));
-      tf.dispose([sum_RD, x_RD, gradient_RD]);
+      tf.dispose([sum_RD, gradient_RD]);
       sum_RD = next_RD;
       onStep();
       await breathe();
     }
     await visit(at, own(tf.mul(sum_RD, 1 / steps)));
   });
+}
+
+/** The site's activation in both runs. Owner: the runs, or of neurons the caller. */
+async function endsOf(
+  model: Model,
+  { clean, corrupted }: Line["runs"],
+  at: SiteAt,
+): Promise<{ readonly clean: Tensor; readonly corrupted: Tensor }> {
+  if (isSaeSite(at)) return { clean: clean.site(at), corrupted: corrupted.site(at) };
+  const [cleanEnd, corruptedEnd] = await loadNeurons(model, [clean, corrupted], at.layer);
+  return { clean: must(cleanEnd, "clean neurons"), corrupted: must(corruptedEnd, "corrupted neurons") };
 }
 
 function between(clean_RD: Tensor, corrupted_RD: Tensor, alpha: number): Tensor {
@@ -140,9 +151,13 @@ function outputWith(model: Model, run: Run, at: SiteAt, x_RD: Tensor): Tensor {
   switch (at.site) {
     case "attn_z":
       return afterAttention(context, run.input(at.layer), x_RD);
+    case "mlp_post":
     case "mlp_out": {
       const z_RZ = run.site({ site: "attn_z", layer: at.layer });
-      return tf.tidy(() => tf.add(attendOutput(context, run.input(at.layer), z_RZ), x_RD));
+      return tf.tidy(() => {
+        const added_RD = at.site === "mlp_out" ? x_RD : neuronsOutput(context, x_RD);
+        return tf.add(attendOutput(context, run.input(at.layer), z_RZ), added_RD);
+      });
     }
     case "resid_post":
       return tf.clone(x_RD);
@@ -165,6 +180,10 @@ function siteGradient(
       const context = layerContext(model, at.layer, rules);
       const input_RD = run.input(at.layer);
       return tf.tidy(() => tf.grad((z: Tensor) => afterAttention(context, input_RD, z))(x_RD, gradient_RD));
+    }
+    case "mlp_post": {
+      const context = layerContext(model, at.layer, rules);
+      return tf.tidy(() => tf.grad((a: Tensor) => neuronsOutput(context, a))(x_RD, gradient_RD));
     }
     case "mlp_out":
     case "resid_post":

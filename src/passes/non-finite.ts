@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import type { Prompt, Side } from "../nodes/prompt.js";
-import { allSites, siteHook, type SiteAt } from "../nodes/site.js";
+import { saeSites, siteHook, type SiteAt } from "../nodes/site.js";
 import { read } from "../model/read-tensor.js";
 import type { Run } from "./capture.js";
 
@@ -37,7 +37,7 @@ export function checkMetrics(metric: Float64Array, prompts: readonly Prompt[], s
 
 /** @throws PatchbayError `non_finite` naming the first site, in forward order, whose activation is not finite. */
 export async function locateInRun(run: Run, nLayers: number, prompts: readonly Prompt[]): Promise<void> {
-  for (const at of allSites(nLayers)) {
+  for (const at of saeSites(nLayers)) {
     const values = await read(run.site(at));
     const bad = firstNonFinite(values);
     if (bad < 0) continue;

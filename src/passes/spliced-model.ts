@@ -1,6 +1,6 @@
 /** @file A model together with the SAEs that sit at its sites. All of them are in the model's pool. */
 import { must } from "../base/assert.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import { siteHook, type SaeSiteAt, type SiteAt } from "../nodes/site.js";
 import { FLOAT32_MATRICES } from "../model/matrices.js";
 import { openModel, type Model } from "../model/model.js";
 import { WeightPool, type Pooled } from "../model/weight-pool.js";
@@ -9,7 +9,7 @@ import type { Checkpoint } from "../weights/checkpoint.js";
 import type { SaeEntry } from "../weights/sae-folder.js";
 
 /** An SAE and where it sits. */
-export interface PlacedSae extends SiteAt {
+export interface PlacedSae extends SaeSiteAt {
   readonly sae: Pooled<Sae>;
 }
 

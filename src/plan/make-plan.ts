@@ -125,6 +125,7 @@ function assemble(
     dModel: config.dModel,
     nHeads: config.nHeads,
     headDim: config.headDim,
+    dMlp: config.dMlp,
   };
   const saes: SaeSite[] = saeEntries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
   const lengths = lengthsOf(prompts);
@@ -173,13 +174,13 @@ export function stagesOf(
   blocks: Plan["blocks"],
   context: PlanContext,
 ): Stage[] {
-  const needsMeans = experiments.some((experiment) => experiment.needsMeans?.(sweep) === true);
   const stageContext = {
     ...context,
     sweep,
     blocks,
     promptBlocks: promptBlocks(context.prompts, blocks.prompts),
-    needsMeans,
+    needsMeans: experiments.some((experiment) => experiment.needsMeans?.(sweep) === true),
+    needsNeuronMeans: experiments.some((experiment) => experiment.needsNeuronMeans?.(sweep) === true),
   };
   return experiments.flatMap((experiment) => experiment.stages(stageContext));
 }

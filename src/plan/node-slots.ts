@@ -2,21 +2,24 @@
  * @file The nodes whose truth a sweep asks for, as its `truth` names them, and their slots: how many there are and in what order,
  * fixed before anything runs.
  *
- * Slots come by kind (error, site, head, feature), then layer, site, position (all positions at once last), then head or
- * feature. A slot whose node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays
- * empty where there are too few candidates.
+ * Slots come by kind (error, site, head, neuron, feature), then layer, site, position (all positions at once last), then head, neuron
+ * or feature; sets come after what the short forms name, without what was named before. A slot whose node is known now is static; one
+ * that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
  */
 import { z } from "zod";
 import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
 import {
   GLOBAL_POSITION,
   type Node,
+  nodeAt,
+  nodeKey,
   type NodeOf,
   type NodePlace,
   type NodePosition,
   parseNodeHook,
 } from "../nodes/node.js";
-import { type Site, type SiteAt, SITES } from "../nodes/site.js";
+import { SAE_SITES, type Site, type SiteAt, siteHook, SITES, sitesOfLayers } from "../nodes/site.js";
+import { type NodeSet, nodeSetField, rankedBy, sitesOfSet } from "./node-sets.js";
 import type { ModelShape, SaeSite } from "./plan.js";
 import { featureField, hookField, layersField, nameField, positionField, siteField } from "../sweep/fields.js";
 
@@ -24,7 +27,7 @@ const sitesAndLayers = z.strictObject({
   sites: z
     .array(siteField)
     .min(1)
-    .default([...SITES]),
+    .default([...SAE_SITES]),
   layers: layersField.default("all"),
 });
 const listedPosition = z.union([z.literal("all"), z.literal("global"), positionField]);
@@ -45,6 +48,7 @@ const fields = z.strictObject({
   features: features.optional(),
   whole_sites: sitesAndLayers.optional(),
   heads: z.strictObject({ layers: layersField.default("all") }).optional(),
+  nodes: z.array(nodeSetField).min(1).max(1000).optional(),
 });
 
 /** A list that names no kind of node means error and feature nodes, with their defaults. */
@@ -68,16 +72,20 @@ export type SlotGroup =
   | { readonly kind: NodeKind; readonly nodes: readonly Node[]; readonly mustDiffer: false }
   /** A node is dropped where clean and corrupted differ in no prompt. */
   | { readonly kind: "feature"; readonly nodes: readonly NodeOf<"feature">[]; readonly mustDiffer: true }
-  /** `top` and `random` features of one site, over the given positions (or over global nodes). */
-  | { readonly kind: "feature"; readonly choose: FeatureChoice };
+  /** `top` and `random` nodes of one site, over the given positions (or over global nodes). */
+  | { readonly kind: NodeKind; readonly choose: NodeDraw };
 
 /** What `top` and `random` choose from. */
-export interface FeatureChoice {
+export interface NodeDraw {
   readonly at: SiteAt;
   readonly top: number;
   readonly random: number;
   /** Name of the scores to rank by. */
   readonly by: string;
+  /** Seed of the random ones; left out, the sweep's. */
+  readonly seed?: number | undefined;
+  /** Whether the random ones are drawn by bands of the score's magnitude, or all alike. */
+  readonly strata: "magnitude" | "none";
   /** Positions of the frame; null for nodes patched at all positions at once. */
   readonly positions: readonly number[] | null;
 }
@@ -96,34 +104,88 @@ export function slotCount(group: SlotGroup): number {
   return "nodes" in group ? group.nodes.length : group.choose.top + group.choose.random;
 }
 
-/** The field of a sweep's `truth` that names nodes of a kind. */
-export const TRUTH_FIELDS: Readonly<Record<NodeKind, Exclude<keyof NodeListSpec, "positions">>> = {
+/** A field of a sweep's `truth` that names nodes of one kind. */
+export type ShortForm = Exclude<keyof NodeListSpec, "positions" | "nodes">;
+
+/** The fields of a sweep's `truth` that name nodes of one kind, each by its short form; kinds without one are named by sets alone. */
+export const TRUTH_FIELDS: Readonly<Record<NodeKind, ShortForm | null>> = {
   feature: "features",
   error: "errors",
   site: "whole_sites",
   head: "heads",
+  neuron: null,
 };
 
 /** Sizes that decide how many nodes a site has. */
 export function sizesAt({ saes, shape }: Pick<SlotInputs, "saes" | "shape">, at: SiteAt): SiteSizes {
   const sae = saes.find(({ site, layer }) => site === at.site && layer === at.layer);
-  return { dSae: sae?.dSae ?? 0, nHeads: shape.nHeads };
+  return { dSae: sae?.dSae ?? 0, nHeads: shape.nHeads, dMlp: shape.dMlp };
 }
 
 /** Whether the truth names nodes of a kind. */
 export function namesKind(truth: NodeListSpec | undefined, kind: NodeKind): boolean {
-  return truth?.[TRUTH_FIELDS[kind]] !== undefined;
+  if (truth === undefined) return false;
+  const field = TRUTH_FIELDS[kind];
+  return (field !== null && truth[field] !== undefined) || setsOf(truth, kind).length > 0;
+}
+
+function setsOf({ nodes = [] }: NodeListSpec, kind: NodeKind): NodeSet[] {
+  return nodes.filter((set) => set.kind.includes(kind));
 }
 
 /** All groups in slot order. */
 export function slotGroups(inputs: SlotInputs): SlotGroup[] {
   const positions = patchPositions(inputs.truth.positions, inputs.lengths);
-  return SLOT_KINDS.filter((kind) => namesKind(inputs.truth, kind)).flatMap((kind) => SLOTS[kind](inputs, positions));
+  return SLOT_KINDS.flatMap((kind) =>
+    withoutRepeats([
+      ...SLOTS[kind](inputs, positions),
+      ...setsOf(inputs.truth, kind).flatMap((set) => groupsOfSet(inputs, set, kind)),
+    ]),
+  );
+}
+
+/** Drops nodes that an earlier group names. */
+function withoutRepeats(groups: readonly SlotGroup[]): SlotGroup[] {
+  const named = new Set<string>();
+  const isNew = (node: Node): boolean => named.size !== named.add(nodeKey(node)).size;
+  return groups.map((group) => {
+    if ("choose" in group) return group;
+    return group.mustDiffer
+      ? { ...group, nodes: group.nodes.filter(isNew) }
+      : { ...group, nodes: group.nodes.filter(isNew) };
+  });
+}
+
+/** The slots of a set's nodes of one kind. */
+function groupsOfSet(inputs: SlotInputs, set: NodeSet, kind: NodeKind): SlotGroup[] {
+  const { shape, saes, lengths } = inputs;
+  const withSae = new Set(saes.map(siteHook));
+  const sites = sitesOfSet(set, kind, shape.nLayers).filter((at) => !KINDS[kind].onSae || withSae.has(siteHook(at)));
+  const positions = patchPositions(set.at, lengths);
+  const by = rankedBy(set);
+  if (by !== undefined) {
+    const { top = 0, sample } = set;
+    const draw = { top, random: sample?.n ?? 0, by, seed: sample?.seed, strata: sample?.strata ?? "magnitude" };
+    return sites.flatMap((at) =>
+      framesOf(positions).map((frame) => ({ kind, choose: { ...draw, at, positions: frame } })),
+    );
+  }
+  const nodes = sites.flatMap((at) => {
+    const indexes = Array.from({ length: KINDS[kind].perPosition(sizesAt(inputs, at)) }, (_, i) => i);
+    return placesOf([at], positions).flatMap((place) => indexes.map((index) => nodeAt(kind, place, index)));
+  });
+  return [kind === "feature" ? { kind, nodes: nodes as NodeOf<"feature">[], mustDiffer: true } : known(kind, nodes)];
+}
+
+/** Positions that nodes are chosen over together: those one by one, and null for all at once. */
+function framesOf(positions: Positions): (readonly number[] | null)[] {
+  const local = positions.filter((position) => position !== GLOBAL_POSITION);
+  return [...(local.length > 0 ? [local] : []), ...(positions.includes(GLOBAL_POSITION) ? [null] : [])];
 }
 
 type Positions = readonly NodePosition[];
 
-/** The slots of each kind that the truth names. */
+/** The slots of each kind that the truth names by its short form. */
 const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions) => SlotGroup[]>> = {
   feature: featureGroups,
   error: ({ truth: { errors }, saes, shape }, positions) => {
@@ -147,6 +209,7 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
       ),
     ];
   },
+  neuron: () => [],
   head: ({ truth: { heads }, shape }, positions) => {
     if (heads === undefined) return [];
     const at = sitesOf(KINDS.head.sites, layersOf(heads.layers, shape), shape.nLayers);
@@ -182,16 +245,14 @@ function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Pos
     return [known("feature", listed)];
   }
   const { top, random, by } = features;
-  const local = positions.filter((position) => position !== GLOBAL_POSITION);
   return saes.flatMap(({ site, layer }) => {
-    const choose = { at: { site, layer }, top, random, by };
-    const frames = [...(local.length > 0 ? [local] : []), ...(positions.includes(GLOBAL_POSITION) ? [null] : [])];
-    return frames.map((frame) => ({ kind: "feature" as const, choose: { ...choose, positions: frame } }));
+    const choose = { at: { site, layer }, top, random, by, strata: "magnitude" as const };
+    return framesOf(positions).map((frame) => ({ kind: "feature" as const, choose: { ...choose, positions: frame } }));
   });
 }
 
 /** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-function patchPositions(spec: NodeListSpec["positions"], lengths: readonly number[]): NodePosition[] {
+function patchPositions(spec: NodeSet["at"], lengths: readonly number[]): NodePosition[] {
   const longest = Math.max(...lengths);
   const local = new Set<number>();
   for (const position of spec) {
@@ -218,7 +279,5 @@ function layersOf(layers: "all" | readonly number[], { nLayers }: ModelShape): R
 
 function sitesOf(sites: readonly Site[], layers: ReadonlySet<number>, nLayers: number): SiteAt[] {
   const chosen = SITES.filter((site) => sites.includes(site));
-  return Array.from({ length: nLayers }, (_, layer) => layer)
-    .filter((layer) => layers.has(layer))
-    .flatMap((layer) => chosen.map((site) => ({ site, layer })));
+  return sitesOfLayers(chosen, nLayers).filter(({ layer }) => layers.has(layer));
 }

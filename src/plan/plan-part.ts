@@ -23,6 +23,8 @@ export interface StageContext extends PlanContext {
   readonly promptBlocks: readonly (readonly number[])[];
   /** Whether any experiment reads mean activations. */
   readonly needsMeans: boolean;
+  /** Whether any reads those of neurons. */
+  readonly needsNeuronMeans: boolean;
 }
 
 /** Parts of a plan that only some experiments need. */
@@ -34,6 +36,8 @@ export interface PlanPart {
   check?(source: SweepSource, context: PlanContext): void;
   /** Whether it reads mean activations. */
   needsMeans?(sweep: Sweep): boolean;
+  /** Whether it reads those of neurons too. */
+  needsNeuronMeans?(sweep: Sweep): boolean;
   /** @throws PatchbayError `bad_input` where the prompts do not bear what the sweep asks for. */
   facts?(source: SweepSource, context: PlanContext): Partial<PlanFacts>;
   /** Its stages, in an order in which each comes after those it depends on. */

@@ -1,14 +1,14 @@
 /** @file The plan: everything a run will do, fixed before it starts. It depends on the sweep and its inputs alone. */
 import { must } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
-import type { SiteAt } from "../nodes/site.js";
+import type { SaeSiteAt } from "../nodes/site.js";
 import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";
 import type { ResolvedSweep } from "../sweep/sweep.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
-export interface SaeSite extends SiteAt {
+export interface SaeSite extends SaeSiteAt {
   /** Width of the site's activation. */
   readonly dIn: number;
   /** Number of features. */
@@ -21,6 +21,7 @@ export interface ModelShape {
   readonly dModel: number;
   readonly nHeads: number;
   readonly headDim: number;
+  readonly dMlp: number;
 }
 
 /** Block shapes. They fix the shapes of every matrix product, and so the bits of the results. */

@@ -58,7 +58,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     "node",
-    "one SAE feature, the SAE's error, the whole activation of a site, or one attention head, at one position. Sites: attn_z (heads before their output matrix), mlp_out (what the MLP adds), resid_post (a layer's output).",
+    "one SAE feature, the SAE's error, the whole activation of a site, one attention head, or one neuron, at one position. Sites: attn_z (heads before their output matrix), mlp_post (an MLP's neurons before its down projection), mlp_out (what the MLP adds), resid_post (a layer's output).",
   ],
   [
     "faithfulness",

@@ -7,7 +7,7 @@ import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
-import { SITES } from "../nodes/site.js";
+import { SAE_SITES } from "../nodes/site.js";
 import { hubInputsSchema } from "../hub/snapshot.js";
 import type { Plan } from "../plan/plan.js";
 
@@ -38,8 +38,8 @@ const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string()
 /** How SAEs are chosen, as run.json keeps it and workers are told. */
 export const saeOptionsSchema = z.object({
   width: z.union([z.number(), z.string()]).exactOptional(),
-  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SITES), z.number())]).exactOptional(),
-  sites: z.array(z.enum(SITES)).readonly().exactOptional(),
+  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SAE_SITES), z.number())]).exactOptional(),
+  sites: z.array(z.enum(SAE_SITES)).readonly().exactOptional(),
   layers: z.array(z.number()).readonly().exactOptional(),
 });
 

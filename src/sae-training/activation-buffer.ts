@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert, must } from "../base/assert.js";
-import { siteHook, SITES, type SiteAt } from "../nodes/site.js";
+import { siteHook, SAE_SITES, type SaeSiteAt } from "../nodes/site.js";
 import { runLayer, startBlock } from "../model/forward.js";
 import type { Model } from "../model/model.js";
 import { siteWidth } from "../families/family.js";
@@ -14,20 +14,20 @@ export interface ActivationBuffer {
   /** Runs the blocks and holds their rows instead of what was there. */
   fill(blocks: readonly Block[]): Promise<void>;
   /** All rows of a site, `[rows, D]` flat; valid until the next fill. */
-  all(at: SiteAt): Float32Array;
+  all(at: SaeSiteAt): Float32Array;
   /** The named rows of a site, `[rows.length, D]`. Owner: caller. */
-  take(at: SiteAt, rows: Uint32Array): Tensor;
+  take(at: SaeSiteAt, rows: Uint32Array): Tensor;
 }
 
 /** A buffer of at most `capacity` rows. Tokens in `skip` leave no row. */
 export function createBuffer(
   model: Model,
-  sites: readonly SiteAt[],
+  sites: readonly SaeSiteAt[],
   capacity: number,
   skip: ReadonlySet<number>,
 ): ActivationBuffer {
   const held = new Map(sites.map((at) => [siteHook(at), new Float32Array(capacity * siteWidth(at, model.config))]));
-  const valuesOf = (at: SiteAt): Float32Array => must(held.get(siteHook(at)), siteHook(at));
+  const valuesOf = (at: SaeSiteAt): Float32Array => must(held.get(siteHook(at)), siteHook(at));
   let count = 0;
   const fill = async (blocks: readonly Block[]): Promise<void> => {
     count = 0;
@@ -59,16 +59,16 @@ export function createBuffer(
 /** Runs a block through the layers up to the last that has a site, and shows each site's activation. */
 async function visitSites(
   model: Model,
-  sites: readonly SiteAt[],
+  sites: readonly SaeSiteAt[],
   { sequences }: Block,
-  visit: (at: SiteAt, activation: Tensor) => void,
+  visit: (at: SaeSiteAt, activation: Tensor) => void,
 ): Promise<void> {
   const last = Math.max(...sites.map(({ layer }) => layer));
   const { resid_RD, frame } = await startBlock(model, sequences);
   let current = resid_RD;
   for (let layer = 0; layer <= last; layer++) {
     const activations = runLayer(model, layer, current, frame);
-    for (const site of SITES)
+    for (const site of SAE_SITES)
       if (sites.some((at) => at.layer === layer && at.site === site)) visit({ site, layer }, activations[site]);
     tf.dispose([current, activations.attn_z, activations.mlp_out]);
     current = activations.resid_post;

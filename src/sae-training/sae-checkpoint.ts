@@ -11,7 +11,7 @@ import { z } from "zod";
 import { must } from "../base/assert.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFault, writeFileAtomically } from "../base/write-file.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import { siteHook, type SaeSiteAt } from "../nodes/site.js";
 import { openSafetensors, writeFloatStreams } from "../weights/safetensors.js";
 import type { SiteNumbers, SiteState } from "./site-trainer.js";
 
@@ -40,7 +40,7 @@ export interface Progress {
 /** A checkpoint that is read site by site. */
 export interface Checkpointed extends Progress {
   /** Owner of the tensors: caller. */
-  read(at: SiteAt): Promise<SiteState>;
+  read(at: SaeSiteAt): Promise<SiteState>;
 }
 
 /**
@@ -50,7 +50,7 @@ export interface Checkpointed extends Progress {
 export async function writeCheckpoint(
   folder: string,
   { fills, curve }: Progress,
-  sites: readonly { readonly at: SiteAt; readonly state: SiteState }[],
+  sites: readonly { readonly at: SaeSiteAt; readonly state: SiteState }[],
 ): Promise<void> {
   const name = String(fills);
   removeFrom(folder, (other) => !WHOLE.test(other));
@@ -88,7 +88,7 @@ export function openCheckpoint(folder: string): Checkpointed | null {
   if (names.length === 0) return null;
   const latest = join(folder, String(Math.max(...names.map(Number))));
   const { sites, ...progress } = readJsonFile(join(latest, STATE_FILE), stateSchema);
-  const read = async (at: SiteAt): Promise<SiteState> => {
+  const read = async (at: SaeSiteAt): Promise<SiteState> => {
     const file = await openSafetensors(join(latest, `${siteHook(at)}.safetensors`));
     try {
       const arrays = new Map<string, Tensor>();

@@ -10,7 +10,7 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import { createRng } from "../base/rng.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import { siteHook, type SaeSiteAt } from "../nodes/site.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 import { createAdam, learningRateAt, type Adam, type AdamState } from "./adam.js";
 import { SAE_ARRAYS } from "./sae-objective.js";
@@ -67,7 +67,7 @@ export interface SiteNumbers {
 
 /** Trains the SAE of one site. Owner: whoever made it. */
 export interface SiteTrainer {
-  readonly at: SiteAt;
+  readonly at: SaeSiteAt;
   /** One step on unscaled rows, which stay the caller's; steps are counted over the whole training. */
   step(x_RD: Tensor, step: number): void;
   takeFigures(): TrainingFigures;
@@ -79,7 +79,7 @@ export interface SiteTrainer {
 }
 
 /** A trainer before its first step; `rows` are the site's first activations, `[count, dIn]` flat. */
-export function startSite(at: SiteAt, dIn: number, rows: Float32Array, training: SiteTraining): SiteTrainer {
+export function startSite(at: SaeSiteAt, dIn: number, rows: Float32Array, training: SiteTraining): SiteTrainer {
   const { mean, scale } = centreAndScale(rows, dIn);
   const centre = mean.map((m) => m / scale);
   const rng = createRng(training.seed, "sae", siteHook(at));
@@ -90,7 +90,7 @@ export function startSite(at: SiteAt, dIn: number, rows: Float32Array, training:
 
 /** A trainer that goes on from a state, whose tensors it takes over. */
 export function resumeSite(
-  at: SiteAt,
+  at: SaeSiteAt,
   dIn: number,
   { arrays, numbers }: SiteState,
   training: SiteTraining,
@@ -119,7 +119,7 @@ interface Started {
   readonly sparsity: number;
 }
 
-function trainer(at: SiteAt, dIn: number, started: Started, training: SiteTraining): SiteTrainer {
+function trainer(at: SaeSiteAt, dIn: number, started: Started, training: SiteTraining): SiteTrainer {
   const { variables, adam, scale } = started;
   const schedule = { ...training, peak: training.peakLearningRate };
   const totals = createTotals(training.dSae);

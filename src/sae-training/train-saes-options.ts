@@ -2,7 +2,7 @@
 import { basename, resolve } from "node:path";
 import { badInput } from "../base/errors.js";
 import { wholeNumber } from "../base/whole-number.js";
-import { SITES, siteHook, type Site, type SiteAt } from "../nodes/site.js";
+import { SAE_SITES, siteHook, type SaeSiteName, type SaeSiteAt } from "../nodes/site.js";
 import { parseWidth } from "../weights/gemma-scope.js";
 import { type ModelConfig, siteWidth } from "../families/family.js";
 import type { SaeSettings } from "./train-saes.js";
@@ -54,7 +54,7 @@ const TRAINING = {
 export function readSettings(options: TrainSaesOptions, config: ModelConfig): SaeSettings {
   const layers = parseLayers(options.layers, config.nLayers);
   const sites = parseSites(options.sites);
-  const places = layers.flatMap((layer) => sites.map((site): SiteAt => ({ site, layer })));
+  const places = layers.flatMap((layer) => sites.map((site): SaeSiteAt => ({ site, layer })));
   const dSae = parseWidth(options.width);
   if (dSae === undefined) throw expected("--width", "a number of features such as 2048 or 16k", options.width);
   const widest = Math.max(...places.map((at) => siteWidth(at, config)));
@@ -89,18 +89,18 @@ export function checkpointSeconds(options: TrainSaesOptions): number {
   return wholeNumber(options.checkpointSeconds, "--checkpoint-seconds", 0, 1e6);
 }
 
-function defaultBufferRows(sites: readonly SiteAt[], config: ModelConfig): number {
+function defaultBufferRows(sites: readonly SaeSiteAt[], config: ModelConfig): number {
   const rowBytes = sites.reduce((sum, at) => sum + 4 * siteWidth(at, config), 0);
   return Math.max(BLOCK_TOKENS, Math.min(MAX_BUFFER_ROWS, Math.floor(BUFFER_BYTES / rowBytes)));
 }
 
 /** `all`, or names with commas between them; in the order of the forward pass. */
-function parseSites(text: string): readonly Site[] {
-  if (text === "all") return SITES;
+function parseSites(text: string): readonly SaeSiteName[] {
+  if (text === "all") return SAE_SITES;
   const names = text.split(",").map((name) => name.trim());
-  const unknown = names.find((name) => !SITES.some((site) => site === name));
-  if (unknown !== undefined) throw expected("--sites", `all, or some of ${SITES.join(", ")}`, unknown);
-  return SITES.filter((site) => names.includes(site));
+  const unknown = names.find((name) => !SAE_SITES.some((site) => site === name));
+  if (unknown !== undefined) throw expected("--sites", `all, or some of ${SAE_SITES.join(", ")}`, unknown);
+  return SAE_SITES.filter((site) => names.includes(site));
 }
 
 /** `all`, or numbers and ranges with commas between them: `0,3,6-8`. */

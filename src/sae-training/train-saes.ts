@@ -7,7 +7,7 @@
  * 4. At the end, measure each SAE on held-out text.
  */
 import { must } from "../base/assert.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import { siteHook, type SaeSiteAt } from "../nodes/site.js";
 import type { Model } from "../model/model.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 import { siteWidth } from "../families/family.js";
@@ -23,7 +23,7 @@ const CURVE_POINTS = 1000;
 
 /** Everything that decides the SAEs' bits, beside model, text and environment. */
 export interface SaeSettings {
-  readonly sites: readonly SiteAt[];
+  readonly sites: readonly SaeSiteAt[];
   readonly tokens: number;
   readonly bufferRows: number;
   readonly blockTokens: number;
@@ -33,7 +33,7 @@ export interface SaeSettings {
 
 /** One trained SAE. */
 export interface TrainedSae {
-  readonly at: SiteAt;
+  readonly at: SaeSiteAt;
   readonly weights: SaeWeights;
   readonly figures: HeldOutFigures;
 }
@@ -91,7 +91,7 @@ async function trainFills(
   const curve = [...(from?.curve ?? [])];
   let tokens = fills.slice(0, from?.fills ?? 0).reduce((sum, { rows }) => sum + rows, 0);
   const trainers: SiteTrainer[] = [];
-  const width = (at: SiteAt): number => siteWidth(at, model.config);
+  const width = (at: SaeSiteAt): number => siteWidth(at, model.config);
   if (from !== null) {
     for (const at of sites) trainers.push(resumeSite(at, width(at), await from.read(at), training));
     place.onResume(tokens);

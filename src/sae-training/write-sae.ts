@@ -1,13 +1,13 @@
 /** @file Writes an SAE in Gemma Scope's layout. */
 import { join } from "node:path";
-import type { Site, SiteAt } from "../nodes/site.js";
+import type { SaeSiteName, SaeSiteAt } from "../nodes/site.js";
 import { writeNpz } from "../weights/npz.js";
 import type { SaeWeights } from "../weights/sae-folder.js";
 
-const SITE_FOLDERS: Readonly<Record<Site, string>> = { attn_z: "att", mlp_out: "mlp", resid_post: "resid" };
+const SITE_FOLDERS: Readonly<Record<SaeSiteName, string>> = { attn_z: "att", mlp_out: "mlp", resid_post: "resid" };
 
 /** Writes `params.npz`. @returns its folder below `folder`: `<site folder>/layer_<i>/width_<w>/average_l0_<n>`. */
-export async function writeSae(folder: string, at: SiteAt, weights: SaeWeights, l0: number): Promise<string> {
+export async function writeSae(folder: string, at: SaeSiteAt, weights: SaeWeights, l0: number): Promise<string> {
   const { dIn, dSae } = weights;
   const layer = `${SITE_FOLDERS[at.site]}/layer_${at.layer}`;
   const place = `${layer}/width_${dSae}/average_l0_${Math.round(l0)}`;

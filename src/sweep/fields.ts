@@ -1,8 +1,8 @@
 /** @file Kinds of values that several fields of a sweep file share. */
 import { z } from "zod";
-import { SITES } from "../nodes/site.js";
+import { SAE_SITES } from "../nodes/site.js";
 
-export const siteField = z.enum(SITES);
+export const siteField = z.enum(SAE_SITES);
 
 /** Names become names of files and columns. */
 export const nameField = z

@@ -10,9 +10,14 @@ export interface SweepPart {
   readonly asked?: { readonly field: string; isIn(sweep: Sweep): boolean };
   /** Whether it reads scores, so that a sweep that names none gets the usual ones. */
   needsScores?(sweep: Sweep): boolean;
-  /**
-   * Fills in defaults that depend on other fields.
-   * @param needsScores - whether any experiment of the sweep does.
-   */
-  complete?(sweep: Sweep, needsScores: boolean): Sweep;
+  /** Whether it reads scores of neurons. */
+  needsNeurons?(sweep: Sweep): boolean;
+  /** Fills in defaults that depend on other fields. */
+  complete?(sweep: Sweep, needs: SweepNeeds): Sweep;
+}
+
+/** What any experiment of a sweep reads of the scores. */
+export interface SweepNeeds {
+  readonly scores: boolean;
+  readonly neurons: boolean;
 }

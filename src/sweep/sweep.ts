@@ -10,6 +10,8 @@ import type { SweepPart } from "./sweep-part.js";
 export interface ScoreSpec {
   readonly name: string;
   readonly method: string;
+  /** Whether neurons are scored: set where anything in the sweep needs it. */
+  readonly neurons?: boolean;
   readonly [option: string]: unknown;
 }
 
@@ -56,8 +58,11 @@ export function sweepSchema(parts: readonly SweepPart[]): z.ZodType<Sweep> {
   const fields: z.ZodRawShape = Object.assign({}, ...parts.map((part) => part.fields)) as z.ZodRawShape;
   return z.strictObject({ ...inputs, ...fields, seed }).transform((given) => {
     const sweep = given as unknown as Sweep;
-    const needsScores = parts.some((part) => part.needsScores?.(sweep) === true);
-    return parts.reduce((before, part) => part.complete?.(before, needsScores) ?? before, sweep);
+    const needs = {
+      scores: parts.some((part) => part.needsScores?.(sweep) === true),
+      neurons: parts.some((part) => part.needsNeurons?.(sweep) === true),
+    };
+    return parts.reduce((before, part) => part.complete?.(before, needs) ?? before, sweep);
   });
 }
 

@@ -10,6 +10,7 @@ const SIZES: Readonly<Record<string, (circuit: CircuitRow) => number>> = {
   "errors of the others": ({ errorsOther }) => errorsOther,
   sites: ({ sites }) => sites,
   heads: ({ heads }) => heads,
+  neurons: ({ neurons }) => neurons,
 };
 
 /** A row for each threshold; null where the run has no circuits of thresholds. */

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
-import { SITES, type Site } from "../nodes/site.js";
+import { SAE_SITES, type SaeSiteName } from "../nodes/site.js";
 import { parseWidth } from "./gemma-scope.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
@@ -27,7 +27,7 @@ const FILE = /^(resid_post|attn_out|mlp_out)(?:_all)?\/layer_(\d{1,4})_width_([^
 /** A folder of repositories may be named, not only a repository. */
 const MAX_DEPTH = 2;
 
-const HOOK_POINT: Readonly<Record<Site, string>> = {
+const HOOK_POINT: Readonly<Record<SaeSiteName, string>> = {
   attn_z: "self_attn.o_proj.input",
   mlp_out: "post_feedforward_layernorm.output",
   resid_post: "output",
@@ -76,9 +76,9 @@ function readCandidate(folder: string, layer: number): SaeCandidate {
   const path = join(folder, WEIGHTS_FILE);
   if (!existsSync(path)) throw badInput(`expected ${WEIGHTS_FILE} beside it, got no such file`, { file });
   const { hf_hook_point_in: from, hf_hook_point_out: to } = config;
-  const site = SITES.find((one) => from === `model.layers.${layer}.${HOOK_POINT[one]}`);
+  const site = SAE_SITES.find((one) => from === `model.layers.${layer}.${HOOK_POINT[one]}`);
   if (site === undefined || (to ?? from) !== from) {
-    const known = SITES.map((one) => `model.layers.${layer}.${HOOK_POINT[one]}`).join(", ");
+    const known = SAE_SITES.map((one) => `model.layers.${layer}.${HOOK_POINT[one]}`).join(", ");
     const got = (to ?? from) === from ? from : `${from} to ${String(to)}`;
     throw badInput(`expected one of ${known}, got ${got}: an SAE elsewhere cannot be spliced`, {
       file,

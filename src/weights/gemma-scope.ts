@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { badInput } from "../base/errors.js";
-import type { Site } from "../nodes/site.js";
+import type { SaeSiteName } from "../nodes/site.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const SITE_OF_FOLDER = { resid: "resid_post", res: "resid_post", mlp: "mlp_out", att: "attn_z" } as const;
@@ -34,7 +34,7 @@ export function listGemmaScopeFiles(repository: string, paths: readonly string[]
   });
 }
 
-function siteOfFolder(name: string): Site | undefined {
+function siteOfFolder(name: string): SaeSiteName | undefined {
   const [, plain, repository] = SITE_FOLDER.exec(name) ?? [];
   const key = (plain ?? repository) as keyof typeof SITE_OF_FOLDER | undefined;
   return key === undefined ? undefined : SITE_OF_FOLDER[key];
@@ -54,7 +54,7 @@ export function parseWidth(label: string): number | undefined {
   );
 }
 
-function listSite(siteFolder: string, site: Site): SaeCandidate[] {
+function listSite(siteFolder: string, site: SaeSiteName): SaeCandidate[] {
   return matching(siteFolder, /^layer_(\d{1,4})$/).flatMap(([layerFolder, layer]) =>
     matching(layerFolder, /^width_(.+)$/).flatMap(([widthFolder, label]) =>
       matching(widthFolder, /^average_l0_(\d{1,6})$/).map(([l0Folder, l0]): SaeCandidate => {

@@ -2,13 +2,13 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { unreadable } from "../base/read-file.js";
-import type { SiteAt } from "../nodes/site.js";
+import type { SaeSiteAt } from "../nodes/site.js";
 
 /** How a folder of SAEs is laid out. */
 export type SaeLayout = "gemma-scope" | "gemma-scope-2" | "saelens";
 
 /** One SAE of a folder. */
-export interface SaeCandidate extends SiteAt {
+export interface SaeCandidate extends SaeSiteAt {
   readonly layout: SaeLayout;
   /** The file with the weights. */
   readonly path: string;

@@ -9,7 +9,7 @@
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { type ModelConfig, siteWidth } from "../families/family.js";
-import { siteHook, SITES, type Site, type SiteAt } from "../nodes/site.js";
+import { siteHook, SAE_SITES, type SaeSiteName, type SaeSiteAt } from "../nodes/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
 import { listGemmaScope2 } from "./gemma-scope-2.js";
@@ -28,8 +28,8 @@ export interface SaeOptions {
   /** Number of features, or its label: 16384 or "16k". Needed where the folder has several. */
   readonly width?: string | number;
   /** The L0 to be closest to; ties go to the smaller. `canonical` is 100. */
-  readonly l0?: "canonical" | number | Readonly<Partial<Record<Site, number>>>;
-  readonly sites?: readonly Site[];
+  readonly l0?: "canonical" | number | Readonly<Partial<Record<SaeSiteName, number>>>;
+  readonly sites?: readonly SaeSiteName[];
   /** All that have SAEs, where absent. */
   readonly layers?: readonly number[];
 }
@@ -84,7 +84,7 @@ export async function findSaes(folder: string, config: ModelConfig, options: Sae
  * @throws PatchbayError `bad_input` when there is none, or when the choice is ambiguous.
  */
 export function chooseSaes(where: string, present: readonly SaeCandidate[], options: SaeOptions): SaeCandidate[] {
-  const { sites = SITES, layers } = options;
+  const { sites = SAE_SITES, layers } = options;
   const asked = present.filter(({ site, layer }) => sites.includes(site) && (layers?.includes(layer) ?? true));
   if (asked.length === 0) {
     throw badInput(
@@ -169,7 +169,7 @@ function ofWidth(
 
 /** Candidates of one site and layer together, in forward order. */
 function groupBySite(candidates: readonly SaeCandidate[]): SaeCandidate[][] {
-  const order = ({ site, layer }: SiteAt): number => layer * SITES.length + SITES.indexOf(site);
+  const order = ({ site, layer }: SaeSiteAt): number => layer * SAE_SITES.length + SAE_SITES.indexOf(site);
   const groups = new Map<number, SaeCandidate[]>();
   for (const candidate of candidates) {
     const group = groups.get(order(candidate));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { badInput } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
-import { allSites, parseSiteHook, siteHook } from "../nodes/site.js";
+import { isSaeSite, parseSiteHook, saeSites, siteHook } from "../nodes/site.js";
 import { subfolders, type SaeCandidate } from "./sae-candidate.js";
 
 const CONFIG_FILE = "cfg.json";
@@ -55,8 +55,8 @@ function readCandidate(folder: string): SaeCandidate {
   const config = readJsonFile(file, configSchema);
   const hook = config.hook_name ?? config.metadata?.hook_name ?? config.meta?.hook_name ?? "";
   const at = parseSiteHook(hook);
-  if (at?.rest !== "") {
-    const known = allSites(1).map(siteHook).join(", ").replaceAll("blocks.0", "blocks.<i>");
+  if (at?.rest !== "" || !isSaeSite(at)) {
+    const known = saeSites(1).map(siteHook).join(", ").replaceAll("blocks.0", "blocks.<i>");
     throw badInput(`expected one of ${known}, got "${hook}"`, { file, field: "hook_name" });
   }
   const path = join(folder, WEIGHTS_FILE);

@@ -15,7 +15,7 @@ import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.j
 import { computeTruth } from "../../src/experiments/truth/truth.js";
 import type { Node } from "../../src/nodes/node.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
-import { allSites, siteHook } from "../../src/nodes/site.js";
+import { saeSites, siteHook } from "../../src/nodes/site.js";
 import { readDataset } from "../../src/prompts/rows.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { loadAnswers } from "../../src/model/metric.js";
@@ -108,7 +108,7 @@ describe("Gemma 3 270M", () => {
         own(await captureRun(spliced.model, prompts, "corrupted", answers)).metric,
         "metric_corrupted",
       );
-      for (const at of allSites(L).filter(({ layer }) => [0, 5, 8, 17].includes(layer))) {
+      for (const at of saeSites(L).filter(({ layer }) => [0, 5, 8, 17].includes(layer))) {
         const hook = siteHook(at);
         const first = own(tf.slice(clean.site(at), [0, 0], [2 * T, must(clean.site(at).shape[1], "width")]));
         compare("activation", hook, await first.data(), `act.${hook}`);
@@ -147,11 +147,11 @@ describe("Gemma 3 270M", () => {
   });
 
   it("has the true effect of every site and position", async () => {
-    const nodes: Node[] = allSites(L).flatMap((at) =>
+    const nodes: Node[] = saeSites(L).flatMap((at) =>
       Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position })),
     );
     const { metricPatched, metricClean } = await computeTruth(spliced, prompts.slice(0, 8), "max", nodes, 256);
-    for (const [i, at] of allSites(L).entries()) {
+    for (const [i, at] of saeSites(L).entries()) {
       const effects = Float64Array.from({ length: 8 * T }, (_, row) => {
         const p = Math.floor(row / T);
         const patched = metricPatched[p * nodes.length + i * T + (row % T)];

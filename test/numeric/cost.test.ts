@@ -10,7 +10,8 @@ import { truthBlocks, truthRows } from "../../src/experiments/truth/truth-rows.j
 import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
-import { allSites, siteHook } from "../../src/nodes/site.js";
+import { KINDS } from "../../src/nodes/kinds.js";
+import { siteHook, sitesOfLayers } from "../../src/nodes/site.js";
 import { circuitBlockWork } from "../../src/experiments/circuits/work.js";
 import { meansWork } from "../../src/experiments/means/work.js";
 import { scoresWork } from "../../src/experiments/scores/work.js";
@@ -78,6 +79,14 @@ describe("the cost model", () => {
   it("counts what means take", async () => {
     const counted = await countKernels(() => computeMeans(spliced, prompts, "max"));
     expectCounted(meansWork(model, block), counted);
+    const withNeurons = await countKernels(() => computeMeans(spliced, prompts, "max", { neurons: true }));
+    expectCounted(meansWork(model, block, true), withNeurons);
+  });
+
+  it.each(SCORES)("counts what $method scores of neurons take", async ({ name, method }) => {
+    const score = { name, method, steps: 4, neurons: true };
+    const counted = await countKernels(() => computeScores(spliced, prompts, "max", score));
+    expectCounted(scoresWork(model, block, wayOf(score)), counted);
   });
 
   it.each(SCORES)("counts what $method scores take", async (score) => {
@@ -89,11 +98,11 @@ describe("the cost model", () => {
     expectAlive(counted, promptBlockSize(shape(), prompts.length) + transposed);
   });
 
-  it.each(["error", "feature"] as const)("counts what true patching of %s nodes takes", async (kind) => {
-    const features = kind === "error" ? [-1] : [3, 40, 77];
-    const nodes: Node[] = allSites(4).flatMap((at) =>
-      features.flatMap((feature) =>
-        Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, feature)),
+  it.each(["error", "feature", "neuron"] as const)("counts what true patching of %s nodes takes", async (kind) => {
+    const indexes = kind === "error" ? [-1] : [3, 40, 77];
+    const nodes: Node[] = sitesOfLayers(KINDS[kind].sites, 4).flatMap((at) =>
+      indexes.flatMap((index) =>
+        Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, index)),
       ),
     );
     let ran: Uint8Array = new Uint8Array();

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { SITES, siteHook } from "../../src/nodes/site.js";
+import { SAE_SITES, siteHook } from "../../src/nodes/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { answerLogits, forward, runLayer, startBlock } from "../../src/model/forward.js";
 import { loadAnswers, metricsOf } from "../../src/model/metric.js";
@@ -57,7 +57,7 @@ describe("Gemma-2 forward", () => {
       let current = resid_RD;
       for (let layer = 0; layer < model.config.nLayers; layer++) {
         const activations = runLayer(model, layer, current, frame);
-        for (const site of SITES)
+        for (const site of SAE_SITES)
           expect(await activations[site].data()).toBeAllclose(expected.get(`${side}.${siteHook({ site, layer })}`));
         tf.dispose([current, activations.attn_z, activations.mlp_out]);
         current = activations.resid_post;

@@ -8,7 +8,7 @@ import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.j
 import { computeTruth } from "../../src/experiments/truth/truth.js";
 import type { Node } from "../../src/nodes/node.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
-import { allSites, siteHook } from "../../src/nodes/site.js";
+import { saeSites, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import { readSafetensorsFile } from "../../src/weights/safetensors.js";
@@ -56,7 +56,7 @@ describe("a Gemma-3 text model", () => {
     await withScope(async (own) => {
       const answers = own(await loadAnswers(spliced.model.embedding, prompts, "max"));
       const run = own(await captureRun(spliced.model, prompts, "clean", answers));
-      for (const at of allSites(4))
+      for (const at of saeSites(4))
         expect(await run.site(at).data(), siteHook(at)).toBeAllclose(expected(`act.${siteHook(at)}`));
       expect(run.metric).toBeAllclose(expected("metric_clean"));
       const corrupted = own(await captureRun(spliced.model, prompts, "corrupted", answers));
@@ -71,11 +71,11 @@ describe("a Gemma-3 text model", () => {
   });
 
   it("has the true effects of patching in transformers", async () => {
-    const nodes: Node[] = allSites(4).flatMap((at) =>
+    const nodes: Node[] = saeSites(4).flatMap((at) =>
       Array.from({ length: T }, (_, position) => ({ ...at, kind: "site" as const, position })),
     );
     const { metricPatched, metricClean } = await computeTruth(spliced, prompts, "max", nodes, 50);
-    for (const [i, at] of allSites(4).entries()) {
+    for (const [i, at] of saeSites(4).entries()) {
       const effects = Array.from({ length: P * T }, (_, row) => {
         const p = Math.floor(row / T);
         const patched = metricPatched[p * nodes.length + i * T + (row % T)];

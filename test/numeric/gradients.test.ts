@@ -7,10 +7,10 @@ import { captureRun } from "./capture-run.js";
 import { nodeChanges } from "../../src/passes/site-scores.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import type { MetricReduce, Prompt } from "../../src/nodes/prompt.js";
-import { allSites, siteHook, type SiteAt } from "../../src/nodes/site.js";
+import { saeSites, siteHook, SITES, sitesOfLayers, type SiteAt } from "../../src/nodes/site.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { answerLogits, startBlock } from "../../src/model/forward.js";
-import { attend, attendOutput, mlpOutput } from "../../src/model/layer.js";
+import { attend, attendOutput, neurons, neuronsOutput } from "../../src/model/layer.js";
 import { loadAnswers, metricsOf } from "../../src/model/metric.js";
 import { layerContext, type Model } from "../../src/model/model.js";
 import { withScope } from "../../src/model/tensor-scope.js";
@@ -41,7 +41,9 @@ async function metricsWith(
         for (let layer = 0; layer < model.config.nLayers; layer++) {
           const context = layerContext(model, layer);
           const mid = attendOutput(context, h, changed("attn_z", layer, attend(context, h, frame)));
-          h = changed("resid_post", layer, tf.add(mid, changed("mlp_out", layer, mlpOutput(context, mid))));
+          const neurons_RM = changed("mlp_post", layer, neurons(context, mid));
+          const out = changed("mlp_out", layer, neuronsOutput(context, neurons_RM));
+          h = changed("resid_post", layer, tf.add(mid, out));
         }
         return answerLogits(model, h, prompts.length, answers);
       }),
@@ -56,7 +58,7 @@ async function gradients(model: Model, prompts: readonly Prompt[], reduce: Metri
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     const run = own(await captureRun(model, prompts, "clean", answers));
     const kept = new Map<string, Tensor>();
-    await visitGradients(model, run, answers, AUTODIFF_RULES, async (at, gradient_RD) => {
+    await visitGradients({ model, run, answers, rules: AUTODIFF_RULES, withNeurons: true }, async (at, gradient_RD) => {
       kept.set(siteHook(at), await Promise.resolve(tf.clone(gradient_RD)));
     });
     return kept;
@@ -91,7 +93,7 @@ describe("gradients", () => {
       incorrect: reduce === "max" ? p.incorrect : [...p.incorrect, ...must(pairs[(i + 1) % 3], "pair").incorrect],
     }));
     const kept = await gradients(model, prompts, reduce);
-    for (const at of allSites(model.config.nLayers)) {
+    for (const at of sitesOfLayers(SITES, model.config.nLayers)) {
       const gradient = must(kept.get(siteHook(at)), "gradient");
       const R = must(gradient.shape[0], "rows");
       const norms = sumByPrompt(
@@ -123,7 +125,7 @@ describe("gradients", () => {
       await captureRun(model, pairs, "clean", answers),
       await captureRun(model, pairs, "corrupted", answers),
     ];
-    for (const at of allSites(model.config.nLayers)) {
+    for (const at of saeSites(model.config.nLayers)) {
       const sae = must(spliced.sae(at), "SAE");
       const changes = await nodeChanges(sae, clean.site(at), corrupted.site(at));
       const R = must(changes.error_RD.shape[0], "rows");

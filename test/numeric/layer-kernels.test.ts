@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../src/model/backward-rules.js";
 import { hasKernel, LAYER_KERNELS } from "../../src/model/layer-kernels.js";
-import { mlpOut } from "../../src/model/mlp.js";
+import { mlpNeurons, mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../src/model/rope.js";
 import { readModelConfig } from "../../src/families/read-config.js";
@@ -70,7 +70,9 @@ describe("kernels of a layer's parts", () => {
       postMlpGain_D: numbers([D], 5),
     };
     const tolerance = { rtol: 1e-4, atol: 1e-4 };
-    compare((rules) => (x) => mlpOut(config, weights, x, rules), numbers([R, D], 6), tolerance);
+    const mlp = (rules: BackwardRules) => (x: tf.Tensor) =>
+      mlpOut(config, weights, mlpNeurons(config, weights, x, rules), rules);
+    compare(mlp, numbers([R, D], 6), tolerance);
   });
 
   it.each([

@@ -5,7 +5,7 @@ import { must } from "../../src/base/assert.js";
 import type { MetricReduce, Prompt, Side } from "../../src/nodes/prompt.js";
 import type { SiteAt } from "../../src/nodes/site.js";
 import { answerLogits, startBlock } from "../../src/model/forward.js";
-import { attend, attendOutput, mlpOutput } from "../../src/model/layer.js";
+import { attend, attendOutput, neurons, neuronsOutput } from "../../src/model/layer.js";
 import { loadAnswers, metricOf } from "../../src/model/metric.js";
 import { layerContext, type Model } from "../../src/model/model.js";
 
@@ -28,7 +28,8 @@ export async function naiveMetric(
       const context = layerContext(model, layer);
       const z = hook({ site: "attn_z", layer }, attend(context, h_TD, frame));
       const mid_TD = attendOutput(context, h_TD, z);
-      const out = hook({ site: "mlp_out", layer }, mlpOutput(context, mid_TD));
+      const neurons_TM = hook({ site: "mlp_post", layer }, neurons(context, mid_TD));
+      const out = hook({ site: "mlp_out", layer }, neuronsOutput(context, neurons_TM));
       h_TD = hook({ site: "resid_post", layer }, tf.add(mid_TD, out));
     }
     return answerLogits(model, h_TD, 1, answers);

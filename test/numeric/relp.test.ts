@@ -7,7 +7,7 @@ import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.j
 import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
-import { mlpOut } from "../../src/model/mlp.js";
+import { mlpNeurons, mlpOut } from "../../src/model/mlp.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { softCap } from "../../src/model/soft-cap.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
@@ -124,7 +124,7 @@ describe("RelP's rules", () => {
     const weights = must(spliced.model.layers[1], "layer").now().weights;
     const rows = tf.randomNormal([5, spliced.model.config.dModel], 0, 1, "float32", 3);
     const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) =>
-      mlpOut(spliced.model.config, weights, rows, rules),
+      mlpOut(spliced.model.config, weights, mlpNeurons(spliced.model.config, weights, rows, rules), rules),
     );
     expectSameInAnyBlock(must(relp, "out").dataSync<"float32">(), must(plain, "out").dataSync<"float32">());
     tf.dispose([rows, relp, plain].filter((one) => one !== undefined));

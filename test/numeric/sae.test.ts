@@ -4,7 +4,7 @@ import { must } from "../../src/base/assert.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { visitLayers } from "../../src/passes/capture.js";
 import { nodeHook } from "../../src/nodes/node.js";
-import { SITES, siteHook } from "../../src/nodes/site.js";
+import { SAE_SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, loadSae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
@@ -28,7 +28,7 @@ describe("JumpReLU SAEs", () => {
     const ids = [prompts.map((p) => p.clean), prompts.map((p) => must(p.corrupted, "corrupted"))];
     const seen: string[] = [];
     await visitLayers(spliced.model, ids, answers, async (layer, sides) => {
-      for (const site of SITES)
+      for (const site of SAE_SITES)
         for (const [i, side] of ["clean", "corrupted"].entries()) {
           const sae = must(spliced.sae({ site, layer }), "SAE");
           const x_RD = must(sides[i], "side")[site];
@@ -50,7 +50,7 @@ describe("JumpReLU SAEs", () => {
 
   it("are the same from the SAELens layout", async () => {
     const entries = await findSaes(`${TINY_A}/saes-saelens`, spliced.model.config);
-    expect(entries.map(siteHook).sort()).toEqual(SITES.map((site) => siteHook({ site, layer: 0 })).sort());
+    expect(entries.map(siteHook).sort()).toEqual(SAE_SITES.map((site) => siteHook({ site, layer: 0 })).sort());
     for (const entry of entries) {
       const [a, b] = [loadSae(await readSae(entry)), must(spliced.sae(entry), "SAE")];
       for (const name of ["W_enc_DF", "W_dec_FD", "b_enc_F", "b_dec_D", "gate_F"] as const)

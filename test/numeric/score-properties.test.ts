@@ -7,7 +7,7 @@ import { captureRun } from "./capture-run.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
 import { computeScores } from "./score-by-name.js";
 import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.js";
-import { SITES } from "../../src/nodes/site.js";
+import { SAE_SITES } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { withScope } from "../../src/model/tensor-scope.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
@@ -264,7 +264,7 @@ describe("a value that is not finite", () => {
   );
 
   it("in an SAE is reported at its site", async () => {
-    const at = { site: must(SITES[0], "site"), layer: 1 };
+    const at = { site: must(SAE_SITES[0], "site"), layer: 1 };
     const sae = must(spliced.sae(at), "SAE");
     const b_dec_D = tf.fill([sae.dIn], Number.POSITIVE_INFINITY);
     const broken = await changedModel(spliced, {

@@ -1,4 +1,4 @@
-/** @file Circuits without SAEs: heads, attn_z and mlp_out against whole forward passes with the definition's replacement. */
+/** @file Circuits without SAEs: heads, neurons, attn_z and mlp_out against whole forward passes with the definition's replacement. */
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { captureRun } from "./capture-run.js";
@@ -9,7 +9,8 @@ import { createRng, type Rng } from "../../src/base/rng.js";
 import { ABLATED, LIVE, RESTORED, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, interventionOf, uniformSite, type CircuitSite } from "../../src/nodes/node-states.js";
 import { SIDES, type Side } from "../../src/nodes/prompt.js";
-import { allSites, siteHook, type SiteAt } from "../../src/nodes/site.js";
+import { siteHook, SITES, sitesOfLayers, type SiteAt } from "../../src/nodes/site.js";
+import { siteWidth } from "../../src/families/family.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { type ReadArtifact, readArtifact } from "../../src/run/artifacts.js";
 import { decodeParquet } from "../../src/artifacts/parquet.js";
@@ -33,23 +34,21 @@ beforeAll(async () => {
   const model = await goldenModel();
   spliced = spliceModel(model, []);
   heads = model.config.nHeads;
-  sites = allSites(GOLDEN_LAYERS)
+  sites = sitesOfLayers(SITES, GOLDEN_LAYERS)
     .filter(({ site }) => site !== "resid_post")
-    .map((at) =>
+    .map((at) => {
+      if (at.site === "mlp_post") return { ...at, kind: "neuron", slices: model.config.dMlp };
       // Odd layers take attn_z whole.
-      at.site === "attn_z" && at.layer % 2 === 0
+      return at.site === "attn_z" && at.layer % 2 === 0
         ? { ...at, kind: "head", slices: heads }
-        : { ...at, kind: "site", slices: 1 },
-    );
+        : { ...at, kind: "site", slices: 1 };
+    });
 });
 afterAll(() => {
   spliced.dispose();
 });
 
-const widthOf = ({ site }: SiteAt): number => {
-  const { nHeads, headDim, dModel } = spliced.model.config;
-  return site === "attn_z" ? nHeads * headDim : dModel;
-};
+const widthOf = (at: SiteAt): number => siteWidth(at, spliced.model.config);
 
 /** Random states with the given weights of live, ablated, restored; every fifth site is left alone. */
 function randomIntervention(rng: Rng, weights: readonly [number, number, number]): Intervention {
@@ -188,19 +187,26 @@ describe("a circuit sweep without SAEs", () => {
     ["sites", "atp", "mean"],
     ["heads", "relp", "zero"],
     ["heads", "ig", "resample"],
+    ["neurons", "atp", "mean"],
+    ["neurons", "ig", "resample"],
   ])(
     "over %s ranked by %s, %s ablation: from the empty to the full model as the threshold falls",
     async (...options) => {
-      const [nodes, scores, ablation] = options;
+      const [nodes, scores, ablation] = options as ["sites" | "heads" | "neurons", string, string];
       const { rows, read } = await sweepRows(
         `{ nodes: ${nodes}, scores: ${scores}, ablation: ${ablation}, thresholds: [0, 1.0e-2, 1.0e9] }`,
       );
       expect(rows.map(({ variant }) => variant)).toEqual(["all", "all", "all"]);
-      const all = T * GOLDEN_LAYERS * (1 + (nodes === "heads" ? heads : 1));
-      const sizes = rows.map((row) => Number(row["n_sites"]) + Number(row["n_heads"]));
+      const inLayer = { sites: 2, heads: 1 + heads, neurons: spliced.model.config.dMlp }[nodes];
+      const all = T * GOLDEN_LAYERS * must(inLayer, nodes);
+      const sizes = rows.map((row) => Number(row["n_sites"]) + Number(row["n_heads"]) + Number(row["n_neurons"]));
       expect([sizes[0], sizes[2]]).toEqual([all, 0]);
       const nodeScores = (await readScoreMeans(read, scores)).slices;
-      const tails = nodes === "heads" ? ["attn.hook_z.heads", "hook_mlp_out"] : ["attn.hook_z", "hook_mlp_out"];
+      const tails = {
+        sites: ["attn.hook_z", "hook_mlp_out"],
+        heads: ["attn.hook_z.heads", "hook_mlp_out"],
+        neurons: ["mlp.hook_post"],
+      }[nodes];
       const strong = [...nodeScores]
         .filter(([hook]) => tails.some((tail) => hook.replace(/^blocks\.\d+\./, "") === tail))
         .flatMap(([, values]) => [...values].filter((value) => Math.abs(value) >= 1e-2));
@@ -213,21 +219,24 @@ describe("a circuit sweep without SAEs", () => {
     },
   );
 
-  it("ablates to the mean activation over clean and corrupted runs", async () => {
-    const { read } = await sweepRows("{ thresholds: [1.0e-2] }");
+  it.each([
+    ["mlp_out", "sites", 3],
+    ["mlp_post", "neurons", 4],
+  ] as const)("ablates to the mean activation over clean and corrupted runs (%s)", async (site, nodes, inLayer) => {
+    const { read } = await sweepRows(`{ nodes: ${nodes}, thresholds: [1.0e-2] }`);
     const { sites: means } = await readMeans(read);
-    const at = { site: "mlp_out", layer: 1 } as const;
+    const at = { site, layer: 1 } as const;
     const pairs = goldenPrompts("pairs").slice(0, 6);
     const sum = new Float64Array(T * widthOf(at));
     for (const prompt of pairs)
       for (const side of SIDES) {
         const runSites = await naiveSites(spliced.model, prompt, side);
-        const x = must(runSites.get("mlp_out.1"), "site").dataSync();
+        const x = must(runSites.get(`${site}.1`), "site").dataSync();
         for (let i = 0; i < sum.length; i++) sum[i] = must(sum[i], "sum") + must(x[i], "value");
         tf.dispose([...runSites.values()]);
       }
     const expected = sum.map((total) => total / (2 * pairs.length));
     expect(must(means.get(siteHook(at)), "means")).toBeAllclose(expected, { rtol: 1e-5, atol: 1e-6 });
-    expect(means.size).toBe(3 * GOLDEN_LAYERS);
+    expect(means.size).toBe(inLayer * GOLDEN_LAYERS);
   });
 });

@@ -9,7 +9,7 @@ import { must } from "../../src/base/assert.js";
 import { ABLATED, type Intervention } from "../../src/nodes/intervention.js";
 import { uniformSite } from "../../src/nodes/node-states.js";
 import { type Node, nodeAt } from "../../src/nodes/node.js";
-import { allSites, siteHook } from "../../src/nodes/site.js";
+import { saeSites, siteHook } from "../../src/nodes/site.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { loadInputs, type LoadedInputs } from "../../src/engine/load-inputs.js";
 import { startBackend } from "../../src/backends/start-backend.js";
@@ -72,7 +72,7 @@ describe("a model that does not fit into its budget", () => {
   });
 
   it("true effects of error, feature and whole-site nodes are the same bits", async () => {
-    const nodes = allSites(whole.model.model.config.nLayers).flatMap(({ site, layer }) =>
+    const nodes = saeSites(whole.model.model.config.nLayers).flatMap(({ site, layer }) =>
       (["error", "feature", "site"] as const).map((kind) => nodeAt(kind, { site, layer, position: T - 2 }, 3)),
     );
     await expectSame((model) => computeTruth(model, prompts, "max", nodes, 7));

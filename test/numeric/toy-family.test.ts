@@ -18,7 +18,7 @@ import { forward } from "../../src/model/forward.js";
 import { loadModel } from "../../src/model/model.js";
 import { unembed } from "../../src/model/unembedding.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
-import { allSites, siteHook } from "../../src/nodes/site.js";
+import { saeSites, siteHook } from "../../src/nodes/site.js";
 import { type Checkpoint, openCheckpoint } from "../../src/weights/checkpoint.js";
 import { TOY, writeToyCheckpoint } from "../unit/families/toy-family.js";
 import { type PlainGemma, plainLogits, plainRelp, type Rows, rowsOf } from "./plain-gemma.js";
@@ -114,7 +114,7 @@ describe("a family that no file of src/ names", () => {
   });
 
   it("has the reference's true effects of patching every site at the answer position", async () => {
-    const nodes = allSites(3).map((at) => ({ ...at, kind: "site" as const, position: T - 1 }));
+    const nodes = saeSites(3).map((at) => ({ ...at, kind: "site" as const, position: T - 1 }));
     const { metricPatched } = await computeTruth(spliced, PROMPTS, "max", nodes, 8);
     for (const [p, prompt] of PROMPTS.entries()) {
       const donors = new Map<string, Rows>();

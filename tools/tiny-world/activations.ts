@@ -1,7 +1,7 @@
 /** @file Activations of a model at all its sites over sentences, BOS and EOS left out: what SAEs are trained on. */
 import * as tf from "@tensorflow/tfjs-core";
 import { must } from "../../src/base/assert.js";
-import { allSites, siteHook, SITES } from "../../src/nodes/site.js";
+import { saeSites, siteHook, SAE_SITES } from "../../src/nodes/site.js";
 import { runLayer, startBlock } from "../../src/model/forward.js";
 import type { Model } from "../../src/model/model.js";
 import { siteWidth } from "../../src/families/family.js";
@@ -27,7 +27,7 @@ export async function siteActivations(
     let resid_RD = start.resid_RD;
     for (let layer = 0; layer < model.layers.length; layer++) {
       const activations = runLayer(model, layer, resid_RD, start.frame);
-      for (const site of SITES) {
+      for (const site of SAE_SITES) {
         const hook = siteHook({ site, layer });
         parts.set(hook, [...(parts.get(hook) ?? []), skipBos(activations[site])]);
       }
@@ -38,7 +38,7 @@ export async function siteActivations(
     start.frame.dispose();
   }
   return new Map(
-    allSites(model.config.nLayers).map((at) => {
+    saeSites(model.config.nLayers).map((at) => {
       const dIn = siteWidth(at, model.config);
       return [siteHook(at), { values: concatenate(must(parts.get(siteHook(at)), siteHook(at))), dIn }];
     }),

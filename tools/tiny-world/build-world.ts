@@ -10,7 +10,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
-import { allSites, siteHook, type SiteAt } from "../../src/nodes/site.js";
+import { saeSites, siteHook, type SaeSiteAt } from "../../src/nodes/site.js";
 import { loadModel, type Model } from "../../src/model/model.js";
 import { openCheckpoint, writeCheckpoint } from "../../src/weights/checkpoint.js";
 import { writeSae } from "../../src/sae-training/write-sae.js";
@@ -108,7 +108,7 @@ async function makeSaes(
   const others = drawSequences(bpe, settings.saeSentences.figures, settings.seed, "figures");
   const otherRows = await siteActivations(model, others);
   const reports: SaeReport[] = [];
-  for (const at of allSites(model.config.nLayers)) {
+  for (const at of saeSites(model.config.nLayers)) {
     const hook = siteHook(at);
     const weights = trainSae(rowsAt(rows, at), hook, settings.sae);
     const figures = measureSae(weights, rowsAt(otherRows, at));
@@ -126,5 +126,5 @@ function drawSequences(bpe: Bpe, count: number, seed: number, label: string): nu
   return Array.from({ length: count }, draw);
 }
 
-const rowsAt = (rows: ReadonlyMap<string, ActivationRows>, at: SiteAt): ActivationRows =>
+const rowsAt = (rows: ReadonlyMap<string, ActivationRows>, at: SaeSiteAt): ActivationRows =>
   must(rows.get(siteHook(at)), siteHook(at));

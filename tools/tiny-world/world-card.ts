@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { must } from "../../src/base/assert.js";
-import { siteHook, type SiteAt } from "../../src/nodes/site.js";
+import { siteHook, type SaeSiteAt } from "../../src/nodes/site.js";
 import type { SaeFigures } from "../../src/sae-training/held-out-figures.js";
 import type { ModelConfig } from "../../src/families/family.js";
 import type { AgreementFigures } from "./agreement-figures.js";
@@ -12,7 +12,7 @@ import { CLAUSE_VERBS, HELD_OUT_GROUPS, INNER_VERBS, NOUNS } from "./words.js";
 import type { WorldSettings } from "./world-settings.js";
 
 /** One SAE's place and figures. */
-export interface SaeReport extends SiteAt {
+export interface SaeReport extends SaeSiteAt {
   readonly figures: SaeFigures;
   /** Folder below the model's. */
   readonly folder: string;

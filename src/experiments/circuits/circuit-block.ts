@@ -8,7 +8,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import type { Site } from "../../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
-import { attendOutput, mlpOutput, wholeFrame, type Frame } from "../../model/layer.js";
+import { attendOutput, mlpOutput, neurons, neuronsOutput, wholeFrame, type Frame } from "../../model/layer.js";
 import { AUTODIFF_RULES } from "../../model/backward-rules.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../../model/model.js";
 import { lastRows, unembed } from "../../model/unembedding.js";
@@ -46,7 +46,7 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
   }
 }
 
-/** One layer with its three sites, leaving the positions of `out`. */
+/** One layer with its sites, leaving the positions of `out`. */
 function circuitLayer(
   context: CircuitContext,
   segments: readonly Segment[],
@@ -59,7 +59,10 @@ function circuitLayer(
   const splice = (site: Site, x_RD: Tensor): Tensor => spliceSite(context, segments, { site, layer }, x_RD, out);
   const { z_RZ, kept_RD } = attendOver(context.spliced.model, layer, resid_RD, frame, out);
   const mid_RD = attendOutput(at, kept_RD, splice("attn_z", z_RZ));
-  return splice("resid_post", tf.add(mid_RD, splice("mlp_out", mlpOutput(at, mid_RD))));
+  const mlp_RD = changes(context, segments, { site: "mlp_post", layer })
+    ? neuronsOutput(at, splice("mlp_post", neurons(at, mid_RD)))
+    : mlpOutput(at, mid_RD);
+  return splice("resid_post", tf.add(mid_RD, splice("mlp_out", mlp_RD)));
 }
 
 /** `z` at the positions of `out`, and the layer's input there. */

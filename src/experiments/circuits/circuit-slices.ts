@@ -2,7 +2,7 @@
  * @file Circuits without SAEs: what one evaluation does to a site's own activation, slice by slice.
  *
  * `x' = x` where the slice is live, the mean, zero or the donor's x where it is ablated, the same prompt's unablated x where it
- * is restored. A slice is the whole site, or one head of attn_z. Source: REFERENCE 5, with whole sites as nodes.
+ * is restored. A slice is the whole site, one head of attn_z, or one neuron. Source: REFERENCE 5, with whole sites as nodes.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";

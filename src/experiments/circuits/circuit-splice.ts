@@ -6,11 +6,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import type { Intervention } from "../../nodes/intervention.js";
-import { siteHook, type SiteAt } from "../../nodes/site.js";
+import { isSaeSite, siteHook, type SiteAt } from "../../nodes/site.js";
 import type { Answers } from "../../model/metric.js";
 import { lastRows } from "../../model/unembedding.js";
 import { encode, errorOf, type Sae } from "../../sae/sae.js";
+import type { Model } from "../../model/model.js";
 import type { Run } from "../../passes/capture.js";
+import { runNeurons } from "../../passes/neurons.js";
 import type { Segment } from "./circuit-rows.js";
 import { applySiteWork, decodeConstants, type RunActivations } from "./circuit-site.js";
 import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
@@ -75,10 +77,9 @@ function spliceSlices(
     if (context.means !== null) must(values.means ?? undefined, `means of ${hook}`);
     return sliceWork(site.slices, context.positions, width, span, values);
   });
-  const donor = works.some((work) => (work?.donor ?? null) !== null) ? siteRows(context.donors, at, span) : null;
-  const unablated = works.some((work) => (work?.restored ?? null) !== null)
-    ? siteRows(context.unablated, at, span)
-    : null;
+  const rowsOf = (runs: readonly Run[] | null): Tensor => siteRows(context.spliced.model, runs, at, span);
+  const donor = works.some((work) => (work?.donor ?? null) !== null) ? rowsOf(context.donors) : null;
+  const unablated = works.some((work) => (work?.restored ?? null) !== null) ? rowsOf(context.unablated) : null;
   return changeSegments(works, segments, x_RD, span, (work, segment, part_RD) => {
     const own = (run_RD: Tensor | null): Tensor | null =>
       run_RD === null ? null : segmentRows(run_RD, segment, span.length);
@@ -99,8 +100,9 @@ function spliceSae(
   const needsUnablated = works.some(
     (work) => work !== undefined && (work.restored.features ?? work.restored.errors) !== null,
   );
-  const donor = needsDonor ? activationsOf(sae, context.donors, at, span) : null;
-  const unablated = needsUnablated ? activationsOf(sae, context.unablated, at, span) : null;
+  const rowsOf = (runs: readonly Run[] | null): Tensor => siteRows(context.spliced.model, runs, at, span);
+  const donor = needsDonor ? activationsOf(sae, rowsOf(context.donors)) : null;
+  const unablated = needsUnablated ? activationsOf(sae, rowsOf(context.unablated)) : null;
   const constants = decodeConstants(sae, works, span.length);
   const spliced = works.map((work, i) => (work === undefined ? undefined : { work, constant: constants[i] ?? null }));
   return changeSegments(spliced, segments, x_RD, span, ({ work, constant }, segment, part_RD) => {
@@ -152,17 +154,16 @@ function saeMeans({ features, errors }: Means, hook: string): SiteMeans {
   };
 }
 
-/** Features and errors of whole evaluations in unablated runs, over the span. */
-function activationsOf(sae: Sae, runs: readonly Run[] | null, at: SiteAt, span: Span): RunActivations {
-  const x_RD = siteRows(runs, at, span);
+/** Features and errors of a site's activations. */
+function activationsOf(sae: Sae, x_RD: Tensor): RunActivations {
   const features_RF = encode(sae, x_RD);
   return { features_RF, errors_RD: errorOf(sae, x_RD, features_RF) };
 }
 
 /** A site's activations of whole evaluations in unablated runs, over the span. */
-function siteRows(runs: readonly Run[] | null, at: SiteAt, span: Span): Tensor {
+function siteRows(model: Model, runs: readonly Run[] | null, at: SiteAt, span: Span): Tensor {
   const sides = must(runs, "the other runs").map((run) => {
-    const x_RD = run.site(at);
+    const x_RD = isSaeSite(at) ? run.site(at) : runNeurons(model, run, at.layer);
     return span.length === run.frame.T ? x_RD : lastRows(x_RD, run.frame.batch);
   });
   return sides.length === 1 ? must(sides[0], "side") : tf.concat(sides);

@@ -97,6 +97,7 @@ const COUNT_COLUMNS: Readonly<Record<keyof NodeCounts, string>> = {
   nErrorsOther: "n_errors_other",
   nSites: "n_sites",
   nHeads: "n_heads",
+  nNeurons: "n_neurons",
 };
 
 /** One circuit with everything both tables say of it. */

@@ -5,25 +5,25 @@ import type { Intervention } from "../../nodes/intervention.js";
 import { KINDS, type SliceKind } from "../../nodes/kinds.js";
 import { type CircuitSite, emptyIntervention } from "../../nodes/node-states.js";
 import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../../nodes/selection.js";
-import { allSites, type Site } from "../../nodes/site.js";
+import { type Site, SITES, sitesOfLayers } from "../../nodes/site.js";
 import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
 import type { Plan } from "../../plan/plan.js";
-import { circuitsSpecOf, type ExperimentSpec } from "./spec.js";
+import { type CircuitsSpec, circuitsSpecOf, type ExperimentSpec } from "./spec.js";
 
-/**
- * The sites that circuits are made of: those of the SAEs, or, without SAEs, attn_z (whole or head by head) and mlp_out of every
- * layer. A whole resid_post is no node of a circuit: it holds everything that was computed before it.
- */
+/** What circuits without SAEs are made of in every layer. A whole resid_post is no node: it holds everything that was computed before it. */
+const SLICES: Readonly<Record<NonNullable<CircuitsSpec["nodes"]>, Readonly<Partial<Record<Site, SliceKind>>>>> = {
+  sites: { attn_z: "site", mlp_out: "site" },
+  heads: { attn_z: "head", mlp_out: "site" },
+  neurons: { mlp_post: "neuron" },
+};
+
+/** The sites that circuits are made of: those of the SAEs, or, without SAEs, those of {@link SLICES}. */
 export function circuitSites({ saes, shape, sweep }: Plan): readonly CircuitSite[] {
   if (saes.length > 0) return saes;
-  const kinds: Readonly<Record<Site, SliceKind | null>> = {
-    attn_z: circuitsSpecOf(sweep)?.nodes === "heads" ? "head" : "site",
-    mlp_out: "site",
-    resid_post: null,
-  };
-  return allSites(shape.nLayers).flatMap((at) => {
+  const kinds = SLICES[circuitsSpecOf(sweep)?.nodes ?? "sites"];
+  return sitesOfLayers(SITES, shape.nLayers).flatMap((at) => {
     const kind = kinds[at.site];
-    return kind === null ? [] : [{ ...at, kind, slices: KINDS[kind].perPosition({ dSae: 0, nHeads: shape.nHeads }) }];
+    return kind === undefined ? [] : [{ ...at, kind, slices: KINDS[kind].perPosition({ ...shape, dSae: 0 }) }];
   });
 }
 

@@ -1,7 +1,7 @@
 /** @file Circuits: how much of the model's behaviour is left when all but some nodes are ablated. */
 import type { Experiment } from "../experiment.js";
 import { checkCircuits } from "./check.js";
-import { circuitFields, circuitsSpecOf, withVariants } from "./spec.js";
+import { circuitFields, circuitsSpecOf, hasNeurons, withVariants } from "./spec.js";
 import { circuitStages, donorsOf, usesMeans } from "./stages.js";
 import { CIRCUITS_COST } from "./work.js";
 
@@ -11,6 +11,8 @@ export const circuits: Experiment = {
   asked: { field: "circuits", isIn: (sweep) => circuitsSpecOf(sweep) !== undefined },
   needsScores: (sweep) => circuitsSpecOf(sweep) !== undefined,
   needsMeans: usesMeans,
+  needsNeurons: hasNeurons,
+  needsNeuronMeans: (sweep) => hasNeurons(sweep) && usesMeans(sweep),
   complete: (sweep) => {
     const given = circuitsSpecOf(sweep);
     return given === undefined ? sweep : { ...sweep, circuits: withVariants(given, sweep.saes === "none") };

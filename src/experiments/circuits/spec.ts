@@ -19,8 +19,8 @@ const circuits = z.strictObject({
   exempt_early_layers: z.boolean().default(false),
   /** Default: all of them with SAEs, `all` without. */
   variants: z.array(z.enum(VARIANTS)).min(1).optional(),
-  /** Without SAEs: whether attn_z is one node or one for each head. */
-  nodes: z.enum(["sites", "heads"]).optional(),
+  /** Without SAEs: whole sites, with attn_z head by head, or the neurons of the MLPs alone. */
+  nodes: z.enum(["sites", "heads", "neurons"]).optional(),
   completeness: z.boolean().default(true),
 });
 
@@ -69,4 +69,9 @@ export function withVariants(
   withoutSaes: boolean,
 ): CircuitsSpec {
   return { ...given, variants: given.variants ?? (withoutSaes ? ["all"] : VARIANTS) };
+}
+
+/** Whether circuits are made of neurons. */
+export function hasNeurons(sweep: { readonly [field: string]: unknown }): boolean {
+  return circuitsSpecOf(sweep)?.nodes === "neurons";
 }

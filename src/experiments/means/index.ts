@@ -3,17 +3,20 @@ import { z } from "zod";
 import { MEANS_FILE } from "../../artifacts/means-file.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
-import type { Experiment } from "../experiment.js";
+import type { Experiment, TaskKind } from "../experiment.js";
+import type { MeansTask } from "./task.js";
 import { meansShardWork } from "./work.js";
 
 export const means: Experiment = {
   name: "means",
   fields: { means: z.boolean().default(false) },
   asked: { field: "means", isIn: ({ means }) => means === true },
-  stages: ({ sweep, needsMeans, promptBlocks }) =>
-    sweep["means"] === true || needsMeans
-      ? [stage("means", { kind: "means" }, { work: promptBlocks.map((prompts) => ({ prompts })) })]
-      : [],
+  stages: ({ sweep, needsMeans, needsNeuronMeans, promptBlocks }) => {
+    const task: MeansTask = { kind: "means", ...(needsNeuronMeans ? { neurons: true } : {}) };
+    return sweep["means"] === true || needsMeans
+      ? [stage("means", task, { work: promptBlocks.map((prompts) => ({ prompts })) })]
+      : [];
+  },
   tasks: {
     means: {
       unit: "prompt rows",
@@ -21,9 +24,9 @@ export const means: Experiment = {
       program: () => import("./program.js"),
       reduction: () => import("./reduction.js"),
       cost: {
-        shard: ({ plan, model }, _task, shard) => meansShardWork(model, plan, shard),
+        shard: ({ plan, model }, task, shard) => meansShardWork(model, plan, shard, task),
         alive: (shape, { prompts }) => promptBlockSize(shape, prompts),
       },
-    },
+    } satisfies TaskKind<MeansTask>,
   },
 };

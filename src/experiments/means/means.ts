@@ -1,10 +1,15 @@
-/** @file Sums of activations over the clean and corrupted runs of a block, for mean ablation: of features and errors, or, without SAEs, of whole sites. */
+/**
+ * @file Sums of activations over the clean and corrupted runs of a block, for mean ablation: of features and errors, or, without SAEs, of
+ * whole sites, and of neurons where circuits are made of them.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../../nodes/prompt.js";
-import { SITES, siteHook, type SiteAt } from "../../nodes/site.js";
+import { SAE_SITES, siteHook, type SiteAt } from "../../nodes/site.js";
+import type { LayerActivations } from "../../model/forward.js";
 import { loadAnswers, metricsOf } from "../../model/metric.js";
+import { layerContext, type Model } from "../../model/model.js";
 import { read, readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
 import { shapeOf } from "../../model/tensor-shape.js";
@@ -13,6 +18,7 @@ import type { Sae } from "../../sae/sae.js";
 import type { OnProgress } from "../../passes/breathe.js";
 import { idsOf, visitLayers } from "../../passes/capture.js";
 import { checkMetrics, firstNonFinite, nonFinite } from "../../passes/non-finite.js";
+import { neuronsOf } from "../../passes/neurons.js";
 import { rowChunks } from "../../passes/row-chunks.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
 import type { FeatureSums, MeansResult } from "../../artifacts/means-payload.js";
@@ -27,6 +33,13 @@ interface SiteSums {
   readonly errors: Float64Array;
 }
 
+/** How means are computed. */
+export interface MeansOptions {
+  /** Whether neurons are averaged too. */
+  readonly neurons?: boolean;
+  readonly onProgress?: OnProgress;
+}
+
 /**
  * Sums over all runs of the block, every run weighted once, in float64. A plain dataset has clean runs only.
  *
@@ -36,7 +49,7 @@ export async function computeMeans(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
   reduce: MetricReduce,
-  onProgress?: OnProgress,
+  { neurons = false, onProgress }: MeansOptions = {},
 ): Promise<MeansResult> {
   const { model } = spliced;
   const names: readonly Side[] = prompts.every(({ corrupted }) => corrupted !== null) ? SIDES : ["clean"];
@@ -50,8 +63,8 @@ export async function computeMeans(
       model,
       ids,
       answers,
-      async (layer, activations) => {
-        for (const site of SITES) {
+      async (layer, activations, inputs) => {
+        for (const site of SAE_SITES) {
           const at = { site, layer };
           const sides = activations.map((side) => side[site]);
           if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
@@ -61,6 +74,7 @@ export async function computeMeans(
           features.set(siteHook(at), sparseSums(sums));
           errors.set(siteHook(at), sums.errors);
         }
+        if (neurons) sites.set(...(await sumNeurons(model, layer, { activations, inputs }, prompts)));
         onProgress?.(layer + 1, model.config.nLayers);
       },
       spliced.saesOf,
@@ -95,6 +109,23 @@ async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Pro
       markEntries(sums.differs, differences(clean, corrupted), start, T, F);
   }
   return sums;
+}
+
+/** A layer's neurons are computed again from its input: no run keeps them. */
+async function sumNeurons(
+  model: Model,
+  layer: number,
+  { activations, inputs }: { readonly activations: readonly LayerActivations[]; readonly inputs: Sides },
+  prompts: readonly Prompt[],
+): Promise<[hook: string, sums: Float64Array]> {
+  const at: SiteAt = { site: "mlp_post", layer };
+  const context = layerContext(model, layer);
+  const sides = activations.map(({ attn_z: z_RZ }, side) =>
+    neuronsOf(context, { input_RD: must(inputs[side], "input"), z_RZ }),
+  );
+  const sums = await sumPlainSite(sides, at, prompts);
+  tf.dispose(sides);
+  return [siteHook(at), sums];
 }
 
 /** Sums of a site's own activations, `[T, D]`. */

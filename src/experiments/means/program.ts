@@ -4,18 +4,19 @@ import { isPaired } from "../../nodes/prompt.js";
 import { promptsOf } from "../../plan/plan.js";
 import type { ShardProgram } from "../../passes/shard-program.js";
 import { computeMeans } from "./means.js";
+import type { MeansTask } from "./task.js";
 
 /** Makes the program, which keeps nothing. */
-export function openProgram(): ShardProgram {
+export function openProgram(): ShardProgram<MeansTask> {
   return {
-    run: async ({ plan, model, onProgress }, _task, shard) => {
+    run: async ({ plan, model, onProgress }, { neurons = false }, shard) => {
       const prompts = promptsOf(plan, shard);
-      const result = await computeMeans(model, prompts, plan.sweep.metric.reduce, onProgress);
+      const result = await computeMeans(model, prompts, plan.sweep.metric.reduce, { neurons, onProgress });
       const sides = isPaired(prompts) ? 2 : 1;
       return { payload: encodeMeans(result), count: prompts.length, units: prompts.length * sides };
     },
-    probe: async ({ plan, model }, _task, shard) => {
-      await computeMeans(model, promptsOf(plan, shard), plan.sweep.metric.reduce);
+    probe: async ({ plan, model }, { neurons = false }, shard) => {
+      await computeMeans(model, promptsOf(plan, shard), plan.sweep.metric.reduce, { neurons });
     },
   };
 }

@@ -6,6 +6,7 @@ import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
 import { nameField } from "../../sweep/fields.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
+import type { SweepNeeds } from "../../sweep/sweep-part.js";
 import type { Experiment, TaskKind } from "../experiment.js";
 import { checkScores } from "./check.js";
 import type { ScoresTask } from "./task.js";
@@ -20,7 +21,7 @@ export function scoresExperiment(methods: ScoreMethods): Experiment {
     name: "scores",
     fields: { scores: scoresField(methods) },
     asked: { field: "scores", isIn: ({ scores }) => scores.length > 0 },
-    complete: (sweep, needsScores) => ({ ...sweep, scores: scoresOf(sweep.scores, needsScores) }),
+    complete: (sweep, needs) => ({ ...sweep, scores: scoresOf(sweep.scores, needs) }),
     check: (source, context) => {
       checkScores(methods, source, context);
     },
@@ -38,15 +39,19 @@ export function scoresExperiment(methods: ScoreMethods): Experiment {
 
 function scoresField(methods: ScoreMethods): z.ZodType {
   const specs = Object.entries(methods).map(([name, { options }]) =>
-    z.strictObject({ name: nameField, method: z.literal(name), ...options }),
+    z.strictObject({ name: nameField, method: z.literal(name), neurons: z.boolean().optional(), ...options }),
   );
   const [first, ...others] = specs;
   if (first === undefined) throw new Error("bug: there is no score method");
   return z.array(z.discriminatedUnion("method", [first, ...others])).optional();
 }
 
-function scoresOf(given: readonly ScoreSpec[] | undefined, needsScores: boolean): readonly ScoreSpec[] {
-  return given ?? (needsScores ? DEFAULT_SCORES : []);
+/** The scores of a sweep; those of one that needs neurons have them. */
+function scoresOf(given: readonly ScoreSpec[] | undefined, needs: SweepNeeds): readonly ScoreSpec[] {
+  const scores = given ?? (needs.scores ? DEFAULT_SCORES : []);
+  return scores.map(({ neurons = false, ...score }) =>
+    needs.neurons || neurons ? { ...score, neurons: true } : score,
+  );
 }
 
 function scoresKind(methods: ScoreMethods): TaskKind<ScoresTask> {

@@ -105,9 +105,12 @@ function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<str
   }
 }
 
-/** Whether the artifact has the scores of a kind: those of an SAE's parts, and others without SAEs or where the truth names them. */
+/**
+ * Whether the artifact has the scores of a kind: those of an SAE's parts, those that are computed only when asked for, and others
+ * without SAEs or where the truth names them.
+ */
 function isWritten({ saes, sweep }: Plan, kind: NodeKind): boolean {
-  return isSaeKind(kind) || saes.length === 0 || namesKind(nodeListOf(sweep), kind);
+  return isSaeKind(kind) || KINDS[kind].onRequest || saes.length === 0 || namesKind(nodeListOf(sweep), kind);
 }
 
 function sumsFor(sums: Map<string, Sums>, hook: string, shape: readonly number[]): Sums {

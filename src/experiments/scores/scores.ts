@@ -4,22 +4,25 @@
  * 1. Run the prompts clean, and corrupted where a score needs a donor, keeping every site's activation.
  * 2. Visit the sites from the last layer to the first with their gradient: at the clean run, its mean along the line to the
  *    corrupted run (IG), or with other backward rules (RelP).
- * 3. A site's score is gradient . (donor - clean), whole and head by head; the donor is the corrupted run, or zero.
+ * 3. A site's score is gradient . (donor - clean), whole and head by head; the donor is the corrupted run, or zero. Neurons are scored
+ *    one by one, where the sweep asks for them.
  * 4. Where the site has an SAE, encode both runs and score features with their decoder rows and the error with what is left:
  *    gradients pass an SAE unchanged, so none is in the backward graph.
  *
  * Each prompt's gradient is that of its own metric, so scores do not depend on how many prompts a block has. Source: REFERENCE 3, 4, 9.
  */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../../nodes/prompt.js";
 import { KINDS } from "../../nodes/kinds.js";
 import { nodeHook } from "../../nodes/node.js";
-import { siteHook, SITES, type SiteAt } from "../../nodes/site.js";
+import { isSaeSite, SAE_SITES, siteHook, SITES, type SaeSiteAt, type SiteAt } from "../../nodes/site.js";
 import { loadAnswers, type Answers } from "../../model/metric.js";
+import { readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
 import type { Sae } from "../../sae/sae.js";
-import { gradientsPerSite, type ScoreMethod } from "../../methods/score-method.js";
+import { gradientsPerSite, scoresNeurons, type ScoreMethod } from "../../methods/score-method.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
 import { visitGradients, type GradientVisitor } from "../../passes/backward.js";
 import type { OnProgress } from "../../passes/breathe.js";
@@ -27,6 +30,7 @@ import { captureRuns, type Run } from "../../passes/capture.js";
 import { componentsOf } from "./components.js";
 import { visitMeanGradients } from "../../passes/integrated-gradients.js";
 import { laterRows, wholeRow, wholeRows } from "../../passes/later-positions.js";
+import { loadNeurons } from "../../passes/neurons.js";
 import { checkRun, firstNonFinite, locateInRun, nonFinite } from "../../passes/non-finite.js";
 import { dotScores, nodeScores, rowNorms, siteDelta, type FeatureEntries } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
@@ -62,6 +66,7 @@ function noScores() {
     error: new Map<string, Float32Array>(),
     site: new Map<string, Float32Array>(),
     head: new Map<string, Float32Array>(),
+    neuron: new Map<string, Float32Array>(),
     components: new Map<string, Components>(),
   } satisfies ScoresResult;
 }
@@ -91,11 +96,12 @@ export async function computeScores(
     const first = corrupted === null ? 0 : Math.min(firstDifference(prompts), clean.frame.T - 1);
     const block = { spliced, prompts, runs, first, withComponents: hasComponents, collected };
     // One for each site, and with integrated gradients for each gradient beyond the shared first one.
-    const total = SITES.length * model.config.nLayers * gradientsPerSite(way.method, way.score);
+    const sites = scoresNeurons(way.score) ? SITES : SAE_SITES;
+    const total = sites.length * model.config.nLayers * gradientsPerSite(way.method, way.score);
     let done = 0;
     const onStep = (): void => onProgress?.(++done, total);
     const visit: GradientVisitor = async (at, gradient_RD) => {
-      await scoreSite(block, at, gradient_RD);
+      await (isSaeSite(at) ? scoreSite(block, at, gradient_RD) : scoreNeurons(block, at, gradient_RD));
       onStep();
     };
     await visitSiteGradients(spliced, runs, answers, way, visit, onStep);
@@ -113,16 +119,17 @@ async function visitSiteGradients(
 ): Promise<void> {
   const rules = await method.rules();
   const steps = method.lineSteps(score);
+  const withNeurons = scoresNeurons(score);
   if (steps === null) {
-    await visitGradients(model, clean, answers, rules, visit, saesOf);
+    await visitGradients({ model, run: clean, answers, rules, withNeurons, also: saesOf }, visit);
     return;
   }
   const runs = { clean, corrupted: must(corrupted, "corrupted run") };
-  await visitMeanGradients(model, runs, answers, steps, rules, visit, onStep);
+  await visitMeanGradients({ model, runs, answers, steps, rules, withNeurons, onStep }, visit);
 }
 
 /** Scores one site's nodes into `block.collected`. */
-async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise<void> {
+async function scoreSite(block: Block, at: SaeSiteAt, gradient_RD: Tensor): Promise<void> {
   const { spliced, runs, collected, withComponents } = block;
   await withScope(async (own) => {
     const hook = siteHook(at);
@@ -141,10 +148,23 @@ async function scoreSite(block: Block, at: SiteAt, gradient_RD: Tensor): Promise
   });
 }
 
+/** Scores a layer's neurons one by one: the layer is on the device, or is brought there. */
+async function scoreNeurons(block: Block, at: SiteAt, gradient_RM: Tensor): Promise<void> {
+  const { spliced, runs, collected } = block;
+  await withScope(async (own) => {
+    const all = [runs.clean, ...(runs.corrupted === null ? [] : [runs.corrupted])];
+    const [clean, donor] = (await loadNeurons(spliced.model, all, at.layer)).map(own);
+    const delta_RM = own(siteDelta(must(clean, "clean neurons"), donor ?? null));
+    const scores = await readAndDispose(tf.mul(gradient_RM, delta_RM));
+    await checkScores(block, at, scores, (i) => Math.floor(i / spliced.model.config.dMlp));
+    collected.neuron.set(siteHook(at), scores);
+  });
+}
+
 /** Scores one site's features and error node, from the first position that differs on: before it all are 0. */
 async function scoreNodes(
   block: Block,
-  at: SiteAt,
+  at: SaeSiteAt,
   sae: Sae,
   gradient_RD: Tensor,
   gradNorm: Float32Array | null,

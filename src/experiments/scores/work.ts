@@ -1,12 +1,12 @@
 /** @file Work of scores. */
 import type { ShardCost } from "../../cost/counted-task.js";
-import { afterAttentionWork, layerWork, unembedWork } from "../../cost/layer-work.js";
+import { afterAttentionWork, attendOutputWork, layerWork, neuronsWork, unembedWork } from "../../cost/layer-work.js";
 import { captureWork, type CostModel, gradientWork, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
 import { changeWork } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
-import { allSites, SITES } from "../../nodes/site.js";
+import { saeSites, SAE_SITES } from "../../nodes/site.js";
 import type { Plan, Shard } from "../../plan/plan.js";
-import { gradientsPerSite } from "../../methods/score-method.js";
+import { gradientsPerSite, scoresNeurons } from "../../methods/score-method.js";
 import { siteWidth } from "../../families/family.js";
 import type { ScoreWay } from "./scores.js";
 
@@ -24,15 +24,18 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
   for (let side = 0; side <= donors; side++) captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
   const beyondClean = gradientsPerSite(method, score) - 1;
-  if (beyondClean > 0) lineWork(work, model, block, beyondClean);
+  // Neurons take the clean run's gradient from the line too.
+  const ofNeurons = scoresNeurons(score) ? beyondClean + 1 : 0;
+  if (beyondClean > 0) lineWork(work, model, block, beyondClean * SAE_SITES.length + ofNeurons);
   const { config } = model;
   const rows = block.prompts * block.positions;
   const later = block.prompts * (block.positions - (donors === 0 ? 0 : Math.min(block.first, block.positions - 1)));
-  for (const at of allSites(config.nLayers)) {
+  for (const at of saeSites(config.nLayers)) {
     const width = siteWidth(at, config);
     work.move("arithmetic", rows * width, 10, 8);
     if (hasComponents) work.move("arithmetic", rows * width, 3, 3);
   }
+  if (scoresNeurons(score)) neuronWork(work, model, rows, donors);
   for (const sae of model.saes) {
     work.move("copy", later * sae.dIn, 6, 9);
     changeWork(work, sae, later, { donors, scored: true });
@@ -41,8 +44,8 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
   return work;
 }
 
-/** Integrated gradients: for each site and each step away from the clean run the layers above run forward and backward. */
-function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: number): void {
+/** Integrated gradients: for each gradient at a site away from the clean run the layers above run forward and backward. */
+function lineWork(work: Work, model: CostModel, block: PromptBlock, gradients: number): void {
   const { config } = model;
   for (let layer = 0; layer < config.nLayers; layer++) {
     const step = new Work(model);
@@ -52,6 +55,19 @@ function lineWork(work: Work, model: CostModel, block: PromptBlock, steps: numbe
     }
     unembedWork(step, config, block.prompts, block.answers);
     afterAttentionWork(step, config, block.prompts * block.positions);
-    work.add(step, SITES.length * steps);
+    work.add(step, gradients);
   }
+}
+
+/** Neurons: computed again in each run, and their gradient through the down projection. */
+function neuronWork(work: Work, model: CostModel, rows: number, donors: number): void {
+  const { nLayers, dModel: D, dMlp: M } = model.config;
+  const layer = new Work(model);
+  for (let run = 0; run <= donors; run++) {
+    attendOutputWork(layer, model.config, rows);
+    neuronsWork(layer, model.config, rows);
+  }
+  layer.product("layers", rows, D, M);
+  layer.move("arithmetic", rows * M, 8, 3);
+  work.add(layer, nLayers);
 }

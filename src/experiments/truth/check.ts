@@ -1,9 +1,10 @@
 /** @file Faults of the nodes whose truth a sweep asks for. */
 import { isSaeKind, LISTED_KINDS } from "../../nodes/kinds.js";
 import { checkFeature, checkPosition, hasSaes, NO_PAIRS, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
-import { type NodeListSpec, nodeListOf, namesKind, TRUTH_FIELDS } from "../../plan/node-slots.js";
+import { type NodeListSpec, nodeListOf, namesKind, type ShortForm, TRUTH_FIELDS } from "../../plan/node-slots.js";
 import type { PlanContext } from "../../plan/plan-part.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
+import { checkSets } from "../../plan/check-sets.js";
 
 /** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
 export function checkTruth(source: SweepSource, context: PlanContext): void {
@@ -17,11 +18,19 @@ export function checkTruth(source: SweepSource, context: PlanContext): void {
   }
   if (!context.paired) throw fault(["truth"], `${NO_PAIRS}, which true patching needs; use a dataset of pairs`);
   if (!hasSaes(source, context))
-    for (const kind of LISTED_KINDS.filter(isSaeKind))
-      if (namesKind(truth, kind))
-        throw fault(["truth", TRUTH_FIELDS[kind]], `patching of ${kind} nodes ${NO_SAES}, or patch \`whole_sites\``);
+    for (const kind of LISTED_KINDS.filter(isSaeKind)) {
+      const field = TRUTH_FIELDS[kind];
+      if (field !== null && truth[field] !== undefined)
+        throw fault(["truth", field], `patching of ${kind} nodes ${NO_SAES}, or patch \`whole_sites\``);
+    }
   checkNodes(source, truth, context);
+  checkSets(source, truth.nodes ?? [], context);
 }
+
+/** Fields that name nodes of one kind. */
+const SHORT_FORMS: readonly ShortForm[] = LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind]).filter(
+  (field) => field !== null,
+);
 
 function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanContext): void {
   const { errors, features } = truth;
@@ -36,10 +45,10 @@ function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanCo
       "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch",
     );
   if (!LISTED_KINDS.some((kind) => namesKind(truth, kind))) {
-    const fields = LISTED_KINDS.map((kind) => `\`${TRUTH_FIELDS[kind]}\``).join(", ");
+    const fields = [...SHORT_FORMS, "nodes"].map((field) => `\`${field}\``).join(", ");
     throw fault(["truth"], `names no nodes; give at least one of ${fields}`);
   }
-  for (const key of LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind])) {
+  for (const key of SHORT_FORMS) {
     const part = truth[key];
     if (typeof part !== "object" || !("layers" in part) || part.layers === "all") continue;
     part.layers.forEach((layer, i) => {

@@ -1,6 +1,6 @@
 /** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
 import { KINDS } from "../../nodes/kinds.js";
-import { GLOBAL_POSITION, type Node } from "../../nodes/node.js";
+import { GLOBAL_POSITION, type Node, nodeAt } from "../../nodes/node.js";
 import { nodeListOf, slotGroups, type SlotGroup } from "../../plan/node-slots.js";
 import type { Plan } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
@@ -34,13 +34,13 @@ export function expectedNodes(plan: Plan): ExpectedNode[] {
   );
 }
 
-/** Stand-ins for the features that scores will choose: spread over the positions, the last ones first. */
-function chosen({ choose }: Extract<SlotGroup, { choose: unknown }>, longest: number): ExpectedNode[] {
+/** Stand-ins for the nodes that scores will choose: spread over the positions, the last ones first. */
+function chosen({ kind, choose }: Extract<SlotGroup, { choose: unknown }>, longest: number): ExpectedNode[] {
   const { at, top, random, positions } = choose;
   return Array.from({ length: top + random }, (_, i) => {
     const position =
       positions === null ? GLOBAL_POSITION : (positions[positions.length - 1 - (i % positions.length)] ?? longest - 1);
-    const node: Node = { kind: "feature", site: at.site, layer: at.layer, position, feature: i };
-    return { node, differs: i < top ? TOP_DIFFERS : RANDOM_DIFFERS };
+    const node = nodeAt(kind, { ...at, position }, i);
+    return { node, differs: !KINDS[kind].isSparse ? 1 : i < top ? TOP_DIFFERS : RANDOM_DIFFERS };
   });
 }

@@ -1,5 +1,5 @@
 /** @file True activation patching of single nodes, and how well scores predict it. */
-import { slotCount, nodeListField, nodeListOf } from "../../plan/node-slots.js";
+import { namesKind, slotCount, nodeListField, nodeListOf } from "../../plan/node-slots.js";
 import type { Experiment, TaskKind } from "../experiment.js";
 import { checkTruth } from "./check.js";
 import { needsFrame, truthSlots, truthStages } from "./stages.js";
@@ -11,6 +11,7 @@ export const truth: Experiment = {
   fields: { truth: nodeListField.optional() },
   asked: { field: "truth", isIn: (sweep) => nodeListOf(sweep) !== undefined },
   needsScores: (sweep) => nodeListOf(sweep) !== undefined,
+  needsNeurons: (sweep) => namesKind(nodeListOf(sweep), "neuron"),
   needsMeans: (sweep) => {
     const list = nodeListOf(sweep);
     return list !== undefined && needsFrame(list);

@@ -3,7 +3,7 @@ import { decodeParquet } from "../../artifacts/parquet.js";
 import type { Node } from "../../nodes/node.js";
 import { nodeOfRow } from "../../nodes/node-columns.js";
 import type { ReadArtifact } from "../../run/artifacts.js";
-import type { ChosenFeature } from "./choose-features.js";
+import type { ChosenNode } from "./choose-nodes.js";
 
 /** The artifact's name. */
 export const NODES_FILE = "nodes.parquet";
@@ -11,7 +11,7 @@ export const NODES_FILE = "nodes.parquet";
 /** A node of the list with how it was chosen. */
 export type ListedNode = Node & {
   /** `all` where every candidate is listed. */
-  readonly stratum: ChosenFeature["stratum"] | "all";
+  readonly stratum: ChosenNode["stratum"] | "all";
   readonly inclusionProbability: number;
 };
 

@@ -1,11 +1,11 @@
 /** @file `nodes.parquet`: the nodes whose truth is measured. Row i is slot i of the plan; slots beyond the last row are empty. */
 import { must } from "../../base/assert.js";
-import { INDEX_FIELDS } from "../../nodes/kinds.js";
-import { GLOBAL_POSITION, hookOf, type Node, type NodeOf } from "../../nodes/node.js";
+import { INDEX_FIELDS, KINDS, type NodeKind } from "../../nodes/kinds.js";
+import { GLOBAL_POSITION, hookOf, type Node, nodeAt, nodeHook, nodeKey, type NodeOf } from "../../nodes/node.js";
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
-import { type Candidate, chooseFeatures } from "./choose-features.js";
-import { type FeatureChoice, type SlotGroup, slotGroups, nodeListOf } from "../../plan/node-slots.js";
+import { type Candidate, chooseNodes } from "./choose-nodes.js";
+import { nodeListOf, sizesAt, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
@@ -13,7 +13,8 @@ import { type Column, encodeParquet } from "../../artifacts/parquet.js";
 import { countPositions } from "../../artifacts/position-counts.js";
 import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.js";
 import { decodeMeans } from "../../artifacts/means-payload.js";
-import { readScoreMeans } from "../../artifacts/scores-file.js";
+import { readScoreMeans, type ScoreMeans } from "../../artifacts/scores-file.js";
+import { scoresKey } from "../../nodes/node-states.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
 import { type ListedNode, NODES_FILE } from "./node-table.js";
 
@@ -24,15 +25,18 @@ export async function reduce(
 ): Promise<readonly string[]> {
   const { plan } = source;
   const groups = groupsOf(plan);
-  const needsFrame = groups.some((group) => "choose" in group || group.mustDiffer);
+  const needsFrame = groups.some((group) => group.kind === "feature" && ("choose" in group || group.mustDiffer));
   const frame = needsFrame ? await readFrame(source) : new Map<string, ReadonlySet<number>>();
   const nodes: ListedNode[] = [];
-  const by = groups.find((group) => "choose" in group)?.choose.by;
-  const scores =
-    by === undefined ? new Map<string, Float32Array>() : (await readScoreMeans(artifacts.read, by)).features;
+  const taken = new Set<string>();
+  const kept = new Map<string, ScoreMeans>();
   for (const group of groups) {
-    if ("choose" in group) nodes.push(...choose(plan, group.choose, frame, scores));
-    else nodes.push(...staticNodes(plan, group, frame));
+    const listed =
+      "choose" in group
+        ? choose(plan, group, { frame, scores: await scoresOf(artifacts, group.choose.by, kept), taken })
+        : staticNodes(plan, group, frame);
+    for (const node of listed) taken.add(nodeKey(node));
+    nodes.push(...listed);
   }
   const table = encodeParquet(
     [
@@ -83,6 +87,17 @@ function staticNodes(
   return kept.map((node) => ({ ...node, stratum: "all", inclusionProbability: 1 }));
 }
 
+/** Scores by name, read when first asked for. */
+async function scoresOf(
+  { read }: ReductionInputs["artifacts"],
+  by: string,
+  kept: Map<string, ScoreMeans>,
+): Promise<ScoreMeans> {
+  const scores = kept.get(by) ?? (await readScoreMeans(read, by));
+  kept.set(by, scores);
+  return scores;
+}
+
 function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, ReadonlySet<number>>): boolean {
   const seen = must(frame.get(siteHook(node)), "frame");
   const width = featuresAt(plan, node);
@@ -90,50 +105,65 @@ function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, Readonl
   return countPositions(plan, plan.prompts.keys()).some((_, t) => seen.has(t * width + node.feature));
 }
 
+/** What nodes are chosen from. */
+interface ChoiceInputs {
+  readonly frame: ReadonlyMap<string, ReadonlySet<number>>;
+  readonly scores: ScoreMeans;
+  /** Keys of nodes that an earlier group has taken. */
+  readonly taken: ReadonlySet<string>;
+}
+
 function choose(
   plan: Plan,
-  { at, top, random, positions }: FeatureChoice,
-  frame: Map<string, ReadonlySet<number>>,
-  scoresBySite: ReadonlyMap<string, Float32Array>,
+  { kind, choose: draw }: Extract<SlotGroup, { choose: unknown }>,
+  { frame, scores, taken }: ChoiceInputs,
 ): ListedNode[] {
-  const scores = must(scoresBySite.get(siteHook(at)), "scores");
-  const local = candidates(plan, at, must(frame.get(siteHook(at)), "frame"), scores);
-  const candidateList =
+  const { at, positions, seed = plan.sweep.seed } = draw;
+  const ofSite = must(scores[KINDS[kind].states].get(scoresKey(at, kind)), `scores of ${nodeHook(at, kind)}`);
+  const members = kind === "feature" ? must(frame.get(siteHook(at)), "frame") : nonZero(ofSite);
+  const local = candidates(KINDS[kind].perPosition(sizesAt(plan, at)), members, ofSite);
+  const inFrame =
     positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));
-  const label = `${siteHook(at)}${positions === null ? ".global" : ""}`;
-  return chooseFeatures(candidateList, { top, random, seed: plan.sweep.seed, label }).map(
-    ({ position, feature, stratum, inclusionProbability }) => ({
-      ...at,
-      kind: "feature",
-      position,
-      feature,
-      stratum,
-      inclusionProbability,
-    }),
-  );
+  const free = inFrame.filter(({ position, index }) => !taken.has(nodeKey(nodeAt(kind, { ...at, position }, index))));
+  const label = `${nodeLabelOf(at, kind)}${positions === null ? ".global" : ""}`;
+  return chooseNodes(free, { ...draw, seed, label }).map(({ position, index, stratum, inclusionProbability }) => ({
+    ...nodeAt(kind, { ...at, position }, index),
+    stratum,
+    inclusionProbability,
+  }));
+}
+
+/** Name of the random stream of a site's nodes of a kind. */
+function nodeLabelOf(at: SiteAt, kind: NodeKind): string {
+  return kind === "feature" ? siteHook(at) : nodeHook(at, kind);
 }
 
 /** A candidate at one position. */
 type LocalCandidate = Candidate & { readonly position: number };
 
-function candidates(plan: Plan, at: SiteAt, seen: ReadonlySet<number>, scores: Float32Array): LocalCandidate[] {
-  const width = featuresAt(plan, at);
-  return [...seen].map((index) => ({
-    position: Math.floor(index / width),
-    feature: index % width,
-    score: must(scores[index], "score"),
+/** Nodes by their index `position * width + index within the position`. */
+function candidates(width: number, members: Iterable<number>, scores: Float32Array): LocalCandidate[] {
+  return Array.from(members, (member) => ({
+    position: Math.floor(member / width),
+    index: member % width,
+    score: must(scores[member], "score"),
   }));
+}
+
+/** The frame of nodes that have whole arrays of scores: those whose mean score is not 0, as it is where nothing differs. */
+function* nonZero(scores: Float32Array): Generator<number> {
+  for (let i = 0; i < scores.length; i++) if (scores[i] !== 0) yield i;
 }
 
 /** Candidates patched at all positions at once: their score is the prompt mean of the sum over positions. */
 function sumOverPositions(plan: Plan, local: readonly LocalCandidate[]): Candidate[] {
   const counts = countPositions(plan, plan.prompts.keys());
   const sums = new Map<number, number>();
-  const ordered = [...local].sort((a, b) => a.feature - b.feature || a.position - b.position);
-  for (const { position, feature, score } of ordered) {
-    sums.set(feature, (sums.get(feature) ?? 0) + (score * must(counts[position], "count")) / plan.prompts.length);
+  const ordered = [...local].sort((a, b) => a.index - b.index || a.position - b.position);
+  for (const { position, index, score } of ordered) {
+    sums.set(index, (sums.get(index) ?? 0) + (score * must(counts[position], "count")) / plan.prompts.length);
   }
-  return [...sums].map(([feature, score]) => ({ position: GLOBAL_POSITION, feature, score }));
+  return [...sums].map(([index, score]) => ({ position: GLOBAL_POSITION, index, score }));
 }
 
 function featuresAt({ saes }: Plan, at: SiteAt): number {

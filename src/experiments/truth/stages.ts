@@ -22,8 +22,8 @@ export function truthSlots(truth: NodeListSpec, { shape, saes, lengths }: PlanCo
 }
 
 /** Whether features are drawn from those that differ somewhere, which the means' records tell. */
-export function needsFrame({ features }: NodeListSpec): boolean {
-  return features !== undefined && !Array.isArray(features);
+export function needsFrame({ features, nodes = [] }: NodeListSpec): boolean {
+  return (features !== undefined && !Array.isArray(features)) || nodes.some(({ kind }) => kind.includes("feature"));
 }
 
 /** All stages of the truth. */
@@ -31,11 +31,11 @@ export function truthStages(context: StageContext): Stage[] {
   const { sweep, blocks, promptBlocks } = context;
   const truth = nodeListOf(sweep);
   if (truth === undefined) return [];
-  const { features } = truth;
-  const by = features !== undefined && features !== "all" && !Array.isArray(features) ? [`scores-${features.by}`] : [];
+  const slots = truthSlots(truth, context);
+  const by = new Set(slots.flatMap((group) => ("choose" in group ? [`scores-${group.choose.by}`] : [])));
   const nodes = stage("nodes", { kind: "nodes" }, { dependsOn: [...(needsFrame(truth) ? ["means"] : []), ...by] });
   const after = { dependsOn: ["nodes"], reads: ["nodes.parquet"] };
-  const measured = kindRanges(truthSlots(truth, context)).flatMap(({ kind, start, end }) => {
+  const measured = kindRanges(slots).flatMap(({ kind, start, end }) => {
     const task: TruthTask = { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false };
     const work = slotShards(promptBlocks, [start, end], blocks.truthRows);
     const sample = floorRanges(start, end).map((slots) => ({

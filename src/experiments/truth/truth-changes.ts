@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
-import { siteHook, type SiteAt } from "../../nodes/site.js";
+import { siteHook, type SaeSiteAt } from "../../nodes/site.js";
 import { readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
 import { encodeSome } from "../../sae/sae.js";
@@ -21,7 +21,7 @@ export interface FeatureChanges {
 }
 
 /** How the site's error changes, encoded from the first position on that differs. Owner: the runs, which keep it. */
-export async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at: SiteAt): Promise<ErrorDelta> {
+export async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at: SaeSiteAt): Promise<ErrorDelta> {
   const hook = siteHook(at);
   const { clean, corrupted, first, errorDeltas } = runs;
   const { batch } = clean.frame;
@@ -46,7 +46,7 @@ export async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at:
 export async function featureChanges(
   spliced: SplicedModel,
   { clean, corrupted, first }: UnpatchedRuns,
-  at: SiteAt,
+  at: SaeSiteAt,
   features: readonly number[],
 ): Promise<FeatureChanges> {
   const { batch, T } = clean.frame;

@@ -2,20 +2,23 @@
  * @file Differences between the corrupted and the clean run at the sites that nodes name: what a patch adds.
  *
  * Error: `e_corr - e_clean`. Feature i: `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of
- * attn_z's. With live error terms the SAEs downstream are the identity, so adding this is the whole patch.
+ * attn_z's. Neuron: what the MLP adds with the neuron's corrupted value, less what it adds without. With live error terms the SAEs downstream are the identity, so adding this is the whole patch.
  *
  * Source: REFERENCE 4.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must, unreachable } from "../../base/assert.js";
-import type { Node } from "../../nodes/node.js";
-import { siteHook, type SiteAt } from "../../nodes/site.js";
+import { indexOf, type Node } from "../../nodes/node.js";
+import { isSaeSite, siteHook, type SiteAt } from "../../nodes/site.js";
 import type { ModelConfig } from "../../families/family.js";
+import type { Model } from "../../model/model.js";
+import type { Run } from "../../passes/capture.js";
 import { siteDelta } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
 import { errorDelta, type FeatureChanges, featureChanges, magnitudes } from "./truth-changes.js";
 import { carriedRows, type Carried, eachCarried } from "./truth-climb.js";
+import { neuronChanges, neuronPatch } from "./truth-neurons.js";
 import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
 
 /** Everything that patches need, for one block of prompts; a row is `prompt * T + position`. */
@@ -66,7 +69,7 @@ export async function computeDeltas(
   }
   return {
     change: (slot, row) => must(must(changes.get(slot), "slot")[row], "change"),
-    patch: (rows) => patchOf(rows, sites, changes, { config: spliced.model.config, positions: runs.clean.frame.T }),
+    patch: (rows) => patchOf(rows, sites, changes, { model: spliced.model, clean: runs.clean }),
     dispose,
   };
 }
@@ -91,6 +94,7 @@ function needsSae(slots: ReadonlyMap<number, Node>, errorIsKept: boolean): boole
         return !errorIsKept;
       case "site":
       case "head":
+      case "neuron":
         return false;
       default:
         return unreachable(kind);
@@ -107,6 +111,7 @@ async function siteDeltas(
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
   const nodes = [...slots.values()];
+  if (!isSaeSite(at)) return await neuronDeltas(spliced, runs, at, slots, changes);
   const kinds = new Set(nodes.map(({ kind }) => kind));
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const named = new Set(nodes.flatMap((node) => (node.kind === "feature" ? [node.feature] : [])));
@@ -125,6 +130,8 @@ async function siteDeltas(
         return bySite[0];
       case "head":
         return byHead[node.head];
+      case "neuron":
+        return undefined; // Of a site of its own.
       default:
         return unreachable(node);
     }
@@ -133,25 +140,40 @@ async function siteDeltas(
   return { whole, error, features };
 }
 
+/** Adds the changes of a layer's neurons by row; nothing else of them is kept on the device. */
+async function neuronDeltas(
+  { model }: SplicedModel,
+  { clean, corrupted }: UnpatchedRuns,
+  { layer }: SiteAt,
+  slots: ReadonlyMap<number, Node>,
+  changes: Map<number, Float32Array>,
+): Promise<SiteDeltas> {
+  const named = [...new Set(Array.from(slots.values(), neuronOf))];
+  const byNeuron = await neuronChanges(model, [clean, corrupted], layer, named);
+  for (const [slot, node] of slots) changes.set(slot, must(byNeuron.get(neuronOf(node)), "changes of the neuron"));
+  return { whole: undefined, error: undefined, features: undefined };
+}
+
+function neuronOf(node: Node): number {
+  return must(indexOf(node, "neuron"), "neuron");
+}
+
 /** What rows of one kind at one site add, `[R, d]`. */
 function patchOf(
   rows: readonly Carried[],
   sites: ReadonlyMap<string, SiteDeltas>,
   changes: ReadonlyMap<number, Float32Array>,
-  { config, positions }: { readonly config: ModelConfig; readonly positions: number },
+  { model, clean }: { readonly model: Model; readonly clean: Run },
 ): Tensor {
   const { node } = must(rows[0], "row").row;
   const hook = siteHook(node);
   const { whole, error, features } = must(sites.get(hook), `deltas of ${hook}`);
-  const flat = carriedRows(rows, positions);
+  const flat = carriedRows(rows, clean.frame.T);
   const gathered = (delta_RD: Tensor | undefined): Tensor =>
     tf.gather(must(delta_RD, `deltas of ${hook}`), tf.tensor1d(flat, "int32"));
   switch (node.kind) {
     case "feature": {
-      const slots = eachCarried(rows, ({ slot }) => slot);
-      const change = Float32Array.from(flat, (at, i) =>
-        must(must(changes.get(must(slots[i], "slot")), "slot")[at], "change"),
-      );
+      const change = changesOf(rows, flat, changes);
       return tf.mul(tf.tensor2d(change, [change.length, 1]), directions(must(features, `features of ${hook}`), rows));
     }
     case "error":
@@ -159,10 +181,25 @@ function patchOf(
     case "site":
       return gathered(whole);
     case "head":
-      return headSlices(gathered(whole), rows, config);
+      return headSlices(gathered(whole), rows, model.config);
+    case "neuron":
+      return neuronPatch({ model, clean, layer: node.layer }, flat, {
+        neurons: eachCarried(rows, ({ node: patched }) => neuronOf(patched)),
+        changes: changesOf(rows, flat, changes),
+      });
     default:
       return unreachable(node);
   }
+}
+
+/** How much each carried position's node changes there. @param flat - where these lie in a table of whole prompts. */
+function changesOf(
+  rows: readonly Carried[],
+  flat: Int32Array,
+  changes: ReadonlyMap<number, Float32Array>,
+): Float32Array {
+  const slots = eachCarried(rows, ({ slot }) => slot);
+  return Float32Array.from(flat, (at, i) => must(must(changes.get(must(slots[i], "slot")), "slot")[at], "change"));
 }
 
 /** Decoder rows of the features that rows patch, `[R, d]`. */

@@ -5,7 +5,8 @@
  *    exactly zero, and in the last layer it reaches the answer position (nothing else does). The whole residual stream at
  *    all positions is not run either: everything after it is the corrupted run.
  * 2. A row starts at its node's position (all positions at once: the first that differs); earlier positions are clean.
- * 3. A row joins the batch in its node's layer, after attention (attn_z) or at the layer's end (mlp_out, resid_post).
+ * 3. A row joins the batch in its node's layer, after attention (attn_z) or at the layer's end (all others)
+ *    with what its patch makes of the layer's output.
  * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
  */
 import { assert, must } from "../../base/assert.js";
@@ -38,7 +39,7 @@ export interface TruthSize {
 }
 
 /** Half of a layer in which a site's rows join: after attention, or at the layer's end. */
-const HALVES: Readonly<Record<Site, 0 | 1>> = { attn_z: 0, mlp_out: 1, resid_post: 1 };
+const HALVES: Readonly<Record<Site, 0 | 1>> = { attn_z: 0, mlp_post: 1, mlp_out: 1, resid_post: 1 };
 
 /** Where a row joins: `2 * layer` after attention, `2 * layer + 1` at the layer's end. */
 export function joinOf({ layer, site }: Node): number {

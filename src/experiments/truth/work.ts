@@ -3,8 +3,17 @@ import { climbOf, flatRows } from "./truth-climb.js";
 import { truthRows, truthBlocks, type TruthBlock } from "./truth-rows.js";
 import { NODE_KINDS, type NodeKind } from "../../nodes/kinds.js";
 import { indexOf, type Node } from "../../nodes/node.js";
-import { siteHook, SITES } from "../../nodes/site.js";
-import { afterAttentionWork, attentionWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
+import type { ModelConfig } from "../../families/family.js";
+import { siteHook, SAE_SITES } from "../../nodes/site.js";
+import {
+  afterAttentionWork,
+  attendOutputWork,
+  attentionWork,
+  neuronsOutputWork,
+  neuronsWork,
+  qkvWork,
+  unembedWork,
+} from "../../cost/layer-work.js";
 import { captureWork, promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
 import { changeWork, type SaeSize } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
@@ -68,6 +77,18 @@ const DELTAS: Readonly<
   },
   site: { isKept: false, add: addWhole },
   head: { isKept: false, add: addWhole },
+  neuron: {
+    isKept: false,
+    add: (work, { model, rows }, nodes) => {
+      const layer = new Work(model);
+      for (let run = 0; run < 2; run++) {
+        attendOutputWork(layer, model.config, rows);
+        neuronsWork(layer, model.config, rows);
+      }
+      layer.move("arithmetic", rows * model.config.dMlp, 3, 4);
+      work.add(layer, new Set(nodes.map((node) => node.layer)).size);
+    },
+  },
 };
 
 /** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
@@ -140,11 +161,24 @@ export function truthBlockWork(
     if (attended + after > 0) afterAttentionWork(work, config, attended + after);
     if (climbing > 0 && after > 0) work.move("copy", (attended + after) * (D + Z), 2, 2);
     if (end > 0) patchWork(work, end, D, D);
+    const neurons = flatRows(joinAtEnd.filter(({ row }) => row.node.kind === "neuron"));
+    if (neurons > 0) neuronPatchWork(work, config, neurons);
     if (end > 0 && attended + after > 0) work.move("copy", (attended + after + end) * D, 2, 1);
   }
   work.move("copy", out.length * D, 2, 1);
   unembedWork(work, config, out.length, answers);
   return work;
+}
+
+/** What the MLP adds with a neuron of each row changed, and without. */
+function neuronPatchWork(work: Work, config: ModelConfig, rows: number): void {
+  const { dModel: D, dMlp: M, nHeads, headDim } = config;
+  work.move("copy", rows * (D + nHeads * headDim), 2, 2);
+  attendOutputWork(work, config, rows);
+  neuronsWork(work, config, rows);
+  for (let side = 0; side < 2; side++) neuronsOutputWork(work, config, rows);
+  work.move("arithmetic", rows * M, 3, 1);
+  work.move("arithmetic", rows * D, 3, 1);
 }
 
 /** Gathers `width` numbers of the clean run for each row, and adds deltas of `patched` numbers. */
@@ -233,7 +267,7 @@ export function probedTruth(
   withSaes: boolean,
 ): { readonly truth?: NodeListSpec | undefined } {
   if (nodeListOf(sweep) === undefined || !isPaired(prompts)) return { truth: undefined };
-  const all = { sites: [...SITES], layers: "all" as const };
+  const all = { sites: [...SAE_SITES], layers: "all" as const };
   const first = firstDifference(prompts);
   const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
   return { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } };

@@ -36,6 +36,7 @@ describe("payloads", () => {
       error: new Map([[hook, Float32Array.of(1, 2)]]),
       site: new Map([[hook, Float32Array.of(3)]]),
       head: new Map([["blocks.0.attn.hook_z", Float32Array.of(4, 5)]]),
+      neuron: new Map([["blocks.0.mlp.hook_post", Float32Array.of(6, 7, 8)]]),
       components: new Map([[`${hook}.hook_sae_error`, part]]),
     };
     expect(decodeScores(encodeScores(scores))).toEqual(scores);

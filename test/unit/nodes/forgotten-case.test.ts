@@ -31,8 +31,13 @@ const TIMEOUT_MS = 300_000;
 
 /** Where each union is, and what is there before and after. */
 const EDITS: Readonly<Record<string, readonly [file: string, before: string, after: string]>> = {
-  toy_kind: ["src/nodes/kinds.ts", '"site", "head"] as const', '"site", "head", "toy_kind"] as const'],
-  toy_site: ["src/nodes/site.ts", '"resid_post"] as const', '"resid_post", "toy_site"] as const'],
+  toy_kind: [
+    "src/nodes/kinds.ts",
+    '"site", "head", "neuron"] as const',
+    '"site", "head", "neuron", "toy_kind"] as const',
+  ],
+  toy_site: ["src/nodes/site.ts", '"resid_post"] as const;', '"resid_post", "toy_site", "toy_sae_site"] as const;'],
+  toy_sae_site: ["src/nodes/site.ts", '"resid_post"] as const s', '"resid_post", "toy_sae_site"] as const s'],
   toy_ablation: ["src/nodes/intervention.ts", '"resample"] as const', '"resample", "toy_ablation"] as const'],
   lineSteps: ["src/methods/atp.ts", "  lineSteps: () => null,\n", ""],
   artifacts: ["src/experiments/noop/index.ts", ", artifacts: () => []", ""],
@@ -110,19 +115,21 @@ describe("a new case that nobody is told of is a type error", () => {
     ]);
   });
 
-  it("of a site, wherever sites differ", () => {
-    expect(told("toy_site")).toEqual([
-      "src/experiments/circuits/evaluation-interventions.ts",
-      "src/experiments/means/means.ts",
+  it("of a site, wherever sites differ, and of one where an SAE may sit, where SAEs and runs are told of it too", () => {
+    const ofEverySite = [
       "src/experiments/truth/truth-rows.ts",
       "src/families/family.ts",
-      "src/hub/fetch-weights.ts",
-      "src/nodes/kinds.ts",
       "src/nodes/site.ts",
-      "src/passes/capture.ts",
       "src/passes/integrated-gradients.ts",
+    ];
+    expect(told("toy_site")).toEqual(ofEverySite);
+    const ofSaes = [
+      "src/experiments/means/means.ts",
+      "src/hub/fetch-weights.ts",
+      "src/passes/capture.ts",
       "src/weights/gemma-scope-2.ts",
-    ]);
+    ];
+    expect(told("toy_sae_site")).toEqual([...ofEverySite, ...ofSaes].sort());
   });
 
   it("of an ablation, where its values come from", () => {

@@ -153,13 +153,13 @@ describe("a circuit without SAEs", () => {
     expect(kept(complement, "blocks.0.attn.hook_z")).toEqual([LIVE, ABLATED, ABLATED, LIVE, LIVE, LIVE]);
     expect(kept(circuit, "blocks.0.hook_mlp_out")).toEqual([LIVE, ABLATED, LIVE]);
     expect(kept(circuit, "blocks.1.attn.hook_z")).toEqual([ABLATED, ABLATED, LIVE]);
-    expect(counts).toEqual({ nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0, nSites: 3, nHeads: 2 });
+    expect(counts).toEqual({ nFeatures: 0, nErrorsResid: 0, nErrorsOther: 0, nSites: 3, nHeads: 2, nNeurons: 0 });
     expect(notAblated).toEqual(counts);
   });
 
   it("counts the nodes of exempted layers as not ablated", () => {
     const { notAblated } = interventionFromScores({ ...base, keep: "signed", exemptLayers: 1 });
-    expect(notAblated).toMatchObject({ nSites: 3 + 1, nHeads: 6 });
+    expect(notAblated).toMatchObject({ nSites: 3 + 1, nHeads: 6, nNeurons: 0 });
   });
 });
 

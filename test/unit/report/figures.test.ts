@@ -55,6 +55,7 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   threshold: 0.1,
   ablation: "mean",
   keep: "absolute",
+  neurons: 0,
   exemptEarlyLayers: false,
   features: 8,
   errorsResid: 1,

@@ -6,7 +6,7 @@ import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
 import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
-import { SITES } from "../../../src/nodes/site.js";
+import { SAE_SITES } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
@@ -90,7 +90,7 @@ function makePlan(name: string): Plan {
     version: 1,
     sweep: { ...sweep, name, saes: {}, dataset: {} },
     fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
-    shape: { nLayers: LAYERS, dModel: 32, nHeads: 4, headDim: 16 },
+    shape: { nLayers: LAYERS, dModel: 32, nHeads: 4, headDim: 16, dMlp: 96 },
     saes: sites().map((at) => ({ ...at, dIn: 32, dSae: FEATURES })),
     prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
     donors: null,
@@ -223,7 +223,7 @@ function validation({ nodes, effect, scores }: SyntheticTable): object {
     present: null,
   });
   const groups = (["error", "feature"] as const).flatMap((kind) =>
-    SITES.flatMap((site) =>
+    SAE_SITES.flatMap((site) =>
       [null, ...positions()].flatMap((position) => {
         const members = nodes.flatMap((node, n) =>
           node.kind === kind && node.site === site && (position === null || node.position === position) ? [n] : [],

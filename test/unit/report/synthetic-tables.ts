@@ -1,15 +1,15 @@
 /** @file The tables of a synthetic run that do not follow from its nodes, and what all of its tables share. */
 import { createRng, type Rng } from "../../../src/base/rng.js";
 import { nodeHook } from "../../../src/nodes/node.js";
-import { SITES, siteHook, type SiteAt } from "../../../src/nodes/site.js";
+import { SAE_SITES, siteHook, type SaeSiteAt } from "../../../src/nodes/site.js";
 import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
 
 /** Sizes of the synthetic run. */
 export const [LAYERS, POSITIONS, FEATURES, PROMPTS] = [5, 6, 8, 18];
 
 /** Every site of every layer. */
-export function sites(): SiteAt[] {
-  return Array.from({ length: LAYERS }, (_, layer) => SITES.map((site) => ({ site, layer }))).flat();
+export function sites(): SaeSiteAt[] {
+  return Array.from({ length: LAYERS }, (_, layer) => SAE_SITES.map((site) => ({ site, layer }))).flat();
 }
 
 /** Every position. */

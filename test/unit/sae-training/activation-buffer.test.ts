@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { SiteAt } from "../../../src/nodes/site.js";
+import type { SaeSiteAt } from "../../../src/nodes/site.js";
 import { runLayer, startBlock } from "../../../src/model/forward.js";
 import { loadModel, type Model } from "../../../src/model/model.js";
 import { createBuffer } from "../../../src/sae-training/activation-buffer.js";
@@ -10,8 +10,8 @@ import { openCheckpoint, type Checkpoint } from "../../../src/weights/checkpoint
 import { startBackend } from "../../../src/backends/start-backend.js";
 
 const [BOS, PAD] = [2, 0];
-const RESID: SiteAt = { site: "resid_post", layer: 1 };
-const ATTN: SiteAt = { site: "attn_z", layer: 0 };
+const RESID: SaeSiteAt = { site: "resid_post", layer: 1 };
+const ATTN: SaeSiteAt = { site: "attn_z", layer: 0 };
 
 let checkpoint: Checkpoint;
 let model: Model;
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 /** The activation of one token of a sequence, from a run of that sequence alone. */
-async function activation({ site, layer }: SiteAt, sequence: readonly number[], token: number): Promise<number[]> {
+async function activation({ site, layer }: SaeSiteAt, sequence: readonly number[], token: number): Promise<number[]> {
   const { resid_RD, frame } = await startBlock(model, [sequence]);
   let current = resid_RD;
   for (let i = 0; i < layer; i++) current = runLayer(model, i, current, frame).resid_post;

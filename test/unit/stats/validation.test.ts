@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
 import { nodeHook } from "../../../src/nodes/node.js";
-import { SITES, type Site } from "../../../src/nodes/site.js";
+import { SAE_SITES, type Site } from "../../../src/nodes/site.js";
 import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { validateGroup, type Agreement } from "../../../src/stats/validation.js";
 import { decodeSafetensors } from "../../../src/weights/safetensors.js";
@@ -58,7 +58,7 @@ describe("golden", () => {
   });
 
   test("covers every site", () => {
-    for (const site of SITES) expect(Object.keys(golden)).toContain(`error/${site}`);
+    for (const site of SAE_SITES) expect(Object.keys(golden)).toContain(`error/${site}`);
   });
 });
 

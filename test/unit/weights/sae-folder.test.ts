@@ -2,7 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Site } from "../../../src/nodes/site.js";
+import type { SaeSiteName } from "../../../src/nodes/site.js";
 import { parseWidth } from "../../../src/weights/gemma-scope.js";
 import type { ModelConfig } from "../../../src/families/family.js";
 import { readModelConfig } from "../../../src/families/read-config.js";
@@ -197,7 +197,7 @@ describe("refusals", () => {
       `${folder}: expected SAEs as <resid|mlp|att>/layer_<i>/width_<w>/average_l0_<n>/params.npz or in folders with cfg.json, got none`,
     );
     const resid = await folderWith("resid/layer_0/width_4/average_l0_7");
-    const sites: Site[] = ["resid_post", "mlp_out"];
+    const sites: SaeSiteName[] = ["resid_post", "mlp_out"];
     await expect(findSaes(resid, SMALL, { sites })).rejects.toThrow(
       `${resid}: sites: expected SAEs at mlp_out, got none`,
     );

@@ -15,6 +15,7 @@ export interface CircuitRow {
   readonly errorsOther: number;
   readonly sites: number;
   readonly heads: number;
+  readonly neurons: number;
   readonly metricCircuit: number;
   readonly metricFull: number;
   /** Why faithfulness and completeness are undefined; empty where they are not. */
@@ -47,6 +48,7 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
     errorsOther: Number(row["n_errors_other"]),
     sites: Number(row["n_sites"]),
     heads: Number(row["n_heads"]),
+    neurons: Number(row["n_neurons"] ?? 0), // Artifacts of earlier versions do not have it.
     metricCircuit: Number(row["metric_circuit"]),
     metricFull: Number(row["metric_full"]),
     // Artifacts of earlier versions do not have them.
@@ -65,8 +67,8 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
 }
 
 /** Nodes that a circuit keeps. */
-export function sizeOf({ features, errorsResid, errorsOther, sites, heads }: CircuitRow): number {
-  return features + errorsResid + errorsOther + sites + heads;
+export function sizeOf({ features, errorsResid, errorsOther, sites, heads, neurons }: CircuitRow): number {
+  return features + errorsResid + errorsOther + sites + heads + neurons;
 }
 
 /** The threshold circuits, without custom configurations. */

@@ -15,9 +15,13 @@ const PLAIN_KINDS = [
   ["sites", "whole sites"],
   ["heads", "heads"],
 ] as const;
+const NEURON_KINDS = [["neurons", "neurons"]] as const;
 
-/** The kinds that the circuits of a run are made of: its SAEs' nodes, or sites and heads. */
-function kindsOf(rows: readonly CircuitRow[]): readonly (typeof SAE_KINDS | typeof PLAIN_KINDS)[number][] {
+/** The kinds that the circuits of a run are made of: its SAEs' nodes, sites and heads, or neurons. */
+function kindsOf(
+  rows: readonly CircuitRow[],
+): readonly (typeof SAE_KINDS | typeof PLAIN_KINDS | typeof NEURON_KINDS)[number][] {
+  if (rows.some(({ neurons }) => neurons > 0)) return NEURON_KINDS;
   return rows.some(({ sites, heads }) => sites + heads > 0) ? PLAIN_KINDS : SAE_KINDS;
 }
 
@@ -101,11 +105,13 @@ export function compositionCsv({ circuits }: CircuitContents): Table {
       "n_errors_other",
       "n_sites",
       "n_heads",
+      "n_neurons",
       "share_features",
       "share_errors_resid",
       "share_errors_other",
       "share_sites",
       "share_heads",
+      "share_neurons",
       "faithfulness",
       "faithfulness_low",
       "faithfulness_high",
@@ -124,11 +130,13 @@ export function compositionCsv({ circuits }: CircuitContents): Table {
       row.errorsOther,
       row.sites,
       row.heads,
+      row.neurons,
       share(row.features, row),
       share(row.errorsResid, row),
       share(row.errorsOther, row),
       share(row.sites, row),
       share(row.heads, row),
+      share(row.neurons, row),
       row.faithfulness,
       row.faithfulnessLow,
       row.faithfulnessHigh,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { must } from "../../../../src/base/assert.js";
 import { NODE_KINDS } from "../../../../src/nodes/kinds.js";
 import { GLOBAL_POSITION, type Node, nodeAt } from "../../../../src/nodes/node.js";
-import { SITES } from "../../../../src/nodes/site.js";
+import { SAE_SITES } from "../../../../src/nodes/site.js";
 import {
   endsAsCorrupted,
   families,
@@ -21,7 +21,7 @@ const nodes = fc.array(
     fc
       .record({
         kind: fc.constantFrom(...NODE_KINDS),
-        site: fc.constantFrom(...SITES),
+        site: fc.constantFrom(...SAE_SITES),
         layer: fc.nat(SIZE.nLayers - 1),
         position: fc.oneof(
           { weight: 1, arbitrary: fc.constant(GLOBAL_POSITION) },

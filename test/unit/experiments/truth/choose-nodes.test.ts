@@ -1,21 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Candidate, chooseFeatures } from "../../../../src/experiments/truth/choose-features.js";
+import { type Candidate, chooseNodes } from "../../../../src/experiments/truth/choose-nodes.js";
 
-const sample = { seed: 1, label: "test" };
+const sample = { seed: 1, label: "test", strata: "magnitude" } as const;
 const frameOf = (size: number): Candidate[] =>
-  Array.from({ length: size }, (_, i) => ({ position: i % 7, feature: i, score: (size - i) * (i % 2 === 0 ? 1 : -1) }));
+  Array.from({ length: size }, (_, i) => ({ position: i % 7, index: i, score: (size - i) * (i % 2 === 0 ? 1 : -1) }));
 
-describe("chooseFeatures", () => {
-  it("takes the strongest by magnitude with certainty, ties by position then feature", () => {
+describe("chooseNodes", () => {
+  it("takes the strongest by magnitude with certainty, ties by position then index", () => {
     const tied = [
-      { position: 2, feature: 0, score: 1 },
-      { position: 1, feature: 5, score: -1 },
-      { position: 1, feature: 4, score: 1 },
-      { position: 0, feature: 9, score: 0.5 },
+      { position: 2, index: 0, score: 1 },
+      { position: 1, index: 5, score: -1 },
+      { position: 1, index: 4, score: 1 },
+      { position: 0, index: 9, score: 0.5 },
     ];
-    const chosen = chooseFeatures(tied, { ...sample, top: 2, random: 0 });
-    expect(chosen.map(({ position, feature }) => [position, feature])).toEqual([
+    const chosen = chooseNodes(tied, { ...sample, top: 2, random: 0 });
+    expect(chosen.map(({ position, index }) => [position, index])).toEqual([
       [1, 4],
       [1, 5],
     ]);
@@ -25,7 +25,7 @@ describe("chooseFeatures", () => {
   });
 
   it("draws a third from each band of the rest, with probability places over band size", () => {
-    const chosen = chooseFeatures(frameOf(210), { ...sample, top: 10, random: 15 });
+    const chosen = chooseNodes(frameOf(210), { ...sample, top: 10, random: 15 });
     const counts = (stratum: string): number => chosen.filter((node) => node.stratum === stratum).length;
     expect([counts("top"), counts("top_5_percent"), counts("next_25_percent"), counts("remainder")]).toEqual([
       10, 5, 5, 5,
@@ -37,7 +37,7 @@ describe("chooseFeatures", () => {
   });
 
   it("gives the places of a short band to the next", () => {
-    const chosen = chooseFeatures(frameOf(20), { ...sample, top: 0, random: 12 });
+    const chosen = chooseNodes(frameOf(20), { ...sample, top: 0, random: 12 });
     expect(chosen.filter(({ stratum }) => stratum === "top_5_percent")).toHaveLength(1);
     expect(chosen).toHaveLength(12);
   });
@@ -46,10 +46,10 @@ describe("chooseFeatures", () => {
     fc.assert(
       fc.property(fc.nat(200), fc.nat(60), fc.nat(60), (size, top, random) => {
         const frame = frameOf(size);
-        const chosen = chooseFeatures(frame, { ...sample, top, random });
+        const chosen = chooseNodes(frame, { ...sample, top, random });
         expect(chosen).toHaveLength(Math.min(size, top + random));
-        expect(new Set(chosen.map(({ feature }) => feature)).size).toBe(chosen.length);
-        expect(chooseFeatures([...frame].reverse(), { ...sample, top, random })).toEqual(chosen);
+        expect(new Set(chosen.map(({ index }) => index)).size).toBe(chosen.length);
+        expect(chooseNodes([...frame].reverse(), { ...sample, top, random })).toEqual(chosen);
         for (const { inclusionProbability } of chosen) expect(inclusionProbability).toBeGreaterThan(0);
       }),
       { numRuns: 100 },

@@ -1,10 +1,10 @@
 /**
- * @file Chooses the feature nodes whose truth is measured at one site: the strongest, and a stratified random sample of the rest.
+ * @file Chooses the nodes of one kind whose truth is measured at one site: the strongest, and a random sample of the rest.
  *
- * 1. Rank the frame (nodes whose activation differs in at least one prompt) by |mean score|; ties by position, then feature.
+ * 1. Rank the frame (nodes whose activation differs in at least one prompt) by |mean score|; ties by position, then index.
  * 2. The first `top` are taken with certainty.
  * 3. The rest is split by rank into bands: top 5 %, next 25 %, remainder. Each gives a third of `random`; a band that runs
- *    short gives its places to the next, and what the last cannot fill goes round once more.
+ *    short gives its places to the next, and what the last cannot fill goes round once more. Without strata all of it is one band.
  * 4. Within a band the sample is uniform, so its inclusion probability is places / band size.
  */
 import { must } from "../../base/assert.js";
@@ -15,48 +15,62 @@ import type { NodePosition } from "../../nodes/node.js";
 /** A member of the frame. */
 export interface Candidate {
   readonly position: NodePosition;
-  readonly feature: number;
+  /** The feature, head or neuron; of no meaning where the site has one such node at each position. */
+  readonly index: number;
   /** Mean score over prompts. */
   readonly score: number;
 }
 
 /** A chosen node with how it came in. */
-export interface ChosenFeature extends Candidate {
+export interface ChosenNode extends Candidate {
   readonly stratum: "top" | "top_5_percent" | "next_25_percent" | "remainder";
   readonly inclusionProbability: number;
 }
 
-const BANDS = [
-  { stratum: "top_5_percent", upTo: 0.05 },
-  { stratum: "next_25_percent", upTo: 0.3 },
-  { stratum: "remainder", upTo: 1 },
-] as const;
+/** A stretch of the ranks, up to a share of them. */
+interface Band {
+  readonly stratum: ChosenNode["stratum"];
+  readonly upTo: number;
+}
+
+const BANDS: Readonly<Record<NodeSample["strata"], readonly Band[]>> = {
+  magnitude: [
+    { stratum: "top_5_percent", upTo: 0.05 },
+    { stratum: "next_25_percent", upTo: 0.3 },
+    { stratum: "remainder", upTo: 1 },
+  ],
+  none: [{ stratum: "remainder", upTo: 1 }],
+};
 
 /** How many nodes to choose; `seed` and `label` name the random stream. */
-export interface FeatureSample {
+export interface NodeSample {
   readonly top: number;
   readonly random: number;
+  readonly strata: "magnitude" | "none";
   readonly seed: number;
   readonly label: string;
 }
 
-/** The chosen nodes, ordered by position, then feature. */
-export function chooseFeatures(
+/** The chosen nodes, ordered by position, then index. */
+export function chooseNodes(
   frame: readonly Candidate[],
-  { top, random, seed, label }: FeatureSample,
-): ChosenFeature[] {
+  { top, random, strata, seed, label }: NodeSample,
+): ChosenNode[] {
   const ranked = [...frame].sort((a, b) => Math.abs(b.score) - Math.abs(a.score) || comparePlaces(a, b));
-  const strongest: ChosenFeature[] = ranked
+  const strongest: ChosenNode[] = ranked
     .slice(0, top)
     .map((node) => ({ ...node, stratum: "top", inclusionProbability: 1 }));
   const rest = ranked.slice(top);
-  const edges = BANDS.map(({ upTo }) => Math.round(rest.length * upTo));
-  const bands = BANDS.map(({ stratum }, i) => ({ stratum, members: rest.slice(i === 0 ? 0 : edges[i - 1], edges[i]) }));
+  const edges = BANDS[strata].map(({ upTo }) => Math.round(rest.length * upTo));
+  const bands = BANDS[strata].map(({ stratum }, i) => ({
+    stratum,
+    members: rest.slice(i === 0 ? 0 : edges[i - 1], edges[i]),
+  }));
   const places = sharePlaces(
     bands.map(({ members }) => members.length),
     random,
   );
-  const sampled = bands.flatMap(({ stratum, members }, i): ChosenFeature[] => {
+  const sampled = bands.flatMap(({ stratum, members }, i): ChosenNode[] => {
     const count = must(places[i], "places");
     const inclusionProbability = count / members.length;
     const picked = createRng(seed, label, stratum).shuffle(members).slice(0, count);
@@ -65,9 +79,9 @@ export function chooseFeatures(
   return [...strongest, ...sampled].sort(comparePlaces);
 }
 
-/** By position, then feature. */
+/** By position, then index. */
 function comparePlaces(a: Candidate, b: Candidate): number {
-  return positionColumn(a.position) - positionColumn(b.position) || a.feature - b.feature;
+  return positionColumn(a.position) - positionColumn(b.position) || a.index - b.index;
 }
 
 /** Splits `total` places evenly over bands of the given sizes; earlier bands take the odd ones. */

@@ -1,0 +1,8 @@
+/** @file The task of a stage that averages activations. */
+import type { StageTask } from "../../plan/plan.js";
+
+export interface MeansTask extends StageTask {
+  readonly kind: "means";
+  /** Whether neurons are averaged, beside whole sites: for circuits that are made of them. */
+  readonly neurons?: boolean;
+}
