@@ -10,7 +10,6 @@
  */
 import { must } from "../base/assert.js";
 import type { NodeKind } from "../nodes/kinds.js";
-import { KINDS } from "../nodes/kinds.js";
 import { positionColumn } from "../nodes/node-columns.js";
 import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { SITES } from "../nodes/site.js";
@@ -67,7 +66,7 @@ export function agreementTables(
 ): Table[] {
   const by = (title: string, among: readonly NodeGroup[]): Table => agreementTable(truth, means, title, among);
   return [
-    ...(KINDS[kind].isSparse ? [weightedTable(groups)] : []), // Nodes of other kinds are not drawn: all have weight 1.
+    ...(wasDrawn(groups) ? [weightedTable(groups)] : []),
     by("By site", bySite()),
     by("By site and position", bySiteAndPosition(truth.nodes)),
     by("By site and layers", bySiteAndLayers(truth.nodes)),
@@ -177,6 +176,11 @@ function shareTable(kind: NodeKind, { nodes, scores }: TruthMatrices, { estimate
     rows,
     grouped: false,
   };
+}
+
+/** Whether nodes were drawn: where all were taken their weights are 1, and change nothing. */
+function wasDrawn(groups: readonly Group[]): boolean {
+  return groups.some(({ pearson, weighted }) => pearson.value !== weighted.pearson.value);
 }
 
 /** What validation.json says of all nodes from which those that were measured were drawn. */
