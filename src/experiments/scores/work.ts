@@ -35,7 +35,8 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
     work.move("arithmetic", rows * width, 10, 8);
     if (hasComponents) work.move("arithmetic", rows * width, 3, 3);
   }
-  if (scoresNeurons(score)) neuronWork(work, model, rows, donors);
+  // Those of a line are computed for its ends too.
+  if (scoresNeurons(score)) neuronWork(work, model, rows, beyondClean > 0 ? 2 * donors + 1 : donors);
   for (const sae of model.saes) {
     work.move("copy", later * sae.dIn, 6, 9);
     changeWork(work, sae, later, { donors, scored: true });
@@ -47,23 +48,27 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
 /** Integrated gradients: for each gradient at a site away from the clean run the layers above run forward and backward. */
 function lineWork(work: Work, model: CostModel, block: PromptBlock, gradients: number): void {
   const { config } = model;
+  const rows = block.prompts * block.positions;
   for (let layer = 0; layer < config.nLayers; layer++) {
     const step = new Work(model);
     for (let above = layer + 1; above < config.nLayers; above++) {
       layerWork(step, config, block.prompts, block.positions);
       gradientWork(step, model, block, above);
     }
-    unembedWork(step, config, block.prompts, block.answers);
-    afterAttentionWork(step, config, block.prompts * block.positions);
+    // Forward for the metric, and forward and back for its gradient.
+    for (let pass = 0; pass < 3; pass++) unembedWork(step, config, block.prompts, block.answers);
+    afterAttentionWork(step, config, rows);
+    // The point of the line, the sum of gradients, and what a tape copies.
+    step.move("arithmetic", rows * config.dModel, 9, 12);
     work.add(step, gradients);
   }
 }
 
-/** Neurons: computed again in each run, and their gradient through the down projection. */
-function neuronWork(work: Work, model: CostModel, rows: number, donors: number): void {
+/** Neurons: computed again in the clean run and `more` times, and their gradient through the down projection. */
+function neuronWork(work: Work, model: CostModel, rows: number, more: number): void {
   const { nLayers, dModel: D, dMlp: M } = model.config;
   const layer = new Work(model);
-  for (let run = 0; run <= donors; run++) {
+  for (let run = 0; run <= more; run++) {
     attendOutputWork(layer, model.config, rows);
     neuronsWork(layer, model.config, rows);
   }
