@@ -3,7 +3,8 @@ import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { firstFault } from "./sweep-fault.js";
 import type { SweepPart } from "./sweep-part.js";
-import { type Sweep, sweepSchema } from "./sweep.js";
+import { sweepSchema } from "./sweep-schema.js";
+import type { Sweep } from "./sweep.js";
 
 /** Longest sweep file that is read, in characters. */
 const MAX_SWEEP_CHARACTERS = 1_000_000;

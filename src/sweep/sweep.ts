@@ -1,10 +1,7 @@
-/**
- * @file The sweep file's schema: what every sweep says, and the fields that experiments add. docs/formats.md describes it.
- */
+/** @file What every sweep says, and what a checked one is. docs/formats.md describes the file. */
 import { z } from "zod";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import { nameField, siteField } from "./fields.js";
-import type { SweepPart } from "./sweep-part.js";
 
 /** One kind of score, under its name; the fields beside are its method's options. */
 export interface ScoreSpec {
@@ -24,8 +21,8 @@ const saeChoice = {
   layers: z.array(z.int().min(0)).min(1).optional(),
 };
 
-/** Fields of every sweep. */
-const inputs = {
+/** Fields of every sweep, but for its seed. */
+export const inputs = {
   name: nameField,
   model: z.union([inFolder, onHub]),
   saes: z.union([z.literal("none"), inFolder.extend(saeChoice), onHub.extend(saeChoice)]).default("none"),
@@ -39,7 +36,8 @@ const inputs = {
     })
     .prefault({}),
 };
-const seed = z.int().min(0).max(0xffffffff).default(0);
+/** What every draw of a sweep is seeded with. */
+export const seed = z.int().min(0).max(0xffffffff).default(0);
 
 /** Names of the fields that no experiment may take. */
 export const INPUT_FIELDS = [...Object.keys(inputs), "seed"];
@@ -51,19 +49,6 @@ export interface Sweep extends Inputs {
   readonly scores: readonly ScoreSpec[];
   readonly seed: number;
   readonly [field: string]: unknown;
-}
-
-/** The schema of a sweep file of these experiments; it fills in every default. */
-export function sweepSchema(parts: readonly SweepPart[]): z.ZodType<Sweep> {
-  const fields: z.ZodRawShape = Object.assign({}, ...parts.map((part) => part.fields)) as z.ZodRawShape;
-  return z.strictObject({ ...inputs, ...fields, seed }).transform((given) => {
-    const sweep = given as unknown as Sweep;
-    const needs = {
-      scores: parts.some((part) => part.needsScores?.(sweep) === true),
-      neurons: parts.some((part) => part.needsNeurons?.(sweep) === true),
-    };
-    return parts.reduce((before, part) => part.complete?.(before, needs) ?? before, sweep);
-  });
 }
 
 /** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */

@@ -10,7 +10,7 @@ import { SAE_SITES } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
-import { sweepSchema } from "../../../src/sweep/sweep.js";
+import { sweepSchema } from "../../../src/sweep/sweep-schema.js";
 import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
 import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
