@@ -11,15 +11,15 @@ import { assert } from "../base/assert.js";
 import type { AttentionParts, LayerType, ModelConfig, NormRule } from "../families/family.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { ATTENTION_MOST_KEYS } from "./attention-limit.js";
+import type { PartContext } from "./layer-context.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { normalize, normalizeIfAny } from "./norm.js";
-import { computeProducts, type Products } from "./products.js";
 import { applyRope, type Rope } from "./rope.js";
 import { softCap } from "./soft-cap.js";
 import { shapeOf } from "./tensor-shape.js";
 
-/** Weights of one attention block; matrices are `[in, out]`. */
-type AttentionWeights = AttentionParts<Tensor>;
+/** What an attention block is computed with. */
+type AttentionContext = PartContext<AttentionParts<Tensor>>;
 
 /** Queries, keys and values of flat rows; J = kv heads x head width. */
 export interface Qkv {
@@ -29,14 +29,7 @@ export interface Qkv {
 }
 
 /** Queries, keys and values of the rows of the residual stream, normed where the model does, with rope applied. Owner: caller. */
-export function projectQkv(
-  config: ModelConfig,
-  weights: AttentionWeights,
-  resid_RD: Tensor,
-  rope: Rope,
-  rules: BackwardRules,
-  products: Products = computeProducts,
-): Qkv {
+export function projectQkv({ config, weights, rules, products }: AttentionContext, resid_RD: Tensor, rope: Rope): Qkv {
   const x_RD = normalize(resid_RD, weights.inputGain_D, config.norm, rules);
   const placed = (heads: Tensor, gain_H: Tensor | undefined): Tensor =>
     applyRope(gain_H === undefined ? heads : headNorm(heads, gain_H, config.norm, rules), rope);
@@ -126,13 +119,7 @@ export function attentionCore(
 }
 
 /** `z Wo`, normed where the model does: exactly what attention adds to the residual stream. Owner: caller. */
-export function attentionOut(
-  config: ModelConfig,
-  weights: AttentionWeights,
-  z_RZ: Tensor,
-  rules: BackwardRules,
-  products: Products = computeProducts,
-): Tensor {
+export function attentionOut({ config, weights, rules, products }: AttentionContext, z_RZ: Tensor): Tensor {
   const out_RD = products("output", z_RZ, weights.output_ZD);
   return normalizeIfAny(out_RD, weights.postAttentionGain_D, config.norm, rules);
 }

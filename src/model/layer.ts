@@ -12,15 +12,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { unreachable } from "../base/assert.js";
-import type { LayerParts, LayerType, ModelConfig } from "../families/family.js";
+import type { LayerType, ModelConfig } from "../families/family.js";
 import { attentionCore, attentionMask, attentionOut, projectQkv } from "./attention.js";
-import type { BackwardRules } from "./backward-rules.js";
+import type { LayerContext } from "./layer-context.js";
 import { mlpNeurons, mlpOut } from "./mlp.js";
-import type { Products } from "./products.js";
 import { ropeTables, type Rope } from "./rope.js";
-
-/** Weights of one layer; matrices are `[in, out]`. */
-export type LayerWeights = LayerParts<Tensor>;
 
 /** What attention needs to know of a block: `batch` prompts of T tokens, all positions. */
 export interface Frame {
@@ -60,45 +56,28 @@ function ropesAt(config: ModelConfig, positions: readonly number[]): Frame["rope
   }
 }
 
-/** What every piece of layer `index` needs. */
-export interface LayerContext {
-  readonly config: ModelConfig;
-  readonly weights: LayerWeights;
-  readonly kind: LayerType;
-  readonly rules: BackwardRules;
-  /** Left out: computed. */
-  readonly products?: Products;
-}
-
 /** Concatenated heads before o_proj, `[R, Z]`, of whole prompts. Owner: caller. */
-export function attend(
-  { config, weights, kind, rules, products }: LayerContext,
-  resid_RD: Tensor,
-  frame: Frame,
-): Tensor {
+export function attend(context: LayerContext, resid_RD: Tensor, frame: Frame): Tensor {
+  const { config, kind, rules } = context;
   return tf.tidy(() => {
-    const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules, products);
+    const { q_RZ, k_RJ, v_RJ } = projectQkv(context, resid_RD, frame.ropes[kind]);
     return attentionCore(config, { q_RZ, k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch }, frame.masks[kind], rules);
   });
 }
 
 /** Residual stream between attention and MLP, `[R, D]`. Owner: caller. */
-export function attendOutput(
-  { config, weights, rules, products }: LayerContext,
-  resid_RD: Tensor,
-  z_RZ: Tensor,
-): Tensor {
-  return tf.tidy(() => tf.add(resid_RD, attentionOut(config, weights, z_RZ, rules, products)));
+export function attendOutput(context: LayerContext, resid_RD: Tensor, z_RZ: Tensor): Tensor {
+  return tf.tidy(() => tf.add(resid_RD, attentionOut(context, z_RZ)));
 }
 
 /** The MLP's neurons, `[R, M]`. Owner: caller. */
-export function neurons({ config, weights, rules, products }: LayerContext, mid_RD: Tensor): Tensor {
-  return tf.tidy(() => mlpNeurons(config, weights, mid_RD, rules, products));
+export function neurons(context: LayerContext, mid_RD: Tensor): Tensor {
+  return tf.tidy(() => mlpNeurons(context, mid_RD));
 }
 
 /** What the MLP adds for these neurons, `[R, D]`. Owner: caller. */
-export function neuronsOutput({ config, weights, rules, products }: LayerContext, neurons_RM: Tensor): Tensor {
-  return tf.tidy(() => mlpOut(config, weights, neurons_RM, rules, products));
+export function neuronsOutput(context: LayerContext, neurons_RM: Tensor): Tensor {
+  return tf.tidy(() => mlpOut(context, neurons_RM));
 }
 
 /** What the MLP adds, `[R, D]`. Owner: caller. */

@@ -1,14 +1,11 @@
 /** @file The MLP of a layer, with the norms on either side of it. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Activation, MlpParts, MlpRule, ModelConfig } from "../families/family.js";
+import type { Activation, MlpParts, MlpRule } from "../families/family.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
+import type { PartContext } from "./layer-context.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { normalize, normalizeIfAny } from "./norm.js";
-import { computeProducts, type Products } from "./products.js";
-
-/** Weights of one MLP; matrices are `[in, out]`. */
-type MlpWeights = MlpParts<Tensor>;
 
 /**
  * `gelu_tanh(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, written as `x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`:
@@ -22,12 +19,7 @@ export function geluTanh(x: Tensor): Tensor {
 }
 
 /** What an MLP is computed with. */
-interface MlpContext {
-  readonly rule: MlpRule;
-  readonly weights: MlpWeights;
-  readonly rules: BackwardRules;
-  readonly products: Products;
-}
+type MlpContext = PartContext<MlpParts<Tensor>>;
 
 /** An MLP, without norms: from its input `[R, D]` to its neurons `[R, M]`, and from these to its output `[R, D]`. */
 interface MlpHalves {
@@ -39,8 +31,8 @@ interface MlpHalves {
 const MLPS: Readonly<Record<MlpRule["kind"], MlpHalves>> = {
   // Source: Shazeer, arXiv 2002.05202: `(activation(y Wgate) * (y Wup)) Wdown`.
   gated: {
-    neurons: ({ rule, weights, rules, products }, y_RD) =>
-      activationTimes(rule, products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM), rules),
+    neurons: ({ config, weights, rules, products }, y_RD) =>
+      activationTimes(config.mlp, products("gate", y_RD, weights.gate_DM), products("up", y_RD, weights.up_DM), rules),
     output: ({ weights, products }, neurons_RM) => products("down", neurons_RM, weights.down_MD),
   },
 };
@@ -53,26 +45,15 @@ const ACTIVATIONS: Readonly<
 };
 
 /** The MLP's neurons for a residual stream: site `mlp_post`, `[R, M]`. Owner: caller. */
-export function mlpNeurons(
-  config: ModelConfig,
-  weights: MlpWeights,
-  mid_RD: Tensor,
-  rules: BackwardRules,
-  products: Products = computeProducts,
-): Tensor {
-  const y_RD = normalize(mid_RD, weights.preMlpGain_D, config.norm, rules);
-  return MLPS[config.mlp.kind].neurons({ rule: config.mlp, weights, rules, products }, y_RD);
+export function mlpNeurons(context: MlpContext, mid_RD: Tensor): Tensor {
+  const { config, weights, rules } = context;
+  return MLPS[config.mlp.kind].neurons(context, normalize(mid_RD, weights.preMlpGain_D, config.norm, rules));
 }
 
 /** What the MLP adds to the residual stream for these neurons, the norm after it included: site `mlp_out`, `[R, D]`. Owner: caller. */
-export function mlpOut(
-  config: ModelConfig,
-  weights: MlpWeights,
-  neurons_RM: Tensor,
-  rules: BackwardRules,
-  products: Products = computeProducts,
-): Tensor {
-  const out_RD = MLPS[config.mlp.kind].output({ rule: config.mlp, weights, rules, products }, neurons_RM);
+export function mlpOut(context: MlpContext, neurons_RM: Tensor): Tensor {
+  const { config, weights, rules } = context;
+  const out_RD = MLPS[config.mlp.kind].output(context, neurons_RM);
   return normalizeIfAny(out_RD, weights.postMlpGain_D, config.norm, rules);
 }
 

@@ -6,7 +6,7 @@ import { mapParts, tensorsOf, type ModelConfig, type ModelTensors, type StoredTe
 import type { Checkpoint } from "../weights/checkpoint.js";
 import { AUTODIFF_RULES, type BackwardRules } from "./backward-rules.js";
 import { checkpointEmbedding, type EmbeddingTable } from "./embedding.js";
-import type { LayerContext, LayerWeights } from "./layer.js";
+import type { LayerContext, LayerWeights } from "./layer-context.js";
 import { allLoaded } from "./all-loaded.js";
 import { FLOAT32_MATRICES, loadTransposed, type MatrixLoader } from "./matrices.js";
 import { computeProducts, type Products } from "./products.js";

@@ -16,7 +16,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
 import type { SiteAt } from "../nodes/site.js";
 import type { BackwardRules } from "../model/backward-rules.js";
-import { afterAttention, attend, neuronsOutput, type Frame, type LayerContext } from "../model/layer.js";
+import { afterAttention, attend, neuronsOutput, type Frame } from "../model/layer.js";
+import type { LayerContext } from "../model/layer-context.js";
 import { metricCoefficients, type Answers } from "../model/metric.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../model/model.js";
 import type { KeptProducts } from "../model/products.js";
@@ -30,11 +31,9 @@ import { neuronsOf } from "./neurons.js";
 
 /** Gradient of the summed metric at the last residual stream, `[R, D]`. Owner: caller. */
 export function metricGradient(
-  model: Model,
+  { model, answers, rules }: Pick<GradientRun, "model" | "answers" | "rules">,
   resid_RD: Tensor,
   logits: Float32Array,
-  answers: Answers,
-  rules: BackwardRules,
 ): Tensor {
   const batch = answers.correct.length;
   const coefficients = metricCoefficients(logits, answers);
@@ -123,11 +122,9 @@ export interface GradientRun {
 }
 
 /** Gradients of the summed metric at every site of a run. */
-export async function visitGradients(
-  { model, run, answers, rules, withNeurons = false, also }: GradientRun,
-  visit: GradientVisitor,
-): Promise<void> {
-  let gradient_RD = metricGradient(model, run.input(model.config.nLayers), run.logits, answers, rules);
+export async function visitGradients(wanted: GradientRun, visit: GradientVisitor): Promise<void> {
+  const { model, run, rules, withNeurons = false, also } = wanted;
+  let gradient_RD = metricGradient(wanted, run.input(model.config.nLayers), run.logits);
   try {
     const through = async (layer: number): Promise<void> => {
       await visit({ site: "resid_post", layer }, gradient_RD);

@@ -62,18 +62,14 @@ export interface Line {
 }
 
 /** Visits one site with its mean gradient. @param atClean_RD - the clean run's; null: it is computed as the others are. */
-async function visitSite(
-  { model, runs, answers, steps, rules, onStep }: Line,
-  at: SiteAt,
-  atClean_RD: Tensor | null,
-  visit: GradientVisitor,
-): Promise<void> {
+async function visitSite(line: Line, at: SiteAt, atClean_RD: Tensor | null, visit: GradientVisitor): Promise<void> {
+  const { model, runs, steps, onStep } = line;
   await withScope(async (own) => {
     const ends = await endsOf(model, runs, at);
     if (!isSaeSite(at)) Object.values(ends).forEach(own);
     const gradientAt = async (alpha: number): Promise<Tensor> => {
       const x_RD = own(between(ends.clean, ends.corrupted, alpha));
-      const gradient_RD = own(await gradientFrom(model, runs.clean, answers, at, x_RD, rules));
+      const gradient_RD = own(await gradientFrom(line, at, x_RD));
       x_RD.dispose();
       return gradient_RD;
     };
@@ -106,14 +102,9 @@ function between(clean_RD: Tensor, corrupted_RD: Tensor, alpha: number): Tensor 
 }
 
 /** Gradient of the summed metric at site `at` where its activation is `x_RD` and all before it is the run's. Owner: caller. */
-async function gradientFrom(
-  model: Model,
-  run: Run,
-  answers: Answers,
-  at: SiteAt,
-  x_RD: Tensor,
-  rules: BackwardRules,
-): Promise<Tensor> {
+async function gradientFrom(line: Line, at: SiteAt, x_RD: Tensor): Promise<Tensor> {
+  const { model, answers, rules } = line;
+  const run = line.runs.clean;
   return await withScope(async (own) => {
     const passes: LayerPass[] = [];
     let output_RD = x_RD;
@@ -130,10 +121,10 @@ async function gradientFrom(
       output_RD = own(afterAttention(context, output_RD, z_RZ));
     });
     const logits = await readAndDispose(answerLogits(model, output_RD, run.frame.batch, answers));
-    let gradient_RD = own(metricGradient(model, output_RD, logits, answers, rules));
+    let gradient_RD = own(metricGradient(line, output_RD, logits));
     await walkLayers(model, layersFrom(model.config, at.layer).reverse(), (layer) => {
       if (layer === at.layer) {
-        gradient_RD = own(siteGradient(model, run, at, x_RD, gradient_RD, rules));
+        gradient_RD = own(siteGradient(line, at, x_RD, gradient_RD));
         return;
       }
       const context = layerContext(model, layer, rules);
@@ -167,18 +158,11 @@ function outputWith(model: Model, run: Run, at: SiteAt, x_RD: Tensor): Tensor {
 }
 
 /** From the gradient at the layer's output to the gradient at the site. */
-function siteGradient(
-  model: Model,
-  run: Run,
-  at: SiteAt,
-  x_RD: Tensor,
-  gradient_RD: Tensor,
-  rules: BackwardRules,
-): Tensor {
+function siteGradient({ model, runs, rules }: Line, at: SiteAt, x_RD: Tensor, gradient_RD: Tensor): Tensor {
   switch (at.site) {
     case "attn_z": {
       const context = layerContext(model, at.layer, rules);
-      const input_RD = run.input(at.layer);
+      const input_RD = runs.clean.input(at.layer);
       return tf.tidy(() => tf.grad((z: Tensor) => afterAttention(context, input_RD, z))(x_RD, gradient_RD));
     }
     case "mlp_post": {

@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
-import { attendOutput, neurons, type LayerContext } from "../model/layer.js";
+import { attendOutput, neurons } from "../model/layer.js";
+import type { LayerContext } from "../model/layer-context.js";
 import { layerContext, type Model } from "../model/model.js";
 import type { Run } from "./capture.js";
 

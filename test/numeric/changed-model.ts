@@ -1,7 +1,7 @@
 /** @file A loaded model with some weights replaced, for tests. */
 import { spliceModel, type SplicedModel } from "../../src/passes/spliced-model.js";
 import type { SiteAt } from "../../src/nodes/site.js";
-import type { LayerWeights } from "../../src/model/layer.js";
+import type { LayerWeights } from "../../src/model/layer-context.js";
 import type { Disposable } from "../../src/model/tensor-scope.js";
 import { WeightPool, type Pooled } from "../../src/model/weight-pool.js";
 import type { Sae } from "../../src/sae/sae.js";

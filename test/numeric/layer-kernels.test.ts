@@ -5,6 +5,7 @@ import { must } from "../../src/base/assert.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../src/model/backward-rules.js";
 import { hasKernel, LAYER_KERNELS } from "../../src/model/layer-kernels.js";
 import { mlpNeurons, mlpOut } from "../../src/model/mlp.js";
+import { computeProducts } from "../../src/model/products.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../src/model/rope.js";
 import { readModelConfig } from "../../src/families/read-config.js";
@@ -70,8 +71,10 @@ describe("kernels of a layer's parts", () => {
       postMlpGain_D: numbers([D], 5),
     };
     const tolerance = { rtol: 1e-4, atol: 1e-4 };
-    const mlp = (rules: BackwardRules) => (x: tf.Tensor) =>
-      mlpOut(config, weights, mlpNeurons(config, weights, x, rules), rules);
+    const mlp = (rules: BackwardRules) => {
+      const context = { config, weights, rules, products: computeProducts };
+      return (x: tf.Tensor) => mlpOut(context, mlpNeurons(context, x));
+    };
     compare(mlp, numbers([R, D], 6), tolerance);
   });
 

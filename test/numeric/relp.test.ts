@@ -8,6 +8,7 @@ import { nodeHook, parseNodeHook } from "../../src/nodes/node.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
 import { mlpNeurons, mlpOut } from "../../src/model/mlp.js";
+import { layerContext } from "../../src/model/model.js";
 import { rmsNorm } from "../../src/model/rms-norm.js";
 import { softCap } from "../../src/model/soft-cap.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
@@ -121,11 +122,11 @@ describe("RelP's rules", () => {
 
   it("never change a forward value, but for rounding where a kernel stands for the ordinary rules", async () => {
     const spliced = await goldenSpliced();
-    const weights = must(spliced.model.layers[1], "layer").now().weights;
     const rows = tf.randomNormal([5, spliced.model.config.dModel], 0, 1, "float32", 3);
-    const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) =>
-      mlpOut(spliced.model.config, weights, mlpNeurons(spliced.model.config, weights, rows, rules), rules),
-    );
+    const [plain, relp] = [AUTODIFF_RULES, RELP_RULES].map((rules) => {
+      const context = layerContext(spliced.model, 1, rules);
+      return mlpOut(context, mlpNeurons(context, rows));
+    });
     expectSameInAnyBlock(must(relp, "out").dataSync<"float32">(), must(plain, "out").dataSync<"float32">());
     tf.dispose([rows, relp, plain].filter((one) => one !== undefined));
     spliced.dispose();

@@ -13,6 +13,7 @@ import { PatchbayError } from "../../src/base/errors.js";
 import { createRng } from "../../src/base/rng.js";
 import { AUTODIFF_RULES } from "../../src/model/backward-rules.js";
 import { afterAttention, attend, wholeFrame, type Frame } from "../../src/model/layer.js";
+import { computeProducts } from "../../src/model/products.js";
 import { unembed } from "../../src/model/unembedding.js";
 import { createAdam, learningRateAt } from "../../src/sae-training/adam.js";
 import { mapParts, tensorsOf, type ModelConfig } from "../../src/families/family.js";
@@ -78,7 +79,7 @@ export function allLogits(config: ModelConfig, parameters: Parameters, ids: Int3
     let resid_RD: Tensor = tf.mul(tf.matMul(oneHot(ids, config.vocabSize), embedding_VD), config.embeddingFactor);
     for (const [layer, kind] of config.layerTypes.entries()) {
       const weights = mapParts(must(layers[layer], "layer"), (stored) => parameter(parameters, stored));
-      const context = { config, weights, kind, rules: AUTODIFF_RULES };
+      const context = { config, weights, kind, rules: AUTODIFF_RULES, products: computeProducts };
       resid_RD = afterAttention(context, resid_RD, attend(context, resid_RD, frame));
     }
     return unembed(config, parameter(parameters, finalGain), resid_RD, tf.transpose(embedding_VD), AUTODIFF_RULES);

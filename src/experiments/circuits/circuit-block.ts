@@ -73,8 +73,9 @@ function attendOver(
   frame: Frame,
   out: Span,
 ): { z_RZ: Tensor; kept_RD: Tensor } {
-  const { config, weights, kind, rules } = layerContext(model, layer);
-  const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, resid_RD, frame.ropes[kind], rules);
+  const context = layerContext(model, layer);
+  const { config, kind, rules } = context;
+  const { q_RZ, k_RJ, v_RJ } = projectQkv(context, resid_RD, frame.ropes[kind]);
   const keys = { k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch };
   if (out.length === frame.T)
     return { z_RZ: attentionCore(config, { q_RZ, ...keys }, frame.masks[kind], rules), kept_RD: resid_RD };

@@ -16,8 +16,8 @@ export function cleanKeys(model: Model, run: Run): CleanKeys {
   const kept = new Map<number, Qkv>();
   const compute = (layer: number): Qkv =>
     tf.tidy(() => {
-      const { config, weights, kind, rules } = layerContext(model, layer);
-      const { q_RZ, k_RJ, v_RJ } = projectQkv(config, weights, run.input(layer), run.frame.ropes[kind], rules);
+      const context = layerContext(model, layer);
+      const { q_RZ, k_RJ, v_RJ } = projectQkv(context, run.input(layer), run.frame.ropes[context.kind]);
       return { q_RZ: tf.keep(q_RZ), k_RJ: tf.keep(k_RJ), v_RJ: tf.keep(v_RJ) }; // Asked for inside other tidies, which they outlive.
     });
   return {

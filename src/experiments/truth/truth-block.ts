@@ -92,12 +92,13 @@ function attend(
   { layer, carried, groups }: ClimbStep,
   resid_RD: Tensor,
 ): { readonly input_RD: Tensor; readonly z_RZ: Tensor } {
-  const { config, weights, kind, rules } = layerContext(model, layer);
+  const context = layerContext(model, layer);
+  const { config, kind, rules } = context;
   const rope = ropeAt(
     clean.frame.ropes[kind],
     eachCarried(carried, (_, position) => position),
   );
-  const own = projectQkv(config, weights, resid_RD, rope, rules);
+  const own = projectQkv(context, resid_RD, rope);
   const cleanOnes = keys.at(layer);
   const q = tf.concat([cleanOnes.q_RZ, own.q_RZ]);
   const k = tf.concat([cleanOnes.k_RJ, own.k_RJ]);

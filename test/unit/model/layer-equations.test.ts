@@ -4,7 +4,9 @@ import { must } from "../../../src/base/assert.js";
 import { createRng } from "../../../src/base/rng.js";
 import { attentionCore, attentionMask } from "../../../src/model/attention.js";
 import { AUTODIFF_RULES, type BackwardRules } from "../../../src/model/backward-rules.js";
-import { afterAttention, attend, wholeFrame, type LayerContext } from "../../../src/model/layer.js";
+import { afterAttention, attend, wholeFrame } from "../../../src/model/layer.js";
+import type { LayerContext } from "../../../src/model/layer-context.js";
+import { computeProducts } from "../../../src/model/products.js";
 import { geluTanh } from "../../../src/model/mlp.js";
 import { rmsNorm } from "../../../src/model/rms-norm.js";
 import { applyRope, ropeTables } from "../../../src/model/rope.js";
@@ -198,7 +200,7 @@ describe("backward rules of a layer", () => {
       product: (a, b) => (calls.push("product"), tf.mul(a, b)),
       pattern: (pattern) => (calls.push("pattern"), pattern),
     };
-    const context: LayerContext = { config, weights: weights(), kind: "full", rules };
+    const context: LayerContext = { config, weights: weights(), kind: "full", rules, products: computeProducts };
     const h = matrix(3, 6);
     afterAttention(context, h, attend(context, h, wholeFrame(config, 1, 3)));
     expect(calls).toEqual(["norm", "nonlinearity", "pattern", "norm", "norm", "nonlinearity", "product", "norm"]);
@@ -210,7 +212,7 @@ describe("backward rules of a layer", () => {
     const h = matrix(3, 6);
     const frame = wholeFrame(config, 1, 3);
     const run = (rules: BackwardRules): { value: number[]; gradient: number[] } => {
-      const context: LayerContext = { config, weights: layer, kind: "full", rules };
+      const context: LayerContext = { config, weights: layer, kind: "full", rules, products: computeProducts };
       const f = (x: tf.Tensor): tf.Tensor => attend(context, x, frame);
       return { value: values(f(h)), gradient: values(tf.grad(f)(h, tf.ones([3, 16]))) };
     };
