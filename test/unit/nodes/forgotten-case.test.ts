@@ -113,6 +113,7 @@ describe("a new case that nobody is told of is a type error", () => {
   it("of a site, wherever sites differ", () => {
     expect(told("toy_site")).toEqual([
       "src/experiments/circuits/evaluation-interventions.ts",
+      "src/experiments/error-fit/error-fit.ts",
       "src/experiments/means/means.ts",
       "src/experiments/truth/truth-rows.ts",
       "src/families/family.ts",
