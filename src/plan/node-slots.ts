@@ -2,15 +2,16 @@
  * @file The nodes whose truth a sweep asks for, as its `truth` names them, and their slots: how many there are and in what order,
  * fixed before anything runs.
  *
- * Slots come by kind (error, site, head, feature), then layer, site, position (all positions at once last), then head or
+ * Slots come by kind (error, site, head, feature, parts of errors), then layer, site, position (all positions at once last), then head or
  * feature. A slot whose node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays
  * empty where there are too few candidates.
  */
 import { z } from "zod";
-import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
+import { isPartKind, KINDS, type NodeKind, type PartKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
 import {
   GLOBAL_POSITION,
   type Node,
+  nodeAt,
   type NodeOf,
   type NodePlace,
   type NodePosition,
@@ -28,6 +29,9 @@ const sitesAndLayers = z.strictObject({
   layers: layersField.default("all"),
 });
 const listedPosition = z.union([z.literal("all"), z.literal("global"), positionField]);
+const positionsField = z
+  .union([listedPosition.transform((one) => [one]), z.array(listedPosition).min(1)])
+  .default(["all"]);
 
 const features = z.union([
   z.strictObject({
@@ -39,18 +43,29 @@ const features = z.union([
   z.array(z.strictObject({ hook: hookField, feature: featureField })).min(1),
 ]);
 
+const PART_KINDS = ["error_linear", "error_nonlinear"] as const satisfies readonly PartKind[];
+
+/** Parts of errors by site, layer and position. */
+const partSet = z.strictObject({
+  kind: z.enum(PART_KINDS),
+  site: z.union([siteField.transform((one) => [one]), z.array(siteField).min(1)]).default([...SITES]),
+  layers: layersField.default("all"),
+  at: positionsField,
+});
+
 const fields = z.strictObject({
-  positions: z.union([listedPosition.transform((one) => [one]), z.array(listedPosition).min(1)]).default(["all"]),
+  positions: positionsField,
   errors: sitesAndLayers.optional(),
   features: features.optional(),
   whole_sites: sitesAndLayers.optional(),
   heads: z.strictObject({ layers: layersField.default("all") }).optional(),
+  nodes: z.array(partSet).min(1).optional(),
 });
 
 /** A list that names no kind of node means error and feature nodes, with their defaults. */
 export const nodeListField = fields.transform((given) => {
-  const { positions, ...nodes } = given;
-  const named = Object.values(nodes).some((part) => part !== undefined);
+  const { positions, ...kinds } = given;
+  const named = Object.values(kinds).some((part) => part !== undefined);
   return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
 });
 
@@ -100,6 +115,8 @@ export function slotCount(group: SlotGroup): number {
 export const TRUTH_FIELDS: Readonly<Record<NodeKind, Exclude<keyof NodeListSpec, "positions">>> = {
   feature: "features",
   error: "errors",
+  error_linear: "nodes",
+  error_nonlinear: "nodes",
   site: "whole_sites",
   head: "heads",
 };
@@ -112,6 +129,7 @@ export function sizesAt({ saes, shape }: Pick<SlotInputs, "saes" | "shape">, at:
 
 /** Whether the truth names nodes of a kind. */
 export function namesKind(truth: NodeListSpec | undefined, kind: NodeKind): boolean {
+  if (isPartKind(kind)) return truth?.nodes?.some((set) => set.kind === kind) === true;
   return truth?.[TRUTH_FIELDS[kind]] !== undefined;
 }
 
@@ -137,6 +155,8 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
       ),
     ];
   },
+  error_linear: (inputs) => [partGroup("error_linear", inputs)],
+  error_nonlinear: (inputs) => [partGroup("error_nonlinear", inputs)],
   site: ({ truth: { whole_sites: sites }, shape }, positions) => {
     if (sites === undefined) return [];
     const at = sitesOf(sites.sites, layersOf(sites.layers, shape), shape.nLayers);
@@ -159,6 +179,25 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
     ];
   },
 };
+
+/** Parts of a kind, each once, whatever number of sets names it. */
+function partGroup(kind: PartKind, { truth: { nodes = [] }, saes, shape, lengths }: SlotInputs): SlotGroup {
+  const sets = nodes.filter((set) => set.kind === kind);
+  const places = saes.flatMap(({ site, layer }) => {
+    const here = sets.filter((set) => set.site.includes(site) && layersOf(set.layers, shape).has(layer));
+    return placesOf(
+      [{ site, layer }],
+      patchPositions(
+        here.flatMap(({ at }) => at),
+        lengths,
+      ),
+    );
+  });
+  return known(
+    kind,
+    places.map((place) => nodeAt(kind, place, 0)),
+  );
+}
 
 function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Positions): SlotGroup[] {
   if (features === undefined) return [];

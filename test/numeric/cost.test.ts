@@ -4,9 +4,12 @@ import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
 import { firstDifference } from "../../src/nodes/prompt.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
 import { computeScores, wayOf } from "./score-by-name.js";
+import { withErrorFits } from "../../src/passes/fitted-model.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { computeTruth } from "../../src/experiments/truth/truth.js";
 import { truthBlocks, truthRows } from "../../src/experiments/truth/truth-rows.js";
+import { must } from "../../src/base/assert.js";
+import { isPartKind } from "../../src/nodes/kinds.js";
 import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
@@ -30,6 +33,9 @@ const SCORES: ScoreSpec[] = [
   { name: "zero", method: "zero" },
   { name: "ig", method: "ig", steps: 2 },
 ];
+
+/** Kinds whose truth is counted. */
+const TRUTH_KINDS = ["error", "error_linear", "error_nonlinear", "feature"] as const;
 
 describe("the cost model", () => {
   const prompts = goldenPrompts("pairs").slice(0, 8);
@@ -57,6 +63,17 @@ describe("the cost model", () => {
   afterAll(() => {
     spliced.dispose();
   });
+
+  /** The model with fits that are on the device already. */
+  async function withFits(): Promise<SplicedModel> {
+    const widths = new Map(spliced.saes.map(({ sae, ...at }) => [siteHook(at), sae.now().dIn]));
+    const fitted = withErrorFits(spliced, (at) => {
+      const D = must(widths.get(siteHook(at)), "width");
+      return Promise.resolve({ A: new Float32Array(D * D).fill(0.01), b: new Float32Array(D) });
+    });
+    await fitted.model.pool.fill();
+    return fitted;
+  }
 
   /** Products are counted to a few per cent; bytes and calls of other kernels nearly so (tensorflow makes two of some). */
   function expectCounted(work: Work, counted: KernelCounts): void {
@@ -89,8 +106,15 @@ describe("the cost model", () => {
     expectAlive(counted, promptBlockSize(shape(), prompts.length) + transposed);
   });
 
-  it.each(["error", "feature"] as const)("counts what true patching of %s nodes takes", async (kind) => {
-    const features = kind === "error" ? [-1] : [3, 40, 77];
+  it.each(SCORES)("counts what $method scores take where errors are split", async (score) => {
+    const fitted = await withFits();
+    const counted = await countKernels(() => computeScores(fitted, prompts, "max", score));
+    expectCounted(scoresWork(model, block, wayOf(score), true), counted);
+  });
+
+  it.each(TRUTH_KINDS)("counts what true patching of %s nodes takes", async (kind) => {
+    const fitted = isPartKind(kind) ? await withFits() : spliced;
+    const features = kind === "feature" ? [3, 40, 77] : [-1];
     const nodes: Node[] = allSites(4).flatMap((at) =>
       features.flatMap((feature) =>
         Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, feature)),
@@ -98,7 +122,7 @@ describe("the cost model", () => {
     );
     let ran: Uint8Array = new Uint8Array();
     const counted = await countKernels(async () => {
-      ran = (await computeTruth(spliced, prompts, "max", nodes, ROWS)).ran;
+      ran = (await computeTruth(fitted, prompts, "max", nodes, ROWS)).ran;
     });
     const size = { prompts: prompts.length, positions: T, nLayers: 4 };
     const rows = truthRows(nodes, size, (slot, row) => ran[Math.floor(row / T) * nodes.length + slot] === 1);

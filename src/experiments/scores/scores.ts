@@ -7,9 +7,11 @@
  * 3. A site's score is gradient . (donor - clean), whole and head by head; the donor is the corrupted run, or zero.
  * 4. Where the site has an SAE, encode both runs and score features with their decoder rows and the error with what is left:
  *    gradients pass an SAE unchanged, so none is in the backward graph.
+ * 5. Where errors are split, a part's score is gradient . (its change): of the linear part `A (donor - clean)`, of the rest what is left.
  *
  * Each prompt's gradient is that of its own metric, so scores do not depend on how many prompts a block has. Source: REFERENCE 3, 4, 9.
  */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { firstDifference, SIDES, type MetricReduce, type Prompt } from "../../nodes/prompt.js";
@@ -18,6 +20,7 @@ import { nodeHook } from "../../nodes/node.js";
 import { siteHook, SITES, type SiteAt } from "../../nodes/site.js";
 import { loadAnswers, type Answers } from "../../model/metric.js";
 import { withScope } from "../../model/tensor-scope.js";
+import { linearChange } from "../../sae/error-fit.js";
 import type { Sae } from "../../sae/sae.js";
 import { gradientsPerSite, type ScoreMethod } from "../../methods/score-method.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
@@ -60,6 +63,8 @@ function noScores() {
   return {
     feature: new Map<string, SparseRows>(),
     error: new Map<string, Float32Array>(),
+    error_linear: new Map<string, Float32Array>(),
+    error_nonlinear: new Map<string, Float32Array>(),
     site: new Map<string, Float32Array>(),
     head: new Map<string, Float32Array>(),
     components: new Map<string, Components>(),
@@ -155,7 +160,8 @@ async function scoreNodes(
     const later = (x_RD: Tensor): Tensor => own(laterRows(x_RD, batch, first));
     const donor_RD = runs.corrupted === null ? null : later(runs.corrupted.site(at));
     const laterGradient_RD = later(gradient_RD);
-    const { features, error_RD } = await nodeScores(sae, laterGradient_RD, later(runs.clean.site(at)), donor_RD);
+    const clean_RD = later(runs.clean.site(at));
+    const { features, error_RD } = await nodeScores(sae, laterGradient_RD, clean_RD, donor_RD);
     own(error_RD);
     await checkScores(block, at, features.value, (entry) => wholeRow(must(features.row[entry], "row"), T, first));
     collected.feature.set(siteHook(at), sparseRows(features, sae.dSae, { batch, T, first }));
@@ -163,11 +169,45 @@ async function scoreNodes(
     const dot = whole(await dotScores(laterGradient_RD, error_RD));
     await checkScores(block, at, dot);
     collected.error.set(siteHook(at), dot);
+    await scoreParts(block, at, laterGradient_RD, { clean_RD, donor_RD, error_RD });
     if (gradNorm !== null)
       collected.components.set(
         nodeHook(at, "error"),
         componentsOf({ deltaNorm: whole(await rowNorms(error_RD)), gradNorm, dot }),
       );
+  });
+}
+
+/** A site's rows from the first position that differs on, and how its error changes there. */
+interface LaterRows {
+  readonly clean_RD: Tensor;
+  readonly donor_RD: Tensor | null;
+  readonly error_RD: Tensor;
+}
+
+/** Scores the parts of one site's error, where errors are split. */
+async function scoreParts(
+  block: Block,
+  at: SiteAt,
+  gradient_RD: Tensor,
+  { clean_RD, donor_RD, error_RD }: LaterRows,
+): Promise<void> {
+  const { spliced, runs, first, collected } = block;
+  await spliced.errorFits?.withFit(at, async (fit) => {
+    const linear_RD = linearChange(fit, clean_RD, donor_RD);
+    const nonlinear_RD = tf.sub(error_RD, linear_RD);
+    try {
+      for (const [kind, delta_RD] of [
+        ["error_linear", linear_RD] as const,
+        ["error_nonlinear", nonlinear_RD] as const,
+      ]) {
+        const dot = wholeRows(await dotScores(gradient_RD, delta_RD), runs.clean.frame.batch, first);
+        await checkScores(block, at, dot);
+        collected[kind].set(siteHook(at), dot);
+      }
+    } finally {
+      tf.dispose([linear_RD, nonlinear_RD]);
+    }
   });
 }
 

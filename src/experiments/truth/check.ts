@@ -2,8 +2,12 @@
 import { isSaeKind, LISTED_KINDS } from "../../nodes/kinds.js";
 import { checkFeature, checkPosition, hasSaes, NO_PAIRS, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
 import { type NodeListSpec, nodeListOf, namesKind, TRUTH_FIELDS } from "../../plan/node-slots.js";
+import { fitOf, NO_FIT } from "../../plan/fit-spec.js";
 import type { PlanContext } from "../../plan/plan-part.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
+
+/** The fields of `truth` that name nodes, as lists for people have their kinds. */
+const TRUTH_KEYS = [...new Set(LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind]))];
 
 /** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
 export function checkTruth(source: SweepSource, context: PlanContext): void {
@@ -23,32 +27,51 @@ export function checkTruth(source: SweepSource, context: PlanContext): void {
   checkNodes(source, truth, context);
 }
 
-function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanContext): void {
+/** Sets of parts of errors, as the field `nodes` lists them. */
+function checkParts({ sweep, fault }: SweepSource, { nodes = [] }: NodeListSpec, context: PlanContext): void {
+  nodes.forEach(({ kind, site, layers, at }, i) => {
+    const place = ["truth", "nodes", i];
+    if (fitOf(sweep) === undefined) throw fault([...place, "kind"], `${kind} ${NO_FIT}`);
+    const named = layers === "all" ? [] : layers;
+    named.forEach((layer, l) => {
+      checkLayer(layer, context, (message) => fault([...place, "layers", l], message));
+    });
+    at.forEach((position, p) => {
+      if (typeof position === "number")
+        checkPosition(position, context, (message) => fault([...place, "at", p], message));
+    });
+    if (!context.saes.some((sae) => site.includes(sae.site) && (layers === "all" || layers.includes(sae.layer))))
+      throw fault(place, NO_SAE_THERE);
+  });
+}
+
+const NO_SAE_THERE = "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch";
+
+/** @throws what `fault` makes of a layer that the model lacks. */
+function checkLayer(layer: number, { shape: { nLayers } }: PlanContext, fault: (message: string) => Error): void {
+  if (layer >= nLayers) throw fault(`the model has layers 0 to ${String(nLayers - 1)}, got ${String(layer)}`);
+}
+
+function checkNodes(source: SweepSource, truth: NodeListSpec, context: PlanContext): void {
+  const { fault } = source;
   const { errors, features } = truth;
+  checkParts(source, truth, context);
   if (
     errors !== undefined &&
     !context.saes.some(
       ({ site, layer }) => errors.sites.includes(site) && (errors.layers === "all" || errors.layers.includes(layer)),
     )
   )
-    throw fault(
-      ["truth", "errors"],
-      "none of the sweep's SAEs sits at these sites and layers, so there is no error node to patch",
-    );
+    throw fault(["truth", "errors"], NO_SAE_THERE);
   if (!LISTED_KINDS.some((kind) => namesKind(truth, kind))) {
-    const fields = LISTED_KINDS.map((kind) => `\`${TRUTH_FIELDS[kind]}\``).join(", ");
+    const fields = TRUTH_KEYS.map((key) => `\`${key}\``).join(", ");
     throw fault(["truth"], `names no nodes; give at least one of ${fields}`);
   }
-  for (const key of LISTED_KINDS.map((kind) => TRUTH_FIELDS[kind])) {
+  for (const key of TRUTH_KEYS) {
     const part = truth[key];
     if (typeof part !== "object" || !("layers" in part) || part.layers === "all") continue;
     part.layers.forEach((layer, i) => {
-      if (layer >= context.shape.nLayers) {
-        throw fault(
-          ["truth", key, "layers", i],
-          `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
-        );
-      }
+      checkLayer(layer, context, (message) => fault(["truth", key, "layers", i], message));
     });
   }
   truth.positions.forEach((position, i) => {

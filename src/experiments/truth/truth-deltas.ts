@@ -1,7 +1,7 @@
 /**
  * @file Differences between the corrupted and the clean run at the sites that nodes name: what a patch adds.
  *
- * Error: `e_corr - e_clean`. Feature i: `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of
+ * Error: `e_corr - e_clean`; its linear part: `A (x_corr - x_clean)`; its nonlinear part: the rest. Feature i: `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of
  * attn_z's. With live error terms the SAEs downstream are the identity, so adding this is the whole patch.
  *
  * Source: REFERENCE 4.
@@ -9,12 +9,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must, unreachable } from "../../base/assert.js";
+import { isPartKind, type NodeKind } from "../../nodes/kinds.js";
 import type { Node } from "../../nodes/node.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import type { ModelConfig } from "../../families/family.js";
 import { siteDelta } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
-import { errorDelta, type FeatureChanges, featureChanges, magnitudes } from "./truth-changes.js";
+import { errorDelta, type FeatureChanges, featureChanges, magnitudes, partDelta } from "./truth-changes.js";
 import { carriedRows, type Carried, eachCarried } from "./truth-climb.js";
 import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
 
@@ -34,7 +35,7 @@ export interface Deltas {
 interface SiteDeltas {
   readonly whole: Tensor | undefined;
   /** Kept with the runs. */
-  readonly error: ErrorDelta | undefined;
+  readonly errors: ReadonlyMap<NodeKind, ErrorDelta>;
   readonly features: FeatureChanges | undefined;
 }
 
@@ -88,7 +89,9 @@ function needsSae(slots: ReadonlyMap<number, Node>, errorIsKept: boolean): boole
       case "feature":
         return true;
       case "error":
+      case "error_nonlinear":
         return !errorIsKept;
+      case "error_linear":
       case "site":
       case "head":
         return false;
@@ -111,7 +114,9 @@ async function siteDeltas(
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const named = new Set(nodes.flatMap((node) => (node.kind === "feature" ? [node.feature] : [])));
   const features = named.size > 0 ? await featureChanges(spliced, runs, at, [...named]) : undefined;
-  const error = kinds.has("error") ? await errorDelta(spliced, runs, at) : undefined;
+  const errors = new Map<NodeKind, ErrorDelta>();
+  if (kinds.has("error")) errors.set("error", await errorDelta(spliced, runs, at));
+  for (const kind of Array.from(kinds).filter(isPartKind)) errors.set(kind, await partDelta(spliced, runs, at, kind));
   const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
   const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, spliced.model.config.nHeads);
@@ -120,7 +125,9 @@ async function siteDeltas(
       case "feature":
         return features?.changes.get(node.feature);
       case "error":
-        return error?.magnitudes;
+      case "error_linear":
+      case "error_nonlinear":
+        return errors.get(node.kind)?.magnitudes;
       case "site":
         return bySite[0];
       case "head":
@@ -130,7 +137,7 @@ async function siteDeltas(
     }
   };
   for (const [slot, node] of slots) changes.set(slot, must(changeOf(node), "changes of the node"));
-  return { whole, error, features };
+  return { whole, errors, features };
 }
 
 /** What rows of one kind at one site add, `[R, d]`. */
@@ -142,7 +149,7 @@ function patchOf(
 ): Tensor {
   const { node } = must(rows[0], "row").row;
   const hook = siteHook(node);
-  const { whole, error, features } = must(sites.get(hook), `deltas of ${hook}`);
+  const { whole, errors, features } = must(sites.get(hook), `deltas of ${hook}`);
   const flat = carriedRows(rows, positions);
   const gathered = (delta_RD: Tensor | undefined): Tensor =>
     tf.gather(must(delta_RD, `deltas of ${hook}`), tf.tensor1d(flat, "int32"));
@@ -155,7 +162,9 @@ function patchOf(
       return tf.mul(tf.tensor2d(change, [change.length, 1]), directions(must(features, `features of ${hook}`), rows));
     }
     case "error":
-      return gathered(error?.delta_RD);
+    case "error_linear":
+    case "error_nonlinear":
+      return gathered(errors.get(node.kind)?.delta_RD);
     case "site":
       return gathered(whole);
     case "head":
