@@ -27,7 +27,7 @@ export function artifactMetadata(
   normalisation: string,
   more: Metadata = {},
 ): Metadata {
-  const { model, saes, dataset } = plan.fingerprints;
+  const { model, saes, dataset, fit } = plan.fingerprints;
   return {
     sign: SIGN,
     direction: DIRECTION,
@@ -39,6 +39,7 @@ export function artifactMetadata(
     model,
     saes: saes ?? "none",
     dataset,
+    ...(fit === undefined ? {} : { fit }),
     prompts: sha256(canonicalJson(plan.prompts)),
     ...environment,
     threads: String(environment.threads),

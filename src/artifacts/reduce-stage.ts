@@ -40,7 +40,7 @@ export async function reduceStage(
 ): Promise<Reduced> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
-  const { model, saes, dataset, ...environment } = run.fingerprints;
+  const { model, saes, dataset, fit, ...environment } = run.fingerprints;
   expectOwnNode(folder, environment);
   const log = await openDirectoryLog(runPaths(folder).log);
   const remade: string[] = [];

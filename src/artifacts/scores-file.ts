@@ -10,7 +10,7 @@ import { decodeSafetensors } from "../weights/safetensors.js";
 export const scoresFile = (name: string): string => `scores-${name}.safetensors`;
 
 /** {@link NodeScores} as a scores artifact holds them; positions are those of the longest prompt. */
-export type ScoreMeans = { readonly [Kind in keyof NodeScores]: ReadonlyMap<string, Float32Array> };
+export type ScoreMeans = { readonly [Kind in keyof Required<NodeScores>]: ReadonlyMap<string, Float32Array> };
 
 /** Reads the means of the artifact of scores `name`: what circuits and node selection rank by. */
 export async function readScoreMeans(read: ReadArtifact, name: string): Promise<ScoreMeans> {
@@ -19,6 +19,8 @@ export async function readScoreMeans(read: ReadArtifact, name: string): Promise<
     features: new Map<string, Float32Array>(),
     errors: new Map<string, Float32Array>(),
     slices: new Map<string, Float32Array>(),
+    linear: new Map<string, Float32Array>(),
+    nonlinear: new Map<string, Float32Array>(),
   };
   for (const [key, { values }] of arrays) {
     const at = parseNodeHook(key);

@@ -51,7 +51,7 @@ export interface ServedRun {
 export async function openServedRun({ folder, log: location }: RunToServe): Promise<ServedRun> {
   const file = readRunFile(folder);
   const plan = readPlan(folder, file.plan_hash);
-  const { model, saes, dataset, ...environment } = file.fingerprints;
+  const { model, saes, dataset, fit, ...environment } = file.fingerprints;
   const id = runId(file);
   const own = runPaths(folder).log;
   const logLocation = location === "dir" ? `dir:${own}` : location;

@@ -32,13 +32,14 @@ export function countWork(
   return { stages, weightBytes: weightCount(plan, config) * valueBytes, valueBytes, ownKernels };
 }
 
-/** Numbers in the layers and the SAEs; embedding rows are read one by one. */
-function weightCount({ saes }: Plan, config: ModelConfig): number {
+/** Numbers in the layers, the SAEs and the fits of their errors; embedding rows are read one by one. */
+function weightCount({ saes, fitPrompts }: Plan, config: ModelConfig): number {
   let count = 0;
   const shapes = tensorShapes(config);
   shapes.delete(tensorsOf(config).embedding.name);
   for (const shape of shapes.values()) count += shape.reduce((product, length) => product * length, 1);
-  return saes.reduce((sum, { dIn, dSae }) => sum + 2 * dIn * dSae + 2 * dSae + dIn, count);
+  const fit = (width: number): number => (fitPrompts === undefined ? 0 : (width + 1) * width);
+  return saes.reduce((sum, { dIn, dSae }) => sum + 2 * dIn * dSae + 2 * dSae + dIn + fit(dIn), count);
 }
 
 const MIB = 2 ** 20;

@@ -4,6 +4,7 @@ import { INPUT_FIELDS } from "../sweep/sweep.js";
 import { METHODS } from "../methods/registry.js";
 import type { ScoreMethods } from "../methods/score-method.js";
 import { circuits } from "./circuits/index.js";
+import { errorFit } from "./error-fit/index.js";
 import type { Experiment } from "./experiment.js";
 import { means } from "./means/index.js";
 import { noop } from "./noop/index.js";
@@ -19,7 +20,7 @@ export interface Register {
 
 /** The register of these methods, with experiments beside the product's own. @throws PatchbayError `bad_input` for a name that is taken. */
 export function registerOf(methods: ScoreMethods, others: readonly Experiment[] = []): Register {
-  const experiments = [means, scoresExperiment(methods), truth, circuits, noop, ...others];
+  const experiments = [means, errorFit, scoresExperiment(methods), truth, circuits, noop, ...others];
   refuseTwice(
     "name",
     experiments.map(({ name }) => name),

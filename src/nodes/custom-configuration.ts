@@ -4,9 +4,11 @@
  * 1. `ablate` names whole nodes and single features; its positions apply to both.
  * 2. A threshold, where given, also ablates every node that it does not keep.
  * 3. `restore` names nodes in the same way. A node named by both is restored; their number is reported.
+ * 4. Where errors are split, parts of an error are named as whole nodes are. An error and its parts are not changed at once.
  *
  * Source: REFERENCE 5.
  */
+import { must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "./intervention.js";
 import { isSaeKind, KINDS, type SaeKind } from "./kinds.js";
@@ -25,7 +27,7 @@ import { keeps, type Keep, type NodeScores } from "./selection.js";
 
 /** A set of nodes. Hooks are node hooks: `blocks.0.hook_mlp_out.hook_sae_error`, `blocks.1.hook_resid_post.hook_sae_acts_post`. */
 export interface NodeChoice {
-  /** Whole nodes: an error hook, or a feature hook for all features of the site. */
+  /** Whole nodes: an error hook, the hook of a part of an error, or a feature hook for all features of the site. */
   readonly nodes: readonly string[];
   /** Feature hook -> feature indexes. */
   readonly features: Readonly<Record<string, readonly number[]>>;
@@ -56,8 +58,8 @@ export interface ResolvedConfiguration {
  * Resolves a configuration for prompts of one length.
  *
  * @param scores needed only where the configuration has a threshold.
- * @throws PatchbayError `bad_input` for a hook without an SAE, a feature or position that does not exist, or a threshold
- *   without scores;
+ * @throws PatchbayError `bad_input` for a hook without an SAE, a feature or position that does not exist, a part beside its
+ *   whole, or a threshold without scores;
  *   the field is relative to the configuration (`ablate.nodes[0]`).
  */
 export function resolveConfiguration(
@@ -66,8 +68,12 @@ export function resolveConfiguration(
   positions: number,
   scores: NodeScores | null,
 ): ResolvedConfiguration {
-  const ablated = chosenNodes(configuration.ablate, sites, positions, "ablate");
-  const restored = chosenNodes(configuration.restore, sites, positions, "restore");
+  const clash = findClash(configuration);
+  if (clash !== undefined) throw badInput(clash.message, { field: `${clash.part}.nodes[${String(clash.index)}]` });
+  const isSplit = partsIn(configuration).length > 0;
+  const size = { positions, isSplit };
+  const ablated = chosenNodes(configuration.ablate, sites, size, "ablate");
+  const restored = chosenNodes(configuration.restore, sites, size, "restore");
   if (configuration.threshold !== null) ablateBelow(configuration.threshold, sites, ablated, scores);
   const counts = { nodesAblated: 0, nodesRestored: 0, nodesNamedByBoth: 0 };
   const state = (isAblated: number, isRestored: number): number => {
@@ -80,10 +86,13 @@ export function resolveConfiguration(
     const a = ablated.get(siteHook(at));
     const r = restored.get(siteHook(at));
     if (a === undefined || r === undefined) return undefined;
+    const both = (states: keyof SiteIntervention): Uint8Array =>
+      must(a[states], states).map((one, i) => state(one, r[states]?.[i] ?? 0));
     return {
-      features: a.features.map((one, i) => state(one, r.features[i] ?? 0)),
-      errors: a.errors.map((one, t) => state(one, r.errors[t] ?? 0)),
+      features: both("features"),
+      errors: both("errors"),
       slices: new Uint8Array(0),
+      ...(isSplit ? { linear: both("linear"), nonlinear: both("nonlinear") } : {}),
     };
   });
   return { intervention, ...counts };
@@ -92,15 +101,64 @@ export function resolveConfiguration(
 /** A set of nodes: 1 for each member, keyed by site hook. */
 type NodeSet = ReadonlyMap<string, SiteIntervention>;
 
-function chosenNodes(choice: NodeChoice, sites: readonly SaeNodes[], length: number, field: string): NodeSet {
-  const chosen = new Map(sites.map((at) => [siteHook(at), uniformSite(at, length, 0)]));
+/** A part of a node that a configuration names. */
+export interface NamedPart {
+  readonly part: "ablate" | "restore";
+  /** Among its `nodes`. */
+  readonly index: number;
+  readonly hook: string;
+  /** Hook of the node that it is a part of. */
+  readonly whole: string;
+}
+
+/** All parts of nodes that a configuration names, in order. */
+export function partsIn(configuration: Pick<CustomConfiguration, "ablate" | "restore">): NamedPart[] {
+  return (["ablate", "restore"] as const).flatMap((part) =>
+    configuration[part].nodes.flatMap((hook, index) => {
+      const named = parseNodeHook(hook);
+      const whole = named === undefined ? null : KINDS[named.kind].partOf;
+      return named === undefined || whole === null ? [] : [{ part, index, hook, whole: nodeHook(named, whole) }];
+    }),
+  );
+}
+
+/** The first part that is named where its whole is changed too, and what is wrong with that; undefined where none is. */
+export function findClash({
+  ablate,
+  restore,
+  threshold,
+}: CustomConfiguration): (NamedPart & { readonly message: string }) | undefined {
+  for (const named of partsIn({ ablate, restore })) {
+    const { hook, whole } = named;
+    if (threshold !== null)
+      return {
+        ...named,
+        message: `${hook} is a part of a node, and a threshold changes whole nodes; leave one of them out`,
+      };
+    if ([...ablate.nodes, ...restore.nodes].includes(whole))
+      return { ...named, message: `${hook} is a part of ${whole}, which is named too; name the node or its parts` };
+  }
+  return undefined;
+}
+
+function chosenNodes(
+  choice: NodeChoice,
+  sites: readonly SaeNodes[],
+  { positions: length, isSplit }: { readonly positions: number; readonly isSplit: boolean },
+  field: string,
+): NodeSet {
+  const parts = (): object => (isSplit ? { linear: new Uint8Array(length), nonlinear: new Uint8Array(length) } : {});
+  const chosen = new Map(
+    sites.map((at): [string, SiteIntervention] => [siteHook(at), { ...uniformSite(at, length, 0), ...parts() }]),
+  );
   const positions = resolvePositions(choice.positions, length, field);
   const setAt = (at: SiteAt): SiteIntervention => chosen.get(siteHook(at)) as SiteIntervention;
   for (const [n, hook] of choice.nodes.entries()) {
     const { at, kind } = findNode(hook, sites, `${field}.nodes[${String(n)}]`);
     const set = setAt(at);
     const width = nodesPerPosition(at, kind);
-    for (const t of positions) set[KINDS[kind].states].fill(1, t * width, (t + 1) * width);
+    const states = must(set[KINDS[kind].states], kind);
+    for (const t of positions) states.fill(1, t * width, (t + 1) * width);
   }
   for (const [hook, indexes] of Object.entries(choice.features)) {
     const where = `${field}.features["${hook}"]`;
@@ -159,7 +217,8 @@ function ablateBelow(
     if (set === undefined) continue;
     for (const kind of kindsAt(at)) {
       const { states } = KINDS[kind];
-      markBelow(set[states], scoresAt(scores[states], scoresKey(at, kind), set[states].length), threshold);
+      const marked = must(set[states], states);
+      markBelow(marked, scoresAt(scores[states], scoresKey(at, kind), marked.length), threshold);
     }
   }
 }

@@ -20,6 +20,21 @@ export interface SiteIntervention {
   readonly errors: Uint8Array;
   /** The same for each slice, `[T, S]`: the whole site (S = 1), its heads or its neurons. Empty where an SAE sits, as the others are without. */
   readonly slices: Uint8Array;
+  /** The same for the linear part of each error, `[T]`; absent where no part is named. A node and its part are never both changed. */
+  readonly linear?: Uint8Array;
+  /** The same for what is left of each error, `[T]`; present where `linear` is. */
+  readonly nonlinear?: Uint8Array;
+}
+
+/** The arrays of a site's states. */
+export function stateArrays({ features, errors, slices, linear, nonlinear }: SiteIntervention): Uint8Array[] {
+  return [
+    features,
+    errors,
+    slices,
+    ...(linear === undefined ? [] : [linear]),
+    ...(nonlinear === undefined ? [] : [nonlinear]),
+  ];
 }
 
 /** What happens everywhere, keyed by site hook. A site that is not listed is left alone. */

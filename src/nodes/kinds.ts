@@ -8,10 +8,11 @@
 import { SAE_SITES, type Site } from "./site.js";
 
 /**
- * Kinds of node: an SAE feature, an SAE error, a whole site (no SAE), one attention head of attn_z, one neuron of an MLP. Rows that join
- * together come in this order.
+/**
+ * Kinds of node: an SAE feature, an SAE error, what a linear function of the site's activation says of the error and what it leaves, a
+ * whole site (no SAE), one attention head of attn_z, one neuron of an MLP. Rows that join together come in this order.
  */
-export const NODE_KINDS = ["feature", "error", "site", "head", "neuron"] as const;
+export const NODE_KINDS = ["feature", "error", "error_linear", "error_nonlinear", "site", "head", "neuron"] as const;
 export type NodeKind = (typeof NODE_KINDS)[number];
 
 /** What tells nodes of one kind, site and position apart: a field of the node, and a column of every table of nodes. */
@@ -56,27 +57,34 @@ export interface NodeKindDescription {
   readonly perPosition: (sizes: SiteSizes) => number;
   /** Whether such nodes are parts of an SAE, and exist only where one sits. */
   readonly onSae: boolean;
+  /** The kind that such a node is a part of, in sweeps that split it; circuits are made of whole nodes. Null for whole ones. */
+  readonly partOf: NodeKind | null;
   /** Whether most activations are 0: scores are then lists of what is not. */
   readonly isSparse: boolean;
   /** Whether such nodes are scored only where a sweep asks for them: there are very many. */
   readonly onRequest: boolean;
   /** Which states of an intervention are its nodes': those of the SAE's parts, or slices of a site without one. */
-  readonly states: "features" | "errors" | "slices";
+  readonly states: "features" | "errors" | "linear" | "nonlinear" | "slices";
   /** Which number of a circuit counts such nodes of a site. */
   readonly counter: (site: Site) => keyof NodeCounts;
+}
+
+function errorCounter(site: Site): keyof NodeCounts {
+  return site === "resid_post" ? "nErrorsResid" : "nErrorsOther";
 }
 
 const TABLE = {
   feature: {
     label: "feature",
     plural: "SAE features",
-    listRank: 1,
+    listRank: 3,
     slotRank: 3,
     hookTail: ".hook_sae_acts_post",
     index: "feature",
     sites: SAE_SITES,
     perPosition: ({ dSae }) => dSae,
     onSae: true,
+    partOf: null,
     isSparse: true,
     onRequest: false,
     states: "features",
@@ -92,21 +100,55 @@ const TABLE = {
     sites: SAE_SITES,
     perPosition: () => 1,
     onSae: true,
+    partOf: null,
     isSparse: false,
     onRequest: false,
     states: "errors",
-    counter: (site) => (site === "resid_post" ? "nErrorsResid" : "nErrorsOther"),
+    counter: errorCounter,
+  },
+  error_linear: {
+    label: "error, linear part",
+    plural: "linear parts of SAE errors",
+    listRank: 1,
+    slotRank: 5,
+    hookTail: ".hook_sae_error_linear",
+    index: null,
+    sites: SAE_SITES,
+    perPosition: () => 1,
+    onSae: true,
+    partOf: "error",
+    isSparse: false,
+    onRequest: false,
+    states: "linear",
+    counter: errorCounter,
+  },
+  error_nonlinear: {
+    label: "error, nonlinear part",
+    plural: "nonlinear parts of SAE errors",
+    listRank: 2,
+    slotRank: 6,
+    hookTail: ".hook_sae_error_nonlinear",
+    index: null,
+    sites: SAE_SITES,
+    perPosition: () => 1,
+    onSae: true,
+    partOf: "error",
+    isSparse: false,
+    onRequest: false,
+    states: "nonlinear",
+    counter: errorCounter,
   },
   site: {
     label: "whole site",
     plural: "whole sites",
-    listRank: 2,
+    listRank: 4,
     slotRank: 1,
     hookTail: "",
     index: null,
     sites: SAE_SITES,
     perPosition: () => 1,
     onSae: false,
+    partOf: null,
     isSparse: false,
     onRequest: false,
     states: "slices",
@@ -115,13 +157,14 @@ const TABLE = {
   head: {
     label: "head",
     plural: "attention heads",
-    listRank: 3,
+    listRank: 5,
     slotRank: 2,
     hookTail: ".heads",
     index: "head",
     sites: ["attn_z"],
     perPosition: ({ nHeads }) => nHeads,
     onSae: false,
+    partOf: null,
     isSparse: false,
     onRequest: false,
     states: "slices",
@@ -130,13 +173,14 @@ const TABLE = {
   neuron: {
     label: "neuron",
     plural: "MLP neurons",
-    listRank: 4,
+    listRank: 6,
     slotRank: 4,
     hookTail: "",
     index: "neuron",
     sites: ["mlp_post"],
     perPosition: ({ dMlp }) => dMlp,
     onSae: false,
+    partOf: null,
     isSparse: false,
     onRequest: true,
     states: "slices",
@@ -167,6 +211,14 @@ export type DenseKind = Exclude<NodeKind, SparseKind>;
 /** Whether nodes of the kind are parts of an SAE. */
 export function isSaeKind(kind: NodeKind): kind is SaeKind {
   return KINDS[kind].onSae;
+}
+
+/** Kinds whose nodes are parts of others. */
+export type PartKind = { [Kind in keyof Table]: Table[Kind]["partOf"] extends null ? never : Kind }[keyof Table];
+
+/** Whether nodes of the kind are parts of others. */
+export function isPartKind(kind: NodeKind): kind is PartKind {
+  return KINDS[kind].partOf !== null;
 }
 
 /** Whether a kind's scores are whole arrays. */

@@ -1,7 +1,7 @@
 /** @file Building blocks for interventions: one state per node at every site that circuits are made of. */
 import { must } from "../base/assert.js";
-import { ABLATED, allLive, type Intervention, type SiteIntervention } from "./intervention.js";
-import { isSaeKind, KINDS, NODE_KINDS, type NodeCounts, type NodeKind, type SliceKind } from "./kinds.js";
+import { ABLATED, allLive, type Intervention, type SiteIntervention, stateArrays } from "./intervention.js";
+import { isPartKind, isSaeKind, KINDS, NODE_KINDS, type NodeCounts, type NodeKind, type SliceKind } from "./kinds.js";
 import { nodeHook } from "./node.js";
 import { siteHook, type SaeSiteAt, type SiteAt } from "./site.js";
 
@@ -20,10 +20,12 @@ export interface SliceNodes extends SiteAt {
 /** A site that circuits are made of. */
 export type CircuitSite = SaeNodes | SliceNodes;
 
-/** Kinds of the nodes that circuits have at a site. */
+/** Kinds of the nodes that circuits have at a site: whole ones. */
 export function kindsAt(at: CircuitSite): readonly NodeKind[] {
-  return "kind" in at ? [at.kind] : NODE_KINDS.filter(isSaeKind);
+  return "kind" in at ? [at.kind] : WHOLE_SAE_KINDS;
 }
+
+const WHOLE_SAE_KINDS = NODE_KINDS.filter((kind) => isSaeKind(kind) && !isPartKind(kind));
 
 /** How many nodes of a kind circuits have at each position of a site. */
 export function nodesPerPosition(at: CircuitSite, kind: NodeKind): number {
@@ -52,21 +54,25 @@ export function addCounts(
 ): void {
   for (const kind of kindsAt(at)) {
     const { counter, states } = KINDS[kind];
-    counts[counter(at.site)] += sizeOf(intervention[states]);
+    counts[counter(at.site)] += sizeOf(must(intervention[states], states));
   }
 }
 
 /** Every node of one site in one state. */
 export function uniformSite(at: CircuitSite, positions: number, state: number): SiteIntervention {
-  const site = { features: new Uint8Array(0), errors: new Uint8Array(0), slices: new Uint8Array(0) };
+  const site: { -readonly [States in keyof SiteIntervention]: SiteIntervention[States] } = {
+    features: new Uint8Array(0),
+    errors: new Uint8Array(0),
+    slices: new Uint8Array(0),
+  };
   for (const kind of kindsAt(at))
     site[KINDS[kind].states] = new Uint8Array(positions * nodesPerPosition(at, kind)).fill(state);
   return site;
 }
 
 /** Whether an intervention changes nothing at the site. */
-function isLive({ features, errors, slices }: SiteIntervention): boolean {
-  return [features, errors, slices].every(allLive);
+function isLive(site: SiteIntervention): boolean {
+  return stateArrays(site).every(allLive);
 }
 
 /** Builds an intervention site by site; sites that stay fully live are left out. */
@@ -93,26 +99,23 @@ export function emptyIntervention(sites: readonly CircuitSite[], positions: numb
 
 /** Whether any node of an intervention is in the given state. */
 export function hasNodes(intervention: Intervention, state: number): boolean {
-  return Array.from(intervention.values()).some(({ features, errors, slices }) =>
-    [features, errors, slices].some((states) => states.includes(state)),
-  );
+  return Array.from(intervention.values()).some((site) => stateArrays(site).some((states) => states.includes(state)));
 }
 
 /** How many nodes of an intervention are in the given state. */
 export function countNodes(intervention: Intervention, state: number): number {
   let n = 0;
-  for (const { features, errors, slices } of intervention.values())
-    for (const states of [features, errors, slices])
-      for (let i = 0; i < states.length; i++) if (states[i] === state) n += 1; // A plain loop: there are millions.
+  for (const site of intervention.values())
+    for (const states of stateArrays(site)) for (let i = 0; i < states.length; i++) if (states[i] === state) n += 1; // A plain loop: there are millions.
   return n;
 }
 
 /** The array of `hook` in `scores`, which must cover the positions asked for. */
 export function scoresAt(
-  scores: ReadonlyMap<string, ArrayLike<number>>,
+  scores: ReadonlyMap<string, ArrayLike<number>> | undefined,
   hook: string,
   atLeast: number,
 ): ArrayLike<number> {
-  const array = must(scores.get(hook), `the scores of ${hook}`);
+  const array = must(scores?.get(hook), `the scores of ${hook}`);
   return must(array.length >= atLeast ? array : undefined, `a score for each node of ${hook}`);
 }

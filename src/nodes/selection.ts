@@ -9,6 +9,7 @@
  *
  * Source: REFERENCE 5; Marks et al. 2024 (arXiv 2403.19647), section 3.
  */
+import { must } from "../base/assert.js";
 import { ABLATED, LIVE, type Intervention, type SiteIntervention } from "./intervention.js";
 import { KINDS, type NodeCounts } from "./kinds.js";
 import {
@@ -39,6 +40,10 @@ export interface NodeScores {
   readonly errors: ReadonlyMap<string, ArrayLike<number>>;
   /** Whole sites `[T]`, heads `[T, H]` and neurons `[T, M]`, by node hook. */
   readonly slices: ReadonlyMap<string, ArrayLike<number>>;
+  /** Linear parts of errors, `[T]`, by site hook; absent where errors are not split. */
+  readonly linear?: ReadonlyMap<string, ArrayLike<number>>;
+  /** Nonlinear parts, likewise. */
+  readonly nonlinear?: ReadonlyMap<string, ArrayLike<number>>;
 }
 
 /** What fixes a circuit. */
@@ -110,7 +115,7 @@ function keptAt({ positions, scores, threshold, keep, variant }: CircuitChoice, 
   for (const kind of kindsAt(at)) {
     const { states } = KINDS[kind];
     if (states === "errors" && variantAblatesErrors(variant, at.site)) continue;
-    const flags = kept[states];
+    const flags = must(kept[states], states);
     const of = scoresAt(scores[states], scoresKey(at, kind), flags.length);
     for (let i = 0; i < flags.length; i++) if (keeps(of[i] ?? Number.NaN, threshold, keep)) flags[i] = 1;
   }

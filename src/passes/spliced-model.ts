@@ -4,6 +4,7 @@ import { siteHook, type SaeSiteAt, type SiteAt } from "../nodes/site.js";
 import { FLOAT32_MATRICES } from "../model/matrices.js";
 import { openModel, type Model } from "../model/model.js";
 import { WeightPool, type Pooled } from "../model/weight-pool.js";
+import type { ErrorFit } from "../sae/error-fit.js";
 import { findSaeSource, type Sae } from "../sae/sae.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
 import type { SaeEntry } from "../weights/sae-folder.js";
@@ -11,6 +12,14 @@ import type { SaeEntry } from "../weights/sae-folder.js";
 /** An SAE and where it sits. */
 export interface PlacedSae extends SaeSiteAt {
   readonly sae: Pooled<Sae>;
+}
+
+/** How the errors of a model's SAEs are split. */
+export interface ErrorFits {
+  /** The fit of a site, for a walk. */
+  at(site: SiteAt): Pooled<ErrorFit>;
+  /** Runs `work` with a site's fit on the device. */
+  withFit<Result>(site: SiteAt, work: (fit: ErrorFit) => Promise<Result>): Promise<Result>;
 }
 
 /** What every program runs on. */
@@ -26,6 +35,8 @@ export interface SplicedModel {
   withSae<Result>(at: SiteAt, work: (sae: Sae | undefined) => Promise<Result>): Promise<Result>;
   /** Calls `visit` for each site in order, with its SAE on the device if it has one, and reads the next one's meanwhile. */
   walkSites(sites: readonly SiteAt[], visit: (at: SiteAt) => Promise<void>): Promise<void>;
+  /** Absent where errors are not split. */
+  readonly errorFits?: ErrorFits;
   /** Releases the model's and the SAEs' tensors. */
   dispose(): void;
 }

@@ -1,7 +1,8 @@
 /** @file Faults of the sets of nodes that a sweep's truth lists. */
-import { isSaeKind, KINDS, type NodeKind } from "../nodes/kinds.js";
+import { isPartKind, isSaeKind, KINDS, type NodeKind } from "../nodes/kinds.js";
 import { siteHook } from "../nodes/site.js";
 import { checkPosition, hasSaes, NO_SAES, unknownScores } from "./check-nodes.js";
+import { fitOf, NO_FIT } from "./fit-spec.js";
 import { layersOfSet, type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
 import type { PlanContext } from "./plan-part.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
@@ -16,6 +17,7 @@ export function checkSets(source: SweepSource, sets: readonly NodeSet[], context
     for (const kind of set.kind) {
       if (isSaeKind(kind) && !hasSaes(source, context))
         throw fault(["kind"], `patching of ${kind} nodes ${NO_SAES}, or name another kind`);
+      if (isPartKind(kind) && fitOf(source.sweep) === undefined) throw fault(["kind"], `${kind} ${NO_FIT}`);
       if (!hasSites(set, kind, context)) throw fault([], emptySet(kind));
     }
   });

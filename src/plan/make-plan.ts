@@ -11,6 +11,8 @@ import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
+import { type FitDataset, readFitDataset } from "./fit-dataset.js";
+import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
 import type { InputPaths, ModelShape, Plan, SaeSite, Stage } from "./plan.js";
 import { lengthsOf } from "./prompt-lengths.js";
@@ -86,18 +88,17 @@ export async function planSweep(
   try {
     const chosen = typeof options === "function" ? options(checkpoint.config) : options;
     const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
-    const { prompts, dropped } = toPrompts(
-      readDataset(inputs.dataset),
-      openTokenizer(inputs.model, checkpoint.config.family.bos),
-      sweep.dataset.limit,
-    );
+    const tokenizer = openTokenizer(inputs.model, checkpoint.config.family.bos);
+    const { prompts, dropped } = toPrompts(readDataset(inputs.dataset), tokenizer, sweep.dataset.limit);
     checkTokenIds(prompts, checkpoint.config.vocabSize, inputs.model);
+    const fit = await readFitDataset(source, inputs, tokenizer, checkpoint.config);
     const fingerprints = {
       model: await checkpoint.fingerprint(),
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
       dataset: await fingerprintDataset(inputs.dataset),
+      ...(fit === null ? {} : { fit: fit.fingerprint }),
     };
-    const plan = assemble(experiments, source, { checkpoint, saes, prompts, fingerprints }, chosen);
+    const plan = assemble(experiments, source, { checkpoint, saes, prompts, fit, fingerprints }, chosen);
     return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
   } finally {
     await checkpoint.close();
@@ -109,13 +110,14 @@ interface ReadInputs {
   readonly checkpoint: Checkpoint;
   readonly saes: readonly SaeEntry[];
   readonly prompts: readonly Prompt[];
+  readonly fit: FitDataset | null;
   readonly fingerprints: Plan["fingerprints"];
 }
 
 function assemble(
   experiments: readonly PlannedExperiment[],
   source: SweepSource,
-  { checkpoint, saes: saeEntries, prompts, fingerprints }: ReadInputs,
+  { checkpoint, saes: saeEntries, prompts, fit, fingerprints }: ReadInputs,
   { backend, autoThreads }: PlanOptions,
 ): Plan {
   const { sweep, fault } = source;
@@ -147,7 +149,8 @@ function assemble(
     blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
-  const blocks = blocksFor({ config, dSae, positions: longest }, engine.blockMib);
+  const positions = Math.max(longest, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
+  const blocks = blocksFor({ config, dSae, positions }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});
@@ -158,6 +161,7 @@ function assemble(
     shape,
     saes,
     prompts,
+    ...(fit === null ? {} : { fitPrompts: fit.prompts }),
     donors: null,
     engine,
     blocks,
@@ -185,10 +189,16 @@ export function stagesOf(
   return experiments.flatMap((experiment) => experiment.stages(stageContext));
 }
 
+function withoutPath({ limit, ridge }: FitSpec): FitSpec {
+  return limit === undefined ? { ridge } : { limit, ridge };
+}
+
 function resolvedSweep(sweep: Sweep): ResolvedSweep {
   const { model, engine, saes, dataset, ...rest } = sweep;
+  const fit = fitOf(sweep);
   return {
     ...rest,
+    ...(fit === undefined ? {} : { fit: withoutPath(fit) }),
     saes: saes === "none" ? "none" : saeOptionsOf(saes),
     dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
   };

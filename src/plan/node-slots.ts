@@ -2,9 +2,9 @@
  * @file The nodes whose truth a sweep asks for, as its `truth` names them, and their slots: how many there are and in what order,
  * fixed before anything runs.
  *
- * Slots come by kind (error, site, head, neuron, feature), then layer, site, position (all positions at once last), then head, neuron
- * or feature; sets come after what the short forms name, without what was named before. A slot whose node is known now is static; one
- * that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
+ * Slots come by kind (error, site, head, feature, neuron, parts of errors), then layer, site, position (all positions at once last), then
+ * head, neuron or feature; sets come after what the short forms name, without what was named before. A slot whose node is known now is
+ * static; one that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
  */
 import { z } from "zod";
 import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
@@ -31,7 +31,6 @@ const sitesAndLayers = z.strictObject({
   layers: layersField.default("all"),
 });
 const listedPosition = z.union([z.literal("all"), z.literal("global"), positionField]);
-
 const features = z.union([
   z.strictObject({
     top: z.int().min(0).default(50),
@@ -53,8 +52,8 @@ const fields = z.strictObject({
 
 /** A list that names no kind of node means error and feature nodes, with their defaults. */
 export const nodeListField = fields.transform((given) => {
-  const { positions, ...nodes } = given;
-  const named = Object.values(nodes).some((part) => part !== undefined);
+  const { positions, ...kinds } = given;
+  const named = Object.values(kinds).some((part) => part !== undefined);
   return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
 });
 
@@ -111,6 +110,8 @@ export type ShortForm = Exclude<keyof NodeListSpec, "positions" | "nodes">;
 export const TRUTH_FIELDS: Readonly<Record<NodeKind, ShortForm | null>> = {
   feature: "features",
   error: "errors",
+  error_linear: null,
+  error_nonlinear: null,
   site: "whole_sites",
   head: "heads",
   neuron: null,
@@ -199,6 +200,8 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
       ),
     ];
   },
+  error_linear: () => [],
+  error_nonlinear: () => [],
   site: ({ truth: { whole_sites: sites }, shape }, positions) => {
     if (sites === undefined) return [];
     const at = sitesOf(sites.sites, layersOf(sites.layers, shape), shape.nLayers);

@@ -4,6 +4,7 @@ import { PatchbayError } from "../base/errors.js";
 import type { Screen } from "../hub/fetch-display.js";
 import type { FetchedInput } from "../hub/fetch-inputs.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
+import { fitPathOf } from "./fit-spec.js";
 import type { InputPaths } from "./plan.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
 import type { Sweep } from "../sweep/sweep.js";
@@ -21,6 +22,7 @@ export async function obtainInputs(
 ): Promise<InputPaths> {
   const folder = (path: string): string => (isAbsolute(path) ? path : resolve(baseFolder, path));
   const { model, saes, dataset } = sweep;
+  const fit = fitPathOf(sweep);
   const saeOptions = saes === "none" ? {} : saeOptionsOf(saes);
   const fetchedModel = await located(fault, "model", () => fetchModel(model, screen));
   const fetchedSaes = await located(fault, "saes", () => fetchSaes(saes, saeOptions, screen));
@@ -28,6 +30,7 @@ export async function obtainInputs(
     model: "path" in model ? folder(model.path) : (fetchedModel?.path ?? ""),
     saes: saes === "none" ? null : "path" in saes ? folder(saes.path) : (fetchedSaes?.path ?? ""),
     dataset: folder(dataset.path),
+    ...(fit === undefined ? {} : { fit: folder(fit) }),
     saeOptions,
     ...(fetchedModel === null && fetchedSaes === null
       ? {}

@@ -73,11 +73,19 @@ export interface Stage {
 export interface Plan {
   readonly version: 1;
   readonly sweep: ResolvedSweep;
-  readonly fingerprints: { readonly model: string; readonly saes: string | null; readonly dataset: string };
+  readonly fingerprints: {
+    readonly model: string;
+    readonly saes: string | null;
+    readonly dataset: string;
+    /** Of the dataset that errors are split on. */
+    readonly fit?: string;
+  };
   readonly shape: ModelShape;
   readonly saes: readonly SaeSite[];
   /** Kept prompts in file order: `prompt` columns index this list. */
   readonly prompts: readonly Prompt[];
+  /** Pairs that errors are split on, in file order; absent where the sweep splits none. */
+  readonly fitPrompts?: readonly Prompt[];
   /** Resample ablation: every draw of donors; null where no circuit resamples. */
   readonly donors: readonly Donors[] | null;
   readonly engine: { readonly threads: number; readonly blockMib: number; readonly backend: string };
@@ -93,6 +101,8 @@ export interface InputPaths {
   readonly model: string;
   readonly saes: string | null;
   readonly dataset: string;
+  /** The dataset that errors are split on. */
+  readonly fit?: string;
   readonly saeOptions: SaeOptions;
   /** What of it a hub gave, at which commit; workers fetch the same files. */
   readonly hub?: HubInputs;

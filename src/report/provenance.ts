@@ -58,7 +58,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     "node",
-    "one SAE feature, the SAE's error, the whole activation of a site, one attention head, or one neuron, at one position. Sites: attn_z (heads before their output matrix), mlp_post (an MLP's neurons before its down projection), mlp_out (what the MLP adds), resid_post (a layer's output).",
+    "one SAE feature, the SAE's error or a part of it, the whole activation of a site, one attention head, or one neuron, at one position. Sites: attn_z (heads before their output matrix), mlp_post (an MLP's neurons before its down projection), mlp_out (what the MLP adds), resid_post (a layer's output).",
   ],
   [
     "faithfulness",
@@ -121,6 +121,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
         hash(fingerprints.dataset),
       ].map(line),
     ],
+    ...fitEntry({ run, plan }),
     ["plan", [`${formatCount(counts.shards)} shards, seed ${String(sweep.seed)}`, hash(run.plan_hash)].map(line)],
     ["code", hash(fingerprints.code)],
     [
@@ -141,6 +142,14 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     ],
   ];
   return markup`<dl class="facts">${entries.map(([term, value]) => markup`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`;
+}
+
+/** The dataset that errors are split on, where the sweep splits them. */
+function fitEntry({ run, plan }: Pick<RunContents, "run" | "plan">): [string, Content][] {
+  if (plan.fitPrompts === undefined) return [];
+  const { fit = "" } = run.inputs;
+  const pairs = `${counted(plan.fitPrompts.length, "pair")} used`;
+  return [["fit of errors", [fit, pairs, markup`<code>${run.fingerprints.fit ?? ""}</code>`].map(line)]];
 }
 
 const counted = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;

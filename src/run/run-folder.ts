@@ -95,6 +95,7 @@ const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     dataset: z.string(),
+    fit: z.string().exactOptional(),
     saeOptions: saeOptionsSchema,
     hub: hubInputsSchema.exactOptional(),
   }),
@@ -102,6 +103,7 @@ const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     dataset: z.string(),
+    fit: z.string().exactOptional(),
   }),
   /** Why the backend was taken, in words. */
   backend_reason: z.string().exactOptional(),

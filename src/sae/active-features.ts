@@ -63,6 +63,11 @@ export function decodeActive(sae: Sae, active: ActiveFeatures): Tensor {
   );
 }
 
+/** The error `x - (f W_dec + b_dec)` of rows whose features are listed, `[R, D]`. Owner: caller. */
+export function errorOfActive(sae: Sae, x_RD: Tensor, active: ActiveFeatures): Tensor {
+  return tf.tidy(() => tf.sub(x_RD, tf.add(decodeActive(sae, active), sae.b_dec_D)));
+}
+
 /** What features add to their site, and what a gradient at the site makes of each. */
 export interface ScoredActive {
   /** As {@link decodeActive}. Owner: caller. */

@@ -24,7 +24,8 @@ dataset: { path: ${TINY_A}/data/pairs-mixed-lengths.jsonl }
 engine: { block_mib: 6, threads: 1 }
 scores: [{ name: atp, method: atp }, { name: ig, method: ig }]
 means: true
-truth: { positions: [all, global], errors: {}, features: { top: 12, random: 12 } }
+fit: { path: ${TINY_A}/data/pairs.jsonl, limit: 8 }
+truth: { positions: [all, global], errors: {}, features: { top: 12, random: 12 }, nodes: [{ kind: error_linear, at: -1 }] }
 circuits: { thresholds: { log10: [-4, -1], count: 6 } }
 `,
 );
@@ -52,6 +53,7 @@ export async function undisturbedRun(name: string): Promise<Record<string, strin
   expect(Object.keys(hashes)).toEqual(
     expect.arrayContaining([
       "circuits.parquet",
+      "error-fit.parquet",
       "nodes.parquet",
       "scores-atp.safetensors",
       "truth.parquet",

@@ -11,7 +11,9 @@ import { captureRun } from "./capture-run.js";
 import { computeCircuits, type AblationValues } from "../../src/experiments/circuits/circuits.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { loadAnswers } from "../../src/model/metric.js";
-import { encode, errorOf, type Sae } from "../../src/sae/sae.js";
+import { withErrorFits } from "../../src/passes/fitted-model.js";
+import type { FitArrays } from "../../src/sae/error-fit.js";
+import { decode, encode, errorOf, type Sae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
@@ -24,8 +26,18 @@ const ROWS = 2 * prompts.length;
 const ZERO: AblationValues = { kind: "zero" };
 
 let spliced: SplicedModel;
+/** Any linear function splits errors. */
+const fits = new Map<string, FitArrays>();
 beforeAll(async () => {
-  spliced = await goldenSpliced();
+  const rng = createRng(2, "fits");
+  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.2 * rng.normal());
+  const plain = await goldenSpliced();
+  for (const { site, layer, sae } of plain.saes) {
+    const { dIn } = sae.now();
+    fits.set(siteHook({ site, layer }), { A: array(dIn * dIn), b: array(dIn) });
+  }
+  spliced = withErrorFits(plain, (at) => Promise.resolve(must(fits.get(siteHook(at)), "fit")));
+  await spliced.model.pool.fill();
 });
 afterAll(() => {
   spliced.dispose();
@@ -48,6 +60,18 @@ function randomIntervention(rng: Rng, weights: readonly [number, number, number]
     intervention.set(siteHook(at), { features, errors, slices: new Uint8Array(0) });
   }
   return intervention;
+}
+
+/** The same with parts of errors in the place of whole ones. */
+function withParts(rng: Rng, intervention: Intervention): Intervention {
+  const states = (): Uint8Array =>
+    Uint8Array.from({ length: T }, () => must([LIVE, ABLATED, RESTORED][rng.int(3)], "state"));
+  return new Map(
+    Array.from(intervention, ([hook, site]) => [
+      hook,
+      { ...site, errors: new Uint8Array(T), linear: states(), nonlinear: states() },
+    ]),
+  );
 }
 
 /** The same with all nodes of a resid_post in the middle ablated. */
@@ -82,10 +106,38 @@ function choose(states: Uint8Array, shape: [number, number], [live, ablated, res
   return tf.addN([tf.mul(mask(LIVE), live), tf.mul(mask(ABLATED), ablated), tf.mul(mask(RESTORED), restored)]);
 }
 
-/** Features and errors of a site's activation. */
-function coded(sae: Sae, x_TD: tf.Tensor): { f: tf.Tensor; e: tf.Tensor } {
+/** What an SAE makes of an activation: features, error, and the error's linear part. */
+interface Coded {
+  readonly f: tf.Tensor;
+  readonly e: tf.Tensor;
+  readonly linear: tf.Tensor;
+}
+
+function coded(at: SiteAt, sae: Sae, x_TD: tf.Tensor): Coded {
   const f = encode(sae, x_TD);
-  return { f, e: errorOf(sae, x_TD, f) };
+  return { f, e: errorOf(sae, x_TD, f), linear: linearOf(at, x_TD) };
+}
+
+function linearOf(at: SiteAt, x_TD: tf.Tensor): tf.Tensor {
+  const { A, b } = must(fits.get(siteHook(at)), "fit");
+  return tf.add(tf.matMul(x_TD, tf.tensor2d(A, [b.length, b.length]), false, true), tf.tensor1d(b));
+}
+
+/** What the error becomes: as a whole, or part by part. */
+function changedError(
+  states: SiteIntervention,
+  D: number,
+  [live, gone, back]: readonly [Coded, Coded, Coded],
+): tf.Tensor {
+  const widened = (of: Uint8Array): Uint8Array =>
+    Uint8Array.from({ length: T * D }, (_, i) => must(of[Math.floor(i / D)], "state"));
+  const { errors, linear, nonlinear } = states;
+  if (linear === undefined || nonlinear === undefined) return choose(widened(errors), [T, D], [live.e, gone.e, back.e]);
+  const rest = [live, gone, back].map((one) => tf.sub(one.e, one.linear)) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  return tf.add(
+    choose(widened(linear), [T, D], [live.linear, gone.linear, back.linear]),
+    choose(widened(nonlinear), [T, D], rest),
+  );
 }
 
 /** One row by the definition: a whole forward pass with `x' = x + (f' - f) W_dec + (e' - e)` at every site. */
@@ -99,29 +151,28 @@ async function naiveCircuit(
   const own = await naiveSites(spliced.model, prompt, side);
   const donor =
     values.kind === "resample" ? await naiveSites(spliced.model, must(values.donors[index], "donor"), side) : own;
-  const ablated = (at: SiteAt, sae: Sae): { f: tf.Tensor; e: tf.Tensor } => {
-    if (values.kind === "zero") return { f: tf.zeros([T, F]), e: tf.zeros([T, sae.dIn]) };
-    if (values.kind === "resample") return coded(sae, must(donor.get(`${at.site}.${String(at.layer)}`), "donor"));
+  const ablated = (at: SiteAt, sae: Sae): Coded => {
+    const none = tf.zeros([T, sae.dIn]);
+    if (values.kind === "zero") return { f: tf.zeros([T, F]), e: none, linear: none };
+    if (values.kind === "resample") return coded(at, sae, must(donor.get(`${at.site}.${String(at.layer)}`), "donor"));
     const { features, errors } = values.means;
     const array = (map: ReadonlyMap<string, Float32Array>, D: number): tf.Tensor =>
       tf.tensor2d(must(map.get(siteHook(at)), "means").subarray(0, T * D), [T, D]);
-    return { f: array(features, F), e: array(errors, sae.dIn) };
+    const [f, e] = [array(features, F), array(errors, sae.dIn)];
+    return { f, e, linear: linearOf(at, tf.add(decode(sae, f), e)) };
   };
   const metric = await naiveMetric(spliced.model, prompt, side, "max", (at, x_TD) => {
     const states = intervention.get(siteHook(at));
     if (states === undefined) return x_TD;
     const sae = must(spliced.sae(at), "SAE");
     const [live, gone, back] = [
-      coded(sae, x_TD),
+      coded(at, sae, x_TD),
       ablated(at, sae),
-      coded(sae, must(own.get(`${at.site}.${String(at.layer)}`), "own")),
+      coded(at, sae, must(own.get(`${at.site}.${String(at.layer)}`), "own")),
     ];
-    const widened = Uint8Array.from({ length: T * sae.dIn }, (_, i) =>
-      must(states.errors[Math.floor(i / sae.dIn)], "state"),
-    );
     return splice(sae, x_TD, {
       features: { live_RF: live.f, changed_RF: choose(states.features, [T, F], [live.f, gone.f, back.f]) },
-      errors: { live_RD: live.e, changed_RD: choose(widened, [T, sae.dIn], [live.e, gone.e, back.e]) },
+      errors: { live_RD: live.e, changed_RD: changedError(states, sae.dIn, [live, gone, back]) },
     });
   });
   tf.dispose([...own.values(), ...donor.values()]);
@@ -163,7 +214,9 @@ describe("circuit evaluation", () => {
         // prettier-ignore
         withResidAblated(randomIntervention(rng, weights)),
       );
-      const interventions = [...mixes.map((weights) => randomIntervention(rng, weights)), ...forgetting];
+      const whole = [...mixes.map((weights) => randomIntervention(rng, weights)), ...forgetting];
+      const split = mixes.slice(0, 3).map((weights) => withParts(rng, randomIntervention(rng, weights)));
+      const interventions = [...whole, ...split];
       const metric = await run(interventions, values, 2 * ROWS);
       const expected: number[] = [];
       for (const intervention of interventions)
@@ -202,6 +255,7 @@ describe("circuit evaluation", () => {
       [0.1, 1, 0],
       [1, 0.1, 0],
     ].map((weights) => randomIntervention(rng, weights as [number, number, number]));
+    interventions.push(withParts(rng, randomIntervention(rng, [1, 1, 1])));
     const values: AblationValues = { kind: "resample", donors };
     const whole = await run(interventions, values, 100_000);
     for (const rowsPerBlock of [1, 7, 64]) expectSameInAnyBlock(await run(interventions, values, rowsPerBlock), whole);
@@ -222,6 +276,21 @@ describe("circuit evaluation", () => {
     for (const one of interventions) alone.push(...(await run([one], ZERO)));
     for (const rowsPerBlock of [1, 7, ROWS, ROWS + 1, 1000])
       expectSameInAnyBlock(await run(interventions, ZERO, rowsPerBlock), alone);
+  });
+
+  it.each(["mean", "zero", "resample"] as const)("of both parts of errors is that of the errors (%s)", async (kind) => {
+    const rng = createRng(19, kind);
+    const values: AblationValues =
+      kind === "mean" ? { kind, means: someMeans(rng) } : kind === "resample" ? { kind, donors } : { kind };
+    const errors = (): SiteIntervention["errors"] => Uint8Array.from({ length: T }, () => rng.int(3));
+    const sites = GOLDEN_SITES.map((at) => ({ hook: siteHook(at), states: errors(), live: uniformSite(at, T, LIVE) }));
+    const whole: Intervention = new Map(sites.map(({ hook, states, live }) => [hook, { ...live, errors: states }]));
+    const parts: Intervention = new Map(
+      sites.map(({ hook, states, live }) => [hook, { ...live, linear: states, nonlinear: states }]),
+    );
+    const [one, both] = [await run([whole], values), await run([parts], values)];
+    expect(both).toBeAllclose(one, { rtol: 0, atol: 5e-5 });
+    expect(one).not.toEqual(await run([new Map()], ZERO));
   });
 
   it("stays the full model where everything is restored, or resampled from itself", async () => {

@@ -4,9 +4,12 @@ import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
 import { firstDifference } from "../../src/nodes/prompt.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
 import { computeScores, wayOf } from "./score-by-name.js";
+import { withErrorFits } from "../../src/passes/fitted-model.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { computeTruth } from "../../src/experiments/truth/truth.js";
 import { truthBlocks, truthRows } from "../../src/experiments/truth/truth-rows.js";
+import { must } from "../../src/base/assert.js";
+import { isPartKind } from "../../src/nodes/kinds.js";
 import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
@@ -31,6 +34,9 @@ const SCORES: ScoreSpec[] = [
   { name: "zero", method: "zero" },
   { name: "ig", method: "ig", steps: 2 },
 ];
+
+/** Kinds whose truth is counted. */
+const TRUTH_KINDS = ["error", "error_linear", "error_nonlinear", "feature", "neuron"] as const;
 
 describe("the cost model", () => {
   const prompts = goldenPrompts("pairs").slice(0, 8);
@@ -58,6 +64,17 @@ describe("the cost model", () => {
   afterAll(() => {
     spliced.dispose();
   });
+
+  /** The model with fits that are on the device already. */
+  async function withFits(): Promise<SplicedModel> {
+    const widths = new Map(spliced.saes.map(({ sae, ...at }) => [siteHook(at), sae.now().dIn]));
+    const fitted = withErrorFits(spliced, (at) => {
+      const D = must(widths.get(siteHook(at)), "width");
+      return Promise.resolve({ A: new Float32Array(D * D).fill(0.01), b: new Float32Array(D) });
+    });
+    await fitted.model.pool.fill();
+    return fitted;
+  }
 
   /** Products are counted to a few per cent; bytes and calls of other kernels nearly so (tensorflow makes two of some). */
   function expectCounted(work: Work, counted: KernelCounts): void {
@@ -98,16 +115,21 @@ describe("the cost model", () => {
     expectAlive(counted, promptBlockSize(shape(), prompts.length) + transposed);
   });
 
-  it.each(["error", "feature", "neuron"] as const)("counts what true patching of %s nodes takes", async (kind) => {
-    const indexes = kind === "error" ? [-1] : [3, 40, 77];
+  it.each(SCORES)("counts what $method scores take where errors are split", async (score) => {
+    const fitted = await withFits();
+    const counted = await countKernels(() => computeScores(fitted, prompts, "max", score));
+    expectCounted(scoresWork(model, block, wayOf(score), true), counted);
+  });
+
+  it.each(TRUTH_KINDS)("counts what true patching of %s nodes takes", async (kind) => {
+    const fitted = isPartKind(kind) ? await withFits() : spliced;
+    const indexes = KINDS[kind].index === null ? [-1] : [3, 40, 77];
     const nodes: Node[] = sitesOfLayers(KINDS[kind].sites, 4).flatMap((at) =>
-      indexes.flatMap((index) =>
-        Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, index)),
-      ),
+      indexes.flatMap((index) => Array.from({ length: T }, (_, position) => nodeAt(kind, { ...at, position }, index))),
     );
     let ran: Uint8Array = new Uint8Array();
     const counted = await countKernels(async () => {
-      ran = (await computeTruth(spliced, prompts, "max", nodes, ROWS)).ran;
+      ran = (await computeTruth(fitted, prompts, "max", nodes, ROWS)).ran;
     });
     const size = { prompts: prompts.length, positions: T, nLayers: 4 };
     const rows = truthRows(nodes, size, (slot, row) => ran[Math.floor(row / T) * nodes.length + slot] === 1);

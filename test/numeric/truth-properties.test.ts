@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { assert, must } from "../../src/base/assert.js";
+import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
 import type { NodeKind } from "../../src/nodes/kinds.js";
 import { GLOBAL_POSITION, type Node, nodeAt, type NodePosition } from "../../src/nodes/node.js";
@@ -17,6 +17,8 @@ import { createRunCache, unpatchedRuns } from "../../src/experiments/truth/unpat
 import { metricOf } from "../../src/model/metric.js";
 import { readAndDispose } from "../../src/model/read-tensor.js";
 import { withScope } from "../../src/model/tensor-scope.js";
+import { withErrorFits } from "../../src/passes/fitted-model.js";
+import type { FitArrays } from "../../src/sae/error-fit.js";
 import { encode, errorOf } from "../../src/sae/sae.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
@@ -29,8 +31,18 @@ const NEURONS = 96;
 const LAST = 3;
 
 let spliced: SplicedModel;
+/** Any linear function splits errors. */
+const fits = new Map<string, FitArrays>();
 beforeAll(async () => {
-  spliced = await goldenSpliced();
+  const rng = createRng(2, "fits");
+  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.05 * rng.normal());
+  const plain = await goldenSpliced();
+  for (const { site, layer, sae } of plain.saes) {
+    const { dIn } = sae.now();
+    fits.set(siteHook({ site, layer }), { A: array(dIn * dIn), b: array(dIn) });
+  }
+  spliced = withErrorFits(plain, (at) => Promise.resolve(must(fits.get(siteHook(at)), "fit")));
+  await spliced.model.pool.fill();
 });
 afterAll(() => {
   spliced.dispose();
@@ -45,7 +57,8 @@ function everyKind(at: readonly NodePosition[]): Node[] {
       const heads = site === "attn_z" ? [node("head", (s + p) % HEADS)] : [];
       const neuron = (index: number): Node => nodeAt("neuron", { site: "mlp_post", layer, position }, index);
       const neurons = site === "mlp_out" ? [neuron((17 * s + p) % NEURONS), neuron((29 * s + 3 * p) % NEURONS)] : [];
-      return [node("error", 0), node("site", 0), ...heads, ...neurons, ...features];
+      const errors = [node("error", 0), node("error_linear", 0), node("error_nonlinear", 0)];
+      return [...errors, node("site", 0), ...heads, ...neurons, ...features];
     }),
   );
 }
@@ -118,7 +131,12 @@ function naiveDelta(node: Node, x_TD: tf.Tensor, y_TD: tf.Tensor): tf.Tensor {
   }
   const sae = must(spliced.sae(node), "SAE");
   const [fx_TF, fy_TF] = [encode(sae, x_TD), encode(sae, y_TD)];
-  if (node.kind === "error") return tf.sub(errorOf(sae, y_TD, fy_TF), errorOf(sae, x_TD, fx_TF));
+  const error_TD = tf.sub(errorOf(sae, y_TD, fy_TF), errorOf(sae, x_TD, fx_TF));
+  if (node.kind === "error") return error_TD;
+  const { A, b } = must(fits.get(siteHook(node)), "fit");
+  const linear_TD = tf.matMul(tf.sub(y_TD, x_TD), tf.tensor2d(A, [b.length, b.length]), false, true);
+  if (node.kind === "error_linear") return linear_TD;
+  if (node.kind === "error_nonlinear") return tf.sub(error_TD, linear_TD);
   const column_T1 = tf.slice(tf.sub(fy_TF, fx_TF), [0, node.feature], [-1, 1]);
   return tf.matMul(column_T1, tf.slice(sae.W_dec_FD, [node.feature, 0], [1, -1]));
 }
@@ -236,10 +254,8 @@ describe("true patching", () => {
       const hook = siteHook(node);
       const position = Number(node.position); // None is at all positions at once.
       const row = p * T + position;
-      if (node.kind === "error") return must(scores.error.get(hook)?.[row], hook);
-      if (node.kind === "site") return must(scores.site.get(hook)?.[row], hook);
+      if (node.kind !== "feature" && node.kind !== "head") return must(scores[node.kind].get(hook)?.[row], hook);
       if (node.kind === "head") return must(scores.head.get(hook)?.[row * HEADS + node.head], hook);
-      assert(node.kind === "feature", "a feature");
       const { pointer, index, value } = must(scores.feature.get(hook), hook);
       const at = index.subarray(pointer[p], pointer[p + 1]).indexOf(position * F + node.feature);
       return at < 0 ? 0 : must(value[must(pointer[p], "pointer") + at], hook);

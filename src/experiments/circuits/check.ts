@@ -1,5 +1,7 @@
 /** @file Faults of a sweep's circuits and custom configurations. */
 import { checkFeature, checkNodeHook, checkPosition, hasSaes, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
+import { findClash, partsIn } from "../../nodes/custom-configuration.js";
+import { fitOf, NO_FIT } from "../../plan/fit-spec.js";
 import type { PlanContext } from "../../plan/plan-part.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
 import { circuitsOf } from "./evaluations.js";
@@ -11,6 +13,7 @@ export function checkCircuits(source: SweepSource, context: PlanContext): void {
   checkVariants(source);
   checkSaes(source, context);
   checkNodes(source, experimentsOf(source.sweep), context);
+  checkParts(source);
 }
 
 function checkNames(source: SweepSource): void {
@@ -53,6 +56,17 @@ function checkSaes(source: SweepSource, context: PlanContext): void {
   if (variant >= 0)
     throw fault(["circuits", "variants", variant], "ablates error nodes, and a sweep without SAEs has none; use `all`");
   if (experimentsOf(sweep).length > 0) throw fault(["experiments", 0], `a custom configuration ${NO_SAES}`);
+}
+
+/** Parts of errors need a fit, and are never named beside their whole. */
+function checkParts({ sweep, fault }: SweepSource): void {
+  experimentsOf(sweep).forEach((experiment, i) => {
+    const [unfit] = fitOf(sweep) === undefined ? partsIn(experiment) : [];
+    if (unfit !== undefined)
+      throw fault(["experiments", i, unfit.part, "nodes", unfit.index], `${unfit.hook} ${NO_FIT}`);
+    const clash = findClash(experiment);
+    if (clash !== undefined) throw fault(["experiments", i, clash.part, "nodes", clash.index], clash.message);
+  });
 }
 
 function checkNodes({ fault }: SweepSource, experiments: readonly ExperimentSpec[], context: PlanContext): void {

@@ -6,17 +6,17 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Site } from "../../nodes/site.js";
+import { must } from "../../base/assert.js";
+import type { Site, SiteAt } from "../../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
 import { attendOutput, mlpOutput, neurons, neuronsOutput, wholeFrame, type Frame } from "../../model/layer.js";
 import { AUTODIFF_RULES } from "../../model/backward-rules.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "../../model/model.js";
 import { lastRows, unembed } from "../../model/unembedding.js";
 import type { Pooled } from "../../model/weight-pool.js";
-import type { Sae } from "../../sae/sae.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
-import { changes, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
+import { changes, changesParts, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
 
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
 export async function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Promise<Tensor> {
@@ -36,14 +36,21 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
       resid_RD.dispose();
       resid_RD = next_RD;
     };
-    const saesOf = (layer: number): Pooled<Sae>[] =>
-      spliced.saes.filter((one) => one.layer === layer && changes(context, segments, one)).map(({ sae }) => sae);
-    await walkLayers(model, layersFrom(model.config), through, saesOf);
+    const changedIn = (layer: number): Pooled<unknown>[] =>
+      spliced.saes
+        .filter((one) => one.layer === layer && changes(context, segments, one))
+        .flatMap((one) => [one.sae, ...fitsOf(context, segments, one)]);
+    await walkLayers(model, layersFrom(model.config), through, changedIn);
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
     resid_RD.dispose();
     frame.dispose();
   }
+}
+
+/** The fit of a site whose errors are changed in part. */
+function fitsOf(context: CircuitContext, segments: readonly Segment[], at: SiteAt): Pooled<unknown>[] {
+  return changesParts(context, segments, at) ? [must(context.spliced.errorFits, "fits of errors").at(at)] : [];
 }
 
 /** One layer with its sites, leaving the positions of `out`. */

@@ -6,7 +6,13 @@
  * - error live:            `x' = x + (f' - f) W`: what the changed features contributed is taken out, what they become put in;
  * - error changed:         `x' = f' W + b + e'`: what the live features contribute stays, the rest is put in.
  *
- * Either way the live activations of some features are decoded and added or subtracted: the `columns`. All else is a constant
+ * Where errors are split, with `l = A x + b` the linear part of e and l', n' what its parts become:
+ *
+ * - linear part changed:   `x' = x + (f' - f) W - l + l'`;
+ * - rest changed:          `x' = f' W + b + n' + l`: as with the error changed, but for the live linear part;
+ * - both changed:          `x' = f' W + b + l' + n'`.
+ *
+ * In all of these the live activations of some features are decoded and added or subtracted: the `columns`. All else is a constant
  * of the position (means, b), or comes from another run of the same or of the donor prompt. Features outside the columns are
  * never encoded. Source: REFERENCE 3, DESIGN "circuit evaluation".
  */
@@ -43,11 +49,28 @@ export interface RunTerm {
   readonly errors: Float32Array | null;
 }
 
+/** Weights of the parts of errors, `[span]`: 1 where a part takes its value from there; null where none does. */
+export interface PartTerm {
+  readonly linear: Float32Array | null;
+  readonly nonlinear: Float32Array | null;
+}
+
+/** What happens to parts of errors. */
+export interface PartWork {
+  /** How often the live linear part is added, `[span]`: -1 where it alone is changed, 1 where the rest alone is; null where nowhere. */
+  readonly live: Float32Array | null;
+  readonly means: PartTerm;
+  /** From the donor's run. */
+  readonly donor: PartTerm;
+  /** From the same prompt's unablated run. */
+  readonly restored: PartTerm;
+}
+
 /** Positions at which the same kind of thing happens to the live run. */
 export interface PositionGroup {
   /** Within the span, ascending. */
   readonly positions: readonly number[];
-  /** Whether the live error stays (decoded features are subtracted from x) or is changed (they replace x). */
+  /** Whether the live error, or its nonlinear part, stays (decoded features are subtracted from x) or is changed (they replace x). */
   readonly errorLive: boolean;
   /** Features to encode, ascending: those whose live activation counts at some of the positions; null where all are. */
   readonly columns: Int32Array | null;
@@ -62,7 +85,7 @@ export interface PositionGroup {
 export interface SiteWork {
   /** Every position of the span is in one group. */
   readonly groups: readonly PositionGroup[];
-  /** 1 where the error is changed, `[span]`; null where it is nowhere. */
+  /** 1 where the error, or its nonlinear part, is changed, `[span]`; null where it is nowhere. */
   readonly errorChanged: Float32Array | null;
   /** Constant feature activations, `[span, F]`; null where there is none. */
   readonly features: Float32Array | null;
@@ -72,6 +95,8 @@ export interface SiteWork {
   readonly donor: RunTerm;
   /** From the same prompt's unablated run. */
   readonly restored: RunTerm;
+  /** Absent where no part of an error is changed. */
+  readonly parts?: PartWork;
 }
 
 /** Below this share of the features, their columns are gathered instead of encoding all. */
@@ -83,7 +108,7 @@ const GATHER_BELOW = 0.5;
  * @param fromDonor ablated nodes take the donor's activations instead.
  */
 export function siteWork(
-  site: Pick<SiteIntervention, "features" | "errors">,
+  site: Omit<SiteIntervention, "slices">,
   sae: SiteSae,
   span: Span,
   means: SiteMeans | null,
@@ -96,16 +121,47 @@ export function siteWork(
     errors.length === span.length && features.length === span.length * F,
     "an intervention is shorter than its prompts",
   );
-  const errorsLive = allLive(errors);
-  if (errorsLive && allLive(features)) return undefined;
+  const parts = partWork(site, span, means !== null, fromDonor);
+  // What decides whether the features replace x: the whole error, or the part that no function of x says.
+  const residual =
+    parts === undefined ? errors : errors.map((one, t) => (one === LIVE ? nonlinearAt(site, span, t) : one));
+  const stays = allLive(residual);
+  if (stays && parts === undefined && allLive(features)) return undefined;
   return {
-    groups: positionGroups(features, errors, sae),
-    errorChanged: errorsLive ? null : Float32Array.from(errors, (one) => (one === LIVE ? 0 : 1)),
+    groups: positionGroups(features, residual, sae),
+    errorChanged: stays ? null : Float32Array.from(residual, (one) => (one === LIVE ? 0 : 1)),
     features: means === null ? null : whereAblated(features, means.features.subarray(span.start * F), 1),
     errors: means === null ? null : whereAblated(errors, means.errors.subarray(span.start * D), D),
     donor: fromDonor ? termOf(features, errors, ABLATED) : { features: null, errors: null },
     restored: termOf(features, errors, RESTORED),
+    ...(parts === undefined ? {} : { parts }),
   };
+}
+
+/** What happens to parts of errors over the span; undefined where nothing does. */
+function partWork(
+  { linear, nonlinear }: Pick<SiteIntervention, "linear" | "nonlinear">,
+  { start, length }: Span,
+  toMeans: boolean,
+  fromDonor: boolean,
+): PartWork | undefined {
+  if (linear === undefined || nonlinear === undefined) return undefined;
+  const [l, n] = [linear.subarray(start, start + length), nonlinear.subarray(start, start + length)];
+  if (allLive(l) && allLive(n)) return undefined;
+  const term = (state: number): PartTerm => ({ linear: weightsOf(l, state), nonlinear: weightsOf(n, state) });
+  const live = Float32Array.from(l, (one, t) => (one === LIVE ? 1 : 0) - (n[t] === LIVE ? 1 : 0));
+  return {
+    live: live.some((count) => count !== 0) ? live : null,
+    means: toMeans ? term(ABLATED) : NOWHERE,
+    donor: fromDonor ? term(ABLATED) : NOWHERE,
+    restored: term(RESTORED),
+  };
+}
+
+const NOWHERE: PartTerm = { linear: null, nonlinear: null };
+
+function nonlinearAt({ nonlinear }: Pick<SiteIntervention, "nonlinear">, { start }: Span, t: number): number {
+  return nonlinear?.[start + t] ?? LIVE;
 }
 
 /** Groups positions by whether the error stays, and by whether any live feature counts there. */

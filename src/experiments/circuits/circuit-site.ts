@@ -1,27 +1,39 @@
 /**
  * @file Applies one evaluation's {@link SiteWork} to the live activation of a site.
  *
- * `x' = (error live ? x - y : y) + constant + values from other runs`, where y decodes the live activations that count.
+ * `x' = (error live ? x - y : y) + constant + values from other runs`, where y decodes the live activations that count. Where errors are
+ * split, their linear parts come on top: the live one, that of the means, those of other runs.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { hasKernel } from "../../model/layer-kernels.js";
 import { decodeActive, encodeActive, SAE_KERNELS, type ActiveFeatures } from "../../sae/active-features.js";
+import { type ErrorFit, linearPart } from "../../sae/error-fit.js";
 import type { Sae } from "../../sae/sae.js";
-import type { PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
+import type { PartWork, PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
 import { rowChunks } from "../../passes/row-chunks.js";
 
 /** Activations of another run at the site, for the same rows. Owner: whoever made them. */
 export interface RunActivations {
   readonly features_RF: Tensor;
   readonly errors_RD: Tensor;
+  /** Linear parts of the errors; null where errors are not split. */
+  readonly linear_RD: Tensor | null;
 }
 
-/** The other runs that a {@link SiteWork} may take values from. */
+/** How the errors of a site are split. Owner of the tensors: whoever made them. */
+export interface SplitErrors {
+  readonly fit: ErrorFit;
+  /** Mean parts over the span, `[T, D]`; null where nothing is ablated to the mean. */
+  readonly means: { readonly linear_TD: Tensor; readonly nonlinear_TD: Tensor } | null;
+}
+
+/** The other runs that a {@link SiteWork} may take values from, and how errors are split where it changes parts of them. */
 export interface OtherRuns {
   readonly donor: RunActivations | null;
   readonly unablated: RunActivations | null;
+  readonly split: SplitErrors | null;
 }
 
 /**
@@ -59,8 +71,9 @@ export function applySiteWork(
       liveTerm(sae, work.groups, x_RD, T),
       ...runTerms(sae, work.donor, runs.donor, T),
       ...runTerms(sae, work.restored, runs.unablated, T),
+      ...(work.parts === undefined ? [] : partTerms(work.parts, x_RD, runs, T)),
     ].map((term) => tf.reshape(term, [-1, T, sae.dIn]));
-    terms.push(...constantTerms(sae, work, constant_TD, T));
+    terms.push(...constantTerms(sae, work, constant_TD, T), ...meanPartTerms(work.parts, runs.split));
     return tf.reshape(
       terms.reduce((total, term) => tf.add(total, term)),
       x_RD.shape,
@@ -149,6 +162,35 @@ function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, T: number
   }
   if (term.errors !== null) terms.push(weigh(must(run, "the other run").errors_RD, sae.dIn, term.errors));
   return terms;
+}
+
+/** Parts of errors that depend on the prompt: the live linear part, and what comes from other runs, `[P, T, D]`. */
+function partTerms({ live, donor, restored }: PartWork, x_RD: Tensor, runs: OtherRuns, T: number): Tensor[] {
+  const { fit } = must(runs.split, "the fit");
+  const weigh = (part_RD: Tensor, weights: Float32Array): Tensor =>
+    tf.mul(tf.reshape(part_RD, [-1, T, must(x_RD.shape[1], "width")]), tf.tensor2d(weights, [T, 1]));
+  const terms = live === null ? [] : [weigh(linearPart(fit, x_RD), live)];
+  for (const [term, run] of [[donor, runs.donor] as const, [restored, runs.unablated] as const]) {
+    if (term.linear === null && term.nonlinear === null) continue;
+    const { errors_RD, linear_RD: given } = must(run, "the other run");
+    const linear_RD = must(given, "its linear parts");
+    if (term.linear !== null) terms.push(weigh(linear_RD, term.linear));
+    if (term.nonlinear !== null) terms.push(weigh(tf.sub(errors_RD, linear_RD), term.nonlinear));
+  }
+  return terms;
+}
+
+/** Mean parts of errors, `[T, D]`. */
+function meanPartTerms(parts: PartWork | undefined, split: SplitErrors | null): Tensor[] {
+  if (parts === undefined) return [];
+  const { linear, nonlinear } = parts.means;
+  const weigh = (mean_TD: Tensor, weights: Float32Array): Tensor =>
+    tf.mul(mean_TD, tf.tensor2d(weights, [weights.length, 1]));
+  const means = linear === null && nonlinear === null ? null : must(split?.means, "mean parts");
+  return [
+    ...(means === null || linear === null ? [] : [weigh(means.linear_TD, linear)]),
+    ...(means === null || nonlinear === null ? [] : [weigh(means.nonlinear_TD, nonlinear)]),
+  ];
 }
 
 /** What does not depend on the prompt, `[T, D]`: decoded constant features, constant errors, b_dec where the error is changed. */

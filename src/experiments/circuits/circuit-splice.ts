@@ -5,16 +5,17 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
-import type { Intervention } from "../../nodes/intervention.js";
+import { allLive, type Intervention } from "../../nodes/intervention.js";
 import { isSaeSite, siteHook, type SiteAt } from "../../nodes/site.js";
 import type { Answers } from "../../model/metric.js";
 import { lastRows } from "../../model/unembedding.js";
-import { encode, errorOf, type Sae } from "../../sae/sae.js";
+import { type ErrorFit, linearPart } from "../../sae/error-fit.js";
+import { decode, encode, errorOf, type Sae } from "../../sae/sae.js";
 import type { Model } from "../../model/model.js";
 import type { Run } from "../../passes/capture.js";
 import { runNeurons } from "../../passes/neurons.js";
 import type { Segment } from "./circuit-rows.js";
-import { applySiteWork, decodeConstants, type RunActivations } from "./circuit-site.js";
+import { applySiteWork, decodeConstants, type RunActivations, type SplitErrors } from "./circuit-site.js";
 import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
 import { applySliceWork, sliceWork, type SliceValues } from "./circuit-slices.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
@@ -96,13 +97,12 @@ function spliceSae(
   span: Span,
 ): Tensor {
   const works = segments.map(({ evaluation }) => workOf(context, evaluation, at, sae, span));
-  const needsDonor = works.some((work) => work !== undefined && (work.donor.features ?? work.donor.errors) !== null);
-  const needsUnablated = works.some(
-    (work) => work !== undefined && (work.restored.features ?? work.restored.errors) !== null,
-  );
-  const rowsOf = (runs: readonly Run[] | null): Tensor => siteRows(context.spliced.model, runs, at, span);
-  const donor = needsDonor ? activationsOf(sae, rowsOf(context.donors)) : null;
-  const unablated = needsUnablated ? activationsOf(sae, rowsOf(context.unablated)) : null;
+  const isSplit = works.some((work) => work?.parts !== undefined);
+  const split = isSplit ? splitErrors(context, at, sae, span) : null;
+  const activations = (runs: readonly Run[] | null): RunActivations =>
+    activationsOf(sae, siteRows(context.spliced.model, runs, at, span), split?.fit ?? null);
+  const donor = works.some((work) => takesFrom(work, "donor")) ? activations(context.donors) : null;
+  const unablated = works.some((work) => takesFrom(work, "restored")) ? activations(context.unablated) : null;
   const constants = decodeConstants(sae, works, span.length);
   const spliced = works.map((work, i) => (work === undefined ? undefined : { work, constant: constants[i] ?? null }));
   return changeSegments(spliced, segments, x_RD, span, ({ work, constant }, segment, part_RD) => {
@@ -112,8 +112,9 @@ function spliceSae(
         : {
             features_RF: segmentRows(run.features_RF, segment, span.length),
             errors_RD: segmentRows(run.errors_RD, segment, span.length),
+            linear_RD: run.linear_RD === null ? null : segmentRows(run.linear_RD, segment, span.length),
           };
-    return applySiteWork(sae, work, constant, part_RD, { donor: own(donor), unablated: own(unablated) });
+    return applySiteWork(sae, work, constant, part_RD, { donor: own(donor), unablated: own(unablated), split });
   });
 }
 
@@ -154,10 +155,40 @@ function saeMeans({ features, errors }: Means, hook: string): SiteMeans {
   };
 }
 
-/** Features and errors of a site's activations. */
-function activationsOf(sae: Sae, x_RD: Tensor): RunActivations {
+/** Whether anything comes from another run. */
+function takesFrom(work: SiteWork | undefined, run: "donor" | "restored"): boolean {
+  if (work === undefined) return false;
+  const { features, errors } = work[run];
+  const part = work.parts?.[run];
+  return [features, errors, part?.linear ?? null, part?.nonlinear ?? null].some((weights) => weights !== null);
+}
+
+/** How the site's errors are split, and the parts of their means over the span: those of the mean activation. */
+function splitErrors({ spliced, means }: CircuitContext, at: SiteAt, sae: Sae, { start, length }: Span): SplitErrors {
+  const fit = must(spliced.errorFits, "fits of errors").at(at).now();
+  if (means === null) return { fit, means: null };
+  const { features, errors } = saeMeans(means, siteHook(at));
+  const over = (values: Float32Array, width: number): Tensor =>
+    tf.tensor2d(values.slice(start * width, (start + length) * width), [length, width]);
+  const e_TD = over(errors, sae.dIn);
+  const x_TD = tf.add(decode(sae, over(features, sae.dSae)), e_TD);
+  const linear_TD = linearPart(fit, x_TD);
+  return { fit, means: { linear_TD, nonlinear_TD: tf.sub(e_TD, linear_TD) } };
+}
+
+/** Whether an evaluation of the block changes parts of the site's errors: elsewhere no fit is needed. */
+export function changesParts({ interventions }: CircuitContext, segments: readonly Segment[], at: SiteAt): boolean {
+  return segments.some(({ evaluation }) => {
+    const site = must(interventions[evaluation], "evaluation").get(siteHook(at));
+    return [site?.linear, site?.nonlinear].some((states) => states !== undefined && !allLive(states));
+  });
+}
+
+/** Features and errors of rows, and the linear parts of the errors where they are split. */
+function activationsOf(sae: Sae, x_RD: Tensor, fit: ErrorFit | null): RunActivations {
   const features_RF = encode(sae, x_RD);
-  return { features_RF, errors_RD: errorOf(sae, x_RD, features_RF) };
+  const linear_RD = fit === null ? null : linearPart(fit, x_RD);
+  return { features_RF, errors_RD: errorOf(sae, x_RD, features_RF), linear_RD };
 }
 
 /** A site's activations of whole evaluations in unablated runs, over the span. */

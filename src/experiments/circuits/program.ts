@@ -12,6 +12,8 @@ import { isPaired, type Prompt } from "../../nodes/prompt.js";
 import { uniformSite } from "../../nodes/node-states.js";
 import { type Ablation, type Intervention, type SiteIntervention, ABLATED, LIVE } from "../../nodes/intervention.js";
 import { must, unreachable } from "../../base/assert.js";
+import { fittedModel } from "../../passes/fitted-model.js";
+import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import { readMeans } from "../../artifacts/means-file.js";
 import { encodeCircuits } from "./payload.js";
@@ -22,8 +24,9 @@ export function openProgram(): ShardProgram {
   return { run, probe };
 }
 
-async function run(inputs: ShardInputs, _task: StageTask, shard: Shard): Promise<ShardOutcome> {
-  const { plan, artifact } = inputs;
+async function run(given: ShardInputs, _task: StageTask, shard: Shard): Promise<ShardOutcome> {
+  const { plan, artifact } = given;
+  const inputs = { ...given, model: fittedModel(given, readErrorFit) };
   const prompts = promptsOf(plan, shard);
   const [start, end] = must(shard.slots, "slots");
   const evaluations = evaluationsOf(plan.sweep).slice(start, end);

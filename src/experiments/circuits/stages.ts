@@ -1,7 +1,12 @@
 /** @file The stage of circuit evaluation, and the donors that it may need. */
+import { errorFitInputs } from "../../artifacts/error-fit-file.js";
 import { MEANS_FILE } from "../../artifacts/means-file.js";
 import { scoresFile } from "../../artifacts/scores-file.js";
+import { must } from "../../base/assert.js";
+import { partsIn } from "../../nodes/custom-configuration.js";
 import { ABLATION_SOURCES, type Ablation } from "../../nodes/intervention.js";
+import { parseNodeHook } from "../../nodes/node.js";
+import type { SiteAt } from "../../nodes/site.js";
 import { type Donors, DRAWS, resampleDonors } from "../../plan/donors.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
@@ -28,10 +33,22 @@ export function circuitStages({ sweep, blocks, promptBlocks }: StageContext): St
   const evaluations = evaluationsOf(sweep);
   const scores = circuitScoresName(sweep);
   const means = usesMeans(sweep);
-  const dependsOn = [...(means ? ["means"] : []), ...(scores === undefined ? [] : [`scores-${scores}`])];
-  const reads = [...(means ? [MEANS_FILE] : []), ...(scores === undefined ? [] : [scoresFile(scores)])];
+  const fits = errorFitInputs(splitSites(sweep));
+  const dependsOn = [
+    ...(means ? ["means"] : []),
+    ...(scores === undefined ? [] : [`scores-${scores}`]),
+    ...fits.dependsOn,
+  ];
+  const reads = [...(means ? [MEANS_FILE] : []), ...(scores === undefined ? [] : [scoresFile(scores)]), ...fits.reads];
   const work = slotShards(promptBlocks, [0, evaluations.length], blocks.circuitRows, 2);
   return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, work })];
+}
+
+/** Sites of whose errors a configuration names parts. */
+function splitSites(sweep: Sweep): SiteAt[] {
+  const named = experimentsOf(sweep).flatMap(partsIn);
+  const sites = new Map(named.map(({ whole }) => [whole, must(parseNodeHook(whole), whole)]));
+  return [...sites.values()];
 }
 
 /** Every draw of donors; null where nothing resamples. @throws PatchbayError `bad_input` where a prompt has no donor. */

@@ -8,7 +8,10 @@ import { Work } from "../../cost/work.js";
 import { must } from "../../base/assert.js";
 import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
 import { ABLATION_SOURCES } from "../../nodes/intervention.js";
+import { partsIn } from "../../nodes/custom-configuration.js";
+import { parseNodeHook } from "../../nodes/node.js";
 import { variantAblatesErrors } from "../../nodes/selection.js";
+import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { circuitBlockSize } from "../../plan/memory.js";
 import type { StageTask, Shard, Plan } from "../../plan/plan.js";
 import { circuitBlocks } from "./circuit-rows.js";
@@ -27,6 +30,8 @@ export interface EvaluationCost {
   readonly columns: number;
   /** Ablated nodes take means. */
   readonly constants: boolean;
+  /** Hooks of the sites whose errors are changed in part; absent where there are none. */
+  readonly parts?: ReadonlySet<string>;
 }
 
 /** Rows of one evaluation in a block. */
@@ -59,7 +64,7 @@ export function circuitBlockWork(
 }
 
 /** Splices one site of every segment. */
-function spliceWork(work: Work, sae: SaeSize, positions: number, segments: readonly CostSegment[]): void {
+function spliceWork(work: Work, sae: SaeSize & SiteAt, positions: number, segments: readonly CostSegment[]): void {
   if (segments.every(({ evaluation }) => evaluation.untouched)) return;
   const { dIn: D, dSae: F } = sae;
   const total = segments.reduce((sum, { rows }) => sum + rows, 0) * positions;
@@ -77,6 +82,9 @@ function spliceWork(work: Work, sae: SaeSize, positions: number, segments: reado
     }
     work.move("arithmetic", flat * D, 5, 6);
     if (evaluation.constants) work.move("arithmetic", flat * D, 2, 0);
+    if (evaluation.parts?.has(siteHook(sae)) !== true) continue;
+    work.product("layers", flat, D, D);
+    work.move("arithmetic", flat * D, 5, 5);
   }
   const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
   for (const { count } of rowChunks(constants, positions * F)) work.product("decode", count * positions, F, D);
@@ -143,7 +151,10 @@ function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
   const constants = ABLATION_SOURCES[evaluation.ablation] === "means";
   if (evaluation.kind === "empty") return { untouched: false, dense: 0, columns: 0, constants };
   const columns = KEPT_COLUMNS;
-  if (evaluation.kind === "custom") return { untouched: false, dense: 0, columns, constants };
+  if (evaluation.kind === "custom") {
+    const hooks = partsIn(evaluation.experiment).map(({ whole }) => siteHook(must(parseNodeHook(whole), whole)));
+    return { untouched: false, dense: 0, columns, constants, parts: new Set(hooks) };
+  }
   const { variant } = evaluation.circuit;
   const without = plan.saes.filter(({ site }) => variantAblatesErrors(variant, site)).length / plan.saes.length || 0;
   const kept = KEPT_ERRORS * (1 - without);

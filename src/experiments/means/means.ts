@@ -13,7 +13,7 @@ import { layerContext, type Model } from "../../model/model.js";
 import { read, readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
 import { shapeOf } from "../../model/tensor-shape.js";
-import { decodeActive, differences, eachEntry, encodeActive, type ActiveFeatures } from "../../sae/active-features.js";
+import { differences, eachEntry, encodeActive, errorOfActive, type ActiveFeatures } from "../../sae/active-features.js";
 import type { Sae } from "../../sae/sae.js";
 import type { OnProgress } from "../../passes/breathe.js";
 import { idsOf, visitLayers } from "../../passes/capture.js";
@@ -163,7 +163,7 @@ function encodeRows(
 ): { readonly active: ActiveFeatures; readonly e_RD: Tensor } {
   const rows_RD = tf.slice(x_RD, [start, 0], [count, sae.dIn]);
   const active = encodeActive(sae, rows_RD);
-  const e_RD = tf.tidy(() => tf.sub(rows_RD, tf.add(decodeActive(sae, active), sae.b_dec_D)));
+  const e_RD = errorOfActive(sae, rows_RD, active);
   rows_RD.dispose();
   return { active, e_RD };
 }

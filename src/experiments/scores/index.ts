@@ -1,7 +1,9 @@
 /** @file Scores of every node by one or several methods. */
 import { z } from "zod";
+import { errorFitInputs } from "../../artifacts/error-fit-file.js";
 import { scoresFile } from "../../artifacts/scores-file.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
+import { fitOf } from "../../plan/fit-spec.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
 import { nameField } from "../../sweep/fields.js";
@@ -25,10 +27,11 @@ export function scoresExperiment(methods: ScoreMethods): Experiment {
     check: (source, context) => {
       checkScores(methods, source, context);
     },
-    stages: ({ sweep, promptBlocks }) =>
+    stages: ({ sweep, saes, promptBlocks }) =>
       sweep.scores.map((score) => {
         const task: ScoresTask = { kind: "scores", score };
-        return stage(`scores-${score.name}`, task, { work: promptBlocks.map((prompts) => ({ prompts })) });
+        const fits = fitOf(sweep) === undefined ? {} : errorFitInputs(saes);
+        return stage(`scores-${score.name}`, task, { ...fits, work: promptBlocks.map((prompts) => ({ prompts })) });
       }),
     probed: ({ scores }) => ({ scores: scores.slice(0, 1) }),
     report: () => import("./report/report.js"),

@@ -1,7 +1,9 @@
 /** @file The engine's program for scores. */
+import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { encodeScores, type ScoresResult } from "../../artifacts/scores-payload.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
 import { promptsOf, type Shard } from "../../plan/plan.js";
+import { fittedModel } from "../../passes/fitted-model.js";
 import type { ShardInputs, ShardProgram } from "../../passes/shard-program.js";
 import { computeScores } from "./scores.js";
 import type { ScoresTask } from "./task.js";
@@ -19,7 +21,8 @@ export function scoresProgram(methods: ScoreMethods): ShardProgram<ScoresTask> {
   return {
     run: async (inputs, task, shard) => {
       const count = shard.prompts.length;
-      return { payload: encodeScores(await compute(inputs, task, shard)), count, units: count };
+      const model = fittedModel(inputs, readErrorFit);
+      return { payload: encodeScores(await compute({ ...inputs, model }, task, shard)), count, units: count };
     },
     probe: async (inputs, task, shard) => {
       await compute(inputs, task, shard);

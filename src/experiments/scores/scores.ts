@@ -8,6 +8,7 @@
  *    one by one, where the sweep asks for them.
  * 4. Where the site has an SAE, encode both runs and score features with their decoder rows and the error with what is left:
  *    gradients pass an SAE unchanged, so none is in the backward graph.
+ * 5. Where errors are split, a part's score is gradient . (its change): of the linear part `A (donor - clean)`, of the rest what is left.
  *
  * Each prompt's gradient is that of its own metric, so scores do not depend on how many prompts a block has. Source: REFERENCE 3, 4, 9.
  */
@@ -21,6 +22,7 @@ import { isSaeSite, SAE_SITES, siteHook, SITES, type SaeSiteAt, type SiteAt } fr
 import { loadAnswers, type Answers } from "../../model/metric.js";
 import { readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
+import { linearChange } from "../../sae/error-fit.js";
 import type { Sae } from "../../sae/sae.js";
 import { gradientsPerSite, scoresNeurons, type ScoreMethod } from "../../methods/score-method.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
@@ -64,6 +66,8 @@ function noScores() {
   return {
     feature: new Map<string, SparseRows>(),
     error: new Map<string, Float32Array>(),
+    error_linear: new Map<string, Float32Array>(),
+    error_nonlinear: new Map<string, Float32Array>(),
     site: new Map<string, Float32Array>(),
     head: new Map<string, Float32Array>(),
     neuron: new Map<string, Float32Array>(),
@@ -175,7 +179,8 @@ async function scoreNodes(
     const later = (x_RD: Tensor): Tensor => own(laterRows(x_RD, batch, first));
     const donor_RD = runs.corrupted === null ? null : later(runs.corrupted.site(at));
     const laterGradient_RD = later(gradient_RD);
-    const { features, error_RD } = await nodeScores(sae, laterGradient_RD, later(runs.clean.site(at)), donor_RD);
+    const clean_RD = later(runs.clean.site(at));
+    const { features, error_RD } = await nodeScores(sae, laterGradient_RD, clean_RD, donor_RD);
     own(error_RD);
     await checkScores(block, at, features.value, (entry) => wholeRow(must(features.row[entry], "row"), T, first));
     collected.feature.set(siteHook(at), sparseRows(features, sae.dSae, { batch, T, first }));
@@ -183,11 +188,45 @@ async function scoreNodes(
     const dot = whole(await dotScores(laterGradient_RD, error_RD));
     await checkScores(block, at, dot);
     collected.error.set(siteHook(at), dot);
+    await scoreParts(block, at, laterGradient_RD, { clean_RD, donor_RD, error_RD });
     if (gradNorm !== null)
       collected.components.set(
         nodeHook(at, "error"),
         componentsOf({ deltaNorm: whole(await rowNorms(error_RD)), gradNorm, dot }),
       );
+  });
+}
+
+/** A site's rows from the first position that differs on, and how its error changes there. */
+interface LaterRows {
+  readonly clean_RD: Tensor;
+  readonly donor_RD: Tensor | null;
+  readonly error_RD: Tensor;
+}
+
+/** Scores the parts of one site's error, where errors are split. */
+async function scoreParts(
+  block: Block,
+  at: SiteAt,
+  gradient_RD: Tensor,
+  { clean_RD, donor_RD, error_RD }: LaterRows,
+): Promise<void> {
+  const { spliced, runs, first, collected } = block;
+  await spliced.errorFits?.withFit(at, async (fit) => {
+    const linear_RD = linearChange(fit, clean_RD, donor_RD);
+    const nonlinear_RD = tf.sub(error_RD, linear_RD);
+    try {
+      for (const [kind, delta_RD] of [
+        ["error_linear", linear_RD] as const,
+        ["error_nonlinear", nonlinear_RD] as const,
+      ]) {
+        const dot = wholeRows(await dotScores(gradient_RD, delta_RD), runs.clean.frame.batch, first);
+        await checkScores(block, at, dot);
+        collected[kind].set(siteHook(at), dot);
+      }
+    } finally {
+      tf.dispose([linear_RD, nonlinear_RD]);
+    }
   });
 }
 

@@ -2,10 +2,11 @@
 import type { ShardCost } from "../../cost/counted-task.js";
 import { afterAttentionWork, attendOutputWork, layerWork, neuronsWork, unembedWork } from "../../cost/layer-work.js";
 import { captureWork, type CostModel, gradientWork, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
-import { changeWork } from "../../cost/sae-work.js";
+import { changeWork, type SaeSize } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
 import { saeSites, SAE_SITES } from "../../nodes/site.js";
 import type { Plan, Shard } from "../../plan/plan.js";
+import { fitOf } from "../../plan/fit-spec.js";
 import { gradientsPerSite, scoresNeurons } from "../../methods/score-method.js";
 import { siteWidth } from "../../families/family.js";
 import type { ScoreWay } from "./scores.js";
@@ -13,11 +14,11 @@ import type { ScoreWay } from "./scores.js";
 /** A shard's work, in prompts. */
 export function scoresShardWork(model: CostModel, plan: Plan, shard: Shard, way: ScoreWay): ShardCost {
   const block = promptBlockOf(plan, shard);
-  return { units: block.prompts, work: scoresWork(model, block, way) };
+  return { units: block.prompts, work: scoresWork(model, block, way, fitOf(plan.sweep) !== undefined) };
 }
 
-/** Scores of a block. */
-export function scoresWork(model: CostModel, block: PromptBlock, { score, method }: ScoreWay): Work {
+/** Scores of a block. @param isSplit errors are split, and their parts scored too. */
+export function scoresWork(model: CostModel, block: PromptBlock, { score, method }: ScoreWay, isSplit = false): Work {
   const work = new Work(model);
   const { donor, hasComponents } = method;
   const donors = donor === "zero" ? 0 : 1;
@@ -41,8 +42,16 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
     work.move("copy", later * sae.dIn, 6, 9);
     changeWork(work, sae, later, { donors, scored: true });
     work.move("arithmetic", later * sae.dIn, hasComponents ? 7 : 4, hasComponents ? 6 : 3);
+    if (isSplit) addParts(work, sae, later, donors);
   }
   return work;
+}
+
+/** Scores of both parts of an SAE's errors. */
+function addParts(work: Work, { dIn: D }: SaeSize, rows: number, donors: number): void {
+  work.product("layers", rows, D, D);
+  work.move("arithmetic", rows * D, donors === 0 ? 5 : 3, donors === 0 ? 2 : 1);
+  work.move("arithmetic", rows * D, 3 + 8, 1 + 6);
 }
 
 /** Integrated gradients: for each gradient at a site away from the clean run the layers above run forward and backward. */

@@ -32,6 +32,11 @@ const SHORT_FORMS: readonly ShortForm[] = LISTED_KINDS.map((kind) => TRUTH_FIELD
   (field) => field !== null,
 );
 
+/** @throws what `fault` makes of a layer that the model lacks. */
+function checkLayer(layer: number, { shape: { nLayers } }: PlanContext, fault: (message: string) => Error): void {
+  if (layer >= nLayers) throw fault(`the model has layers 0 to ${String(nLayers - 1)}, got ${String(layer)}`);
+}
+
 function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanContext): void {
   const { errors, features } = truth;
   if (
@@ -52,12 +57,7 @@ function checkNodes({ fault }: SweepSource, truth: NodeListSpec, context: PlanCo
     const part = truth[key];
     if (typeof part !== "object" || !("layers" in part) || part.layers === "all") continue;
     part.layers.forEach((layer, i) => {
-      if (layer >= context.shape.nLayers) {
-        throw fault(
-          ["truth", key, "layers", i],
-          `the model has layers 0 to ${String(context.shape.nLayers - 1)}, got ${String(layer)}`,
-        );
-      }
+      checkLayer(layer, context, (message) => fault(["truth", key, "layers", i], message));
     });
   }
   truth.positions.forEach((position, i) => {

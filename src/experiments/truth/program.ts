@@ -1,5 +1,7 @@
 /** @file The engine's program for true patching. */
+import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { must } from "../../base/assert.js";
+import { fittedModel } from "../../passes/fitted-model.js";
 import type { ShardProgram } from "../../passes/shard-program.js";
 import { promptsOf } from "../../plan/plan.js";
 import { expectedNodes } from "./expected-nodes.js";
@@ -13,7 +15,9 @@ import { createRunCache } from "./unpatched-runs.js";
 export function openProgram(): ShardProgram<TruthTask> {
   const runs = createRunCache();
   return {
-    run: async ({ plan, model, artifact, onProgress }, { rowsPerBlock }, shard) => {
+    run: async (inputs, { rowsPerBlock }, shard) => {
+      const { plan, artifact, onProgress } = inputs;
+      const model = fittedModel(inputs, readErrorFit);
       const [start, end] = must(shard.slots, "slots");
       const listed = await readNodes(artifact);
       const nodes = Array.from({ length: end - start }, (_, i) => listed[start + i] ?? null);

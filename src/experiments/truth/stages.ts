@@ -1,6 +1,8 @@
 /** @file The stages of true patching: choosing nodes, measuring each kind, repeating a part of it, and comparing. */
 import { must } from "../../base/assert.js";
-import { type NodeKind, SLOT_KINDS } from "../../nodes/kinds.js";
+import { errorFitInputs } from "../../artifacts/error-fit-file.js";
+import { isPartKind, type NodeKind, SLOT_KINDS } from "../../nodes/kinds.js";
+import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type NodeListSpec, nodeListOf, type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
@@ -34,8 +36,8 @@ export function truthStages(context: StageContext): Stage[] {
   const slots = truthSlots(truth, context);
   const by = new Set(slots.flatMap((group) => ("choose" in group ? [`scores-${group.choose.by}`] : [])));
   const nodes = stage("nodes", { kind: "nodes" }, { dependsOn: [...(needsFrame(truth) ? ["means"] : []), ...by] });
-  const after = { dependsOn: ["nodes"], reads: ["nodes.parquet"] };
   const measured = kindRanges(slots).flatMap(({ kind, start, end }) => {
+    const after = inputsOf(kind, slots);
     const task: TruthTask = { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false };
     const work = slotShards(promptBlocks, [start, end], blocks.truthRows);
     const sample = floorRanges(start, end).map((slots) => ({
@@ -50,6 +52,19 @@ export function truthStages(context: StageContext): Stage[] {
   });
   const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
   return [nodes, ...measured, stage("validation", { kind: "validation" }, { dependsOn })];
+}
+
+/**
+ * What measuring a kind waits for, and reads. Where nodes are chosen and too few are found, later kinds move up into the slots that stay
+ * empty: each stage then reads what any of them may need.
+ */
+function inputsOf(kind: NodeKind, slots: readonly SlotGroup[]): { dependsOn: string[]; reads: string[] } {
+  const mayMove = slots.some((group) => "choose" in group);
+  const split = slots.filter((group) => isPartKind(group.kind) && (mayMove || group.kind === kind));
+  const places = split.flatMap((group): readonly SiteAt[] => ("nodes" in group ? group.nodes : [group.choose.at]));
+  const sites = new Map(places.map((at) => [siteHook(at), at]));
+  const fits = errorFitInputs([...sites.values()]);
+  return { dependsOn: ["nodes", ...fits.dependsOn], reads: ["nodes.parquet", ...fits.reads] };
 }
 
 /**

@@ -1,11 +1,15 @@
-/** @file How a site's features and its error change from the clean to the corrupted run. Source: REFERENCE 4. */
+/** @file How a site's features, its error and the error's parts change from the clean to the corrupted run. Source: REFERENCE 4. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../../base/assert.js";
+import { must, unreachable } from "../../base/assert.js";
+import type { PartKind } from "../../nodes/kinds.js";
+import { nodeHook } from "../../nodes/node.js";
 import { siteHook, type SaeSiteAt } from "../../nodes/site.js";
 import { readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
+import { linearChange } from "../../sae/error-fit.js";
 import { encodeSome } from "../../sae/sae.js";
+import type { Run } from "../../passes/capture.js";
 import { laterRows, padRows, wholeRow } from "../../passes/later-positions.js";
 import { nodeChanges } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
@@ -34,12 +38,47 @@ export async function errorDelta(spliced: SplicedModel, runs: UnpatchedRuns, at:
           Tensor,
         ];
         const { error_RD } = await nodeChanges(must(sae, `the SAE of ${hook}`), x_RD, y_RD);
-        const delta_RD = padRows(own(error_RD), batch, first);
-        return { delta_RD, magnitudes: must((await magnitudes(delta_RD, 1))[0], "magnitudes") };
+        return await withMagnitudes(padRows(own(error_RD), batch, first));
       }),
     ));
   errorDeltas.set(hook, computed);
   return computed;
+}
+
+/** How a part of the site's error changes: the linear one as the activation does, the other as what is left. Owner: the runs, which keep it. */
+export async function partDelta(
+  spliced: SplicedModel,
+  runs: UnpatchedRuns,
+  at: SaeSiteAt,
+  kind: PartKind,
+): Promise<ErrorDelta> {
+  const hook = nodeHook(at, kind);
+  const computed = runs.errorDeltas.get(hook) ?? (await withMagnitudes(await computePart(spliced, runs, at, kind)));
+  runs.errorDeltas.set(hook, computed);
+  return computed;
+}
+
+async function computePart(spliced: SplicedModel, runs: UnpatchedRuns, at: SaeSiteAt, kind: PartKind): Promise<Tensor> {
+  const { clean, corrupted, first } = runs;
+  const { batch } = clean.frame;
+  switch (kind) {
+    case "error_linear":
+      return await must(spliced.errorFits, "fits of errors").withFit(at, (fit) => {
+        const later = (run: Run): Tensor => laterRows(run.site(at), batch, first);
+        return Promise.resolve(tf.tidy(() => padRows(linearChange(fit, later(clean), later(corrupted)), batch, first)));
+      });
+    case "error_nonlinear": {
+      const [whole, linear] = [await errorDelta(spliced, runs, at), await partDelta(spliced, runs, at, "error_linear")];
+      return tf.sub(whole.delta_RD, linear.delta_RD);
+    }
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** Takes over the tensor. */
+async function withMagnitudes(delta_RD: Tensor): Promise<ErrorDelta> {
+  return { delta_RD, magnitudes: must((await magnitudes(delta_RD, 1))[0], "magnitudes") };
 }
 
 /** Changes of the given features: no other feature is encoded. Owner: caller. */

@@ -1,14 +1,17 @@
 /**
  * @file Differences between the corrupted and the clean run at the sites that nodes name: what a patch adds.
  *
- * Error: `e_corr - e_clean`. Feature i: `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of
- * attn_z's. Neuron: what the MLP adds with the neuron's corrupted value, less what it adds without. With live error terms the SAEs downstream are the identity, so adding this is the whole patch.
+ * Error: `e_corr - e_clean`; its linear part: `A (x_corr - x_clean)`; its nonlinear part: the rest. Feature i:
+ * `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of attn_z's. Neuron: what the MLP adds with the
+ * neuron's corrupted value, less what it adds without. With live error terms the SAEs downstream are the identity, so adding this is
+ * the whole patch.
  *
  * Source: REFERENCE 4.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must, unreachable } from "../../base/assert.js";
+import { isPartKind, type NodeKind } from "../../nodes/kinds.js";
 import { indexOf, type Node } from "../../nodes/node.js";
 import { isSaeSite, siteHook, type SiteAt } from "../../nodes/site.js";
 import type { ModelConfig } from "../../families/family.js";
@@ -16,7 +19,7 @@ import type { Model } from "../../model/model.js";
 import type { Run } from "../../passes/capture.js";
 import { siteDelta } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
-import { errorDelta, type FeatureChanges, featureChanges, magnitudes } from "./truth-changes.js";
+import { errorDelta, type FeatureChanges, featureChanges, magnitudes, partDelta } from "./truth-changes.js";
 import { carriedRows, type Carried, eachCarried } from "./truth-climb.js";
 import { neuronChanges, neuronPatch } from "./truth-neurons.js";
 import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
@@ -37,7 +40,7 @@ export interface Deltas {
 interface SiteDeltas {
   readonly whole: Tensor | undefined;
   /** Kept with the runs. */
-  readonly error: ErrorDelta | undefined;
+  readonly errors: ReadonlyMap<NodeKind, ErrorDelta>;
   readonly features: FeatureChanges | undefined;
 }
 
@@ -91,7 +94,9 @@ function needsSae(slots: ReadonlyMap<number, Node>, errorIsKept: boolean): boole
       case "feature":
         return true;
       case "error":
+      case "error_nonlinear":
         return !errorIsKept;
+      case "error_linear":
       case "site":
       case "head":
       case "neuron":
@@ -116,7 +121,9 @@ async function siteDeltas(
   const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const named = new Set(nodes.flatMap((node) => (node.kind === "feature" ? [node.feature] : [])));
   const features = named.size > 0 ? await featureChanges(spliced, runs, at, [...named]) : undefined;
-  const error = kinds.has("error") ? await errorDelta(spliced, runs, at) : undefined;
+  const errors = new Map<NodeKind, ErrorDelta>();
+  if (kinds.has("error")) errors.set("error", await errorDelta(spliced, runs, at));
+  for (const kind of Array.from(kinds).filter(isPartKind)) errors.set(kind, await partDelta(spliced, runs, at, kind));
   const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
   const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
   const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, spliced.model.config.nHeads);
@@ -125,7 +132,9 @@ async function siteDeltas(
       case "feature":
         return features?.changes.get(node.feature);
       case "error":
-        return error?.magnitudes;
+      case "error_linear":
+      case "error_nonlinear":
+        return errors.get(node.kind)?.magnitudes;
       case "site":
         return bySite[0];
       case "head":
@@ -137,7 +146,7 @@ async function siteDeltas(
     }
   };
   for (const [slot, node] of slots) changes.set(slot, must(changeOf(node), "changes of the node"));
-  return { whole, error, features };
+  return { whole, errors, features };
 }
 
 /** Adds the changes of a layer's neurons by row; nothing else of them is kept on the device. */
@@ -151,7 +160,7 @@ async function neuronDeltas(
   const named = [...new Set(Array.from(slots.values(), neuronOf))];
   const byNeuron = await neuronChanges(model, [clean, corrupted], layer, named);
   for (const [slot, node] of slots) changes.set(slot, must(byNeuron.get(neuronOf(node)), "changes of the neuron"));
-  return { whole: undefined, error: undefined, features: undefined };
+  return { whole: undefined, errors: new Map(), features: undefined };
 }
 
 function neuronOf(node: Node): number {
@@ -167,7 +176,7 @@ function patchOf(
 ): Tensor {
   const { node } = must(rows[0], "row").row;
   const hook = siteHook(node);
-  const { whole, error, features } = must(sites.get(hook), `deltas of ${hook}`);
+  const { whole, errors, features } = must(sites.get(hook), `deltas of ${hook}`);
   const flat = carriedRows(rows, clean.frame.T);
   const gathered = (delta_RD: Tensor | undefined): Tensor =>
     tf.gather(must(delta_RD, `deltas of ${hook}`), tf.tensor1d(flat, "int32"));
@@ -177,7 +186,9 @@ function patchOf(
       return tf.mul(tf.tensor2d(change, [change.length, 1]), directions(must(features, `features of ${hook}`), rows));
     }
     case "error":
-      return gathered(error?.delta_RD);
+    case "error_linear":
+    case "error_nonlinear":
+      return gathered(errors.get(node.kind)?.delta_RD);
     case "site":
       return gathered(whole);
     case "head":

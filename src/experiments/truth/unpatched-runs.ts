@@ -23,7 +23,7 @@ export interface UnpatchedRuns {
   readonly corrupted: Run;
   /** First position that differs, or the last one. */
   readonly first: number;
-  /** By site hook; who computes one puts it here, and every shard of the prompts uses it. */
+  /** By site hook, of parts of errors by node hook; who computes one puts it here, and every shard of the prompts uses it. */
   readonly errorDeltas: Map<string, ErrorDelta>;
   /** Keys and values of the clean run. */
   readonly keys: CleanKeys;

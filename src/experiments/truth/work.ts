@@ -66,13 +66,15 @@ const DELTAS: Readonly<
   },
   error: {
     isKept: true,
-    add: (work, { model, rows, later }, nodes) => {
-      const hooks = new Set(nodes.map(siteHook));
-      for (const sae of model.saes.filter((one) => hooks.has(siteHook(one)))) {
-        work.move("copy", later * sae.dIn, 6, 3);
-        changeWork(work, sae, later, { donors: 1, scored: false });
-        work.move("arithmetic", rows * sae.dIn, 3, 4);
-      }
+    add: addErrors,
+  },
+  error_linear: { isKept: true, add: addLinear },
+  error_nonlinear: {
+    isKept: true,
+    add: (work, block, nodes) => {
+      addErrors(work, block, nodes);
+      addLinear(work, block, nodes);
+      for (const { dIn } of saesOf(block, nodes)) work.move("arithmetic", block.rows * dIn, 5, 5);
     },
   },
   site: { isKept: false, add: addWhole },
@@ -90,6 +92,31 @@ const DELTAS: Readonly<
     },
   },
 };
+
+/** The SAEs whose nodes these are. */
+function saesOf({ model }: DeltaBlock, nodes: readonly Node[]): SaeSize[] {
+  const hooks = new Set(nodes.map(siteHook));
+  return model.saes.filter((one) => hooks.has(siteHook(one)));
+}
+
+/** Changes of errors, and their magnitudes. */
+function addErrors(work: Work, block: DeltaBlock, nodes: readonly Node[]): void {
+  for (const sae of saesOf(block, nodes)) {
+    work.move("copy", block.later * sae.dIn, 6, 3);
+    changeWork(work, sae, block.later, { donors: 1, scored: false });
+    work.move("arithmetic", block.rows * sae.dIn, 3, 4);
+  }
+}
+
+/** Changes of the linear parts of errors, and their magnitudes. */
+function addLinear(work: Work, block: DeltaBlock, nodes: readonly Node[]): void {
+  for (const { dIn: D } of saesOf(block, nodes)) {
+    work.move("copy", block.later * D, 6, 3);
+    work.product("layers", block.later, D, D);
+    work.move("arithmetic", block.later * D, 3, 1);
+    work.move("arithmetic", block.rows * D, 3, 4);
+  }
+}
 
 /** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
 export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {

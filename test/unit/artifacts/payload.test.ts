@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeMeans, encodeMeans } from "../../../src/artifacts/means-payload.js";
 import { decodeScores, encodeScores } from "../../../src/artifacts/scores-payload.js";
 import { decodeCircuits, encodeCircuits } from "../../../src/experiments/circuits/payload.js";
+import { decodeErrorFit, encodeErrorFit } from "../../../src/experiments/error-fit/payload.js";
 import { decodeTruth, encodeTruth } from "../../../src/experiments/truth/payload.js";
 
 const hook = "blocks.0.hook_mlp_out";
@@ -34,12 +35,19 @@ describe("payloads", () => {
         [hook, { pointer: Int32Array.of(0, 2), index: Int32Array.of(1, 5), value: Float32Array.of(0.1, -2) }],
       ]),
       error: new Map([[hook, Float32Array.of(1, 2)]]),
+      error_linear: new Map([[hook, Float32Array.of(0.25, 3)]]),
+      error_nonlinear: new Map([[hook, Float32Array.of(0.75, -1)]]),
       site: new Map([[hook, Float32Array.of(3)]]),
       head: new Map([["blocks.0.attn.hook_z", Float32Array.of(4, 5)]]),
       neuron: new Map([["blocks.0.mlp.hook_post", Float32Array.of(6, 7, 8)]]),
       components: new Map([[`${hook}.hook_sae_error`, part]]),
     };
     expect(decodeScores(encodeScores(scores))).toEqual(scores);
+  });
+
+  it("give fits of errors back bit for bit, also where the error does not vary", () => {
+    const fit = { A: Float32Array.of(0.1, -0, 3, 4), b: Float32Array.of(1, 2), rows: 12, explained: Number.NaN };
+    expect(decodeErrorFit(encodeErrorFit(fit))).toEqual(fit);
   });
 
   it("give truth and circuits back bit for bit, empty ones too", () => {

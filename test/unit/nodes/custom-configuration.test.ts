@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { resolveConfiguration, type CustomConfiguration } from "../../../src/nodes/custom-configuration.js";
 import { ABLATED, LIVE, RESTORED } from "../../../src/nodes/intervention.js";
+import { countNodes } from "../../../src/nodes/node-states.js";
 import { PatchbayError } from "../../../src/base/errors.js";
 
 const sites = [
@@ -71,6 +72,30 @@ describe("a custom configuration", () => {
       restore: { nodes: [], features: { [RESID_FEATURES]: [0] }, positions: [0, 1] },
     });
     expect([nodesAblated, nodesNamedByBoth]).toEqual([12 + 4 + 7 + 4, 1]);
+  });
+
+  it("changes parts of errors like whole nodes, and counts them", () => {
+    const [linear, rest] = [`${MLP_ERROR}_linear`, `${MLP_ERROR}_nonlinear`];
+    const { intervention, ...counts } = resolve({
+      ablate: { ...nothing, nodes: [linear, rest], positions: [1, -1] },
+      restore: { ...nothing, nodes: [rest], positions: [1, 2] },
+    });
+    const site = intervention.get("blocks.0.hook_mlp_out");
+    expect([...(site?.linear ?? [])]).toEqual([LIVE, ABLATED, LIVE, ABLATED]);
+    expect([...(site?.nonlinear ?? [])]).toEqual([LIVE, RESTORED, RESTORED, ABLATED]);
+    expect([...(site?.errors ?? [])]).toEqual([LIVE, LIVE, LIVE, LIVE]);
+    expect([intervention.size, countNodes(intervention, ABLATED), countNodes(intervention, RESTORED)]).toEqual([
+      1, 3, 2,
+    ]);
+    expect(counts).toEqual({ nodesAblated: 4, nodesRestored: 2, nodesNamedByBoth: 1 });
+  });
+
+  it("refuses a part beside its whole, and beside a threshold, which changes whole nodes", () => {
+    const part = { ...nothing, nodes: [`${MLP_ERROR}_linear`] };
+    expect(fieldOf({ ablate: { ...nothing, nodes: [MLP_ERROR] }, restore: part })).toBe("restore.nodes[0]");
+    expect(fieldOf({ ablate: { ...part, nodes: [MLP_ERROR, ...part.nodes] } })).toBe("ablate.nodes[1]");
+    expect(fieldOf({ ablate: part, threshold: { keep: "signed", value: 0 } })).toBe("ablate.nodes[0]");
+    expect(fieldOf({ ablate: part, restore: { ...nothing, features: { [MLP_FEATURES]: [0] } } })).toBeUndefined();
   });
 
   it("refuses what does not exist and names the field", () => {

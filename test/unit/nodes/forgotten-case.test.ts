@@ -124,6 +124,7 @@ describe("a new case that nobody is told of is a type error", () => {
     ];
     expect(told("toy_site")).toEqual(ofEverySite);
     const ofSaes = [
+      "src/experiments/error-fit/error-fit.ts",
       "src/experiments/means/means.ts",
       "src/hub/fetch-weights.ts",
       "src/passes/capture.ts",

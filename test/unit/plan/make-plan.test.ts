@@ -114,6 +114,44 @@ describe("planSweep", () => {
     expect(JSON.stringify(first.plan)).not.toContain(TINY_A);
   });
 
+  it("splits errors before they are scored or patched, a shard for each SAE, on pairs whose bytes the hash knows", async () => {
+    const FIT = `${FULL}fit: { path: data/pairs-mixed-lengths.jsonl, limit: 5 }\n`.replace(
+      "errors: {},",
+      "nodes: [{ kind: error_linear, site: mlp_out, layers: [1, 2], at: [-1, 2, global] }, { kind: error_linear, layers: [2], at: 2 }],",
+    );
+    const { plan: planned, inputs, planHash } = await plan(FIT);
+    const stage = (id: string) => planned.stages.find((one) => one.id === id);
+    expect(planned.stages.map(({ id }) => id).slice(0, 4)).toEqual(["means", "fit", "scores-atp", "scores-ig"]);
+    expect(stage("fit")?.shards.map(({ prompts, slots }) => [prompts, slots])).toEqual(
+      Array.from({ length: 12 }, (_, i) => [[], [i, i + 1]]),
+    );
+    expect(planned.fitPrompts).toHaveLength(5);
+    expect(planned.sweep["fit"]).toEqual({ limit: 5, ridge: 1e-3 });
+    expect(inputs.fit).toBe(`${TINY_A}/data/pairs-mixed-lengths.jsonl`);
+    expect(JSON.stringify(planned)).not.toContain(TINY_A);
+    expect(stage("scores-ig")?.dependsOn).toEqual(["fit"]);
+    expect(stage("scores-ig")?.reads).toHaveLength(12);
+    // Two sites at three places, and two more sites of layer 2 at one.
+    const slots = stage("truth-error_linear")?.shards.map((shard) => shard.slots ?? [0, 0]) ?? [];
+    expect(Math.max(...slots.map(([, end]) => end)) - Math.min(...slots.map(([start]) => start))).toBe(2 * 3 + 2);
+    expect(stage("truth-error_linear")?.reads).toEqual([
+      "nodes.parquet",
+      "error-fit-blocks.1.hook_mlp_out.safetensors",
+      "error-fit-blocks.2.attn.hook_z.safetensors",
+      "error-fit-blocks.2.hook_mlp_out.safetensors",
+      "error-fit-blocks.2.hook_resid_post.safetensors",
+    ]);
+    const others = ["pairs.jsonl", "pairs-mixed-lengths.jsonl, ridge: 0.1"].map(async (file) =>
+      plan(FIT.replace("pairs-mixed-lengths.jsonl,", `${file},`)),
+    );
+    const hashes = (await Promise.all(others)).map((one) => one.planHash);
+    expect(new Set([planHash, ...hashes]).size).toBe(3);
+  });
+
+  it("says nothing of a fit where the sweep has none", async () => {
+    expect(JSON.stringify((await plan(FULL)).plan)).not.toContain("fit");
+  });
+
   it("lists dropped rows with their reasons", async () => {
     const { dropped, plan: planned } = await plan(FULL.replace("pairs.jsonl", "pairs-with-faults.jsonl"));
     expect(dropped).toHaveLength(6);
@@ -167,6 +205,60 @@ describe("planSweep", () => {
       "circuits of heads with SAEs",
       FULL.replace("circuits: {}", "circuits: { nodes: heads }"),
       "sweep.yaml:7: circuits.nodes: is for sweeps without SAEs",
+    ],
+    [
+      "parts of errors in the truth without a fit",
+      FULL.replace("errors: {}", "nodes: [{ kind: error_linear }]"),
+      "sweep.yaml:6: truth.nodes[0].kind: error_linear is a part of an SAE's error, which only a `fit` splits",
+    ],
+    [
+      "parts of errors in a configuration without a fit",
+      `${FULL}experiments: [{ name: a, restore: { nodes: [blocks.1.attn.hook_z.hook_sae_error_nonlinear] } }]\n`,
+      "sweep.yaml:8: experiments[0].restore.nodes[0]: blocks.1.attn.hook_z.hook_sae_error_nonlinear is a part",
+    ],
+    [
+      "a part beside its whole",
+      `${FULL}fit: { path: data/pairs.jsonl }
+experiments:
+  - name: a
+    ablate: { nodes: [blocks.1.attn.hook_z.hook_sae_error] }
+    restore: { nodes: [blocks.1.attn.hook_z.hook_sae_error_linear] }\n`,
+      "sweep.yaml:12: experiments[0].restore.nodes[0]: blocks.1.attn.hook_z.hook_sae_error_linear is a part of blocks.1.attn.hook_z.hook_sae_error, which is named too",
+    ],
+    [
+      "a fit without SAEs",
+      `${FULL.replace("saes: { path: saes }\n", "").replace(/truth: .*\n/, "")}fit: { path: data/pairs.jsonl }\n`,
+      "sweep.yaml:6: fit: a fit of SAE errors needs SAEs",
+    ],
+    [
+      "a fit on a file that is not there",
+      `${FULL}fit: { path: data/nothing.jsonl }\n`,
+      `sweep.yaml:8: fit.path: ${TINY_A}/data/nothing.jsonl: `,
+    ],
+    [
+      "a fit on prompts without twins",
+      `${FULL}fit: { path: data/plain.jsonl }\n`,
+      "sweep.yaml:8: fit.path: a plain dataset (prompt, true_answer, false_answer) has no corrupted prompts, which a fit needs",
+    ],
+    [
+      "a penalty that is none",
+      `${FULL}fit: { path: data/pairs.jsonl, ridge: 0 }\n`,
+      "sweep.yaml:8: fit.ridge: expected number to be >0, got 0",
+    ],
+    [
+      "parts at layers that the model lacks",
+      `${FULL.replace("errors: {}", "nodes: [{ kind: error_linear, layers: [4] }]")}fit: { path: data/pairs.jsonl }\n`,
+      "sweep.yaml:6: truth.nodes[0].layers[0]: the model has layers 0 to 3, got 4",
+    ],
+    [
+      "parts at a position that no prompt has",
+      `${FULL.replace("errors: {}", "nodes: [{ kind: error_linear, at: 7 }]")}fit: { path: data/pairs.jsonl }\n`,
+      "sweep.yaml:6: truth.nodes[0].at[0]: the kept prompts have at most 7 tokens",
+    ],
+    [
+      "parts where no SAE sits",
+      `${FULL.replace("path: saes", "path: saes, layers: [1]").replace("errors: {}", "nodes: [{ kind: error_linear, layers: [0] }]")}fit: { path: data/pairs.jsonl }\n`,
+      "sweep.yaml:6: truth.nodes[0]: none of the sweep's SAEs sits at these sites and layers",
     ],
     ["a model folder that is not there", FULL.replace("path: model", "path: nowhere"), "nowhere"],
     ["a width that no SAE has", FULL.replace("path: saes", "path: saes, width: 16k"), "16k"],

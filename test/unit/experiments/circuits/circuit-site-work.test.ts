@@ -78,6 +78,41 @@ describe("the work at a site", () => {
     expect(donor).toEqual({ features: null, errors: null });
   });
 
+  it("takes out the live linear part where it alone is changed, and adds it where the rest alone is", () => {
+    const site = {
+      features: new Uint8Array(T * F),
+      errors: new Uint8Array(T),
+      linear: Uint8Array.of(ABLATED, LIVE, ABLATED),
+      nonlinear: Uint8Array.of(LIVE, RESTORED, ABLATED),
+    };
+    const { groups = [], errorChanged, parts } = siteWork(site, sae, WHOLE, means, false) ?? {};
+    expect(groups.map(({ positions, errorLive }) => [positions, errorLive])).toEqual([
+      [[0], true],
+      [[1, 2], false],
+    ]);
+    expect([...(errorChanged ?? [])]).toEqual([0, 1, 1]);
+    expect([...(parts?.live ?? [])]).toEqual([-1, 1, 0]);
+    expect([...(parts?.means.linear ?? [])]).toEqual([1, 0, 1]);
+    expect([...(parts?.means.nonlinear ?? [])]).toEqual([0, 0, 1]);
+    expect([...(parts?.restored.nonlinear ?? [])]).toEqual([0, 1, 0]);
+    expect(parts?.donor).toEqual({ linear: null, nonlinear: null });
+    const last = siteWork(site, sae, { start: 2, length: 1 }, null, true);
+    expect([last?.parts?.live, last?.parts?.means.linear, [...(last?.parts?.donor.linear ?? [])]]).toEqual([
+      null,
+      null,
+      [1],
+    ]);
+  });
+
+  it("is none where every part is live over the span, and says nothing of parts where none is named", () => {
+    const site = { features: new Uint8Array(T * F), errors: new Uint8Array(T) };
+    const [linear, nonlinear] = [Uint8Array.of(ABLATED, LIVE, LIVE), new Uint8Array(T)];
+    expect(siteWork({ ...site, linear, nonlinear }, sae, { start: 1, length: 2 }, means, false)).toBeUndefined();
+    expect(siteWork({ ...site, errors: new Uint8Array(T).fill(ABLATED) }, sae, WHOLE, means, false)).not.toHaveProperty(
+      "parts",
+    );
+  });
+
   it("takes ablated nodes from the donor where there is one", () => {
     const { features, errors, donor } =
       work([ALL_LIVE, only(3, ABLATED, LIVE), ALL_LIVE], [ABLATED, LIVE, LIVE], WHOLE, true) ?? {};
