@@ -137,8 +137,8 @@ describe("planSweep", () => {
     expect(stage("truth-error_linear")?.reads).toEqual([
       "nodes.parquet",
       "error-fit-blocks.1.hook_mlp_out.safetensors",
-      "error-fit-blocks.2.attn.hook_z.safetensors",
       "error-fit-blocks.2.hook_mlp_out.safetensors",
+      "error-fit-blocks.2.attn.hook_z.safetensors",
       "error-fit-blocks.2.hook_resid_post.safetensors",
     ]);
     const others = ["pairs.jsonl", "pairs-mixed-lengths.jsonl, ridge: 0.1"].map(async (file) =>
@@ -248,17 +248,17 @@ experiments:
     [
       "parts at layers that the model lacks",
       `${FULL.replace("errors: {}", "nodes: [{ kind: error_linear, layers: [4] }]")}fit: { path: data/pairs.jsonl }\n`,
-      "sweep.yaml:6: truth.nodes[0].layers[0]: the model has layers 0 to 3, got 4",
+      "sweep.yaml:6: truth.nodes[0].layers: the model has layers 0 to 3, got 4",
     ],
     [
       "parts at a position that no prompt has",
       `${FULL.replace("errors: {}", "nodes: [{ kind: error_linear, at: 7 }]")}fit: { path: data/pairs.jsonl }\n`,
-      "sweep.yaml:6: truth.nodes[0].at[0]: the kept prompts have at most 7 tokens",
+      "sweep.yaml:6: truth.nodes[0].at: the kept prompts have at most 7 tokens",
     ],
     [
       "parts where no SAE sits",
       `${FULL.replace("path: saes", "path: saes, layers: [1]").replace("errors: {}", "nodes: [{ kind: error_linear, layers: [0] }]")}fit: { path: data/pairs.jsonl }\n`,
-      "sweep.yaml:6: truth.nodes[0]: none of the sweep's SAEs sits at these sites and layers",
+      "sweep.yaml:6: truth.nodes[0]: has no error_linear node at these sites and layers",
     ],
     ["a model folder that is not there", FULL.replace("path: model", "path: nowhere"), "nowhere"],
     ["a width that no SAE has", FULL.replace("path: saes", "path: saes, width: 16k"), "16k"],
