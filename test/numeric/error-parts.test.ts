@@ -10,9 +10,11 @@ import { type Node, nodeAt, nodeHook } from "../../src/nodes/node.js";
 import { siteHook, type SaeSiteAt } from "../../src/nodes/site.js";
 import { withErrorFits } from "../../src/passes/fitted-model.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { read } from "../../src/model/read-tensor.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { goldenArrays, goldenPrompts, goldenSpliced } from "./golden.js";
-import { GOLDEN_LENGTH as T, GOLDEN_SITES } from "./golden-sites.js";
+import { denseRows } from "./dense.js";
+import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 import { computeScores } from "./score-by-name.js";
 import { largestMagnitude } from "./matchers.js";
 
@@ -144,6 +146,32 @@ describe("parts of errors", () => {
       const scale = Math.max(...[errors, linear, rest].map((values) => largestMagnitude(values ?? [])));
       expect(sums, hook).toBeAllclose(errors, { rtol: 0, atol: 1e-5 * Math.max(1e-3, scale) });
       expect(largestMagnitude(must(linear, "linear"))).toBeGreaterThan(0);
+    }
+  });
+
+  it("are scored by their definition: with A = 1 and b = b_dec the linear part is the activation and the decoder's bias", async () => {
+    const biases = new Map<string, Float32Array>();
+    for (const { sae, ...at } of plain.saes) biases.set(siteHook(at), await read(sae.now().b_dec_D));
+    const simple = withErrorFits(plain, (at) => {
+      const b = must(biases.get(siteHook(at)), "bias");
+      const A = Float32Array.from({ length: b.length ** 2 }, (_, i) => (i % (b.length + 1) === 0 ? 1 : 0));
+      return Promise.resolve({ A, b });
+    });
+    for (const method of METHODS) {
+      const scores = await computeScores(simple, pairs.slice(0, 3), "max", method);
+      for (const [hook, linear] of scores.error_linear) {
+        const [site, errors] = [must(scores.site.get(hook), hook), must(scores.error.get(hook), hook)];
+        const features = denseRows(must(scores.feature.get(hook), hook), T * F).values;
+        // What zero ablation leaves of a site is the decoder's bias; with a donor it is nothing.
+        const bias = site.map((whole, row) => {
+          const listed = features.subarray(row * F, (row + 1) * F).reduce((sum, one) => sum + one, 0);
+          return method.method === "zero" ? whole - listed - must(errors[row], "error") : 0;
+        });
+        const scale = Math.max(largestMagnitude(site), largestMagnitude(features));
+        const expected = site.map((whole, row) => whole + must(bias[row], "bias"));
+        expect(linear, hook).toBeAllclose(expected, { rtol: 0, atol: 2e-5 * scale });
+        if (method.method === "zero") expect(largestMagnitude(bias), hook).toBeGreaterThan(1e-3 * scale);
+      }
     }
   });
 

@@ -2,11 +2,14 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { planSweep, type PlannedRun } from "../../../src/plan/make-plan.js";
+import type { Stage } from "../../../src/plan/plan.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
 import { truthTask } from "../../../src/experiments/truth/task.js";
 import { circuitsSpecOf } from "../../../src/experiments/circuits/spec.js";
 
 const TINY_A = resolve("test/fixtures/tiny-a");
+/** A configuration that names a part of an error. */
+const PART = "experiments: [{ name: a, ablate: { nodes: [blocks.3.hook_mlp_out.hook_sae_error_linear] } }]\n";
 const OPTIONS = { backend: "wasm", autoThreads: 1 };
 
 const FULL = `name: tiny
@@ -117,10 +120,10 @@ describe("planSweep", () => {
   it("splits errors before they are scored or patched, a shard for each SAE, on pairs whose bytes the hash knows", async () => {
     const FIT = `${FULL}fit: { path: data/pairs-mixed-lengths.jsonl, limit: 5 }\n`.replace(
       "errors: {},",
-      "nodes: [{ kind: error_linear, site: mlp_out, layers: [1, 2], at: [-1, 2, global] }, { kind: error_linear, layers: [2], at: 2 }],",
+      "nodes: [{ kind: error_linear, site: mlp_out, layers: [1, 2], at: [-1, 2, global] }, { kind: error_linear, layers: [2], at: [2, 3] }],",
     );
-    const { plan: planned, inputs, planHash } = await plan(FIT);
-    const stage = (id: string) => planned.stages.find((one) => one.id === id);
+    const { plan: planned, inputs, planHash } = await plan(FIT + PART);
+    const stage = (id: string): Stage | undefined => planned.stages.find((one) => one.id === id);
     expect(planned.stages.map(({ id }) => id).slice(0, 4)).toEqual(["means", "fit", "scores-atp", "scores-ig"]);
     expect(stage("fit")?.shards.map(({ prompts, slots }) => [prompts, slots])).toEqual(
       Array.from({ length: 12 }, (_, i) => [[], [i, i + 1]]),
@@ -131,9 +134,13 @@ describe("planSweep", () => {
     expect(JSON.stringify(planned)).not.toContain(TINY_A);
     expect(stage("scores-ig")?.dependsOn).toEqual(["fit"]);
     expect(stage("scores-ig")?.reads).toHaveLength(12);
-    // Two sites at three places, and two more sites of layer 2 at one.
+    // One site at three places, one at four that two sets name, and two at two.
     const slots = stage("truth-error_linear")?.shards.map((shard) => shard.slots ?? [0, 0]) ?? [];
-    expect(Math.max(...slots.map(([, end]) => end)) - Math.min(...slots.map(([start]) => start))).toBe(2 * 3 + 2);
+    expect(Math.max(...slots.map(([, end]) => end)) - Math.min(...slots.map(([start]) => start))).toBe(3 + 4 + 2 * 2);
+    expect(stage("truth-error_linear")?.dependsOn).toEqual(["nodes", "fit"]);
+    expect(stage("truth-feature")?.dependsOn).toEqual(["nodes"]);
+    expect(stage("circuits")?.dependsOn).toEqual(["means", "scores-atp", "fit"]);
+    expect(stage("circuits")?.reads.slice(2)).toEqual(["error-fit-blocks.3.hook_mlp_out.safetensors"]);
     expect(stage("truth-error_linear")?.reads).toEqual([
       "nodes.parquet",
       "error-fit-blocks.1.hook_mlp_out.safetensors",
@@ -142,7 +149,7 @@ describe("planSweep", () => {
       "error-fit-blocks.2.hook_resid_post.safetensors",
     ]);
     const others = ["pairs.jsonl", "pairs-mixed-lengths.jsonl, ridge: 0.1"].map(async (file) =>
-      plan(FIT.replace("pairs-mixed-lengths.jsonl,", `${file},`)),
+      plan(FIT.replace("pairs-mixed-lengths.jsonl,", `${file},`) + PART),
     );
     const hashes = (await Promise.all(others)).map((one) => one.planHash);
     expect(new Set([planHash, ...hashes]).size).toBe(3);
