@@ -1,12 +1,10 @@
 /**
- * @file The nodes whose truth a sweep asks for, as its `truth` names them, and their slots: how many there are and in what order,
- * fixed before anything runs.
+ * @file The slots of the nodes whose truth a sweep asks for: how many there are and in what order, fixed before anything runs.
  *
  * Slots come by kind (error, site, head, feature, neuron, parts of errors), then layer, site, position (all positions at once last), then
  * head, neuron or feature; sets come after what the short forms name, without what was named before. A slot whose node is known now is
  * static; one that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
  */
-import { z } from "zod";
 import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
 import {
   GLOBAL_POSITION,
@@ -18,52 +16,10 @@ import {
   type NodePosition,
   parseNodeHook,
 } from "../nodes/node.js";
-import { SAE_SITES, type Site, type SiteAt, siteHook, SITES, sitesOfLayers } from "../nodes/site.js";
-import { type NodeSet, nodeSetField, rankedBy, sitesOfSet } from "./node-sets.js";
+import { type Site, type SiteAt, siteHook, SITES, sitesOfLayers } from "../nodes/site.js";
+import type { NodeListSpec, ShortForm } from "./node-list.js";
+import { type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
 import type { ModelShape, SaeSite } from "./plan.js";
-import { featureField, hookField, layersField, nameField, positionField, siteField } from "../sweep/fields.js";
-
-const sitesAndLayers = z.strictObject({
-  sites: z
-    .array(siteField)
-    .min(1)
-    .default([...SAE_SITES]),
-  layers: layersField.default("all"),
-});
-const listedPosition = z.union([z.literal("all"), z.literal("global"), positionField]);
-const features = z.union([
-  z.strictObject({
-    top: z.int().min(0).default(50),
-    random: z.int().min(0).default(50),
-    by: nameField.default("atp"),
-  }),
-  z.literal("all"),
-  z.array(z.strictObject({ hook: hookField, feature: featureField })).min(1),
-]);
-
-const fields = z.strictObject({
-  positions: z.union([listedPosition.transform((one) => [one]), z.array(listedPosition).min(1)]).default(["all"]),
-  errors: sitesAndLayers.optional(),
-  features: features.optional(),
-  whole_sites: sitesAndLayers.optional(),
-  heads: z.strictObject({ layers: layersField.default("all") }).optional(),
-  nodes: z.array(nodeSetField).min(1).max(1000).optional(),
-});
-
-/** A list that names no kind of node means error and feature nodes, with their defaults. */
-export const nodeListField = fields.transform((given) => {
-  const { positions, ...kinds } = given;
-  const named = Object.values(kinds).some((part) => part !== undefined);
-  return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
-});
-
-/** How the node list of true patching is chosen. */
-export type NodeListSpec = z.infer<typeof nodeListField>;
-
-/** The list that a sweep asks for. */
-export function nodeListOf(sweep: { readonly [field: string]: unknown }): NodeListSpec | undefined {
-  return sweep["truth"] as NodeListSpec | undefined;
-}
 
 /** A run of slots of one kind. */
 export type SlotGroup =
@@ -102,9 +58,6 @@ export interface SlotInputs {
 export function slotCount(group: SlotGroup): number {
   return "nodes" in group ? group.nodes.length : group.choose.top + group.choose.random;
 }
-
-/** A field of a sweep's `truth` that names nodes of one kind. */
-export type ShortForm = Exclude<keyof NodeListSpec, "positions" | "nodes">;
 
 /** The fields of a sweep's `truth` that name nodes of one kind, each by its short form; kinds without one are named by sets alone. */
 export const TRUTH_FIELDS: Readonly<Record<NodeKind, ShortForm | null>> = {

@@ -12,7 +12,7 @@ import { TINY_A } from "./golden.js";
 import { TEST_BACKEND } from "./test-backend.js";
 import { REGISTER } from "../../src/experiments/registry.js";
 import { truthTask } from "../../src/experiments/truth/task.js";
-import { nodeListOf } from "../../src/plan/node-slots.js";
+import { nodeListOf } from "../../src/plan/node-list.js";
 
 const SWEEP = (saes: string): string => `name: probed
 model: { path: ${TINY_A}/model }

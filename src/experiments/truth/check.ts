@@ -1,7 +1,8 @@
 /** @file Faults of the nodes whose truth a sweep asks for. */
 import { isSaeKind, LISTED_KINDS } from "../../nodes/kinds.js";
 import { checkFeature, checkPosition, hasSaes, NO_PAIRS, NO_SAES, unknownScores } from "../../plan/check-nodes.js";
-import { type NodeListSpec, nodeListOf, namesKind, type ShortForm, TRUTH_FIELDS } from "../../plan/node-slots.js";
+import { type NodeListSpec, nodeListOf, type ShortForm } from "../../plan/node-list.js";
+import { namesKind, TRUTH_FIELDS } from "../../plan/node-slots.js";
 import type { PlanContext } from "../../plan/plan-part.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
 import { checkSets } from "../../plan/check-sets.js";

@@ -1,7 +1,8 @@
 /** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
 import { KINDS } from "../../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node, nodeAt } from "../../nodes/node.js";
-import { nodeListOf, slotGroups, type SlotGroup } from "../../plan/node-slots.js";
+import { nodeListOf } from "../../plan/node-list.js";
+import { slotGroups, type SlotGroup } from "../../plan/node-slots.js";
 import type { Plan } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
 

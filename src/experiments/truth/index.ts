@@ -1,5 +1,6 @@
 /** @file True activation patching of single nodes, and how well scores predict it. */
-import { namesKind, slotCount, nodeListField, nodeListOf } from "../../plan/node-slots.js";
+import { nodeListField, nodeListOf } from "../../plan/node-list.js";
+import { namesKind, slotCount } from "../../plan/node-slots.js";
 import type { Experiment, TaskKind } from "../experiment.js";
 import { checkTruth } from "./check.js";
 import { needsFrame, truthSlots, truthStages } from "./stages.js";

@@ -5,7 +5,8 @@ import { GLOBAL_POSITION, hookOf, type Node, nodeAt, nodeHook, nodeKey, type Nod
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type Candidate, chooseNodes } from "./choose-nodes.js";
-import { nodeListOf, sizesAt, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
+import { nodeListOf } from "../../plan/node-list.js";
+import { sizesAt, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";

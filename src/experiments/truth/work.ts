@@ -22,7 +22,7 @@ import { createRng } from "../../base/rng.js";
 import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
 import { firstDifference, type Prompt, isPaired } from "../../nodes/prompt.js";
 import { unpatchedSize, truthBlockSize, encoderSize } from "../../plan/memory.js";
-import { type NodeListSpec, nodeListOf } from "../../plan/node-slots.js";
+import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
 import { type Plan, type Shard, promptsOf } from "../../plan/plan.js";
 import { type ExpectedNode, expectedNodes } from "./expected-nodes.js";
 import type { TruthTask } from "./task.js";

@@ -6,7 +6,8 @@ import { REGISTER } from "../../../src/experiments/registry.js";
 import { nodeKey } from "../../../src/nodes/node.js";
 import { planSweep } from "../../../src/plan/make-plan.js";
 import { layersOfSet, nodeSetField } from "../../../src/plan/node-sets.js";
-import { nodeListOf, slotGroups } from "../../../src/plan/node-slots.js";
+import { nodeListOf } from "../../../src/plan/node-list.js";
+import { slotGroups } from "../../../src/plan/node-slots.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { lengthsOf } from "../../../src/plan/prompt-lengths.js";
 

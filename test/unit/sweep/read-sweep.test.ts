@@ -3,7 +3,7 @@ import { PatchbayError } from "../../../src/base/errors.js";
 import { readSweep } from "../../../src/sweep/read-sweep.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
 import { circuitsSpecOf } from "../../../src/experiments/circuits/spec.js";
-import { nodeListOf } from "../../../src/plan/node-slots.js";
+import { nodeListOf } from "../../../src/plan/node-list.js";
 
 const MINIMAL = `name: small
 model: { path: model }

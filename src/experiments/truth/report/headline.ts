@@ -1,7 +1,7 @@
 /** @file How well scores predict the truth, in a few sentences, the weakest place included. */
 
 import { KINDS } from "../../../nodes/kinds.js";
-import { nodeListOf } from "../../../plan/node-slots.js";
+import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCorrelation, formatCount, formatPercent } from "../../../report/format-number.js";
 import { scoreLabel, sitesOf, capitalised } from "../../../report/labels.js";
 import { type Markup, markup, joined, type Content } from "../../../report/markup.js";

@@ -1,5 +1,5 @@
 /** @file The truth's part of the report. */
-import { nodeListOf } from "../../../plan/node-slots.js";
+import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCount } from "../../../report/format-number.js";
 import { markup, type Content } from "../../../report/markup.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";

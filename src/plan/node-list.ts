@@ -1,0 +1,50 @@
+/** @file The nodes whose truth a sweep asks for, as its `truth` names them: by kind in short forms, and by sets. */
+import { z } from "zod";
+import { SAE_SITES } from "../nodes/site.js";
+import { featureField, hookField, layersField, nameField, positionField, siteField } from "../sweep/fields.js";
+import { nodeSetField } from "./node-sets.js";
+
+const sitesAndLayers = z.strictObject({
+  sites: z
+    .array(siteField)
+    .min(1)
+    .default([...SAE_SITES]),
+  layers: layersField.default("all"),
+});
+const listedPosition = z.union([z.literal("all"), z.literal("global"), positionField]);
+const features = z.union([
+  z.strictObject({
+    top: z.int().min(0).default(50),
+    random: z.int().min(0).default(50),
+    by: nameField.default("atp"),
+  }),
+  z.literal("all"),
+  z.array(z.strictObject({ hook: hookField, feature: featureField })).min(1),
+]);
+
+const fields = z.strictObject({
+  positions: z.union([listedPosition.transform((one) => [one]), z.array(listedPosition).min(1)]).default(["all"]),
+  errors: sitesAndLayers.optional(),
+  features: features.optional(),
+  whole_sites: sitesAndLayers.optional(),
+  heads: z.strictObject({ layers: layersField.default("all") }).optional(),
+  nodes: z.array(nodeSetField).min(1).max(1000).optional(),
+});
+
+/** A list that names no kind of node means error and feature nodes, with their defaults. */
+export const nodeListField = fields.transform((given) => {
+  const { positions, ...kinds } = given;
+  const named = Object.values(kinds).some((part) => part !== undefined);
+  return named ? given : { ...given, errors: sitesAndLayers.parse({}), features: features.parse({}) };
+});
+
+/** How the node list of true patching is chosen. */
+export type NodeListSpec = z.infer<typeof nodeListField>;
+
+/** The list that a sweep asks for. */
+export function nodeListOf(sweep: { readonly [field: string]: unknown }): NodeListSpec | undefined {
+  return sweep["truth"] as NodeListSpec | undefined;
+}
+
+/** A field of a sweep's `truth` that names nodes of one kind. */
+export type ShortForm = Exclude<keyof NodeListSpec, "positions" | "nodes">;
