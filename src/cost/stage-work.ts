@@ -7,7 +7,7 @@
 import { must } from "../base/assert.js";
 import type { Stage, StageTask } from "../plan/plan.js";
 import { type HasTasks, taskKind } from "../plan/task-kinds.js";
-import type { MemoryShape } from "../plan/memory.js";
+import { hasNeuronScores, type MemoryShape } from "../plan/memory.js";
 import type { CountedTask, LargestBlock, TaskCost, WorkContext } from "./counted-task.js";
 import { Work } from "./work.js";
 
@@ -67,6 +67,12 @@ function countedShards(
 function aliveIn({ plan, model }: WorkContext, cost: TaskCost, largest: LargestBlock): number {
   const positions = Math.max(...plan.prompts.map(({ clean }) => clean.length));
   const dSae = Math.max(0, ...model.saes.map((sae) => sae.dSae));
-  const shape: MemoryShape = { config: model.config, dSae, positions, ownKernels: model.ownKernels };
+  const shape: MemoryShape = {
+    config: model.config,
+    dSae,
+    positions,
+    ownKernels: model.ownKernels,
+    neurons: hasNeuronScores(plan.sweep),
+  };
   return cost.alive(shape, largest);
 }

@@ -1,5 +1,12 @@
 /** @file Block shapes from a memory budget. They depend on the sweep and the model alone, never on the machine's load. */
-import { circuitBlockSize, type MemoryShape, promptBlockSize, truthBlockSize, unpatchedSize } from "./memory.js";
+import {
+  circuitBlockSize,
+  type MemoryShape,
+  neuronScores,
+  promptBlockSize,
+  truthBlockSize,
+  unpatchedSize,
+} from "./memory.js";
 import type { Blocks } from "./plan.js";
 
 /** `block_mib: auto`: large enough for the matrix products to run at full rate, small enough for any laptop. */
@@ -7,6 +14,8 @@ export const DEFAULT_BLOCK_MIB = 1024;
 
 const MAX_PROMPTS = 32;
 const MAX_ROWS = 1024;
+/** Scores of neurons in one payload, which a log holds and a coordinator reads whole. */
+const MOST_SCORE_BYTES = 256 * 2 ** 20;
 
 /**
  * Block shapes for a budget of `blockMib` for the activations alive at once (weights come on top). They are the same on every
@@ -20,9 +29,11 @@ export function blocksFor(sizes: Omit<MemoryShape, "ownKernels">, blockMib: numb
     while (count > 1 && size(count) > budget) count -= 1;
     return count;
   };
+  const fits = (count: number): boolean =>
+    shape.neurons !== true || neuronScores(shape.config, count * shape.positions) * valueBytes <= MOST_SCORE_BYTES;
   // Half of the budget is for patched rows: with few of them at once, a model that is read from disk would be read for each few.
   const prompts = largest(MAX_PROMPTS, (count) =>
-    Math.max(promptBlockSize(shape, count), 2 * unpatchedSize(shape, count)),
+    fits(count) ? Math.max(promptBlockSize(shape, count), 2 * unpatchedSize(shape, count)) : Infinity,
   );
   return {
     prompts,

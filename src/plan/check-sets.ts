@@ -1,15 +1,19 @@
 /** @file Faults of the sets of nodes that a sweep's truth lists. */
 import { isPartKind, isSaeKind, KINDS, type NodeKind } from "../nodes/kinds.js";
-import { siteHook } from "../nodes/site.js";
+import { nodeHook, type NodePosition } from "../nodes/node.js";
+import { siteHook, type SiteAt } from "../nodes/site.js";
 import { checkPosition, hasSaes, NO_SAES, unknownScores } from "./check-nodes.js";
 import { fitOf, NO_FIT } from "./fit-spec.js";
 import { layersOfSet, type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
+import type { NodeListSpec } from "./node-list.js";
+import { patchPositions } from "./node-slots.js";
 import type { PlanContext } from "./plan-part.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
 
 /** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
-export function checkSets(source: SweepSource, sets: readonly NodeSet[], context: PlanContext): void {
-  sets.forEach((set, i) => {
+export function checkSets(source: SweepSource, truth: NodeListSpec, context: PlanContext): void {
+  const sampled = new Set(sampledInShort(truth, context));
+  (truth.nodes ?? []).forEach((set, i) => {
     const fault = (field: readonly (string | number)[], message: string): Error =>
       source.fault(["truth", "nodes", i, ...field], message);
     checkRank(source, set, fault);
@@ -19,6 +23,9 @@ export function checkSets(source: SweepSource, sets: readonly NodeSet[], context
         throw fault(["kind"], `patching of ${kind} nodes ${NO_SAES}, or name another kind`);
       if (isPartKind(kind) && fitOf(source.sweep) === undefined) throw fault(["kind"], `${kind} ${NO_FIT}`);
       if (!hasSites(set, kind, context)) throw fault([], emptySet(kind));
+      for (const place of sampledPlaces(set, kind, context)) {
+        if (sampled.size === sampled.add(place).size) throw fault(["sample"], secondSample(kind, place));
+      }
     }
   });
 }
@@ -47,6 +54,29 @@ function checkPlaces(set: NodeSet, context: PlanContext, fault: Fault): void {
 function hasSites(set: NodeSet, kind: NodeKind, { shape, saes }: PlanContext): boolean {
   const withSae = new Set(saes.map(siteHook));
   return sitesOfSet(set, kind, shape.nLayers).some((at) => !KINDS[kind].onSae || withSae.has(siteHook(at)));
+}
+
+/** The places that the short form of features draws a sample of. */
+function sampledInShort({ features, positions }: NodeListSpec, { saes, lengths }: PlanContext): string[] {
+  if (features === undefined || features === "all" || Array.isArray(features) || features.random === 0) return [];
+  return saes.flatMap((at) => patchPositions(positions, lengths).map((position) => placeName(at, "feature", position)));
+}
+
+function placeName(at: SiteAt, kind: NodeKind, position: NodePosition): string {
+  return `${nodeHook(at, kind)}, position ${position}`;
+}
+
+/** The places that a set draws a sample of. */
+function sampledPlaces(set: NodeSet, kind: NodeKind, { shape, lengths }: PlanContext): string[] {
+  if (set.sample === undefined) return [];
+  const positions = patchPositions(set.at, lengths);
+  return sitesOfSet(set, kind, shape.nLayers).flatMap((at) =>
+    positions.map((position) => placeName(at, kind, position)),
+  );
+}
+
+function secondSample(kind: NodeKind, place: string): string {
+  return `is a second sample of ${kind} nodes at ${place}: no weight would fit both; draw one, or name places that differ`;
 }
 
 function emptySet(kind: NodeKind): string {

@@ -11,6 +11,7 @@ import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
+import { hasNeuronScores } from "./memory.js";
 import { type FitDataset, readFitDataset } from "./fit-dataset.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
@@ -150,7 +151,7 @@ function assemble(
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
   const positions = Math.max(longest, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
-  const blocks = blocksFor({ config, dSae, positions }, engine.blockMib);
+  const blocks = blocksFor({ config, dSae, positions, neurons: hasNeuronScores(sweep) }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});

@@ -5,6 +5,7 @@
  * attention made, and a gradient keeps both passes. test/numeric/cost.test.ts holds these formulas to what tensors really take.
  */
 import type { ModelConfig } from "../families/family.js";
+import type { ResolvedSweep } from "../sweep/sweep.js";
 
 /** Numbers in the largest tensor that a chunk of an SAE's rows makes. Fixed, so that shapes, and with them bits, depend on the plan alone. */
 export const CHUNK_SIZE = 4 * 1024 * 1024;
@@ -18,6 +19,8 @@ export interface MemoryShape {
   readonly positions: number;
   /** The backend has kernels of our own for norms, GELU, rope and attention, which make fewer arrays on their way. */
   readonly ownKernels: boolean;
+  /** Neurons are scored: a block's scores, and their payload, are then the largest arrays. */
+  readonly neurons?: boolean;
 }
 
 /** Arrays of a row's width that are alive in an encoder. */
@@ -52,10 +55,21 @@ function patchedPerRow({ config, positions, ownKernels }: MemoryShape): number {
 
 /** Numbers alive while a block of prompts is run, scored or averaged, transposed weights left out. */
 export function promptBlockSize(shape: MemoryShape, prompts: number): number {
-  const { config, dSae, positions } = shape;
+  const { config, dSae, positions, neurons = false } = shape;
   const rows = prompts * positions;
   const layer = Math.max(forwardPerRow(shape), backwardPerRow(shape)) * rows;
-  return (2 * keptPerRow(config) + productsPerRow(config)) * rows + Math.max(layer, encoderSize(dSae, rows));
+  const onHost = neurons ? 2 * neuronScores(config, rows) : 0;
+  return (2 * keptPerRow(config) + productsPerRow(config)) * rows + Math.max(layer, encoderSize(dSae, rows)) + onHost;
+}
+
+/** Whether a sweep has scores of neurons. */
+export function hasNeuronScores({ scores }: Pick<ResolvedSweep, "scores">): boolean {
+  return scores.some(({ neurons }) => neurons === true);
+}
+
+/** Scores of every neuron in some rows. */
+export function neuronScores({ nLayers, dMlp }: Pick<ModelConfig, "nLayers" | "dMlp">, rows: number): number {
+  return nLayers * dMlp * rows;
 }
 
 /** Numbers alive while a block of patched rows that carry `positions` each climbs the layers, beside the unpatched runs. */

@@ -90,12 +90,11 @@ function setsOf({ nodes = [] }: NodeListSpec, kind: NodeKind): NodeSet[] {
 /** All groups in slot order. */
 export function slotGroups(inputs: SlotInputs): SlotGroup[] {
   const positions = patchPositions(inputs.truth.positions, inputs.lengths);
-  return SLOT_KINDS.flatMap((kind) =>
-    withoutRepeats([
-      ...SLOTS[kind](inputs, positions),
-      ...setsOf(inputs.truth, kind).flatMap((set) => groupsOfSet(inputs, set, kind)),
-    ]),
-  );
+  return SLOT_KINDS.flatMap((kind) => {
+    const groups = SLOTS[kind](inputs, positions);
+    const ofSets = setsOf(inputs.truth, kind).flatMap((set) => groupsOfSet(inputs, set, kind));
+    return ofSets.length === 0 ? groups : withoutRepeats([...groups, ...ofSets]);
+  });
 }
 
 /** Drops nodes that an earlier group names. */
@@ -208,7 +207,7 @@ function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Pos
 }
 
 /** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-function patchPositions(spec: NodeSet["at"], lengths: readonly number[]): NodePosition[] {
+export function patchPositions(spec: NodeSet["at"], lengths: readonly number[]): NodePosition[] {
   const longest = Math.max(...lengths);
   const local = new Set<number>();
   for (const position of spec) {

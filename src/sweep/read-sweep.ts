@@ -115,7 +115,21 @@ function findNotBuilt(raw: unknown): NotBuilt | undefined {
       message: "presets are not built yet; write the configuration out (name, ablate, restore)",
     };
   }
-  return undefined;
+  return notBuiltIn(sweep, ["sets"], []) ?? notBuiltInTruth(record(sweep["truth"]));
+}
+
+/** Fields of a set of nodes that this version lacks. */
+const SET_FIELDS = ["where", "per", "over", "sign", "match", "set", "minus", "features", "heads", "neurons"];
+
+function notBuiltInTruth(truth: Record<string, unknown>): NotBuilt | undefined {
+  const sets = Array.isArray(truth["nodes"]) ? truth["nodes"] : [];
+  const inSets = sets.flatMap((set, i) => notBuiltIn(record(set), SET_FIELDS, ["truth", "nodes", i]) ?? []);
+  return notBuiltIn(truth, ["joint", "donor"], ["truth"]) ?? inSets[0];
+}
+
+function notBuiltIn(raw: Record<string, unknown>, fields: readonly string[], path: Path): NotBuilt | undefined {
+  const field = fields.find((name) => name in raw);
+  return field === undefined ? undefined : { path: [...path, field], message: `\`${field}\` is not built yet` };
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -3,16 +3,19 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readParquet } from "../../src/artifacts/parquet.js";
 import { must } from "../../src/base/assert.js";
+import { readScoreMeans } from "../../src/artifacts/scores-file.js";
+import { truthTask } from "../../src/experiments/truth/task.js";
 import { computeTruth } from "../../src/experiments/truth/truth.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { layerContext } from "../../src/model/model.js";
 import { RELP_RULES } from "../../src/model/relp-rules.js";
 import { withScope } from "../../src/model/tensor-scope.js";
-import { nodeAt } from "../../src/nodes/node.js";
+import { nodeAt, parseNodeHook } from "../../src/nodes/node.js";
 import { siteHook, type SiteAt } from "../../src/nodes/site.js";
 import { visitGradients } from "../../src/passes/backward.js";
 import { runNeurons } from "../../src/passes/neurons.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
+import { readArtifact } from "../../src/run/artifacts.js";
 import { runPaths } from "../../src/run/run-folder.js";
 import type { ScoreSpec } from "../../src/sweep/sweep.js";
 import { captureRun } from "./capture-run.js";
@@ -30,6 +33,7 @@ const score = (method: string, options: object = {}): ScoreSpec => ({
   neurons: true,
   ...options,
 });
+const range = (start: number, end: number): number[] => Array.from({ length: end - start }, (_, i) => start + i);
 const places: SiteAt[] = Array.from({ length: GOLDEN_LAYERS }, (_, layer) => ({ site: "mlp_post", layer }));
 
 let spliced: SplicedModel;
@@ -187,28 +191,58 @@ saes: { path: saes }
 dataset: { path: data/pairs.jsonl, limit: 6 }
 scores: [{ name: atp, method: atp }, { name: relp, method: relp }, { name: ig, method: ig, steps: 3 }]
 truth:
+  features: { top: 5, random: 5 }
   nodes:
+    - { kind: neuron, layers: 1..3, at: -1, sample: { n: 30 } }
     - { kind: neuron, layers: [1, -1], at: [-1, -2], top: 5, by: atp }
-    - { kind: neuron, layers: 1..3, at: -1, sample: { n: 4 } }
+    - { kind: feature, site: resid_post, layers: -1, at: -1 }
     - { kind: neuron, layers: 2, at: global, top: 2, by: relp }
     - { kind: [error, head], at: -1, layers: 2 }
 `;
 
 describe("a sweep over neurons", () => {
-  it("lists them by score and at random, once each, with the truth and every score beside", async () => {
-    const { folder } = await runPipeline(SWEEP, TINY_A, spliced);
+  it("lists them by score and at random, once each, in slots of their kind, with the truth and every score beside", async () => {
+    const {
+      folder,
+      planned: { plan },
+    } = await runPipeline(SWEEP, TINY_A, spliced);
     const { rows: listed } = await readParquet(runPaths(folder).artifact("nodes.parquet"));
+    const key = (row: Record<string, unknown>): string =>
+      [row["hook"], row["position"], row["feature"], row["neuron"], row["head"]].join("/");
+    expect(new Set(listed.map(key)).size).toBe(listed.length);
     const ofKind = (tail: string): Record<string, unknown>[] =>
       listed.filter(({ hook }) => String(hook).endsWith(tail));
     const neurons = ofKind("mlp.hook_post");
-    expect(neurons).toHaveLength(2 * 5 + 3 * 4 + 2);
-    expect(new Set(neurons.map((row) => [row["hook"], row["position"], row["neuron"]].join("/"))).size).toBe(24);
-    expect(neurons.filter(({ stratum }) => stratum === "top")).toHaveLength(12);
+    expect(neurons).toHaveLength(3 * 30 + 2 * 5 + 2);
     expect(ofKind("hook_sae_error")).toHaveLength(3);
     expect(ofKind(".heads")).toHaveLength(4);
+    for (const { task, shards } of plan.stages) {
+      if (truthTask(task)?.floor !== false) continue;
+      const slots = new Set(shards.flatMap(({ slots: [start, end] = [0, 0] }) => range(start, end)));
+      const here = listed.filter((row) => slots.has(Number(row["slot"])));
+      expect(new Set(here.map((row) => parseNodeHook(String(row["hook"]))?.kind))).toEqual(
+        new Set([truthTask(task)?.nodes]),
+      );
+    }
+    // The strongest of the frame, although the sample is listed before them; the sample is of what is left.
+    const scores = (await readScoreMeans((name) => readArtifact(folder, name), "atp")).slices;
+    const layer1 = must(scores.get("blocks.1.mlp.hook_post"), "scores");
+    const strongest = range((T - 2) * M, T * M)
+      .sort((a, b) => Math.abs(must(layer1[b], "score")) - Math.abs(must(layer1[a], "score")))
+      .slice(0, 5);
+    const inLayer1 = neurons.filter(({ hook, position }) => hook === "blocks.1.mlp.hook_post" && position !== -1);
+    const tops = inLayer1.filter(({ stratum }) => stratum === "top");
+    expect(tops.map((row) => Number(row["position"]) * M + Number(row["neuron"])).sort((a, b) => a - b)).toEqual(
+      strongest.sort((a, b) => a - b),
+    );
+    const drawn = inLayer1.filter(({ stratum }) => stratum !== "top");
+    const weights = drawn.reduce((sum, row) => sum + 1 / Number(row["inclusion_probability"]), 0);
+    const atAnswer = strongest.filter((i) => i >= (T - 1) * M).length;
+    const frame = layer1.subarray((T - 1) * M).reduce((n, score) => n + (score === 0 ? 0 : 1), 0);
+    expect(weights).toBeCloseTo(frame - atAnswer, 6);
     const { rows } = await readParquet(runPaths(folder).artifact("truth.parquet"));
     const measured = rows.filter(({ kind }) => kind === "neuron");
-    expect(measured).toHaveLength(24 * 6);
+    expect(measured).toHaveLength(neurons.length * 6);
     for (const row of measured)
       for (const column of ["effect", "atp", "relp", "ig"]) expect(Number.isFinite(row[column])).toBe(true);
     const strong = measured.filter((row) => Number(row["position"]) === T - 1 && Math.abs(Number(row["atp"])) > 1e-3);

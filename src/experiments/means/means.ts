@@ -120,12 +120,12 @@ async function sumNeurons(
 ): Promise<[hook: string, sums: Float64Array]> {
   const at: SiteAt = { site: "mlp_post", layer };
   const context = layerContext(model, layer);
-  const sides = activations.map(({ attn_z: z_RZ }, side) =>
-    neuronsOf(context, { input_RD: must(inputs[side], "input"), z_RZ }),
-  );
-  const sums = await sumPlainSite(sides, at, prompts);
-  tf.dispose(sides);
-  return [siteHook(at), sums];
+  return await withScope(async (own) => {
+    const sides = activations.map(({ attn_z: z_RZ }, side) =>
+      own(neuronsOf(context, { input_RD: must(inputs[side], "input"), z_RZ })),
+    );
+    return [siteHook(at), await sumPlainSite(sides, at, prompts)];
+  });
 }
 
 /** Sums of a site's own activations, `[T, D]`. */

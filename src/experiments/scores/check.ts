@@ -9,7 +9,7 @@ import { NO_PAIRS } from "../../plan/check-nodes.js";
 const RESERVED = new Set<string>([
   ...INDEX_FIELDS,
   ...(
-    "hook kind site layer position global prompt n effect effect_sem metric_clean metric_corrupted " +
+    "hook kind site layer position global prompt donor ran n effect effect_sem metric_clean metric_corrupted " +
     "metric_patched normalised normalised_mean stratum inclusion_probability"
   ).split(" "),
 ]);

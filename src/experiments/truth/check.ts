@@ -25,7 +25,7 @@ export function checkTruth(source: SweepSource, context: PlanContext): void {
         throw fault(["truth", field], `patching of ${kind} nodes ${NO_SAES}, or patch \`whole_sites\``);
     }
   checkNodes(source, truth, context);
-  checkSets(source, truth.nodes ?? [], context);
+  checkSets(source, truth, context);
 }
 
 /** Fields that name nodes of one kind. */

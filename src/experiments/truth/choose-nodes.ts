@@ -3,7 +3,7 @@
  *
  * 1. Rank the frame (nodes whose activation differs in at least one prompt) by |mean score|; ties by position, then index.
  * 2. The first `top` are taken with certainty.
- * 3. The rest is split by rank into bands: top 5 %, next 25 %, remainder. Each gives a third of `random`; a band that runs
+ * 3. The rest, less what other sets take with certainty, is split by rank into bands: top 5 %, next 25 %, remainder. Each gives a third of `random`; a band that runs
  *    short gives its places to the next, and what the last cannot fill goes round once more. Without strata all of it is one band.
  * 4. Within a band the sample is uniform, so its inclusion probability is places / band size.
  */
@@ -42,45 +42,48 @@ const BANDS: Readonly<Record<NodeSample["strata"], readonly Band[]>> = {
   none: [{ stratum: "remainder", upTo: 1 }],
 };
 
-/** How many nodes to choose; `seed` and `label` name the random stream. */
+/** The random nodes of a draw; `seed` and `label` name the random stream. */
 export interface NodeSample {
-  readonly top: number;
   readonly random: number;
   readonly strata: "magnitude" | "none";
   readonly seed: number;
   readonly label: string;
 }
 
-/** The chosen nodes, ordered by position, then index. */
-export function chooseNodes(
-  frame: readonly Candidate[],
-  { top, random, strata, seed, label }: NodeSample,
-): ChosenNode[] {
-  const ranked = [...frame].sort((a, b) => Math.abs(b.score) - Math.abs(a.score) || comparePlaces(a, b));
-  const strongest: ChosenNode[] = ranked
+/** By the magnitude of the score, ties by position, then index. */
+function ranked<Member extends Candidate>(frame: readonly Member[]): Member[] {
+  return [...frame].sort((a, b) => Math.abs(b.score) - Math.abs(a.score) || comparePlaces(a, b));
+}
+
+/** The strongest nodes of a frame, which are taken with certainty. */
+export function strongestNodes(frame: readonly Candidate[], top: number): ChosenNode[] {
+  return ranked(frame)
     .slice(0, top)
     .map((node) => ({ ...node, stratum: "top", inclusionProbability: 1 }));
-  const rest = ranked.slice(top);
-  const edges = BANDS[strata].map(({ upTo }) => Math.round(rest.length * upTo));
+}
+
+/** A sample of what is left of a frame when all that is taken with certainty is out. */
+export function sampledNodes(rest: readonly Candidate[], { random, strata, seed, label }: NodeSample): ChosenNode[] {
+  const ordered = ranked(rest);
+  const edges = BANDS[strata].map(({ upTo }) => Math.round(ordered.length * upTo));
   const bands = BANDS[strata].map(({ stratum }, i) => ({
     stratum,
-    members: rest.slice(i === 0 ? 0 : edges[i - 1], edges[i]),
+    members: ordered.slice(i === 0 ? 0 : edges[i - 1], edges[i]),
   }));
   const places = sharePlaces(
     bands.map(({ members }) => members.length),
     random,
   );
-  const sampled = bands.flatMap(({ stratum, members }, i): ChosenNode[] => {
+  return bands.flatMap(({ stratum, members }, i): ChosenNode[] => {
     const count = must(places[i], "places");
     const inclusionProbability = count / members.length;
     const picked = createRng(seed, label, stratum).shuffle(members).slice(0, count);
     return picked.map((node) => ({ ...node, stratum, inclusionProbability }));
   });
-  return [...strongest, ...sampled].sort(comparePlaces);
 }
 
 /** By position, then index. */
-function comparePlaces(a: Candidate, b: Candidate): number {
+export function comparePlaces(a: Candidate, b: Candidate): number {
   return positionColumn(a.position) - positionColumn(b.position) || a.index - b.index;
 }
 

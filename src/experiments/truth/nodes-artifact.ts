@@ -1,12 +1,21 @@
-/** @file `nodes.parquet`: the nodes whose truth is measured. Row i is slot i of the plan; slots beyond the last row are empty. */
+/** @file `nodes.parquet`: the nodes whose truth is measured, each with its slot of the plan. A slot without a row is empty. */
 import { must } from "../../base/assert.js";
 import { INDEX_FIELDS, KINDS, type NodeKind } from "../../nodes/kinds.js";
-import { GLOBAL_POSITION, hookOf, type Node, nodeAt, nodeHook, nodeKey, type NodeOf } from "../../nodes/node.js";
+import {
+  GLOBAL_POSITION,
+  hookOf,
+  indexOf,
+  type Node,
+  nodeAt,
+  nodeHook,
+  nodeKey,
+  type NodeOf,
+} from "../../nodes/node.js";
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
-import { type Candidate, chooseNodes } from "./choose-nodes.js";
+import { type Candidate, type ChosenNode, sampledNodes, strongestNodes } from "./choose-nodes.js";
 import { nodeListOf } from "../../plan/node-list.js";
-import { sizesAt, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
+import { sizesAt, slotCount, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { lengthsOf } from "../../plan/prompt-lengths.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
@@ -17,7 +26,8 @@ import { decodeMeans } from "../../artifacts/means-payload.js";
 import { readScoreMeans, type ScoreMeans } from "../../artifacts/scores-file.js";
 import { scoresKey } from "../../nodes/node-states.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
-import { type ListedNode, NODES_FILE } from "./node-table.js";
+import type { ReadArtifact } from "../../run/artifacts.js";
+import { type ChosenListed, type ListedNode, NODES_FILE } from "./node-table.js";
 
 /** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
 export async function reduce(
@@ -28,20 +38,31 @@ export async function reduce(
   const groups = groupsOf(plan);
   const needsFrame = groups.some((group) => group.kind === "feature" && ("choose" in group || group.mustDiffer));
   const frame = needsFrame ? await readFrame(source) : new Map<string, ReadonlySet<number>>();
-  const nodes: ListedNode[] = [];
+  const draws = await drawsOf(plan, groups, { frame, read: artifacts.read });
+  // Short forms alone name no node twice, and may name millions.
+  const hasSets = nodeListOf(plan.sweep)?.nodes !== undefined;
+  const certain = new Set(
+    groups.flatMap((group) => {
+      if ("choose" in group) return strongestOf(group, draws).map(nodeKey);
+      return hasSets ? staticNodes(plan, group, frame).map(nodeKey) : [];
+    }),
+  );
   const taken = new Set<string>();
-  const kept = new Map<string, ScoreMeans>();
-  for (const group of groups) {
-    const listed =
+  let start = 0;
+  const nodes = groups.flatMap((group) => {
+    const candidates =
       "choose" in group
-        ? choose(plan, group, { frame, scores: await scoresOf(artifacts, group.choose.by, kept), taken })
+        ? [...strongestOf(group, draws), ...sampledOf(group, draws, certain)].sort(comparePositions)
         : staticNodes(plan, group, frame);
-    for (const node of listed) taken.add(nodeKey(node));
-    nodes.push(...listed);
-  }
+    const listed = hasSets ? candidates.filter((node) => taken.size !== taken.add(nodeKey(node)).size) : candidates;
+    const slotted = listed.map((node, i) => ({ ...node, slot: start + i }));
+    start += slotCount(group);
+    return slotted;
+  });
   const table = encodeParquet(
     [
       [
+        { name: "slot", type: "INT32", values: Int32Array.from(nodes, ({ slot }) => slot) },
         { name: "hook", type: "STRING", values: nodes.map(hookOf) },
         { name: "position", type: "INT32", values: Int32Array.from(nodes, ({ position }) => positionColumn(position)) },
         ...INDEX_FIELDS.map((field): Column => ({
@@ -60,7 +81,7 @@ export async function reduce(
     artifactMetadata(provenance, "none"),
   );
   artifacts.write(NODES_FILE, table);
-  return [];
+  return withoutNodes(groups, nodes);
 }
 
 function groupsOf({ sweep, shape, saes, prompts }: Plan): SlotGroup[] {
@@ -83,20 +104,9 @@ function staticNodes(
   plan: Plan,
   group: Extract<SlotGroup, { nodes: readonly Node[] }>,
   frame: Map<string, ReadonlySet<number>>,
-): ListedNode[] {
+): ChosenListed[] {
   const kept = group.mustDiffer ? group.nodes.filter((node) => differs(plan, node, frame)) : group.nodes;
   return kept.map((node) => ({ ...node, stratum: "all", inclusionProbability: 1 }));
-}
-
-/** Scores by name, read when first asked for. */
-async function scoresOf(
-  { read }: ReductionInputs["artifacts"],
-  by: string,
-  kept: Map<string, ScoreMeans>,
-): Promise<ScoreMeans> {
-  const scores = kept.get(by) ?? (await readScoreMeans(read, by));
-  kept.set(by, scores);
-  return scores;
 }
 
 function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, ReadonlySet<number>>): boolean {
@@ -106,36 +116,104 @@ function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, Readonl
   return countPositions(plan, plan.prompts.keys()).some((_, t) => seen.has(t * width + node.feature));
 }
 
-/** What nodes are chosen from. */
-interface ChoiceInputs {
-  readonly frame: ReadonlyMap<string, ReadonlySet<number>>;
-  readonly scores: ScoreMeans;
-  /** Keys of nodes that an earlier group has taken. */
-  readonly taken: ReadonlySet<string>;
+/** A group whose nodes are chosen. */
+type DrawGroup = Extract<SlotGroup, { choose: unknown }>;
+
+/** What a group's nodes are chosen from. */
+interface Draw {
+  readonly frame: readonly Candidate[];
+  readonly label: string;
+  readonly seed: number;
 }
 
-function choose(
+/** The frame of every group whose nodes are chosen. */
+async function drawsOf(
   plan: Plan,
-  { kind, choose: draw }: Extract<SlotGroup, { choose: unknown }>,
-  { frame, scores, taken }: ChoiceInputs,
-): ListedNode[] {
-  const { at, positions, seed = plan.sweep.seed } = draw;
+  groups: readonly SlotGroup[],
+  { frame, read }: { readonly frame: Map<string, ReadonlySet<number>>; readonly read: ReadArtifact },
+): Promise<Map<SlotGroup, Draw>> {
+  const scores = new Map<string, ScoreMeans>();
+  const draws = new Map<SlotGroup, Draw>();
+  for (const group of groups) {
+    if (!("choose" in group)) continue;
+    const { by, seed = plan.sweep.seed, positions, at } = group.choose;
+    const means = scores.get(by) ?? (await readScoreMeans(read, by));
+    scores.set(by, means);
+    const label = `${streamName(at, group.kind)}${positions === null ? ".global" : ""}`;
+    draws.set(group, { frame: frameOf(plan, group, means, frame), label, seed });
+  }
+  return draws;
+}
+
+function frameOf(
+  plan: Plan,
+  { kind, choose: { at, positions } }: DrawGroup,
+  scores: ScoreMeans,
+  frame: ReadonlyMap<string, ReadonlySet<number>>,
+): readonly Candidate[] {
   const ofSite = must(scores[KINDS[kind].states].get(scoresKey(at, kind)), `scores of ${nodeHook(at, kind)}`);
-  const members = kind === "feature" ? must(frame.get(siteHook(at)), "frame") : nonZero(ofSite);
+  const members = KINDS[kind].isSparse ? must(frame.get(siteHook(at)), "frame") : nonZero(ofSite);
   const local = candidates(KINDS[kind].perPosition(sizesAt(plan, at)), members, ofSite);
-  const inFrame =
-    positions === null ? sumOverPositions(plan, local) : local.filter(({ position }) => positions.includes(position));
-  const free = inFrame.filter(({ position, index }) => !taken.has(nodeKey(nodeAt(kind, { ...at, position }, index))));
-  const label = `${nodeLabelOf(at, kind)}${positions === null ? ".global" : ""}`;
-  return chooseNodes(free, { ...draw, seed, label }).map(({ position, index, stratum, inclusionProbability }) => ({
-    ...nodeAt(kind, { ...at, position }, index),
-    stratum,
-    inclusionProbability,
-  }));
+  return positions === null
+    ? sumOverPositions(plan, local)
+    : local.filter(({ position }) => positions.includes(position));
+}
+
+function strongestOf(group: DrawGroup, draws: ReadonlyMap<SlotGroup, Draw>): ChosenListed[] {
+  return strongestNodes(must(draws.get(group), "draw").frame, group.choose.top).map((node) => listedNode(group, node));
+}
+
+/** @param certain - keys of all nodes that any group takes with certainty. */
+function sampledOf(
+  group: DrawGroup,
+  draws: ReadonlyMap<SlotGroup, Draw>,
+  certain: ReadonlySet<string>,
+): ChosenListed[] {
+  const { random, strata, at } = group.choose;
+  const { frame, label, seed } = must(draws.get(group), "draw");
+  if (random === 0) return [];
+  const rest = frame.filter(
+    ({ position, index }) => !certain.has(nodeKey(nodeAt(group.kind, { ...at, position }, index))),
+  );
+  return sampledNodes(rest, { random, strata, seed, label }).map((node) => listedNode(group, node));
+}
+
+function listedNode(
+  { kind, choose: { at } }: DrawGroup,
+  { position, index, stratum, inclusionProbability }: ChosenNode,
+): ChosenListed {
+  return { ...nodeAt(kind, { ...at, position }, index), stratum, inclusionProbability };
+}
+
+/** By position, then index, as the slots of a place are ordered. */
+function comparePositions(a: ChosenListed, b: ChosenListed): number {
+  const indexAt = (node: Node): number => {
+    const { index } = KINDS[node.kind];
+    return index === null ? 0 : must(indexOf(node, index), index);
+  };
+  return positionColumn(a.position) - positionColumn(b.position) || indexAt(a) - indexAt(b);
+}
+
+/** Warns of the places where nodes were to be chosen and there is none to choose. */
+function withoutNodes(groups: readonly SlotGroup[], nodes: readonly ListedNode[]): string[] {
+  let start = 0;
+  const empty = groups.filter((group) => {
+    const [from, to] = [start, start + slotCount(group)];
+    start = to;
+    return "choose" in group && !nodes.some(({ slot }) => slot >= from && slot < to);
+  }) as DrawGroup[];
+  const [first] = empty;
+  if (first === undefined) return [];
+  const { kind, choose } = first;
+  const places = `${String(empty.length)} place${empty.length > 1 ? "s" : ""}`;
+  return [
+    `truth: no node was left to choose at ${places}, the first ${nodeHook(choose.at, kind)}: at the positions asked for ` +
+      "no such node differs between clean and corrupted prompts, or another set has all of them",
+  ];
 }
 
 /** Name of the random stream of a site's nodes of a kind. */
-function nodeLabelOf(at: SiteAt, kind: NodeKind): string {
+function streamName(at: SiteAt, kind: NodeKind): string {
   return kind === "feature" ? siteHook(at) : nodeHook(at, kind);
 }
 

@@ -19,8 +19,8 @@ export function openProgram(): ShardProgram<TruthTask> {
       const { plan, artifact, onProgress } = inputs;
       const model = fittedModel(inputs, readErrorFit);
       const [start, end] = must(shard.slots, "slots");
-      const listed = await readNodes(artifact);
-      const nodes = Array.from({ length: end - start }, (_, i) => listed[start + i] ?? null);
+      const bySlot = new Map((await readNodes(artifact)).map((node) => [node.slot, node]));
+      const nodes = Array.from({ length: end - start }, (_, i) => bySlot.get(start + i) ?? null);
       const prompts = promptsOf(plan, shard);
       const { reduce } = plan.sweep.metric;
       const result = await computeTruth(model, prompts, reduce, nodes, rowsPerBlock, onProgress, runs);

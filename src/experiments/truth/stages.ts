@@ -55,13 +55,9 @@ export function truthStages(context: StageContext): Stage[] {
   return [nodes, ...measured, stage("validation", { kind: "validation" }, { dependsOn })];
 }
 
-/**
- * What measuring a kind waits for, and reads. Where nodes are chosen and too few are found, later kinds move up into the slots that stay
- * empty: each stage then reads what any of them may need.
- */
+/** What measuring a kind waits for, and reads. */
 function inputsOf(kind: NodeKind, slots: readonly SlotGroup[]): { dependsOn: string[]; reads: string[] } {
-  const mayMove = slots.some((group) => "choose" in group);
-  const split = slots.filter((group) => isPartKind(group.kind) && (mayMove || group.kind === kind));
+  const split = isPartKind(kind) ? slots.filter((group) => group.kind === kind) : [];
   const places = split.flatMap((group): readonly SiteAt[] => ("nodes" in group ? group.nodes : [group.choose.at]));
   const sites = new Map(places.map((at) => [siteHook(at), at]));
   const fits = errorFitInputs([...sites.values()]);

@@ -73,14 +73,29 @@ export function effectAt({ nodes, metricClean, metricPatched }: TruthTable, p: n
   return must(metricPatched[p * nodes.length + n], "patched metric") - must(metricClean[p], "clean metric");
 }
 
-/** Which slots a record holds, and which of them hold nodes. */
-export function listedSlots(shard: Shard, nodeCount: number): { start: number; end: number; width: number } {
-  const [start, end] = must(shard.slots, "slots");
-  return { start, end: Math.min(end, nodeCount), width: end - start };
+/** The rows of the list whose slots a record holds, where in the record each stands, and how many slots it has. */
+export function listedSlots(
+  shard: Shard,
+  nodes: readonly ListedNode[],
+): { readonly start: number; readonly end: number; readonly width: number; readonly column: (n: number) => number } {
+  const [first, last] = must(shard.slots, "slots");
+  const [start, end] = [rowOfSlot(nodes, first), rowOfSlot(nodes, last)];
+  return { start, end, width: last - first, column: (n) => must(nodes[n], "node").slot - first };
+}
+
+/** The first row whose slot is at least this one; rows are in the order of slots. */
+function rowOfSlot(nodes: readonly ListedNode[], slot: number): number {
+  let [low, high] = [0, nodes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (must(nodes[middle], "node").slot < slot) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Array): void {
-  const { start, end, width } = listedSlots(shard, table.nodes.length);
+  const { start, end, width, column } = listedSlots(shard, table.nodes);
   if (start >= end) return;
   const { metricClean, metricCorrupted, metricPatched } = decodeTruth(payload);
   shard.prompts.forEach((prompt, row) => {
@@ -91,7 +106,7 @@ function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Arr
       const { position } = must(table.nodes[n], "node");
       if (position !== GLOBAL_POSITION && position >= length) continue;
       const cell = prompt * table.nodes.length + n;
-      table.metricPatched[cell] = must(metricPatched[row * width + n - start], "patched metric");
+      table.metricPatched[cell] = must(metricPatched[row * width + column(n)], "patched metric");
       table.present[cell] = 1;
     }
   });

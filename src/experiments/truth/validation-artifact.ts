@@ -102,7 +102,7 @@ async function readFloors(
   for (const { id, task } of source.plan.stages) {
     if (truthTask(task)?.floor !== true) continue;
     await forEachRecord(source, id, (shard, payload) => {
-      const { start, end, width } = listedSlots(shard, table.nodes.length);
+      const { start, end, width, column } = listedSlots(shard, table.nodes);
       if (start >= end) return;
       const { metricClean, metricPatched } = decodeTruth(payload);
       groups.forEach((group, g) => {
@@ -113,7 +113,7 @@ async function readFloors(
             if (table.present[prompt * table.nodes.length + n] !== 1) return;
             must(pairs[g], "pair").first.push(effectAt(table, prompt, n));
             must(pairs[g], "pair").again.push(
-              must(metricPatched[row * width + n - start], "metric") - must(metricClean[row], "metric"),
+              must(metricPatched[row * width + column(n)], "metric") - must(metricClean[row], "metric"),
             );
           });
         }

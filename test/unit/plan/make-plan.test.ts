@@ -138,8 +138,7 @@ describe("planSweep", () => {
     const slots = stage("truth-error_linear")?.shards.map((shard) => shard.slots ?? [0, 0]) ?? [];
     expect(Math.max(...slots.map(([, end]) => end)) - Math.min(...slots.map(([start]) => start))).toBe(3 + 4 + 2 * 2);
     expect(stage("truth-error_linear")?.dependsOn).toEqual(["nodes", "fit"]);
-    // Where too few features are found, parts move up into their slots.
-    expect(stage("truth-feature")?.dependsOn).toEqual(["nodes", "fit"]);
+    expect(stage("truth-feature")?.dependsOn).toEqual(["nodes"]);
     expect(stage("circuits")?.dependsOn).toEqual(["means", "scores-atp", "fit"]);
     expect(stage("circuits")?.reads.slice(2)).toEqual(["error-fit-blocks.3.hook_mlp_out.safetensors"]);
     expect(stage("truth-error_linear")?.reads).toEqual([

@@ -3,7 +3,9 @@ import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
+import { readModelConfig } from "../../../src/families/read-config.js";
 import { nodeKey } from "../../../src/nodes/node.js";
+import { blocksFor } from "../../../src/plan/blocks.js";
 import { planSweep } from "../../../src/plan/make-plan.js";
 import { layersOfSet, nodeSetField } from "../../../src/plan/node-sets.js";
 import { nodeListOf } from "../../../src/plan/node-list.js";
@@ -91,6 +93,10 @@ describe("a set of nodes", () => {
     ["{ kind: neuron, top: 3, by: ig }", "truth.nodes[0].by: no scores are called ig (there are: atp, relp)"],
     ["{ kind: neuron, site: resid_post }", "truth.nodes[0]: has no neuron node at these sites and layers"],
     ["{ kind: [error, neuron], site: mlp_out }", "truth.nodes[0]: has no neuron node at these sites and layers"],
+    [
+      "{ kind: neuron, sample: { n: 3 } }, { kind: [neuron, head], layers: 1, at: -1, sample: { n: 4, seed: 2 } }",
+      "truth.nodes[1].sample: is a second sample of neuron nodes at blocks.1.mlp.hook_post, position 6",
+    ],
     ["{ kind: neurons }", "truth.nodes[0].kind"],
     ["{ kind: neuron, top: 0 }", "truth.nodes[0].top"],
     ["{ kind: neuron, tops: 3 }", "tops"],
@@ -99,6 +105,32 @@ describe("a set of nodes", () => {
     await expect(planOf(nodes)).rejects.toSatisfy(
       (error: unknown) => error instanceof PatchbayError && error.message.includes(message),
     );
+  });
+
+  it.each(["where: score > 1", "per: site", "neurons: [3]", "set: late"])(
+    "says that a field is not built yet: %s",
+    async (field) => {
+      const name = field.split(":", 1)[0] ?? "";
+      await expect(planOf(`{ kind: neuron, ${field} }`)).rejects.toMatchObject({
+        code: "not_built",
+        message: `sweep.yaml:6: truth.nodes[0].${name}: \`${name}\` is not built yet`,
+      });
+    },
+  );
+
+  it("that is a sample of features is refused beside the short form's sample of the same", async () => {
+    const nodes =
+      "{ kind: feature, layers: 1, at: 2, sample: { n: 4 } }], features: { top: 1, random: 1 }, positions: [2";
+    await expect(planOf(nodes)).rejects.toThrow("truth.nodes[0].sample: is a second sample of feature nodes");
+  });
+
+  it("of neurons takes smaller blocks of prompts: their scores are the largest arrays", () => {
+    const config = readModelConfig(resolve("test/fixtures/tiny-a/model"));
+    const like2b = { ...config, nLayers: 26, dModel: 2304, dMlp: 9216, nHeads: 8, nKvHeads: 4, headDim: 256 };
+    const sizes = { config: like2b, dSae: 0, positions: 43 };
+    expect(blocksFor(sizes, 8192).prompts).toBe(32);
+    // 256 MiB of a payload are 6 prompts of 43 tokens.
+    expect(blocksFor({ ...sizes, neurons: true }, 8192).prompts).toBe(6);
   });
 
   it("of an SAE's parts is refused without SAEs", async () => {

@@ -1,12 +1,29 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Candidate, chooseNodes } from "../../../../src/experiments/truth/choose-nodes.js";
+import {
+  type Candidate,
+  type ChosenNode,
+  type NodeSample,
+  sampledNodes,
+  strongestNodes,
+} from "../../../../src/experiments/truth/choose-nodes.js";
 
 const sample = { seed: 1, label: "test", strata: "magnitude" } as const;
 const frameOf = (size: number): Candidate[] =>
   Array.from({ length: size }, (_, i) => ({ position: i % 7, index: i, score: (size - i) * (i % 2 === 0 ? 1 : -1) }));
 
-describe("chooseNodes", () => {
+/** The strongest, and a sample of the rest, by position and index. */
+function chooseNodes(
+  frame: readonly Candidate[],
+  { top, ...rest }: NodeSample & { readonly top: number },
+): ChosenNode[] {
+  const strongest = strongestNodes(frame, top);
+  const left = frame.filter((one) => !strongest.some((taken) => taken.index === one.index));
+  const chosen = [...strongest, ...sampledNodes(left, rest)];
+  return chosen.sort((a, b) => Number(a.position) - Number(b.position) || a.index - b.index);
+}
+
+describe("nodes of a frame", () => {
   it("takes the strongest by magnitude with certainty, ties by position then index", () => {
     const tied = [
       { position: 2, index: 0, score: 1 },
@@ -34,6 +51,11 @@ describe("chooseNodes", () => {
       chosen.filter(({ stratum }) => stratum !== "top").map((node) => node.inclusionProbability),
     );
     expect([...probabilities].sort()).toEqual([5 / 10, 5 / 50, 5 / 140].sort());
+  });
+
+  it("are drawn all alike where there are no strata", () => {
+    const chosen = sampledNodes(frameOf(100), { ...sample, strata: "none", random: 20 });
+    expect(new Set(chosen.map(({ inclusionProbability }) => inclusionProbability))).toEqual(new Set([0.2]));
   });
 
   it("gives the places of a short band to the next", () => {
