@@ -7,15 +7,18 @@
  * Matrices are flat, row after row. Source: Golub and Van Loan, Matrix Computations, 4th edition, sections 3.1 and 4.2.
  */
 
+import { dot, dots } from "./dot.js";
+
 /** Right sides that are solved together, so that a row of the factor is read once for all of them. */
 const GROUP = 8;
 
 /**
  * Replaces the lower triangle of the matrix `[n, n]` by its factor; what is above the diagonal is neither read nor written.
+ * @param from first row to replace: those before it have been.
  * @throws Error where the matrix is not positive definite.
  */
-export function factorise(matrix: Float64Array, n: number): void {
-  for (let row = 0; row < n; row++) {
+export function factorise(matrix: Float64Array, n: number, from = 0, to = n): void {
+  for (let row = from; row < to; row++) {
     for (let column = 0; column < row; column++) {
       const rest = at(matrix, row * n + column) - dot(matrix, row * n, matrix, column * n, column);
       matrix[row * n + column] = rest / at(matrix, column * n + column);
@@ -28,35 +31,38 @@ export function factorise(matrix: Float64Array, n: number): void {
 
 /** Replaces each row of `rights` `[count, n]` by the solution of its system. @param factor of {@link factorise}. */
 export function solveRows(factor: Float64Array, n: number, rights: Float64Array): void {
-  const count = rights.length / n;
-  for (let first = 0; first < count; first += GROUP) {
-    const end = Math.min(count, first + GROUP);
-    for (let row = 0; row < n; row++)
-      for (let of = first; of < end; of++) {
-        const rest = at(rights, of * n + row) - dot(factor, row * n, rights, of * n, row);
-        rights[of * n + row] = rest / at(factor, row * n + row);
+  const all = rights.length / n;
+  const products = new Float64Array(GROUP);
+  for (let first = 0; first < all; first += GROUP) {
+    const count = Math.min(GROUP, all - first);
+    const group = { values: rights, offset: first * n, stride: n, count };
+    for (let row = 0; row < n; row++) {
+      dots(factor, row * n, group, row, products);
+      const pivot = at(factor, row * n + row);
+      for (let of = 0; of < count; of++) {
+        const index = (first + of) * n + row;
+        rights[index] = (at(rights, index) - at(products, of)) / pivot;
       }
+    }
     for (let row = n - 1; row >= 0; row--)
-      for (let of = first; of < end; of++) {
+      for (let of = first; of < first + count; of++) {
         const solved = at(rights, of * n + row) / at(factor, row * n + row);
         rights[of * n + row] = solved;
-        for (let k = 0; k < row; k++) rights[of * n + k] = at(rights, of * n + k) - solved * at(factor, row * n + k);
+        subtract(rights, of * n, factor, row * n, row, solved);
       }
   }
 }
 
-/** Product of `length` numbers of both, in four sums that do not wait for one another. */
-export function dot(a: Float64Array, offsetA: number, b: Float64Array, offsetB: number, length: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let k = 0;
-  for (; k + 3 < length; k += 4) {
-    s0 += at(a, offsetA + k) * at(b, offsetB + k);
-    s1 += at(a, offsetA + k + 1) * at(b, offsetB + k + 1);
-    s2 += at(a, offsetA + k + 2) * at(b, offsetB + k + 2);
-    s3 += at(a, offsetA + k + 3) * at(b, offsetB + k + 3);
-  }
-  for (; k < length; k++) s0 += at(a, offsetA + k) * at(b, offsetB + k);
-  return s0 + s1 + (s2 + s3);
+/** Takes `times` as much of `length` numbers of `b` from those of `a`. */
+function subtract(
+  a: Float64Array,
+  offsetA: number,
+  b: Float64Array,
+  offsetB: number,
+  length: number,
+  times: number,
+): void {
+  for (let k = 0; k < length; k++) a[offsetA + k] = (a[offsetA + k] as number) - times * (b[offsetB + k] as number);
 }
 
 /** An element that is there: `must` in a loop over billions would be most of its time. */

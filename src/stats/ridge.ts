@@ -10,7 +10,8 @@
  * The order of the blocks decides the last bits. Source: Hoerl and Kennard, 1970, with the penalty in units of the mean variance.
  */
 import { assert } from "../base/assert.js";
-import { dot, factorise, solveRows } from "./cholesky.js";
+import { factorise, solveRows } from "./cholesky.js";
+import { dot, dots } from "./dot.js";
 
 /** Sums over rows of pairs of vectors, about their means. */
 export class CenteredSums {
@@ -83,12 +84,12 @@ function addProducts(
   right: Block,
 ): void {
   const { rows, distance } = right;
+  const within = new Float64Array(upTo);
+  dots(left.columns, row * rows, { values: right.columns, offset: 0, stride: rows, count: upTo }, rows, within);
   const far = weight * (left.distance[row] as number);
   const offset = row * distance.length;
-  for (let k = 0; k < upTo; k++) {
-    const within = dot(left.columns, row * rows, right.columns, k * rows, rows);
-    sums[offset + k] = (sums[offset + k] as number) + within + far * (distance[k] as number);
-  }
+  for (let k = 0; k < upTo; k++)
+    sums[offset + k] = (sums[offset + k] as number) + (within[k] as number) + far * (distance[k] as number);
 }
 
 /** `y` as a linear function of `x`. */
@@ -100,8 +101,20 @@ export interface RidgeFit {
   readonly explained: number;
 }
 
-/** The fit of sums of at least one row. Where x does not vary, A is 0. @param ridge above 0. */
-export function fitRidge(sums: CenteredSums, ridge: number): RidgeFit {
+/** Equations that are worked on between two pauses: a large system takes minutes. */
+const AT_ONCE = 64;
+
+/**
+ * The fit of sums of at least one row. Where x does not vary, A is 0.
+ * @param ridge above 0.
+ * @param pause called now and then, so that whoever waits can be told.
+ * @throws Error where the penalty is too small for the equations to have a solution.
+ */
+export async function fitRidge(
+  sums: CenteredSums,
+  ridge: number,
+  pause: () => Promise<void> = () => Promise.resolve(),
+): Promise<RidgeFit> {
   const { width: d, meanX, meanY, yx, yy } = sums;
   assert(sums.count > 0 && ridge > 0, "a fit of rows with a penalty");
   const matrix = sums.xx.slice();
@@ -111,9 +124,15 @@ export function fitRidge(sums: CenteredSums, ridge: number): RidgeFit {
   const A = new Float64Array(d * d);
   if (trace > 0) {
     for (let i = 0; i < d; i++) matrix[i * d + i] = (matrix[i * d + i] as number) + penalty;
-    factorise(matrix, d);
     A.set(yx);
-    solveRows(matrix, d, A);
+    for (let first = 0; first < d; first += AT_ONCE) {
+      factorise(matrix, d, first, Math.min(d, first + AT_ONCE));
+      await pause();
+    }
+    for (let first = 0; first < d; first += AT_ONCE) {
+      solveRows(matrix, d, A.subarray(first * d, (first + AT_ONCE) * d));
+      await pause();
+    }
   }
   const b = meanY.map((mean, i) => mean - dot(A, i * d, meanX, 0, d));
   // Of the normal equations: |Y|^2 - |Y - X A^T|^2 = tr(A X^T Y) + l |A|^2.

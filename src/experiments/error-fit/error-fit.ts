@@ -17,7 +17,7 @@ import { siteHook, type SaeSiteAt } from "../../nodes/site.js";
 import { read, readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
 import { shapeOf } from "../../model/tensor-shape.js";
-import type { OnProgress } from "../../passes/breathe.js";
+import { breathe, type OnProgress } from "../../passes/breathe.js";
 import { laterRows } from "../../passes/later-positions.js";
 import { firstNonFinite, nonFinite } from "../../passes/non-finite.js";
 import { rowChunks } from "../../passes/row-chunks.js";
@@ -51,17 +51,21 @@ export async function computeErrorFit(
   );
   let sums: CenteredSums | null = null;
   let done = 0;
+  const pause = async (): Promise<void> => {
+    onProgress?.(done, walk.blocks);
+    await breathe();
+  };
   await walk.visitLayer(at.layer, [placed.sae], async (block, sides) => {
     const sae = placed.sae.now();
     sums ??= new CenteredSums(sae.dIn);
     for (const [i, { [at.site]: x_RD }] of sides.entries()) {
-      const place = { at, side: must(SIDES[i], "side"), first: tokensBefore(spliced.model.config) };
-      await addRows(sums, sae, x_RD, block, place);
+      const first = tokensBefore(spliced.model.config);
+      await addRows(sums, sae, x_RD, { at, side: must(SIDES[i], "side"), block, first, pause });
     }
-    onProgress?.(++done, walk.blocks);
+    done += 1;
   });
   const rows = must(sums as CenteredSums | null, "rows");
-  const { A, b, explained } = solved(rows, at, ridge);
+  const { A, b, explained } = await solved(rows, { at, ridge }, pause);
   return { A: Float32Array.from(A), b: Float32Array.from(b), rows: rows.count, explained };
 }
 
@@ -70,9 +74,9 @@ export function tokensBefore({ family }: ModelConfig): number {
   return family.bos.kind === "none" ? 0 : 1;
 }
 
-function solved(rows: CenteredSums, at: SaeSiteAt, ridge: number): RidgeFit {
+async function solved(rows: CenteredSums, { at, ridge }: FitOptions, pause: () => Promise<void>): Promise<RidgeFit> {
   try {
-    return fitRidge(rows, ridge);
+    return await fitRidge(rows, ridge, pause);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     const text = `the fit of the errors at ${siteHook(at)}: ${why}. Raise \`fit.ridge\` (${String(ridge)})`;
@@ -80,20 +84,24 @@ function solved(rows: CenteredSums, at: SaeSiteAt, ridge: number): RidgeFit {
   }
 }
 
+/** Rows that are added to the sums between two pauses, in which the engine shows that it is alive. */
+const ROWS_AT_ONCE = 256;
+
 /** What the rows of a block's side are. */
 interface RowPlace {
   readonly at: SaeSiteAt;
   readonly side: Side;
+  readonly block: readonly Prompt[];
   /** First position that is fitted on. */
   readonly first: number;
+  readonly pause: () => Promise<void>;
 }
 
 async function addRows(
   sums: CenteredSums,
   sae: Sae,
   x_RD: Tensor,
-  block: readonly Prompt[],
-  { at, side, first }: RowPlace,
+  { at, side, block, first, pause }: RowPlace,
 ): Promise<void> {
   const positions = must(block[0], "prompt").clean.length - first;
   if (positions === 0) return;
@@ -106,7 +114,11 @@ async function addRows(
       const prompt = must(block[Math.floor(bad / (positions * sae.dIn))], "prompt");
       throw nonFinite("activation", at, side, prompt, must(values[bad], "value"));
     }
-    sums.add(x, e);
+    for (let row = 0; row < x.length; row += ROWS_AT_ONCE * sae.dIn) {
+      const end = row + ROWS_AT_ONCE * sae.dIn;
+      sums.add(x.subarray(row, end), e.subarray(row, end));
+      await pause();
+    }
   });
 }
 

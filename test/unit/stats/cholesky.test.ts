@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
-import { dot, factorise, solveRows } from "../../../src/stats/cholesky.js";
+import { factorise, solveRows } from "../../../src/stats/cholesky.js";
+import { dot } from "../../../src/stats/dot.js";
 
 /** `B^T B + I` of random numbers, `[n, n]`: symmetric and positive definite. */
 function positiveDefinite(n: number): Float64Array {
