@@ -16,7 +16,7 @@ import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
 import { prepareRun } from "../../dist/run/prepare-run.js";
 import { runPaths } from "../../dist/run/run-folder.js";
 import { stagesOf } from "../../dist/plan/make-plan.js";
-import { sweepSchema } from "../../dist/sweep/sweep.js";
+import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
 import { reduceStage } from "../../dist/artifacts/reduce-stage.js";
 import { readScoreMeans } from "../../dist/artifacts/scores-file.js";
 import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
@@ -159,8 +159,8 @@ function planRun(thresholds) {
     truth: { positions: "all", errors: {} },
     circuits: { thresholds, completeness: false },
   });
-  const { nLayers, dModel, nHeads, headDim } = config;
-  const shape = { nLayers, dModel, nHeads, headDim };
+  const { nLayers, dModel, nHeads, headDim, dMlp } = config;
+  const shape = { nLayers, dModel, nHeads, headDim, dMlp };
   const saes = entries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
   const blocks = blocksFor({ config, dSae: SIZES[flags.size].features, positions: TOKENS }, DEFAULT_BLOCK_MIB);
   const prompts = randomPrompts(blocks.prompts, SIZES[flags.size].vocabulary);
