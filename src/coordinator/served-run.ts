@@ -9,7 +9,7 @@ import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
-import { readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
+import { environmentOf, readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import { unlessDamaged } from "../runlog/record-codec.js";
@@ -51,7 +51,6 @@ export interface ServedRun {
 export async function openServedRun({ folder, log: location }: RunToServe): Promise<ServedRun> {
   const file = readRunFile(folder);
   const plan = readPlan(folder, file.plan_hash);
-  const { model, saes, dataset, fit, ...environment } = file.fingerprints;
   const id = runId(file);
   const own = runPaths(folder).log;
   const logLocation = location === "dir" ? `dir:${own}` : location;
@@ -63,7 +62,7 @@ export async function openServedRun({ folder, log: location }: RunToServe): Prom
     folder,
     plan,
     file,
-    environment,
+    environment: environmentOf(file),
     logLocation,
     log,
     mirror,

@@ -69,9 +69,15 @@ export function mlpWork(work: Work, config: ModelConfig, rows: number): void {
 }
 
 /** The MLP's neurons. */
-export function neuronsWork(work: Work, config: ModelConfig, rows: number): void {
+function neuronsWork(work: Work, config: ModelConfig, rows: number): void {
   normWork(work, rows, config.dModel);
   NEURONS_WORK[config.mlp.kind](work, config, rows);
+}
+
+/** The MLP's neurons, computed again from the layer's input and its `z`. */
+export function neuronsAgainWork(work: Work, config: ModelConfig, rows: number): void {
+  attendOutputWork(work, config, rows);
+  neuronsWork(work, config, rows);
 }
 
 /** What the MLP adds for its neurons. */

@@ -7,7 +7,8 @@
 import { must } from "../base/assert.js";
 import type { Stage, StageTask } from "../plan/plan.js";
 import { type HasTasks, taskKind } from "../plan/task-kinds.js";
-import { hasNeuronScores, type MemoryShape } from "../plan/memory.js";
+import type { MemoryShape } from "../plan/memory.js";
+import { scoresNeurons } from "../sweep/sweep.js";
 import type { CountedTask, LargestBlock, TaskCost, WorkContext } from "./counted-task.js";
 import { Work } from "./work.js";
 
@@ -72,7 +73,7 @@ function aliveIn({ plan, model }: WorkContext, cost: TaskCost, largest: LargestB
     dSae,
     positions,
     ownKernels: model.ownKernels,
-    neurons: hasNeuronScores(plan.sweep),
+    neurons: plan.sweep.scores.some(scoresNeurons),
   };
   return cost.alive(shape, largest);
 }

@@ -40,11 +40,6 @@ export function gradientsPerSite(method: ScoreMethod, score: ScoreSpec): number 
   return method.lineSteps(score) ?? 1;
 }
 
-/** Whether a score is of neurons too, beside the nodes that every score has. */
-export function scoresNeurons({ neurons }: ScoreSpec): boolean {
-  return neurons === true;
-}
-
 /** Rules of ordinary automatic differentiation. */
 export async function autodiffRules(): Promise<BackwardRules> {
   return (await import("../model/backward-rules.js")).AUTODIFF_RULES;

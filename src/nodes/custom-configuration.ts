@@ -107,6 +107,7 @@ export interface NamedPart {
   /** Among its `nodes`. */
   readonly index: number;
   readonly hook: string;
+  readonly at: SiteAt;
   /** Hook of the node that it is a part of. */
   readonly whole: string;
 }
@@ -117,7 +118,9 @@ export function partsIn(configuration: Pick<CustomConfiguration, "ablate" | "res
     configuration[part].nodes.flatMap((hook, index) => {
       const named = parseNodeHook(hook);
       const whole = named === undefined ? null : KINDS[named.kind].partOf;
-      return named === undefined || whole === null ? [] : [{ part, index, hook, whole: nodeHook(named, whole) }];
+      return named === undefined || whole === null
+        ? []
+        : [{ part, index, hook, at: named, whole: nodeHook(named, whole) }];
     }),
   );
 }

@@ -73,6 +73,18 @@ function errorCounter(site: Site): keyof NodeCounts {
   return site === "resid_post" ? "nErrorsResid" : "nErrorsOther";
 }
 
+/** What the parts of an error have in common. */
+const ERROR_PART = {
+  index: null,
+  sites: SAE_SITES,
+  perPosition: () => 1,
+  onSae: true,
+  partOf: "error",
+  isSparse: false,
+  onRequest: false,
+  counter: errorCounter,
+} as const;
+
 const TABLE = {
   feature: {
     label: "feature",
@@ -107,36 +119,22 @@ const TABLE = {
     counter: errorCounter,
   },
   error_linear: {
+    ...ERROR_PART,
     label: "error, linear part",
     plural: "linear parts of SAE errors",
     listRank: 1,
     slotRank: 5,
     hookTail: ".hook_sae_error_linear",
-    index: null,
-    sites: SAE_SITES,
-    perPosition: () => 1,
-    onSae: true,
-    partOf: "error",
-    isSparse: false,
-    onRequest: false,
     states: "linear",
-    counter: errorCounter,
   },
   error_nonlinear: {
+    ...ERROR_PART,
     label: "error, nonlinear part",
     plural: "nonlinear parts of SAE errors",
     listRank: 2,
     slotRank: 6,
     hookTail: ".hook_sae_error_nonlinear",
-    index: null,
-    sites: SAE_SITES,
-    perPosition: () => 1,
-    onSae: true,
-    partOf: "error",
-    isSparse: false,
-    onRequest: false,
     states: "nonlinear",
-    counter: errorCounter,
   },
   site: {
     label: "whole site",

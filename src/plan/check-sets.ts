@@ -1,7 +1,7 @@
 /** @file Faults of the sets of nodes that a sweep's truth lists. */
 import { isPartKind, isSaeKind, KINDS, type NodeKind } from "../nodes/kinds.js";
 import { nodeHook, type NodePosition } from "../nodes/node.js";
-import { siteHook, type SiteAt } from "../nodes/site.js";
+import type { SiteAt } from "../nodes/site.js";
 import { checkPosition, hasSaes, NO_SAES, unknownScores } from "./check-nodes.js";
 import { fitOf, NO_FIT } from "./fit-spec.js";
 import { layersOfSet, type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
@@ -22,7 +22,7 @@ export function checkSets(source: SweepSource, truth: NodeListSpec, context: Pla
       if (isSaeKind(kind) && !hasSaes(source, context))
         throw fault(["kind"], `patching of ${kind} nodes ${NO_SAES}, or name another kind`);
       if (isPartKind(kind) && fitOf(source.sweep) === undefined) throw fault(["kind"], `${kind} ${NO_FIT}`);
-      if (!hasSites(set, kind, context)) throw fault([], emptySet(kind));
+      if (sitesOfSet(set, kind, context).length === 0) throw fault([], emptySet(kind));
       for (const place of sampledPlaces(set, kind, context)) {
         if (sampled.size === sampled.add(place).size) throw fault(["sample"], secondSample(kind, place));
       }
@@ -51,11 +51,6 @@ function checkPlaces(set: NodeSet, context: PlanContext, fault: Fault): void {
     if (typeof position === "number") checkPosition(position, context, (message) => fault(["at"], message));
 }
 
-function hasSites(set: NodeSet, kind: NodeKind, { shape, saes }: PlanContext): boolean {
-  const withSae = new Set(saes.map(siteHook));
-  return sitesOfSet(set, kind, shape.nLayers).some((at) => !KINDS[kind].onSae || withSae.has(siteHook(at)));
-}
-
 /** The places that the short form of features draws a sample of. */
 function sampledInShort({ features, positions }: NodeListSpec, { saes, lengths }: PlanContext): string[] {
   if (features === undefined || features === "all" || Array.isArray(features) || features.random === 0) return [];
@@ -67,12 +62,10 @@ function placeName(at: SiteAt, kind: NodeKind, position: NodePosition): string {
 }
 
 /** The places that a set draws a sample of. */
-function sampledPlaces(set: NodeSet, kind: NodeKind, { shape, lengths }: PlanContext): string[] {
+function sampledPlaces(set: NodeSet, kind: NodeKind, context: PlanContext): string[] {
   if (set.sample === undefined) return [];
-  const positions = patchPositions(set.at, lengths);
-  return sitesOfSet(set, kind, shape.nLayers).flatMap((at) =>
-    positions.map((position) => placeName(at, kind, position)),
-  );
+  const positions = patchPositions(set.at, context.lengths);
+  return sitesOfSet(set, kind, context).flatMap((at) => positions.map((position) => placeName(at, kind, position)));
 }
 
 function secondSample(kind: NodeKind, place: string): string {

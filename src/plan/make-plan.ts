@@ -11,7 +11,6 @@ import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
 import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
-import { hasNeuronScores } from "./memory.js";
 import { type FitDataset, readFitDataset } from "./fit-dataset.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
@@ -22,7 +21,7 @@ import type { PlanContext, PlanPart } from "./plan-part.js";
 import { promptBlocks } from "./stages.js";
 import { type HasTasks, taskKind } from "./task-kinds.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
-import type { ResolvedSweep, Sweep } from "../sweep/sweep.js";
+import { type ResolvedSweep, scoresNeurons, type Sweep } from "../sweep/sweep.js";
 
 /** Facts about where the run happens that the plan records. */
 export interface PlanOptions {
@@ -151,7 +150,7 @@ function assemble(
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
   const positions = Math.max(longest, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
-  const blocks = blocksFor({ config, dSae, positions, neurons: hasNeuronScores(sweep) }, engine.blockMib);
+  const blocks = blocksFor({ config, dSae, positions, neurons: sweep.scores.some(scoresNeurons) }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});

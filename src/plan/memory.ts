@@ -5,7 +5,6 @@
  * attention made, and a gradient keeps both passes. test/numeric/cost.test.ts holds these formulas to what tensors really take.
  */
 import type { ModelConfig } from "../families/family.js";
-import type { ResolvedSweep } from "../sweep/sweep.js";
 
 /** Numbers in the largest tensor that a chunk of an SAE's rows makes. Fixed, so that shapes, and with them bits, depend on the plan alone. */
 export const CHUNK_SIZE = 4 * 1024 * 1024;
@@ -60,11 +59,6 @@ export function promptBlockSize(shape: MemoryShape, prompts: number): number {
   const layer = Math.max(forwardPerRow(shape), backwardPerRow(shape)) * rows;
   const onHost = neurons ? 2 * neuronScores(config, rows) : 0;
   return (2 * keptPerRow(config) + productsPerRow(config)) * rows + Math.max(layer, encoderSize(dSae, rows)) + onHost;
-}
-
-/** Whether a sweep has scores of neurons. */
-export function hasNeuronScores({ scores }: Pick<ResolvedSweep, "scores">): boolean {
-  return scores.some(({ neurons }) => neurons === true);
 }
 
 /** Scores of every neuron in some rows. */

@@ -1,7 +1,8 @@
 /** @file Sets of nodes by kind, site, layer and position, as a sweep writes them, and what they come to for a model. */
 import { z } from "zod";
 import { KINDS, NODE_KINDS, type NodeKind } from "../nodes/kinds.js";
-import { SITES, sitesOfLayers, type SiteAt } from "../nodes/site.js";
+import { siteHook, SITES, sitesOfLayers, type SiteAt } from "../nodes/site.js";
+import type { ModelShape, SaeSite } from "./plan.js";
 import { nameField, positionField } from "../sweep/fields.js";
 
 const oneOrSeveral = <Value>(value: z.ZodType<Value>): z.ZodType<readonly Value[]> =>
@@ -49,9 +50,16 @@ export function layersOfSet({ layers }: NodeSet, nLayers: number): number[] {
   return [...new Set(each)].sort((a, b) => a - b);
 }
 
-/** The sites of the set that may have nodes of a kind, in forward order. */
-export function sitesOfSet(set: NodeSet, kind: NodeKind, nLayers: number): SiteAt[] {
+/** The sites of the set that have nodes of a kind, in forward order. */
+export function sitesOfSet(
+  set: NodeSet,
+  kind: NodeKind,
+  { shape: { nLayers }, saes }: { readonly shape: Pick<ModelShape, "nLayers">; readonly saes: readonly SaeSite[] },
+): SiteAt[] {
   const sites = KINDS[kind].sites.filter((site) => set.site === undefined || set.site.includes(site));
   const layers = new Set(layersOfSet(set, nLayers));
-  return sitesOfLayers(sites, nLayers).filter(({ layer: one }) => layers.has(one));
+  const withSae = new Set(saes.map(siteHook));
+  return sitesOfLayers(sites, nLayers).filter(
+    (at) => layers.has(at.layer) && (!KINDS[kind].onSae || withSae.has(siteHook(at))),
+  );
 }

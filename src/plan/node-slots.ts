@@ -16,7 +16,7 @@ import {
   type NodePosition,
   parseNodeHook,
 } from "../nodes/node.js";
-import { type Site, type SiteAt, siteHook, SITES, sitesOfLayers } from "../nodes/site.js";
+import { type Site, type SiteAt, SITES, sitesOfLayers } from "../nodes/site.js";
 import type { NodeListSpec, ShortForm } from "./node-list.js";
 import { type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
 import type { ModelShape, SaeSite } from "./plan.js";
@@ -111,10 +111,8 @@ function withoutRepeats(groups: readonly SlotGroup[]): SlotGroup[] {
 
 /** The slots of a set's nodes of one kind. */
 function groupsOfSet(inputs: SlotInputs, set: NodeSet, kind: NodeKind): SlotGroup[] {
-  const { shape, saes, lengths } = inputs;
-  const withSae = new Set(saes.map(siteHook));
-  const sites = sitesOfSet(set, kind, shape.nLayers).filter((at) => !KINDS[kind].onSae || withSae.has(siteHook(at)));
-  const positions = patchPositions(set.at, lengths);
+  const sites = sitesOfSet(set, kind, inputs);
+  const positions = patchPositions(set.at, inputs.lengths);
   const by = rankedBy(set);
   if (by !== undefined) {
     const { top = 0, sample } = set;

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { recordedEnvironmentSchema } from "../base/environment.js";
+import { type Environment, recordedEnvironmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readJsonFile } from "../base/read-file.js";
@@ -135,6 +135,12 @@ const runFileSchema = z.object({
 
 /** The contents of run.json. */
 export type RunFile = z.infer<typeof runFileSchema>;
+
+/** The environment of a run: its fingerprints, less those of its inputs. */
+export function environmentOf({ fingerprints }: RunFile): Environment {
+  const { model, saes, dataset, fit, ...environment } = fingerprints;
+  return environment;
+}
 
 /** Reads run.json. @throws PatchbayError `bad_input` when it is missing, broken or of another version. */
 export function readRunFile(folder: string): RunFile {

@@ -12,6 +12,11 @@ export interface ScoreSpec {
   readonly [option: string]: unknown;
 }
 
+/** Whether a score is of neurons too, beside the nodes that every score has. */
+export function scoresNeurons({ neurons }: ScoreSpec): boolean {
+  return neurons === true;
+}
+
 const inFolder = z.strictObject({ path: z.string().min(1) });
 const onHub = z.strictObject({ hub: z.string().min(1).max(200), revision: z.string().min(1).max(200).default("main") });
 const saeChoice = {

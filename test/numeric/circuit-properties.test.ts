@@ -11,13 +11,13 @@ import { captureRun } from "./capture-run.js";
 import { computeCircuits, type AblationValues } from "../../src/experiments/circuits/circuits.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { loadAnswers } from "../../src/model/metric.js";
-import { withErrorFits } from "../../src/passes/fitted-model.js";
 import type { FitArrays } from "../../src/sae/error-fit.js";
 import { decode, encode, errorOf, type Sae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
+import { withRandomFits } from "./random-fits.js";
 import { expectSameInAnyBlock } from "./test-backend.js";
 import type { Means } from "../../src/artifacts/means-file.js";
 
@@ -26,18 +26,9 @@ const ROWS = 2 * prompts.length;
 const ZERO: AblationValues = { kind: "zero" };
 
 let spliced: SplicedModel;
-/** Any linear function splits errors. */
-const fits = new Map<string, FitArrays>();
+let fits: ReadonlyMap<string, FitArrays>;
 beforeAll(async () => {
-  const rng = createRng(2, "fits");
-  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.2 * rng.normal());
-  const plain = await goldenSpliced();
-  for (const { site, layer, sae } of plain.saes) {
-    const { dIn } = sae.now();
-    fits.set(siteHook({ site, layer }), { A: array(dIn * dIn), b: array(dIn) });
-  }
-  spliced = withErrorFits(plain, (at) => Promise.resolve(must(fits.get(siteHook(at)), "fit")));
-  await spliced.model.pool.fill();
+  ({ spliced, fits } = await withRandomFits(await goldenSpliced(), 0.2));
 });
 afterAll(() => {
   spliced.dispose();

@@ -17,12 +17,12 @@ import { createRunCache, unpatchedRuns } from "../../src/experiments/truth/unpat
 import { metricOf } from "../../src/model/metric.js";
 import { readAndDispose } from "../../src/model/read-tensor.js";
 import { withScope } from "../../src/model/tensor-scope.js";
-import { withErrorFits } from "../../src/passes/fitted-model.js";
 import type { FitArrays } from "../../src/sae/error-fit.js";
 import { encode, errorOf } from "../../src/sae/sae.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
+import { withRandomFits } from "./random-fits.js";
 import { expectSameInAnyBlock } from "./test-backend.js";
 
 const prompts = goldenPrompts("pairs").slice(0, 6);
@@ -31,18 +31,9 @@ const NEURONS = 96;
 const LAST = 3;
 
 let spliced: SplicedModel;
-/** Any linear function splits errors. */
-const fits = new Map<string, FitArrays>();
+let fits: ReadonlyMap<string, FitArrays>;
 beforeAll(async () => {
-  const rng = createRng(2, "fits");
-  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => 0.05 * rng.normal());
-  const plain = await goldenSpliced();
-  for (const { site, layer, sae } of plain.saes) {
-    const { dIn } = sae.now();
-    fits.set(siteHook({ site, layer }), { A: array(dIn * dIn), b: array(dIn) });
-  }
-  spliced = withErrorFits(plain, (at) => Promise.resolve(must(fits.get(siteHook(at)), "fit")));
-  await spliced.model.pool.fill();
+  ({ spliced, fits } = await withRandomFits(await goldenSpliced(), 0.05));
 });
 afterAll(() => {
   spliced.dispose();

@@ -2,11 +2,9 @@
 import { errorFitInputs } from "../../artifacts/error-fit-file.js";
 import { MEANS_FILE } from "../../artifacts/means-file.js";
 import { scoresFile } from "../../artifacts/scores-file.js";
-import { must } from "../../base/assert.js";
 import { partsIn } from "../../nodes/custom-configuration.js";
 import { ABLATION_SOURCES, type Ablation } from "../../nodes/intervention.js";
-import { parseNodeHook } from "../../nodes/node.js";
-import type { SiteAt } from "../../nodes/site.js";
+import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type Donors, DRAWS, resampleDonors } from "../../plan/donors.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
@@ -47,7 +45,7 @@ export function circuitStages({ sweep, blocks, promptBlocks }: StageContext): St
 /** Sites of whose errors a configuration names parts. */
 function splitSites(sweep: Sweep): SiteAt[] {
   const named = experimentsOf(sweep).flatMap(partsIn);
-  const sites = new Map(named.map(({ whole }) => [whole, must(parseNodeHook(whole), whole)]));
+  const sites = new Map(named.map(({ at }) => [siteHook(at), at]));
   return [...sites.values()];
 }
 

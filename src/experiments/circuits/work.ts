@@ -9,7 +9,6 @@ import { must } from "../../base/assert.js";
 import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
 import { ABLATION_SOURCES } from "../../nodes/intervention.js";
 import { partsIn } from "../../nodes/custom-configuration.js";
-import { parseNodeHook } from "../../nodes/node.js";
 import { variantAblatesErrors } from "../../nodes/selection.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { circuitBlockSize } from "../../plan/memory.js";
@@ -152,7 +151,7 @@ function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
   if (evaluation.kind === "empty") return { untouched: false, dense: 0, columns: 0, constants };
   const columns = KEPT_COLUMNS;
   if (evaluation.kind === "custom") {
-    const hooks = partsIn(evaluation.experiment).map(({ whole }) => siteHook(must(parseNodeHook(whole), whole)));
+    const hooks = partsIn(evaluation.experiment).map(({ at }) => siteHook(at));
     return { untouched: false, dense: 0, columns, constants, parts: new Set(hooks) };
   }
   const { variant } = evaluation.circuit;

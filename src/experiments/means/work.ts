@@ -1,6 +1,6 @@
 /** @file Work of mean activations. */
 import type { ShardCost } from "../../cost/counted-task.js";
-import { attendOutputWork, neuronsWork } from "../../cost/layer-work.js";
+import { neuronsAgainWork } from "../../cost/layer-work.js";
 import { captureWork, type CostModel, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
 import { sumWork } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
@@ -19,10 +19,8 @@ export function meansWork(model: CostModel, block: PromptBlock, neurons = false)
   for (let side = 0; side < (block.paired ? 2 : 1); side++) {
     captureWork(work, model, block);
     if (neurons)
-      for (let layer = 0; layer < model.config.nLayers; layer++) {
-        attendOutputWork(work, model.config, block.prompts * block.positions);
-        neuronsWork(work, model.config, block.prompts * block.positions);
-      }
+      for (let layer = 0; layer < model.config.nLayers; layer++)
+        neuronsAgainWork(work, model.config, block.prompts * block.positions);
     for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
   }
   return work;

@@ -1,13 +1,14 @@
 /** @file Work of scores. */
 import type { ShardCost } from "../../cost/counted-task.js";
-import { afterAttentionWork, attendOutputWork, layerWork, neuronsWork, unembedWork } from "../../cost/layer-work.js";
+import { afterAttentionWork, layerWork, neuronsAgainWork, unembedWork } from "../../cost/layer-work.js";
 import { captureWork, type CostModel, gradientWork, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
 import { changeWork, type SaeSize } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
 import { saeSites, SAE_SITES } from "../../nodes/site.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import { fitOf } from "../../plan/fit-spec.js";
-import { gradientsPerSite, scoresNeurons } from "../../methods/score-method.js";
+import { gradientsPerSite } from "../../methods/score-method.js";
+import { scoresNeurons } from "../../sweep/sweep.js";
 import { siteWidth } from "../../families/family.js";
 import type { ScoreWay } from "./scores.js";
 
@@ -77,10 +78,7 @@ function lineWork(work: Work, model: CostModel, block: PromptBlock, gradients: n
 function neuronWork(work: Work, model: CostModel, rows: number, more: number): void {
   const { nLayers, dModel: D, dMlp: M } = model.config;
   const layer = new Work(model);
-  for (let run = 0; run <= more; run++) {
-    attendOutputWork(layer, model.config, rows);
-    neuronsWork(layer, model.config, rows);
-  }
+  for (let run = 0; run <= more; run++) neuronsAgainWork(layer, model.config, rows);
   layer.product("layers", rows, D, M);
   layer.move("arithmetic", rows * M, 8, 3);
   work.add(layer, nLayers);

@@ -41,19 +41,15 @@ export async function reduce(
   const draws = await drawsOf(plan, groups, { frame, read: artifacts.read });
   // Short forms alone name no node twice, and may name millions.
   const hasSets = nodeListOf(plan.sweep)?.nodes !== undefined;
+  const sure = groups.map((group) => ("choose" in group ? strongestOf(group, draws) : staticNodes(plan, group, frame)));
   const certain = new Set(
-    groups.flatMap((group) => {
-      if ("choose" in group) return strongestOf(group, draws).map(nodeKey);
-      return hasSets ? staticNodes(plan, group, frame).map(nodeKey) : [];
-    }),
+    groups.flatMap((group, g) => (hasSets || "choose" in group ? must(sure[g], "nodes").map(nodeKey) : [])),
   );
   const taken = new Set<string>();
   let start = 0;
-  const nodes = groups.flatMap((group) => {
-    const candidates =
-      "choose" in group
-        ? [...strongestOf(group, draws), ...sampledOf(group, draws, certain)].sort(comparePositions)
-        : staticNodes(plan, group, frame);
+  const nodes = groups.flatMap((group, g) => {
+    const own = must(sure[g], "nodes");
+    const candidates = "choose" in group ? [...own, ...sampledOf(group, draws, certain)].sort(comparePositions) : own;
     const listed = hasSets ? candidates.filter((node) => taken.size !== taken.add(nodeKey(node)).size) : candidates;
     const slotted = listed.map((node, i) => ({ ...node, slot: start + i }));
     start += slotCount(group);

@@ -7,10 +7,9 @@ import type { ModelConfig } from "../../families/family.js";
 import { siteHook, SAE_SITES } from "../../nodes/site.js";
 import {
   afterAttentionWork,
-  attendOutputWork,
   attentionWork,
+  neuronsAgainWork,
   neuronsOutputWork,
-  neuronsWork,
   qkvWork,
   unembedWork,
 } from "../../cost/layer-work.js";
@@ -83,10 +82,7 @@ const DELTAS: Readonly<
     isKept: false,
     add: (work, { model, rows }, nodes) => {
       const layer = new Work(model);
-      for (let run = 0; run < 2; run++) {
-        attendOutputWork(layer, model.config, rows);
-        neuronsWork(layer, model.config, rows);
-      }
+      for (let run = 0; run < 2; run++) neuronsAgainWork(layer, model.config, rows);
       layer.move("arithmetic", rows * model.config.dMlp, 3, 4);
       work.add(layer, new Set(nodes.map((node) => node.layer)).size);
     },
@@ -201,8 +197,7 @@ export function truthBlockWork(
 function neuronPatchWork(work: Work, config: ModelConfig, rows: number): void {
   const { dModel: D, dMlp: M, nHeads, headDim } = config;
   work.move("copy", rows * (D + nHeads * headDim), 2, 2);
-  attendOutputWork(work, config, rows);
-  neuronsWork(work, config, rows);
+  neuronsAgainWork(work, config, rows);
   for (let side = 0; side < 2; side++) neuronsOutputWork(work, config, rows);
   work.move("arithmetic", rows * M, 3, 1);
   work.move("arithmetic", rows * D, 3, 1);
