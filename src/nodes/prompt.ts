@@ -15,6 +15,8 @@ export interface Prompt {
   readonly correct: number;
   /** Token ids of the incorrect answers, at least one. */
   readonly incorrect: readonly number[];
+  /** What the row shares with others that are not independent of it; only statistics read it. Absent where the row names none. */
+  readonly cluster?: string;
 }
 
 /** Whether prompts have corrupted twins: those of one dataset all do, or none does. */

@@ -1,31 +1,21 @@
 /**
- * @file The paired bootstrap over prompts: which prompts a resample holds, and intervals from its replicates.
+ * @file The paired bootstrap over clusters of prompts: how often a resample holds each cluster, and intervals from its replicates.
  *
- * Intervals are percentile intervals. On per-prompt scores and effects of a real network they covered best: 0.82 to 0.95
- * for Pearson and slope and at least 0.99 for rank statistics at a nominal 0.95, where BCa fell to 0.7 to 0.9 on rank
- * statistics (their replicates lie below the estimate, and the correction then reads the extreme tail) and the basic
- * interval to 0.3 to 0.8. What a percentile interval cannot undo is attenuation: a resample adds noise to node means that
- * are noisy already. `bias` makes that visible: where it is as large as the interval, more prompts are needed.
+ * Intervals are percentile intervals, expanded for few clusters. docs/reference.md has their measured coverage (bench/coverage). BCa
+ * intervals fell to 0.7 to 0.9 on rank statistics, whose replicates lie below the estimate, and basic intervals to 0.3 to 0.8. What a
+ * percentile interval cannot undo is attenuation: a resample adds noise to node means that are noisy already. `bias` makes that
+ * visible: where it is as large as the interval, more prompts are needed.
  */
 import { createRng } from "../base/rng.js";
+import { FEWEST_CLUSTERS, type Clusters } from "./clusters.js";
+import { tailShare } from "./student.js";
 
-/** Values of nodes on prompts. */
-export interface PromptMatrix {
-  /** Number of prompts, P. */
-  readonly prompts: number;
-  /** Number of nodes, N. */
-  readonly nodes: number;
-  /** `[P, N]`. */
-  readonly values: Float64Array;
-  /** `[P, N]`: 1 where the prompt has the node's position; null where every prompt has every node. */
-  readonly present: Uint8Array | null;
-}
-
-/** Draws of P prompts from P with replacement. */
+/** Draws of C clusters from C with replacement. */
 export interface Resamples {
-  readonly prompts: number;
+  readonly clusters: Clusters;
+  /** Number of resamples; none where there is one cluster only. */
   readonly count: number;
-  /** How often each prompt was drawn, `[count, P]`. */
+  /** How often each cluster was drawn, `[count, C]`. */
   readonly times: Uint32Array;
 }
 
@@ -38,84 +28,61 @@ export interface Interval {
   readonly bias: number | null;
 }
 
-const COVERAGE = 0.95;
+/** An estimate that is not defined. */
+export const UNDEFINED_INTERVAL: Interval = { value: null, low: null, high: null, bias: null };
 
 /**
- * Draws resamples. They depend on the number of prompts and the seed alone, so every statistic of a run sees the same
+ * Draws resamples. They depend on the number of clusters and the seed alone, so every statistic of a run sees the same
  * ones and differences between statistics are paired. Source: Efron 1979.
  */
-export function resamplePrompts(prompts: number, count: number, seed: number): Resamples {
-  if (lastDraw?.prompts === prompts && lastDraw.count === count && lastDraw.seed === seed) return lastDraw;
-  const rng = createRng(seed, "bootstrap over prompts", prompts);
-  const times = new Uint32Array(count * prompts);
-  for (let row = 0; row < times.length; row += prompts) {
-    for (let draw = 0; draw < prompts; draw++) {
-      const at = row + rng.int(prompts);
+export function resampleClusters(clusters: Clusters, count: number, seed: number): Resamples {
+  const draws = clusters.count < 2 ? 0 : count;
+  return { clusters, count: draws, times: drawTimes(clusters.count, draws, seed) };
+}
+
+function drawTimes(clusters: number, count: number, seed: number): Uint32Array {
+  if (lastDraw?.clusters === clusters && lastDraw.count === count && lastDraw.seed === seed) return lastDraw.times;
+  const rng = createRng(seed, "bootstrap over prompts", clusters);
+  const times = new Uint32Array(count * clusters);
+  for (let row = 0; row < times.length; row += clusters) {
+    for (let draw = 0; draw < clusters; draw++) {
+      const at = row + rng.int(clusters);
       times[at] = (times[at] as number) + 1;
     }
   }
-  lastDraw = { prompts, count, seed, times };
-  return lastDraw;
+  lastDraw = { clusters, count, seed, times };
+  return times;
 }
 
-/** The groups of a run ask for the same draw one after the other, and drawing takes longer than using it. */
-let lastDraw: (Resamples & { readonly seed: number }) | undefined;
+/** The parts of a run ask for the same draw one after the other, and drawing takes longer than using it. */
+let lastDraw: { clusters: number; count: number; seed: number; times: Uint32Array } | undefined;
 
-/** How often each prompt occurs in resample `index`, `[P]` (a view). */
-export function timesOf(resamples: Resamples, index: number): Uint32Array {
-  return resamples.times.subarray(index * resamples.prompts, (index + 1) * resamples.prompts);
+/** How often each cluster occurs in resample `index`, `[C]` (a view). */
+export function timesOf({ clusters, times }: Resamples, index: number): Uint32Array {
+  return times.subarray(index * clusters.count, (index + 1) * clusters.count);
 }
 
-/**
- * Mean of each node over the prompts that have it, a prompt counted as often as `times` says (once without), `[N]`.
- * NaN where no counted prompt has the node.
- */
-export function nodeMeans(matrix: PromptMatrix, times: Uint32Array | null): Float64Array {
-  const { prompts, nodes, values, present } = matrix;
-  if (present === null) return meansOfFull(matrix, times);
-  const sum = new Float64Array(nodes);
-  const count = new Float64Array(nodes);
-  for (let p = 0; p < prompts; p++) {
-    const t = times === null ? 1 : (times[p] as number);
-    if (t === 0) continue;
-    for (let n = 0, at = p * nodes; n < nodes; n++, at++) {
-      if (present[at] === 0) continue;
-      sum[n] = (sum[n] as number) + t * (values[at] as number);
-      count[n] = (count[n] as number) + t;
-    }
-  }
-  for (let n = 0; n < nodes; n++) sum[n] = (sum[n] as number) / (count[n] as number);
-  return sum;
-}
-
-/** {@link nodeMeans} where every prompt has every node: the inner loop of the bootstrap. */
-function meansOfFull({ prompts, nodes, values }: PromptMatrix, times: Uint32Array | null): Float64Array {
-  const sum = new Float64Array(nodes);
-  let count = 0;
-  for (let p = 0; p < prompts; p++) {
-    const t = times === null ? 1 : (times[p] as number);
-    if (t === 0) continue;
-    count += t;
-    for (let n = 0, at = p * nodes; n < nodes; n++, at++) sum[n] = (sum[n] as number) + t * (values[at] as number);
-  }
-  for (let n = 0; n < nodes; n++) sum[n] = (sum[n] as number) / count;
-  return sum;
+/** {@link percentileRange}, or no interval where clusters are fewer than {@link FEWEST_CLUSTERS}. */
+export function percentileInterval(value: number, replicates: Float64Array, clusters: number): Interval {
+  const range = percentileRange(value, replicates, clusters);
+  return clusters < FEWEST_CLUSTERS ? { ...range, low: null, high: null } : range;
 }
 
 /**
- * Percentile interval of an estimate from its replicates (NaN replicates are left out), widened where needed to hold the
- * estimate. No interval where fewer than half of the replicates, or of two, are defined. Source: Efron and Tibshirani
- * 1993, section 13.3.
+ * Expanded percentile interval of an estimate from its replicates (NaN replicates are left out), widened where needed to hold the
+ * estimate. No interval where fewer than half of the replicates, or of two, are defined, or with one cluster. Source: Efron and
+ * Tibshirani 1993, section 13.3; {@link tailShare}.
  */
-export function percentileInterval(value: number, replicates: Float64Array): Interval {
-  if (!Number.isFinite(value)) return { value: null, low: null, high: null, bias: null };
+export function percentileRange(value: number, replicates: Float64Array, clusters: number): Interval {
+  if (!Number.isFinite(value)) return UNDEFINED_INTERVAL;
   const sorted = replicates.filter(Number.isFinite).sort();
   if (sorted.length < Math.max(2, replicates.length / 2)) return { value, low: null, high: null, bias: null };
+  const tail = tailShare(Math.max(3, clusters));
   const mean = sorted.reduce((sum, one) => sum + one, 0) / sorted.length;
   return {
     value,
-    low: Math.min(value, quantileSorted(sorted, (1 - COVERAGE) / 2)),
-    high: Math.max(value, quantileSorted(sorted, (1 + COVERAGE) / 2)),
+    low: Math.min(value, quantileSorted(sorted, tail)),
+    high: Math.max(value, quantileSorted(sorted, 1 - tail)),
     bias: mean - value,
   };
 }

@@ -87,6 +87,24 @@ export function leastSquares(x: Float64Array, y: Float64Array, w: Float64Array |
   return { slope, intercept: meanY - slope * meanX };
 }
 
+/** Standard deviation of x over that of y, `[n]` each. NaN with fewer than two rows or a constant y. */
+export function sizeRatio(x: Float64Array, y: Float64Array, w: Float64Array | null = null): number {
+  if (x.length < 2 || isConstant(y)) return Number.NaN;
+  const { xx, yy } = moments(x, y, w);
+  return Math.sqrt(xx / yy);
+}
+
+/** Summed |x - y| over summed |y|: 0 where x is exact, 1 where x is 0 everywhere. NaN where all y are 0. */
+export function relativeError(x: Float64Array, y: Float64Array, w: Float64Array | null = null): number {
+  let [error, size] = [0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const wi = w === null ? 1 : (w[i] as number);
+    error += wi * Math.abs((x[i] as number) - (y[i] as number));
+    size += wi * Math.abs(y[i] as number);
+  }
+  return size > 0 ? error / size : Number.NaN;
+}
+
 /**
  * Share of rows whose signs are equal, `[n]` each. Zero has its own sign: a row with a zero on one side only does not
  * agree, a row with two zeros does. NaN without rows.

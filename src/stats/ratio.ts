@@ -1,41 +1,53 @@
-/** @file Ratios over prompts, such as faithfulness, as ratio of means and as mean of ratios, with intervals. */
+/**
+ * @file Means and ratios over prompts, such as faithfulness, as ratio of means and as mean of ratios, with intervals.
+ *
+ * Rows are `[S, P]` (side, prompt). The sides of a prompt, and the prompts of a cluster, are resampled together.
+ */
 import { assert } from "../base/assert.js";
-import { percentileInterval, timesOf, type Interval, type Resamples } from "./bootstrap.js";
+import {
+  percentileInterval,
+  percentileRange,
+  timesOf,
+  UNDEFINED_INTERVAL,
+  type Interval,
+  type Resamples,
+} from "./bootstrap.js";
 
-const UNDEFINED: Interval = { value: null, low: null, high: null, bias: null };
-
-/** Mean over all rows. Rows are `[S, P]` (side, prompt): the sides of a prompt are resampled together. */
+/** Mean over all rows. */
 export function meanOfRows(rows: Float64Array, resamples: Resamples): Interval {
-  const perPrompt = sumOverSides(rows, resamples.prompts);
-  return bootstrap(resamples, (times) => weightedSum(perPrompt, times) / rows.length);
+  const { value, replicates } = means(rows, resamples);
+  return percentileInterval(value, replicates, resamples.clusters.count);
 }
 
-/** Whether the interval lies on one side of zero; without an interval (one prompt only), whether the value is not zero. */
-export function isToldFromZero({ value, low, high }: Interval): boolean {
-  if (value === null || value === 0) return false;
+/**
+ * Whether the mean over all rows is told from zero: its range over resamples lies on one side of it, however few the clusters are.
+ * With one cluster there is no range; then any other value is.
+ */
+export function isToldFromZero(rows: Float64Array, resamples: Resamples): boolean {
+  const { value, replicates } = means(rows, resamples);
+  const { low, high } = percentileRange(value, replicates, resamples.clusters.count);
+  if (value === 0 || !Number.isFinite(value)) return false;
   return low === null || high === null || low > 0 || high < 0;
 }
 
 /**
- * `mean(numerator) / mean(denominator)` over all rows. Rows are `[S, P]` (side, prompt): the sides of a prompt are
- * resampled together. Undefined where the mean denominator is not told from zero. Source: docs/reference.md "Faithfulness".
+ * `mean(numerator) / mean(denominator)` over all rows. Undefined where the mean denominator is not told from zero. Source:
+ * docs/reference.md "Faithfulness".
  */
 export function ratioOfMeans(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
-  if (!isToldFromZero(meanOfRows(denominator, resamples))) return UNDEFINED;
-  const above = sumOverSides(numerator, resamples.prompts);
-  const below = sumOverSides(denominator, resamples.prompts);
+  if (!isToldFromZero(denominator, resamples)) return UNDEFINED_INTERVAL;
+  const above = sumByCluster(numerator, resamples);
+  const below = sumByCluster(denominator, resamples);
   return bootstrap(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
 }
 
-/**
- * Mean over all rows of `numerator / denominator`. Rows are `[S, P]` (side, prompt): the sides of a prompt are resampled
- * together. Undefined where any denominator is zero, or their mean is not told from zero.
- */
+/** Mean over all rows of `numerator / denominator`. Undefined where any denominator is zero, or their mean is not told from zero. */
 export function meanOfRatios(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
-  if (!isToldFromZero(meanOfRows(denominator, resamples))) return UNDEFINED;
-  const ratios = numerator.map((value, row) => value / (denominator[row] as number));
-  const perPrompt = sumOverSides(ratios, resamples.prompts);
-  return bootstrap(resamples, (times) => weightedSum(perPrompt, times) / ratios.length);
+  if (!isToldFromZero(denominator, resamples)) return UNDEFINED_INTERVAL;
+  return meanOfRows(
+    numerator.map((value, row) => value / (denominator[row] as number)),
+    resamples,
+  );
 }
 
 /** Numerators and denominators of `(m(circuit) - m(empty)) / (m(full) - m(empty))`, row by row. */
@@ -50,24 +62,41 @@ export function recovered(
   };
 }
 
-function bootstrap(resamples: Resamples, statistic: (times: Uint32Array) => number): Interval {
-  const replicates = new Float64Array(resamples.prompts < 2 ? 0 : resamples.count);
-  for (let index = 0; index < replicates.length; index++) replicates[index] = statistic(timesOf(resamples, index));
-  return percentileInterval(statistic(new Uint32Array(resamples.prompts).fill(1)), replicates);
+function means(rows: Float64Array, resamples: Resamples): { value: number; replicates: Float64Array } {
+  const sums = sumByCluster(rows, resamples);
+  const sizes = sumByCluster(new Float64Array(rows.length).fill(1), resamples);
+  return replicated(resamples, (times) => weightedSum(sums, times) / weightedSum(sizes, times));
 }
 
-function sumOverSides(rows: Float64Array, prompts: number): Float64Array {
-  assert(prompts > 0 && rows.length % prompts === 0, "rows are not whole sides");
-  const sum = new Float64Array(prompts);
-  rows.forEach((value, row) => (sum[row % prompts] = (sum[row % prompts] as number) + value));
-  return sum;
+function bootstrap(resamples: Resamples, statistic: (times: Uint32Array) => number): Interval {
+  const { value, replicates } = replicated(resamples, statistic);
+  return percentileInterval(value, replicates, resamples.clusters.count);
+}
+
+function replicated(
+  resamples: Resamples,
+  statistic: (times: Uint32Array) => number,
+): { value: number; replicates: Float64Array } {
+  const replicates = new Float64Array(resamples.count);
+  for (let index = 0; index < replicates.length; index++) replicates[index] = statistic(timesOf(resamples, index));
+  return { value: statistic(new Uint32Array(resamples.clusters.count).fill(1)), replicates };
+}
+
+function sumByCluster(rows: Float64Array, { clusters: { count, of } }: Resamples): Float64Array {
+  assert(of.length > 0 && rows.length % of.length === 0, "rows are not whole sides");
+  const sums = new Float64Array(count);
+  rows.forEach((value, row) => {
+    const cluster = of[row % of.length] as number;
+    sums[cluster] = (sums[cluster] as number) + value;
+  });
+  return sums;
 }
 
 function weightedSum(values: Float64Array, times: Uint32Array): number {
   let sum = 0;
-  for (let p = 0; p < values.length; p++) {
-    // A prompt that was not drawn must not turn an infinite value into NaN.
-    if (times[p] !== 0) sum += (times[p] as number) * (values[p] as number);
+  for (let cluster = 0; cluster < values.length; cluster++) {
+    // A cluster that was not drawn must not turn an infinite value into NaN.
+    if (times[cluster] !== 0) sum += (times[cluster] as number) * (values[cluster] as number);
   }
   return sum;
 }

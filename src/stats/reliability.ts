@@ -1,7 +1,8 @@
 /** @file The noise floor: how well true effects agree with themselves, over prompts and over arithmetic. */
 import { assert } from "../base/assert.js";
 import { createRng } from "../base/rng.js";
-import { nodeMeans, quantileSorted, type PromptMatrix } from "./bootstrap.js";
+import { quantileSorted } from "./bootstrap.js";
+import { clusterMeans, clusterSums, intraclassCorrelation, type Clusters, type PromptMatrix } from "./clusters.js";
 import { pearson, spearman } from "./correlation.js";
 
 /** Mean over random splits and the range that holds 95 % of them; null where undefined. */
@@ -11,54 +12,90 @@ export interface SplitRange {
   readonly high: number | null;
 }
 
-/** Correlation of node means between random halves of the prompts. */
+/** Correlation of node means between random halves of the clusters of prompts. */
 export interface SplitHalf {
   /** Nodes whose mean is not zero in all prompts together. */
   readonly n: number;
   readonly prompts: number;
+  readonly clusters: number;
   readonly splits: number;
   readonly pearson: SplitRange;
   readonly spearman: SplitRange;
-  /** {@link SplitHalf.pearson} stepped up to the full number of prompts. */
+  /** {@link SplitHalf.pearson} stepped up to the full number of clusters. */
   readonly spearman_brown: SplitRange;
+  /** Median over the nodes of largest effect of the intraclass correlation by cluster; null where no cluster has two prompts. */
+  readonly intraclass_correlation: number | null;
 }
 
 /** Splits where nothing else is asked for. */
 const DEFAULT_SPLITS = 200;
+/** Nodes whose intraclass correlation is asked. */
+const LARGEST_EFFECTS = 10;
 
 /**
- * Splits the prompts in random halves again and again (one prompt sits out where their number is odd) and correlates the
+ * Splits the clusters in random halves again and again (one sits out where their number is odd) and correlates the
  * halves' node means. Source: Spearman 1910, Brown 1910.
  */
-export function splitHalfReliability(effects: PromptMatrix, seed: number, splits = DEFAULT_SPLITS): SplitHalf {
-  const rng = createRng(seed, "split halves", effects.prompts);
-  const half = Math.floor(effects.prompts / 2);
-  const prompts = Array.from({ length: effects.prompts }, (_, p) => p);
+export function splitHalfReliability(
+  effects: PromptMatrix,
+  clusters: Clusters,
+  seed: number,
+  splits = DEFAULT_SPLITS,
+): SplitHalf {
+  const rng = createRng(seed, "split halves", clusters.count);
+  const sums = clusterSums(effects, clusters);
+  const half = Math.floor(clusters.count / 2);
+  const numbers = Array.from({ length: clusters.count }, (_, cluster) => cluster);
   const pearsons = new Float64Array(half < 1 ? 0 : splits);
   const spearmans = new Float64Array(pearsons.length);
   for (let split = 0; split < pearsons.length; split++) {
-    const order = rng.shuffle(prompts);
+    const order = rng.shuffle(numbers);
     const [a, b] = commonMeans(
-      nodeMeans(effects, drawn(order.slice(0, half), effects.prompts)),
-      nodeMeans(effects, drawn(order.slice(half, 2 * half), effects.prompts)),
+      clusterMeans(sums, drawn(order.slice(0, half), clusters.count)),
+      clusterMeans(sums, drawn(order.slice(half, 2 * half), clusters.count)),
     );
     pearsons[split] = pearson(a, b);
     spearmans[split] = spearman(a, b);
   }
   const range = rangeOf(pearsons);
+  const means = clusterMeans(sums, null);
   return {
-    n: nodeMeans(effects, null).filter((mean) => mean !== 0 && !Number.isNaN(mean)).length,
+    n: means.filter((mean) => mean !== 0 && !Number.isNaN(mean)).length,
     prompts: effects.prompts,
+    clusters: clusters.count,
     splits: pearsons.length,
     pearson: range,
     spearman: rangeOf(spearmans),
     spearman_brown: { value: stepUp(range.value), low: stepUp(range.low), high: stepUp(range.high) },
+    intraclass_correlation: likenessWithin(effects, clusters, means),
   };
 }
 
-function drawn(chosen: readonly number[], prompts: number): Uint32Array {
-  const times = new Uint32Array(prompts);
-  for (const p of chosen) times[p] = 1;
+/** Median over the nodes of largest mean effect. */
+function likenessWithin(effects: PromptMatrix, clusters: Clusters, means: Float64Array): number | null {
+  const largest = Array.from(means.keys())
+    .filter((n) => Number.isFinite(means[n]) && means[n] !== 0)
+    .sort((a, b) => Math.abs(means[b] as number) - Math.abs(means[a] as number))
+    .slice(0, LARGEST_EFFECTS);
+  const correlations = Float64Array.from(largest, (n) => {
+    const { values, of } = valuesOfNode(effects, clusters, n);
+    return intraclassCorrelation(values, of);
+  }).filter(Number.isFinite);
+  return correlations.length === 0 ? null : quantileSorted(correlations.sort(), 0.5);
+}
+
+function valuesOfNode(
+  { prompts, nodes, values, present }: PromptMatrix,
+  clusters: Clusters,
+  n: number,
+): { values: number[]; of: number[] } {
+  const here = Array.from({ length: prompts }, (_, p) => p).filter((p) => present?.[p * nodes + n] !== 0);
+  return { values: here.map((p) => values[p * nodes + n] as number), of: here.map((p) => clusters.of[p] as number) };
+}
+
+function drawn(chosen: readonly number[], clusters: number): Uint32Array {
+  const times = new Uint32Array(clusters);
+  for (const cluster of chosen) times[cluster] = 1;
   return times;
 }
 
@@ -79,7 +116,7 @@ function rangeOf(values: Float64Array): SplitRange {
   };
 }
 
-/** Reliability of twice as many prompts. Source: Spearman-Brown. Held at -1 below r = -1/3, where the formula leaves [-1, 1]. */
+/** Reliability of twice as many clusters. Source: Spearman-Brown. Held at -1 below r = -1/3, where the formula leaves [-1, 1]. */
 function stepUp(r: number | null): number | null {
   if (r === null) return null;
   return r <= -1 / 3 ? -1 : (2 * r) / (1 + r);

@@ -1,161 +1,181 @@
 /**
- * @file How well a score predicts true effects, for one group of nodes, with intervals over prompts.
+ * @file How well scores predict true effects, for the groups of one family of nodes, with intervals over prompts and nodes.
  *
- * 1. Average score and effect of each node over prompts; keep the nodes where either mean is not zero.
- * 2. Compare the means over nodes: correlations, sign agreement, least squares of effect on score, top-k overlap; once
- *    with every node counted alike, once with each node weighted by how many nodes of its frame it stands for.
- * 3. Repeat 1 and 2 for resamples of the prompts, the score and the effect of a prompt always together.
+ * 1. Average scores and effects of each node over prompts, and compare the means over the nodes of a group: once with every node
+ *    counted alike (the sample), once with each node weighted by how many nodes of its frame it stands for (the frame).
+ * 2. Repeat it for resamples of the clusters of prompts, the scores and the effect of a prompt always together. The frame's replicates
+ *    resample the nodes within their strata as well: the node list is one draw of many.
+ * 3. The same resamples serve every score and group, so differences between scores are paired.
  *
- * The node list is held fixed: an interval says how far the result hangs on the prompts, not on which nodes were sampled.
+ * Intervals of the sample hold the node list fixed: they say how far the result hangs on the prompts alone.
  */
 import { assert } from "../base/assert.js";
-import {
-  nodeMeans,
-  percentileInterval,
-  resamplePrompts,
-  timesOf,
-  type Interval,
-  type PromptMatrix,
-} from "./bootstrap.js";
-import { leastSquares, pearson, signAgreement, spearmanOfLevels } from "./correlation.js";
-import { kendallOfLevels } from "./kendall.js";
-import { levelsOf } from "./rank.js";
-import { topKOverlap } from "./top-k.js";
+import { compareMeans, nodeMeansOf, STATISTICS, TOP_K, type Statistic } from "./agreement.js";
+import { percentileInterval, resampleClusters, timesOf, type Interval, type Resamples } from "./bootstrap.js";
+import { clusterMeans, clusterSums, type Clusters, type ClusterSums, type PromptMatrix } from "./clusters.js";
+import { resampledWeights, type NodeDesign } from "./node-weights.js";
 
-/** Resamples where nothing else is asked for. */
-const DEFAULT_RESAMPLES = 1000;
-
-/** Nodes in each of the two lists that top-k overlap compares, where the group has as many. */
-const TOP_K = 10;
-
-/** The statistics, in the order of the arrays below. */
-const STATISTICS = ["pearson", "spearman", "kendall", "sign_agreement", "slope", "intercept", "top_k_overlap"] as const;
+/** Groups of fewer nodes have no intervals: a correlation of so few hangs on each of them. */
+export const FEWEST_NODES = 10;
 
 /** Agreement of a score with the true effects, in the spelling of validation.json. */
-export interface Agreement {
-  readonly pearson: Interval;
-  readonly spearman: Interval;
-  /** tau-b. */
-  readonly kendall: Interval;
-  readonly sign_agreement: Interval;
-  /** Least squares of effect on score. */
-  readonly slope: Interval;
-  readonly intercept: Interval;
-  readonly top_k_overlap: Interval & { readonly k: number };
-}
+export type Agreement = Readonly<Record<Exclude<Statistic, "top_k_overlap">, Interval>> & {
+  readonly top_k_overlap: Interval & {
+    readonly k: number;
+    /** What a random order would reach on average. */
+    readonly chance: number | null;
+  };
+};
 
-/** One group of validation.json, without the keys that name it. */
-export interface GroupValidation extends Agreement {
-  /** Nodes whose mean score or mean effect is not zero. */
+/** The statistics of one group and score. */
+export interface GroupAgreement {
+  /** Nodes compared. */
   readonly n: number;
-  /** The same, each node weighted by 1 / inclusion probability. */
-  readonly weighted: Agreement;
+  /** How many nodes of the frame they stand for. */
+  readonly frameSize: number;
+  /** Every node counted alike. */
+  readonly sample: Agreement;
+  /** Each node weighted by 1 / inclusion probability. */
+  readonly frame: Agreement;
+  /** Replicates of the frame's statistics, `[resamples]` each. */
+  readonly replicates: Readonly<Record<Statistic, Float64Array>>;
 }
 
-/** What {@link validateGroup} compares. Prompts and nodes of the two matrices are the same, in the same order. */
-export interface GroupInput {
+/** What {@link validateFamily} compares. Prompts and nodes of all matrices are the same, in the same order. */
+export interface FamilyInput {
   /** True effects. */
   readonly truth: PromptMatrix;
-  readonly score: PromptMatrix;
-  /** 1 / inclusion probability of each node, `[N]`. */
-  readonly weights: Float64Array;
+  readonly scores: readonly PromptMatrix[];
+  readonly clusters: Clusters;
+  readonly design: NodeDesign;
+  /** Nodes of each group. */
+  readonly groups: readonly (readonly number[])[];
   readonly seed: number;
   /** Number of bootstrap resamples. */
-  readonly resamples?: number;
+  readonly resamples: number;
 }
 
-/** Compares a score with true effects over the nodes of one group. */
-export function validateGroup({
-  truth,
-  score,
-  weights,
-  seed,
-  resamples = DEFAULT_RESAMPLES,
-}: GroupInput): GroupValidation {
-  assert(truth.prompts === score.prompts && truth.nodes === score.nodes, "score and truth differ in shape");
-  assert(weights.length === truth.nodes, "one weight per node");
-  const weighted = weights.some((weight) => weight !== 1);
-  const nodes = enteringNodes(score, truth, weights, null);
-  const k = Math.min(TOP_K, nodes.score.length);
-  const draws = resamplePrompts(truth.prompts, truth.prompts < 2 ? 0 : resamples, seed);
-  const plainReplicates = STATISTICS.map(() => new Float64Array(draws.count));
-  const weightedReplicates = weighted ? STATISTICS.map(() => new Float64Array(draws.count)) : plainReplicates;
-  for (let index = 0; index < draws.count; index++) {
-    const { plain, byWeight } = compare(enteringNodes(score, truth, weights, timesOf(draws, index)), k, weighted);
-    plainReplicates.forEach((replicates, s) => (replicates[index] = plain[s] as number));
-    if (weighted) weightedReplicates.forEach((replicates, s) => (replicates[index] = byWeight[s] as number));
+/** Statistics of each score in each group: `[scores][groups]`. */
+export function validateFamily(input: FamilyInput): GroupAgreement[][] {
+  const { truth, scores, clusters, design, groups } = input;
+  assert(
+    scores.every(({ prompts, nodes }) => prompts === truth.prompts && nodes === truth.nodes),
+    "score and truth differ in shape",
+  );
+  assert(design.weights.length === truth.nodes && design.strata.length === truth.nodes, "one weight per node");
+  const resamples = resampleClusters(clusters, input.resamples, input.seed);
+  const sums = { truth: clusterSums(truth, clusters), scores: scores.map((score) => clusterSums(score, clusters)) };
+  const cells = scores.map(() => groups.map((members) => openCell(members, resamples.count)));
+  const nextWeights = resampledWeights(design, input.seed);
+  for (let index = 0; index < resamples.count; index++) {
+    const means = meansOf(sums, timesOf(resamples, index));
+    const weights = nextWeights();
+    eachCell(cells, (cell, s) => {
+      replicate(cell, index, gather(cell.members, means, s), { now: weights, drawn: design.weights });
+    });
   }
-  const { plain, byWeight } = compare(nodes, k, weighted);
-  return {
-    n: nodes.score.length,
-    ...toAgreement(plain, plainReplicates, k),
-    weighted: toAgreement(byWeight, weightedReplicates, k),
-  };
+  const means = meansOf(sums, null);
+  return cells.map((row, s) => row.map((cell) => closeCell(cell, gather(cell.members, means, s), design, resamples)));
 }
 
-/** Node means that enter the comparison, `[n]` each. */
-interface NodeMeans {
-  readonly score: Float64Array;
+/** One score in one group, while resamples are drawn. */
+interface Cell {
+  readonly members: readonly number[];
+  readonly sample: readonly Float64Array[];
+  readonly frame: readonly Float64Array[];
+}
+
+function openCell(members: readonly number[], count: number): Cell {
+  const arrays = (): Float64Array[] => STATISTICS.map(() => new Float64Array(count));
+  return { members, sample: arrays(), frame: arrays() };
+}
+
+function eachCell(cells: readonly (readonly Cell[])[], visit: (cell: Cell, score: number) => void): void {
+  cells.forEach((row, s) => {
+    for (const cell of row) visit(cell, s);
+  });
+}
+
+/** Means over prompts, `[N]` each. */
+interface Means {
   readonly truth: Float64Array;
-  readonly weights: Float64Array;
+  readonly scores: readonly Float64Array[];
 }
 
-/** Means over the resample's prompts of the nodes whose mean score or mean effect is not zero in it. */
-function enteringNodes(
-  score: PromptMatrix,
-  truth: PromptMatrix,
-  weights: Float64Array,
+function meansOf(
+  { truth, scores }: { readonly truth: ClusterSums; readonly scores: readonly ClusterSums[] },
   times: Uint32Array | null,
-): NodeMeans {
-  const scoreMeans = nodeMeans(score, times);
-  const truthMeans = nodeMeans(truth, times);
-  const kept = weights.slice();
-  let n = 0;
-  for (let node = 0; node < scoreMeans.length; node++) {
-    const x = scoreMeans[node] as number;
-    const y = truthMeans[node] as number;
-    if ((x === 0 && y === 0) || Number.isNaN(x) || Number.isNaN(y)) continue;
-    scoreMeans[n] = x;
-    truthMeans[n] = y;
-    kept[n] = weights[node] as number;
-    n++;
-  }
-  return { score: scoreMeans.subarray(0, n), truth: truthMeans.subarray(0, n), weights: kept.subarray(0, n) };
+): Means {
+  return { truth: clusterMeans(truth, times), scores: scores.map((score) => clusterMeans(score, times)) };
 }
 
-/** All statistics of one set of node means, in the order of {@link STATISTICS}; the sorting is shared. */
-function compare(nodes: NodeMeans, k: number, weighted: boolean): { plain: number[]; byWeight: number[] } {
-  const { score, truth } = nodes;
-  const scoreLevels = levelsOf(score);
-  const truthLevels = levelsOf(truth);
-  const statistics = (w: Float64Array | null): number[] => {
-    const { slope, intercept } = leastSquares(score, truth, w);
-    return [
-      pearson(score, truth, w),
-      spearmanOfLevels(scoreLevels, truthLevels, w),
-      kendallOfLevels(scoreLevels, truthLevels, w),
-      signAgreement(score, truth, w),
-      slope,
-      intercept,
-      topKOverlap(score, truth, k, w),
-    ];
-  };
-  const plain = statistics(null);
-  return { plain, byWeight: weighted ? statistics(nodes.weights) : plain };
+/** Nodes of a group that have means: a resample may hold no prompt with a node's position. */
+interface Gathered {
+  readonly members: readonly number[];
+  readonly means: ReturnType<typeof nodeMeansOf>;
 }
 
-function toAgreement(values: readonly number[], replicates: readonly Float64Array[], k: number): Agreement {
-  const interval = (name: (typeof STATISTICS)[number]): Interval => {
-    const index = STATISTICS.indexOf(name);
-    return percentileInterval(values[index] as number, replicates[index] as Float64Array);
+function gather(members: readonly number[], { truth, scores }: Means, s: number): Gathered {
+  const score = scores[s] as Float64Array;
+  const isDefined = (n: number): boolean => !Number.isNaN(score[n]) && !Number.isNaN(truth[n]);
+  const known = members.every(isDefined) ? members : members.filter(isDefined);
+  const pick = (values: Float64Array): Float64Array => Float64Array.from(known, (n) => values[n] as number);
+  return { members: known, means: nodeMeansOf(pick(score), pick(truth)) };
+}
+
+function replicate(
+  cell: Cell,
+  index: number,
+  { members, means }: Gathered,
+  weights: { readonly now: Float64Array; readonly drawn: Float64Array },
+): void {
+  const own = (values: Float64Array): Float64Array => Float64Array.from(members, (n) => values[n] as number);
+  const sample = compareMeans(means, null);
+  // The same numbers where every node stands for itself.
+  const frame = members.every((n) => weights.drawn[n] === 1) ? sample : compareMeans(means, own(weights.now));
+  cell.sample.forEach((replicates, at) => (replicates[index] = sample[at] as number));
+  cell.frame.forEach((replicates, at) => (replicates[index] = frame[at] as number));
+}
+
+function closeCell(
+  cell: Cell,
+  { members, means }: Gathered,
+  { weights }: NodeDesign,
+  { clusters }: Resamples,
+): GroupAgreement {
+  const own = Float64Array.from(members, (n) => weights[n] as number);
+  const frameSize = own.reduce((sum, weight) => sum + weight, 0);
+  const agreement = (values: readonly number[], replicates: readonly Float64Array[], size: number): Agreement => {
+    const intervals = STATISTICS.map((name, at): [Statistic, Interval] => {
+      const interval = percentileInterval(values[at] as number, replicates[at] as Float64Array, clusters.count);
+      return [name, members.length < FEWEST_NODES ? { ...interval, low: null, high: null } : interval];
+    });
+    const named = Object.fromEntries(intervals) as Record<Statistic, Interval>;
+    const chance = named.top_k_overlap.value === null ? null : TOP_K / size;
+    return { ...named, top_k_overlap: { k: TOP_K, chance, ...named.top_k_overlap } };
   };
   return {
-    pearson: interval("pearson"),
-    spearman: interval("spearman"),
-    kendall: interval("kendall"),
-    sign_agreement: interval("sign_agreement"),
-    slope: interval("slope"),
-    intercept: interval("intercept"),
-    top_k_overlap: { k, ...interval("top_k_overlap") },
+    n: members.length,
+    frameSize,
+    sample: agreement(compareMeans(means, null), cell.sample, members.length),
+    frame: agreement(compareMeans(means, own), cell.frame, frameSize),
+    replicates: Object.fromEntries(STATISTICS.map((name, at) => [name, cell.frame[at]])) as Record<
+      Statistic,
+      Float64Array
+    >,
   };
+}
+
+/** The paired difference of a statistic between two scores in one group: first less second. */
+export function differenceOf(
+  first: GroupAgreement,
+  second: GroupAgreement,
+  statistic: Statistic,
+  clusters: number,
+): Interval {
+  const value = (first.frame[statistic].value ?? Number.NaN) - (second.frame[statistic].value ?? Number.NaN);
+  const others = second.replicates[statistic];
+  const replicates = first.replicates[statistic].map((one, i) => one - (others[i] as number));
+  const interval = percentileInterval(value, replicates, clusters);
+  return first.n < FEWEST_NODES ? { ...interval, low: null, high: null } : interval;
 }

@@ -2,9 +2,8 @@
  * @file How each score of a run agrees with the true effects, for the nodes of one kind: by site, by position, by layers, and node by
  * node.
  *
- * 1. Node means over prompts are compared, as in validation.json. A node enters where its mean score or mean effect is not 0, and then
- *    in every resample (validation.json asks again in each, so intervals of features differ a little).
- * 2. Every statistic has a 95 % percentile interval of a bootstrap over prompts, paired between scores and groups.
+ * 1. Node means over prompts are compared. A node enters where its mean score or mean effect is not 0, and then in every resample.
+ * 2. Every statistic has a 95 % percentile interval of a bootstrap over the prompts' clusters, paired between scores and groups.
  * 3. `off` is the root of the summed squared differences of score and effect over the summed squared effects: 0 is exact, and a
  *    score of 0 everywhere gives 1.
  */
@@ -136,7 +135,11 @@ function agreementTable(
 }
 
 /** Every statistic of some nodes. */
-function statisticsOf({ estimate, draws }: BootstrappedMeans, score: string, members: readonly number[]): Cell[] {
+function statisticsOf(
+  { estimate, draws, clusters }: BootstrappedMeans,
+  score: string,
+  members: readonly number[],
+): Cell[] {
   const pick = (means: MeansByName, name: string): Float64Array => {
     const values = valuesOf(means, name);
     return Float64Array.from(members, (i) => must(values[i], "mean"));
@@ -151,15 +154,20 @@ function statisticsOf({ estimate, draws }: BootstrappedMeans, score: string, mem
       percentileInterval(
         value,
         Float64Array.from(replicates, (values) => must(values[s], "replicate")),
+        clusters,
       ),
     ),
   );
 }
 
 /** Score over effect, node by node, where the effect is not small. */
-function shareTable(kind: NodeKind, { nodes, scores }: TruthMatrices, { estimate, draws }: BootstrappedMeans): Table {
+function shareTable(
+  kind: NodeKind,
+  { nodes, scores }: TruthMatrices,
+  { estimate, draws, clusters }: BootstrappedMeans,
+): Table {
   const cellOf = (value: (means: MeansByName) => number): Cell =>
-    bounded(percentileInterval(value(estimate), Float64Array.from(draws, value)));
+    bounded(percentileInterval(value(estimate), Float64Array.from(draws, value), clusters));
   const effectOf = (means: MeansByName, i: number): number => must(valuesOf(means, EFFECT)[i], "effect");
   const rows = nodes.flatMap((node, i) => {
     if (Math.abs(effectOf(estimate, i)) < LEAST_EFFECT) return [];

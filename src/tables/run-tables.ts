@@ -13,6 +13,7 @@ import { parseValidation } from "../experiments/truth/report/validation-file.js"
 import { agreementTables } from "./agreement-tables.js";
 import { circuitSection } from "./circuit-table.js";
 import type { Section } from "./table.js";
+import { clustersOf } from "../stats/clusters.js";
 import { bootstrapMeans, truthMatrices } from "./truth-matrices.js";
 
 const TRUTH = "truth.parquet";
@@ -50,14 +51,18 @@ async function agreementSections(folder: string, { prompts, sweep }: Plan): Prom
   if (!hasArtifact(folder, TRUTH)) return [];
   const rows = await rowsOf(folder, TRUTH);
   const { groups } = parseValidation(await readArtifact(folder, STATISTICS), runPaths(folder).artifact(STATISTICS));
-  const together = groups.filter(({ position, global }) => position === null && !global);
+  const together = groups.filter(({ position, layer, global }) => position === null && layer === null && !global);
   const scores = sweep.scores.map(({ name }) => name);
+  const clusters = clustersOf(prompts.map(({ cluster }) => cluster));
   const measured = new Set(rows.map(({ kind }) => kind));
   const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);
   return kinds.map((kind) => {
     const truth = truthMatrices(rows.filter((row) => row["kind"] === kind), prompts.length, scores); // prettier-ignore
     const ofKind = together.filter((group) => group.kind === kind);
-    return { title: `Nodes of kind ${kind}`, tables: agreementTables(kind, truth, bootstrapMeans(truth), ofKind) };
+    return {
+      title: `Nodes of kind ${kind}`,
+      tables: agreementTables(kind, truth, bootstrapMeans(truth, clusters), ofKind),
+    };
   });
 }
 

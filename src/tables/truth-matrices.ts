@@ -1,10 +1,10 @@
-/** @file The rows of truth.parquet as matrices of prompts by nodes, and their means over bootstrap samples of the prompts. */
-import { must } from "../base/assert.js";
+/** @file The rows of truth.parquet as matrices of prompts by nodes, and their means over bootstrap samples of the prompts' clusters. */
 import { INDEX_FIELDS } from "../nodes/kinds.js";
 import type { Node } from "../nodes/node.js";
 import { nodeOfRow } from "../nodes/node-columns.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
-import { nodeMeans, resamplePrompts, timesOf, type PromptMatrix } from "../stats/bootstrap.js";
+import { resampleClusters, timesOf } from "../stats/bootstrap.js";
+import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../stats/clusters.js";
 
 const RESAMPLES = 1000;
 const SEED = 0;
@@ -27,6 +27,8 @@ export type MeansByName = ReadonlyMap<string, Float64Array>;
 export interface BootstrappedMeans {
   readonly estimate: MeansByName;
   readonly draws: readonly MeansByName[];
+  /** Number of clusters that were drawn. */
+  readonly clusters: number;
 }
 
 /**
@@ -57,12 +59,12 @@ export function truthMatrices(rows: readonly ParquetRow[], prompts: number, scor
   return { nodes: list.map(({ node }) => node), scores, matrices };
 }
 
-/** The resamples are the same for every run of as many prompts, whatever its seed: tables of several runs are paired. */
-export function bootstrapMeans({ matrices }: TruthMatrices): BootstrappedMeans {
-  const { prompts } = must(matrices.get(EFFECT), EFFECT);
-  const resamples = resamplePrompts(prompts, RESAMPLES, SEED);
+/** The resamples are the same for every run of as many clusters, whatever its seed: tables of several runs are paired. */
+export function bootstrapMeans({ matrices }: TruthMatrices, clusters: Clusters): BootstrappedMeans {
+  const resamples = resampleClusters(clusters, RESAMPLES, SEED);
+  const sums = [...matrices].map(([name, matrix]) => [name, clusterSums(matrix, clusters)] as const);
   const meansOf = (times: Uint32Array | null): MeansByName =>
-    new Map([...matrices].map(([name, matrix]) => [name, nodeMeans(matrix, times)]));
-  const draws = Array.from({ length: RESAMPLES }, (_, index) => meansOf(timesOf(resamples, index)));
-  return { estimate: meansOf(null), draws };
+    new Map(sums.map(([name, sum]) => [name, clusterMeans(sum, times)]));
+  const draws = Array.from({ length: resamples.count }, (_, index) => meansOf(timesOf(resamples, index)));
+  return { estimate: meansOf(null), draws, clusters: clusters.count };
 }

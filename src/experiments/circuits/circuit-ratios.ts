@@ -1,5 +1,5 @@
 /** @file Faithfulness and completeness of a circuit with their intervals, or why there are none. */
-import type { Interval, Resamples } from "../../stats/bootstrap.js";
+import { UNDEFINED_INTERVAL, type Interval, type Resamples } from "../../stats/bootstrap.js";
 import { isToldFromZero, meanOfRows, meanOfRatios, ratioOfMeans, recovered } from "../../stats/ratio.js";
 
 /** Metrics of a circuit's rows, `[sides, P]`, in the evaluator's sign. */
@@ -19,8 +19,6 @@ export interface CircuitRatios {
   readonly undefinedBecause: string;
 }
 
-const NO_INTERVAL: Interval = { value: null, low: null, high: null, bias: null };
-
 /**
  * Both definitions of both ratios: `<name>` is the ratio of means, `<name>_mean` the mean of per-row ratios. Where full model and
  * empty circuit are not told apart there is nothing to recover, and no share of it.
@@ -38,9 +36,9 @@ export function circuitRatios(
       ...ratios("faithfulness", whole, resamples),
       ...ratios("completeness", without, resamples),
     },
-    undefinedBecause: isToldFromZero(denominator)
+    undefinedBecause: isToldFromZero(whole.denominator, resamples)
       ? ""
-      : denominator.low === null
+      : denominator.value === 0
         ? "metric_full - metric_empty is 0"
         : "the 95 % interval of metric_full - metric_empty holds 0",
   };
@@ -48,7 +46,7 @@ export function circuitRatios(
 
 function ratios(name: string, rows: ReturnType<typeof recovered> | null, resamples: Resamples): Record<string, number> {
   const by = (ratio: typeof ratioOfMeans): Interval =>
-    rows === null ? NO_INTERVAL : ratio(rows.numerator, rows.denominator, resamples);
+    rows === null ? UNDEFINED_INTERVAL : ratio(rows.numerator, rows.denominator, resamples);
   return { ...columns(name, by(ratioOfMeans)), ...columns(`${name}_mean`, by(meanOfRatios)) };
 }
 

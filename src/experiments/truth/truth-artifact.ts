@@ -5,6 +5,7 @@ import { GLOBAL_POSITION, hookOf } from "../../nodes/node.js";
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import { type Column, type ColumnType, encodeParquet } from "../../artifacts/parquet.js";
+import { clusterMean, clustersOf, type Clusters } from "../../stats/clusters.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
 import type { ListedNode } from "./node-table.js";
 
@@ -43,13 +44,14 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
   }
 }
 
-/** `validation.parquet`: one row per node, means over its prompts with standard errors. */
+/** `validation.parquet`: one row per node, means over its prompts with standard errors by clusters. */
 export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint8Array {
   const { nodes } = table;
-  const effects = nodes.map((_, n) => overPrompts(table, n, (p) => effectAt(table, p, n)));
+  const clusters = clustersOf(provenance.plan.prompts.map(({ cluster }) => cluster));
+  const effects = nodes.map((_, n) => overPrompts(table, n, clusters, (p) => effectAt(table, p, n)));
   const shift = (p: number): number => must(table.metricCorrupted[p], "metric") - must(table.metricClean[p], "metric");
-  const shifts = nodes.map((_, n) => overPrompts(table, n, shift));
-  const ratios = nodes.map((_, n) => overPrompts(table, n, (p) => effectAt(table, p, n) / shift(p)));
+  const shifts = nodes.map((_, n) => overPrompts(table, n, clusters, shift));
+  const ratios = nodes.map((_, n) => overPrompts(table, n, clusters, (p) => effectAt(table, p, n) / shift(p)));
   const float = (name: string, values: readonly number[]): Column => ({
     name,
     type: "DOUBLE",
@@ -81,7 +83,9 @@ export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint
     ),
   ];
   for (const [name, values] of table.scores) {
-    const scores = nodes.map((_, n) => overPrompts(table, n, (p) => must(values[p * nodes.length + n], name)));
+    const scores = nodes.map((_, n) =>
+      overPrompts(table, n, clusters, (p) => must(values[p * nodes.length + n], name)),
+    );
     columns.push(
       float(
         name,
@@ -116,16 +120,17 @@ function nodeColumns(nodes: readonly ListedNode[]): Column[] {
   ];
 }
 
-/** Mean over the prompts that have node `n`, and sample standard deviation (ddof 1) / sqrt(n); NaN where undefined. */
+/** Mean over the prompts that have node `n`, and its standard error by clusters; NaN where undefined. */
 function overPrompts(
   { prompts, nodes, present }: TruthTable,
   n: number,
+  clusters: Clusters,
   value: (p: number) => number,
-): { n: number; mean: number; sem: number } {
-  const values: number[] = [];
-  for (let p = 0; p < prompts; p++) if (present[p * nodes.length + n] === 1) values.push(value(p));
-  const count = values.length;
-  const mean = values.reduce((sum, one) => sum + one, 0) / count;
-  const squares = values.reduce((sum, one) => sum + (one - mean) ** 2, 0);
-  return { n: count, mean, sem: count < 2 ? Number.NaN : Math.sqrt(squares / (count - 1) / count) };
+): ReturnType<typeof clusterMean> {
+  const here: number[] = [];
+  for (let p = 0; p < prompts; p++) if (present[p * nodes.length + n] === 1) here.push(p);
+  return clusterMean(
+    here.map(value),
+    here.map((p) => must(clusters.of[p], "cluster")),
+  );
 }

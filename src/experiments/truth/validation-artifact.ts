@@ -1,126 +1,173 @@
-/** @file `validation.json`: how well each score predicts the true effects, per group, and the noise floor. */
+/** @file `validation.json`: how well each score predicts the true effects, by groups of nodes, and the noise floor. */
 import { must } from "../../base/assert.js";
+import { firstDifference } from "../../nodes/prompt.js";
 import { GLOBAL_POSITION } from "../../nodes/node.js";
-import type { PromptMatrix } from "../../stats/bootstrap.js";
-import { numericFloor, type NumericFloor, splitHalfReliability } from "../../stats/reliability.js";
-import { validateGroup } from "../../stats/validation.js";
+import { clusterMeans, clusterSums, clustersOf, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import { calibrationBands } from "../../stats/calibration.js";
+import { perPromptPearson } from "../../stats/per-prompt.js";
+import { simultaneousIntervals } from "../../stats/simultaneous.js";
+import { differenceOf, validateFamily, type GroupAgreement } from "../../stats/validation.js";
+import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
-import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.js";
-import { effectAt, listedSlots, type TruthTable } from "./truth-table.js";
-import { decodeTruth } from "./payload.js";
-import type { ListedNode } from "./node-table.js";
-import { truthTask } from "./task.js";
+import type { RecordSource } from "../../artifacts/stage-records.js";
+import { measuredNodes, strataOf, unmeasuredOf } from "./frame-findings.js";
+import { noiseFloors } from "./noise-floor.js";
+import type { TruthTable } from "./truth-table.js";
+import { designOf, familiesOf, type Family, type Group, groupsOf, matricesOf } from "./validation-groups.js";
 
-/** A group of nodes: one kind at one site; one position, or all (null), or patched at all positions at once. */
-interface Group {
-  readonly kind: ListedNode["kind"];
-  readonly site: ListedNode["site"];
-  readonly position: number | null;
-  readonly global: boolean;
-  /** Rows of the node list. */
-  readonly members: readonly number[];
-}
+/** What this version writes. */
+const VALIDATION_VERSION = 2;
+const RESAMPLES = 1000;
+/** Statistics whose differences between scores are given. */
+const COMPARED = ["pearson", "spearman", "off"] as const;
 
 /** Computes every group's statistics: the text of `validation.json`. */
 export async function validationText(source: RecordSource, table: TruthTable, provenance: Provenance): Promise<string> {
-  const { plan } = source;
-  const groups = groupsOf(table.nodes);
-  const effects = groups.map((group) => matrixOf(table, group, (p, n) => effectAt(table, p, n)));
-  const statistics = [...table.scores].flatMap(([score, values]) =>
-    groups.map(({ members, ...names }, g) => ({
-      score,
-      ...names,
-      ...validateGroup({
-        truth: must(effects[g], "effects"),
-        score: matrixOf(table, { members }, (p, n) => must(values[p * table.nodes.length + n], score)),
-        weights: Float64Array.from(members, (n) => 1 / must(table.nodes[n], "node").inclusionProbability),
-        seed: plan.sweep.seed,
-      }),
-    })),
-  );
-  const floors = await readFloors(source, table, groups);
-  const reliability = groups.flatMap(({ members, ...names }, g) =>
-    names.position === null
-      ? [
-          {
-            ...names,
-            split_half: splitHalfReliability(must(effects[g], "effects"), plan.sweep.seed),
-            numeric: floors[g] ?? null,
-          },
-        ]
-      : [],
-  );
-  const text = JSON.stringify(
-    { metadata: artifactMetadata(provenance, "none"), groups: statistics, reliability },
-    null,
-    1,
-  );
-  return `${text}\n`;
+  const { version, ...statistics } = validationStatistics(source.plan, table);
+  const reliability = await noiseFloors(source, table, familiesOf(table.nodes), promptClusters(source.plan));
+  const content = { version, metadata: artifactMetadata(provenance, "none"), ...statistics, reliability };
+  return `${JSON.stringify(content, null, 1)}\n`;
 }
 
-/** (kind, site) and (kind, site, position), in node order; nodes patched at all positions at once are groups of their own. */
-function groupsOf(nodes: readonly ListedNode[]): Group[] {
-  const groups = new Map<string, { group: Omit<Group, "members">; members: number[] }>();
-  const put = (group: Omit<Group, "members">, n: number): void => {
-    const key = JSON.stringify(group);
-    const found = groups.get(key);
-    if (found === undefined) groups.set(key, { group, members: [n] });
-    else found.members.push(n);
+/** All of `validation.json` that a table of effects and scores says. */
+export function validationStatistics(plan: Pick<Plan, "prompts" | "sweep">, table: TruthTable, resamples = RESAMPLES) {
+  const clusters = promptClusters(plan);
+  const context = { clusters, seed: plan.sweep.seed, first: firstDifference(plan.prompts), resamples };
+  const validated = familiesOf(table.nodes).map((family) => validate(table, family, context));
+  return {
+    version: VALIDATION_VERSION,
+    prompts: plan.prompts.length,
+    clusters: clusters.count,
+    groups: withSimultaneous([...table.scores.keys()], validated, clusters),
+    differences: validated.flatMap(differencesOf(clusters)),
+    unmeasured: validated.flatMap(({ unmeasured }) => unmeasured),
   };
-  nodes.forEach(({ kind, site, position }, n) => {
-    const global = position === GLOBAL_POSITION;
-    put({ kind, site, position: null, global }, n);
-    if (!global) put({ kind, site, position, global }, n);
+}
+
+function promptClusters({ prompts }: Pick<Plan, "prompts">): Clusters {
+  return clustersOf(prompts.map(({ cluster }) => cluster));
+}
+
+/** What is the same for all families. */
+interface Context {
+  readonly clusters: Clusters;
+  readonly seed: number;
+  /** Number of bootstrap resamples. */
+  readonly resamples: number;
+  /** Positions before it have the same tokens on both sides of every pair. */
+  readonly first: number;
+}
+
+/** A family with the statistics of its groups. */
+interface ValidatedFamily {
+  readonly names: Pick<Family, "kind" | "site" | "global">;
+  readonly groups: readonly Group[];
+  /** By score; one for each group. */
+  readonly agreements: ReadonlyMap<string, readonly GroupAgreement[]>;
+  /** By score: what is said of all of the family's nodes together. */
+  readonly whole: ReadonlyMap<string, object>;
+  readonly unmeasured: readonly object[];
+}
+
+function validate(table: TruthTable, family: Family, { clusters, seed, resamples, first }: Context): ValidatedFamily {
+  const { kind, site, global } = family;
+  const { truth, scores } = matricesOf(table, family);
+  const design = designOf(family, table.nodes);
+  const own = family.members.map((n) => must(table.nodes[n], "node"));
+  const entering = enteringNodes([truth, ...scores.values()], clusters);
+  own.forEach(({ position }, i) => {
+    if (position !== GLOBAL_POSITION && position < first) entering[i] = 0;
   });
-  return [...groups.values()].map(({ group, members }) => ({ ...group, members }));
-}
-
-function matrixOf(
-  { prompts, nodes, present }: TruthTable,
-  { members }: Pick<Group, "members">,
-  value: (p: number, n: number) => number,
-): PromptMatrix {
-  const values = new Float64Array(prompts * members.length);
-  const mask = new Uint8Array(values.length);
-  for (let p = 0; p < prompts; p++) {
-    members.forEach((n, i) => {
-      if (present[p * nodes.length + n] !== 1) return;
-      values[p * members.length + i] = value(p, n);
-      mask[p * members.length + i] = 1;
-    });
-  }
-  return { prompts, nodes: members.length, values, present: mask.includes(0) ? mask : null };
-}
-
-/** Compares the repeated truth (another block shape) with the first, for the groups without a position. */
-async function readFloors(
-  source: RecordSource,
-  table: TruthTable,
-  groups: readonly Group[],
-): Promise<(NumericFloor | null)[]> {
-  const pairs = groups.map(() => ({ first: [] as number[], again: [] as number[] }));
-  for (const { id, task } of source.plan.stages) {
-    if (truthTask(task)?.floor !== true) continue;
-    await forEachRecord(source, id, (shard, payload) => {
-      const { start, end, width, column } = listedSlots(shard, table.nodes);
-      if (start >= end) return;
-      const { metricClean, metricPatched } = decodeTruth(payload);
-      groups.forEach((group, g) => {
-        if (group.position !== null) return;
-        for (const n of group.members) {
-          if (n < start || n >= end) continue;
-          shard.prompts.forEach((prompt, row) => {
-            if (table.present[prompt * table.nodes.length + n] !== 1) return;
-            must(pairs[g], "pair").first.push(effectAt(table, prompt, n));
-            must(pairs[g], "pair").again.push(
-              must(metricPatched[row * width + column(n)], "metric") - must(metricClean[row], "metric"),
-            );
-          });
-        }
-      });
-    });
-  }
-  return pairs.map(({ first, again }) =>
-    first.length === 0 ? null : numericFloor(Float64Array.from(first), Float64Array.from(again)),
+  const groups = groupsOf(family, table.nodes, entering);
+  const all = must(groups.find(({ layer, position }) => layer === null && position === null), "whole family").members; // prettier-ignore
+  const found = validateFamily({
+    truth,
+    scores: [...scores.values()],
+    clusters,
+    design,
+    groups: groups.map(({ members }) => members),
+    seed,
+    resamples,
+  });
+  const names = [...scores.keys()];
+  const measured = new Map(
+    [...scores].map(([name, score]) => [name, measuredNodes(own, all, { truth, score, clusters })]),
   );
+  const whole = new Map(
+    [...scores].map(([name, score]) => [
+      name,
+      {
+        strata: strataOf(must(measured.get(name), name)),
+        calibration: calibrationBands({ truth, score, clusters, design, members: all, seed, resamples }),
+        per_prompt: perPromptPearson(truth, score, design.weights, all),
+      },
+    ]),
+  );
+  return {
+    names: { kind, site, global },
+    groups,
+    agreements: new Map(names.map((name, s) => [name, must(found[s], name)])),
+    whole,
+    unmeasured: unmeasuredOf([...measured.values()][0] ?? []).map((one) => ({ kind, site, global, ...one })),
+  };
+}
+
+/** 1 for nodes whose mean effect or any mean score is not 0, `[N]`: every score is compared over the same nodes. */
+function enteringNodes(matrices: readonly PromptMatrix[], clusters: Clusters): Uint8Array {
+  const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
+  return Uint8Array.from(must(means[0], "effects"), (_, n) =>
+    means.some((values) => values[n] !== 0) && means.every((values) => !Number.isNaN(values[n])) ? 1 : 0,
+  );
+}
+
+/** The groups of every score; correlations of whole families have intervals that hold together as well. */
+function withSimultaneous(
+  scores: readonly string[],
+  families: readonly ValidatedFamily[],
+  clusters: Clusters,
+): object[] {
+  return scores.flatMap((score) => {
+    const isHeld = ({ layer }: Group, { frame }: GroupAgreement): boolean => layer === null && frame.pearson.low !== null; // prettier-ignore
+    const rows = families.flatMap(({ names, groups, agreements, whole }) =>
+      groups.map((group, g) => ({ names, group, found: must(agreements.get(score)?.[g], "agreement"), whole })),
+    );
+    const held = rows.filter(({ group, found }) => isHeld(group, found));
+    const bounds = simultaneousIntervals(
+      held.map(({ found }) => ({
+        value: found.frame.pearson.value ?? Number.NaN,
+        replicates: found.replicates.pearson,
+      })),
+      clusters.count,
+    );
+    const boundsOf = new Map(held.map(({ found }, i) => [found, bounds[i] ?? null]));
+    return rows.map(({ names: { kind, site, global }, group: { layer, position }, found, whole }) => ({
+      score,
+      kind,
+      site,
+      layer,
+      position,
+      global,
+      n: found.n,
+      frame_size: found.frameSize,
+      ...found.sample,
+      weighted: found.frame,
+      simultaneous_pearson: boundsOf.get(found) ?? null,
+      ...(layer === null && position === null ? whole.get(score) : {}),
+    }));
+  });
+}
+
+/** Paired differences between scores, for the groups of all layers. */
+function differencesOf({ count }: Clusters): (family: ValidatedFamily) => object[] {
+  return ({ names, groups, agreements }) =>
+    [...agreements].flatMap(([first, ofFirst], f) =>
+      [...agreements].slice(f + 1).flatMap(([second, ofSecond]) =>
+        groups.flatMap(({ layer, position }, g) => {
+          const [a, b] = [must(ofFirst[g], first), must(ofSecond[g], second)];
+          if (layer !== null) return [];
+          const differences = COMPARED.map((name) => [name, differenceOf(a, b, name, count)]);
+          return [{ first, second, ...names, position, n: a.n, weighted: Object.fromEntries(differences) as object }];
+        }),
+      ),
+    );
 }

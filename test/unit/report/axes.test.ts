@@ -96,8 +96,8 @@ describe("axes of positions", () => {
           position,
           global: false,
           n: 12,
-          pearson: interval,
-          spearman: interval,
+          frame_size: 12,
+          weighted: { pearson: interval, spearman: interval },
         }) as unknown as Group,
     );
     const labels = labelsOf(positionFigures(contentsOf(4, { groups }))[0], "x");

@@ -121,11 +121,22 @@ describe("a complete run", () => {
     expect(readFigure(folder, "truth-atp.svg")).not.toContain("agreement is not expected");
   });
 
-  test("lists weighted statistics only where nodes were sampled", () => {
+  test("says of how many nodes the measured ones are, and lists plain statistics within strata only", () => {
     const statistics = /<section id="statistics">.*?<\/section>/s.exec(html)?.[0] ?? "";
-    const rows = [...statistics.matchAll(/<tr><td class="text">(.*?)<\/td>/g)].map((match) => match[1] ?? "");
-    expect(rows.filter((row) => row.includes("weighted")).length).toBe(2 * (3 + 3 * 4));
-    for (const [i, row] of rows.entries()) if (row.includes("weighted")) expect(rows[i - 1]).toContain("SAE features");
+    // 12 features at each of five layers, half of which stand for five.
+    expect(statistics).toContain("60 of 180 nodes");
+    expect(statistics).toContain("all 20 nodes");
+    const [, atp = ""] = statistics.split("AtP, plain statistics within strata");
+    expect(atp.split("</table>")[0]).toContain("30 of 150 nodes");
+    expect(statistics).toContain("of all, at most");
+  });
+
+  test("compares the scores, and calls no interval of few clusters one of 95 %", () => {
+    const statistics = /<section id="statistics">.*?<\/section>/s.exec(html)?.[0] ?? "";
+    expect(statistics).toContain("AtP − zero-ablation AtP");
+    expect(html).toContain("18 prompts form 18 clusters: intervals of so few are rough, and none is called 95 %");
+    expect(html).toContain("over each frame of nodes [rough interval over 18 clusters of prompts and the drawn nodes]");
+    expect(statistics).not.toMatch(/95\s%(?! confidence)/);
   });
 
   test("tells dropped rows with their reasons, and where everything comes from", () => {

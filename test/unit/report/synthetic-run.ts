@@ -6,15 +6,16 @@ import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
 import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
-import { SAE_SITES } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
 import { sweepSchema } from "../../../src/sweep/sweep-schema.js";
 import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
-import type { PromptMatrix } from "../../../src/stats/bootstrap.js";
+import type { TruthTable } from "../../../src/experiments/truth/truth-table.js";
+import { validationStatistics } from "../../../src/experiments/truth/validation-artifact.js";
+import { familiesOf, matricesOf } from "../../../src/experiments/truth/validation-groups.js";
+import { clustersOf } from "../../../src/stats/clusters.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
-import { validateGroup } from "../../../src/stats/validation.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
 import {
   doubles,
@@ -212,54 +213,37 @@ function nodeColumns({ nodes, effect, scores }: SyntheticTable): Column[] {
   ];
 }
 
-function validation({ nodes, effect, scores }: SyntheticTable): object {
-  const pick = (values: Float64Array, members: readonly number[]): PromptMatrix => ({
-    prompts: PROMPTS,
-    nodes: members.length,
-    values: Float64Array.from(
-      { length: PROMPTS * members.length },
-      (_, i) => values[Math.floor(i / members.length) * nodes.length + (members[i % members.length] ?? 0)] ?? 0,
-    ),
-    present: null,
-  });
-  const groups = (["error", "feature"] as const).flatMap((kind) =>
-    SAE_SITES.flatMap((site) =>
-      [null, ...positions()].flatMap((position) => {
-        const members = nodes.flatMap((node, n) =>
-          node.kind === kind && node.site === site && (position === null || node.position === position) ? [n] : [],
-        );
-        return members.length === 0 ? [] : [{ kind, site, position, global: false, members }];
-      }),
-    ),
-  );
+function validation(table: SyntheticTable): object {
+  const { effect } = table;
+  const truth = truthTable(table);
+  const families = familiesOf(truth.nodes);
+  const clusters = clustersOf(Array.from({ length: PROMPTS }, () => undefined));
+  const [few, again] = [effect.slice(0, 9), effect.slice(0, 9).map((v) => v + 1e-8)];
   return {
-    groups: SCORES.flatMap((score, s) =>
-      groups.map(({ members, ...names }) => ({
-        score,
-        ...names,
-        ...validateGroup({
-          truth: pick(effect, members),
-          score: pick(scores[s] ?? effect, members),
-          weights: Float64Array.from(members, (n) => 1 / (nodes[n]?.inclusion ?? 1)),
-          seed: 0,
-          resamples: 100,
-        }),
-      })),
-    ),
-    reliability: groups.flatMap(({ members, ...names }) =>
-      names.position === null
-        ? [
-            {
-              ...names,
-              split_half: splitHalfReliability(pick(effect, members), 0, 50),
-              numeric: numericFloor(
-                effect.slice(0, 9),
-                effect.slice(0, 9).map((v) => v + 1e-8),
-              ),
-            },
-          ]
-        : [],
-    ),
+    ...validationStatistics(makePlan("statistics"), truth, 100),
+    reliability: families.map(({ members, ...names }) => ({
+      ...names,
+      position: null,
+      split_half: splitHalfReliability(matricesOf(truth, { ...names, members }).truth, clusters, 0, 50),
+      numeric: numericFloor(few, again),
+    })),
+  };
+}
+
+function truthTable({ nodes, effect, scores }: SyntheticTable): TruthTable {
+  return {
+    nodes: nodes.map(({ inclusion, ...node }, slot) => ({
+      ...node,
+      stratum: inclusion === 1 ? "all" : "remainder",
+      inclusionProbability: inclusion,
+      slot,
+    })),
+    prompts: PROMPTS,
+    metricClean: new Float64Array(PROMPTS),
+    metricCorrupted: new Float64Array(PROMPTS).fill(4),
+    metricPatched: effect,
+    present: new Uint8Array(effect.length).fill(1),
+    scores: new Map(SCORES.map((name, s) => [name, scores[s] ?? effect])),
   };
 }
 

@@ -2,9 +2,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createRng } from "../../../src/base/rng.js";
-import { resamplePrompts } from "../../../src/stats/bootstrap.js";
+import { resampleClusters, type Resamples } from "../../../src/stats/bootstrap.js";
+import { clustersOf } from "../../../src/stats/clusters.js";
 import { isToldFromZero, meanOfRatios, meanOfRows, ratioOfMeans, recovered } from "../../../src/stats/ratio.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
+
+const single = (prompts: number) => clustersOf(new Array<undefined>(prompts).fill(undefined));
+/** Resamples of prompts that are clusters of their own. */
+const resamplePrompts = (prompts: number, count: number, seed: number): Resamples =>
+  resampleClusters(single(prompts), count, seed);
 
 describe("ratios", () => {
   test("of means and mean of ratios differ as defined", () => {
@@ -15,9 +21,9 @@ describe("ratios", () => {
   });
 
   test("a full circuit recovers 1 and an empty one 0, without width", () => {
-    const full = Float64Array.of(3, 4, 5, 6);
-    const empty = Float64Array.of(1, 1, -1, 0);
-    const resamples = resamplePrompts(2, 100, 1);
+    const full = Float64Array.of(3, 4, 5, 6, 4, 3, 3, 4, 5, 6, 4, 3);
+    const empty = Float64Array.of(1, 1, -1, 0, 1, 1, 1, 1, -1, 0, 1, 1);
+    const resamples = resamplePrompts(6, 100, 1);
     for (const [circuit, expected] of [
       [full, 1],
       [empty, 0],
@@ -32,9 +38,9 @@ describe("ratios", () => {
 
   test("resample the sides of a prompt together", () => {
     // Clean and corrupted cancel within each prompt: if sides were drawn apart the ratio would vary.
-    const above = Float64Array.of(1, 2, 3, 9, 8, 7);
-    const below = new Float64Array(6).fill(1);
-    const { low, high } = ratioOfMeans(above, below, resamplePrompts(3, 100, 2));
+    const above = Float64Array.of(1, 2, 3, 4, 5, 6, 9, 8, 7, 6, 5, 4);
+    const below = new Float64Array(12).fill(1);
+    const { low, high } = ratioOfMeans(above, below, resamplePrompts(6, 100, 2));
     expect([low, high]).toEqual([5, 5]);
   });
 
@@ -65,7 +71,7 @@ describe("ratios", () => {
       [-0.6, true],
     ] as const) {
       const below = noise.map((value) => value - mean + shift);
-      expect(isToldFromZero(meanOfRows(below, resamples))).toBe(defined);
+      expect(isToldFromZero(below, resamples)).toBe(defined);
       for (const ratio of [ratioOfMeans, meanOfRatios])
         expect(ratio(above, below, resamples).value !== null).toBe(defined);
       if (!defined)
@@ -81,9 +87,30 @@ describe("ratios", () => {
   });
 
   test("one prompt has no interval: its ratio is given unless the denominator is zero", () => {
-    const single = resamplePrompts(1, 10, 0);
-    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(2), single)).toMatchObject({ value: 0.5, low: null });
-    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(0), single).value).toBeNull();
+    const one = resamplePrompts(1, 10, 0);
+    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(2), one)).toMatchObject({ value: 0.5, low: null });
+    expect(ratioOfMeans(Float64Array.of(1), Float64Array.of(0), one).value).toBeNull();
+  });
+
+  test("fewer than six clusters have no interval, and still refuse a denominator that is not told from zero", () => {
+    const few = resamplePrompts(5, 200, 0);
+    const above = new Float64Array(5).fill(1);
+    expect(ratioOfMeans(above, Float64Array.of(2, 2.1, 1.9, 2, 2), few)).toMatchObject({ low: null, high: null });
+    expect(ratioOfMeans(above, Float64Array.of(2, 2.1, 1.9, 2, 2), few).value).toBeCloseTo(0.5, 12);
+    expect(ratioOfMeans(above, Float64Array.of(2, -2.1, 1.9, -2, 2), few).value).toBeNull();
+  });
+
+  test("prompts of one cluster are drawn together: repeating every prompt does not narrow the interval", () => {
+    const rng = createRng(3, "repeated");
+    const rows = Float64Array.from({ length: 12 }, () => 1 + rng.normal());
+    const repeated = Float64Array.from({ length: 48 }, (_, p) => rows[p % 12] ?? 0);
+    const names = Array.from({ length: 48 }, (_, p) => `subject ${p % 12}`);
+    const alone = meanOfRows(rows, resamplePrompts(12, 500, 1));
+    const clustered = meanOfRows(repeated, resampleClusters(clustersOf(names), 500, 1));
+    const counted = meanOfRows(repeated, resamplePrompts(48, 500, 1));
+    for (const end of ["value", "low", "high"] as const) expect(clustered[end]).toBeCloseTo(alone[end] ?? NaN, 12);
+    const width = ({ low, high }: typeof alone): number => (high ?? NaN) - (low ?? NaN);
+    expect(width(counted)).toBeLessThan(0.6 * width(clustered));
   });
 
   test("a zero denominator leaves the ratio undefined", () => {
@@ -94,9 +121,9 @@ describe("ratios", () => {
 });
 
 describe("resamples", () => {
-  test("draw as many prompts as there are, and repeat with the seed", () => {
+  test("draw as many clusters as there are, and repeat with the seed", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 0, max: 1000 }), (prompts, seed) => {
+      fc.property(fc.integer({ min: 2, max: 30 }), fc.integer({ min: 0, max: 1000 }), (prompts, seed) => {
         const { times } = resamplePrompts(prompts, 5, seed);
         for (let row = 0; row < 5; row++) {
           expect(times.subarray(row * prompts, (row + 1) * prompts).reduce((a, b) => a + b, 0)).toBe(prompts);
@@ -117,23 +144,39 @@ describe("reliability", () => {
 
   test("is the correlation that the noise leaves, stepped up to all prompts", () => {
     const [prompts, nodes, noise] = [20, 400, 3];
-    const found = splitHalfReliability(
-      { prompts, nodes, values: effects(prompts, nodes, noise), present: null },
-      0,
-      100,
-    );
+    const matrix = { prompts, nodes, values: effects(prompts, nodes, noise), present: null };
+    const found = splitHalfReliability(matrix, single(prompts), 0, 100);
     const half = 1 / (1 + noise ** 2 / (prompts / 2));
     expect(found.pearson.value).toBeCloseTo(half, 1);
     expect(found.spearman_brown.value).toBeCloseTo(1 / (1 + noise ** 2 / prompts), 1);
     expect(found.n).toBe(nodes);
+    expect(found.intraclass_correlation).toBeNull();
+  });
+
+  test("splits clusters, not prompts: copies of a prompt in both halves would agree with themselves", () => {
+    const [clusters, copies, nodes] = [10, 6, 60];
+    const distinct = effects(clusters, nodes, 3);
+    const prompts = clusters * copies;
+    const values = Float64Array.from({ length: prompts * nodes }, (_, i) => distinct[i % (clusters * nodes)] ?? 0);
+    const matrix = { prompts, nodes, values, present: null };
+    const names = Array.from({ length: prompts }, (_, p) => `subject ${p % clusters}`);
+    const clustered = splitHalfReliability(matrix, clustersOf(names), 0, 100);
+    const alone = splitHalfReliability({ ...matrix, prompts: clusters, values: distinct }, single(clusters), 0, 100);
+    expect(clustered.pearson.value).toBeCloseTo(alone.pearson.value ?? NaN, 10);
+    expect(clustered.intraclass_correlation).toBeCloseTo(1, 10);
+    expect(splitHalfReliability(matrix, single(prompts), 0, 100).pearson.value).toBeGreaterThan(
+      0.2 + (clustered.pearson.value ?? NaN),
+    );
   });
 
   test("is 1 where every prompt has the same effects, and absent with one prompt", () => {
     const values = Float64Array.of(1, 2, 3, 1, 2, 3, 1, 2, 3);
-    expect(splitHalfReliability({ prompts: 3, nodes: 3, values, present: null }, 0).pearson.value).toBeCloseTo(1, 12);
-    const single = splitHalfReliability({ prompts: 1, nodes: 3, values: values.slice(0, 3), present: null }, 0);
-    expect(single.pearson.value).toBeNull();
-    expect(single.splits).toBe(0);
+    expect(
+      splitHalfReliability({ prompts: 3, nodes: 3, values, present: null }, single(3), 0).pearson.value,
+    ).toBeCloseTo(1, 12);
+    const one = splitHalfReliability({ prompts: 1, nodes: 3, values: values.slice(0, 3), present: null }, single(1), 0);
+    expect(one.pearson.value).toBeNull();
+    expect(one.splits).toBe(0);
   });
 
   test("of the arithmetic names the largest difference", () => {

@@ -6,6 +6,7 @@ import { nodeHook } from "../../../src/nodes/node.js";
 import type { SiteAt } from "../../../src/nodes/site.js";
 import type { ParquetRow } from "../../../src/artifacts/parquet.js";
 import { toCircuitRow } from "../../../src/experiments/circuits/report/circuit-row.js";
+import { clustersOf } from "../../../src/stats/clusters.js";
 import { agreementTables } from "../../../src/tables/agreement-tables.js";
 import { circuitSection } from "../../../src/tables/circuit-table.js";
 import { bounded, plain, shownAs, toMarkdown, type Table } from "../../../src/tables/table.js";
@@ -29,7 +30,12 @@ function rowsOf(at: SiteAt, position: number, effect: number, without: readonly 
 
 function tablesOf(rows: readonly ParquetRow[]): Map<string, Table> {
   const truth = truthMatrices(rows, PROMPTS, SCORES);
-  const tables = agreementTables("error", truth, bootstrapMeans(truth), []);
+  const tables = agreementTables(
+    "error",
+    truth,
+    bootstrapMeans(truth, clustersOf(new Array<undefined>(PROMPTS).fill(undefined))),
+    [],
+  );
   return new Map(tables.map((table) => [table.title.replace(/ \(.*/, ""), table]));
 }
 

@@ -2,13 +2,26 @@
 import { bytesOf, rowsOf, type RunContents } from "../../../report/run-contents.js";
 import { runPaths } from "../../../run/run-folder.js";
 import { type NodeRow, toNodeRow } from "./node-row.js";
-import { type Group, parseValidation, type Reliability } from "./validation-file.js";
+import {
+  type Difference,
+  type Group,
+  parseValidation,
+  type Reliability,
+  type UnmeasuredStratum,
+} from "./validation-file.js";
 
 /** A run with its truth. What is not there is null. */
 export interface TruthContents extends RunContents {
   readonly nodes: readonly NodeRow[] | null;
+  /** Groups of all layers together. */
   readonly groups: readonly Group[] | null;
+  /** Groups of one layer. */
+  readonly layerGroups: readonly Group[];
+  readonly differences: readonly Difference[];
+  readonly unmeasured: readonly UnmeasuredStratum[];
   readonly reliability: readonly Reliability[];
+  /** Clusters of the prompts; null in a file of version 1, whose intervals resample single prompts. */
+  readonly clusters: number | null;
 }
 
 /** Reads the truth's artifacts. @throws PatchbayError `bad_input`, `damaged_artifact`. */
@@ -20,7 +33,11 @@ export async function readTruthContents(contents: RunContents): Promise<TruthCon
   return {
     ...contents,
     nodes: await rowsOf(contents, "validation.parquet", (row) => toNodeRow(row, names)),
-    groups: validation?.groups ?? null,
+    groups: validation?.groups.filter(({ layer }) => layer === null) ?? null,
+    layerGroups: validation?.groups.filter(({ layer }) => layer !== null) ?? [],
+    differences: validation?.differences ?? [],
+    unmeasured: validation?.unmeasured ?? [],
     reliability: validation?.reliability ?? [],
+    clusters: validation?.clusters ?? null,
   };
 }

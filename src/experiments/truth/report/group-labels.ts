@@ -2,6 +2,7 @@
 
 import { LISTED_KINDS, KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { SITES } from "../../../nodes/site.js";
+import { formatCount } from "../../../report/format-number.js";
 import type { Group } from "./validation-file.js";
 
 /** Orders groups as the report lists them: kind, global last, site, position. */
@@ -10,21 +11,27 @@ export function compareGroups(a: GroupName, b: GroupName): number {
     LISTED_KINDS.indexOf(a.kind) - LISTED_KINDS.indexOf(b.kind) ||
     Number(a.global) - Number(b.global) ||
     SITES.indexOf(a.site) - SITES.indexOf(b.site) ||
+    (a.layer ?? -1) - (b.layer ?? -1) ||
     (a.position ?? -1) - (b.position ?? -1)
   );
 }
 
 /** What names a group. */
-export type GroupName = Pick<Group, "kind" | "site" | "position" | "global">;
+export type GroupName = Pick<Group, "kind" | "site" | "layer" | "position" | "global">;
 
 /** `SAE errors at resid_post, position 4`. */
-export function groupLabel({ kind, site, position, global }: GroupName): string {
-  return `${KINDS[kind].plural} at ${whereLabel({ site, position, global })}`;
+export function groupLabel({ kind, ...where }: GroupName): string {
+  return `${KINDS[kind].plural} at ${whereLabel(where)}`;
 }
 
 /** `resid_post, position 4`. */
-function whereLabel({ site, position, global }: Omit<GroupName, "kind">): string {
-  return `${site}${global ? ", all positions at once" : ""}${position === null ? "" : `, position ${String(position)}`}`;
+function whereLabel({ site, layer, position, global }: Omit<GroupName, "kind">): string {
+  const parts = [
+    ...(layer === null ? [] : [`layer ${layer}`]),
+    ...(global ? ["all positions at once"] : []),
+    ...(position === null ? [] : [`position ${position}`]),
+  ];
+  return [site, ...parts].join(", ");
 }
 
 /** Kinds that occur, in {@link LISTED_KINDS}; nodes patched at all positions at once apart. */
@@ -35,4 +42,10 @@ export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]):
       global,
     })),
   );
+}
+
+/** `all 16 nodes`, or how many of the frame's nodes were measured. A frame of one position is estimated from the sample. */
+export function measuredOf(n: number, frameSize: number | null): string {
+  if (frameSize !== null && Math.round(frameSize) !== n) return `${formatCount(n)} of ${formatCount(frameSize)} nodes`;
+  return n === 1 ? "1 node" : `${frameSize === null ? "" : "all "}${formatCount(n)} nodes`;
 }

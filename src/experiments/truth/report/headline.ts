@@ -5,9 +5,11 @@ import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCorrelation, formatCount, formatPercent } from "../../../report/format-number.js";
 import { scoreLabel, sitesOf, capitalised } from "../../../report/labels.js";
 import { type Markup, markup, joined, type Content } from "../../../report/markup.js";
+import { ENOUGH_CLUSTERS, FEWEST_CLUSTERS } from "../../../stats/clusters.js";
 import { htmlTable, textColumn, numberColumn } from "../../../report/table.js";
 import type { TruthContents } from "./contents.js";
-import { familiesOf, groupLabel } from "./group-labels.js";
+import { familiesOf, groupLabel, measuredOf } from "./group-labels.js";
+import { intervalNote } from "./intervals.js";
 import type { Group } from "./validation-file.js";
 
 /** A correlation over fewer nodes is not held against a score. */
@@ -31,7 +33,7 @@ export function answers(contents: TruthContents): Markup[] {
   const first = plan.sweep.scores[0]?.name;
   const mine = (groups ?? []).filter(({ score, global }) => score === first && !global);
   const scored = first === undefined || mine.length === 0 ? [] : [scoreAnswer(scoreLabel(contents, first), mine)];
-  return [...scored, ...noiseAnswer(contents)];
+  return [...scored, ...noiseAnswer(contents), ...clustersAnswer(contents)];
 }
 
 /** Correlations of every score by kind and site, or null where nothing was compared. */
@@ -48,44 +50,71 @@ export function glance(contents: TruthContents): Markup | null {
         const group = whole.find(
           (one) => one.score === name && one.kind === kind && one.global === global && one.site === site,
         );
-        return group === undefined ? "" : formatCorrelation(group.pearson);
+        return group === undefined ? "" : markup`${formatCorrelation(group.weighted.pearson)}${sizeNote(group)}`;
       }),
     ]),
   );
   return htmlTable(
-    "Pearson r of score and true effect [95 % over prompts]",
+    `Pearson r of score and true effect over each frame of nodes ${intervalNote(contents)}`,
     [textColumn("nodes"), textColumn("score"), ...sites.map((site) => numberColumn(site))],
     rows,
   );
 }
 
+/** How many nodes were measured, and of how many. */
+function sizeNote({ n, frame_size }: Group): Markup {
+  return markup` <span class="sub">${measuredOf(n, frame_size)}</span>`;
+}
+
 function scoreAnswer(label: string, groups: readonly Group[]): Markup {
-  const whole = groups.filter(({ position, pearson }) => position === null && pearson.value !== null);
+  const whole = groups.filter(({ position, weighted }) => position === null && weighted.pearson.value !== null);
   const families = familiesOf(whole).map(({ kind }) => {
     const sites = whole
       .filter((group) => group.kind === kind)
-      .sort((a, b) => (b.pearson.value ?? 0) - (a.pearson.value ?? 0));
+      .sort((a, b) => (b.weighted.pearson.value ?? 0) - (a.weighted.pearson.value ?? 0));
     const [best, last] = [sites[0], sites.at(-1)];
     const rest =
-      last === best || last === undefined ? null : markup` down to ${formatCorrelation(last.pearson)} (${last.site})`;
-    return markup`for ${KINDS[kind].plural} at <strong>r = ${formatCorrelation(best?.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
+      last === best || last === undefined
+        ? null
+        : markup` down to ${formatCorrelation(last.weighted.pearson)} (${last.site})`;
+    return markup`for ${KINDS[kind].plural} at <strong>r = ${formatCorrelation(best?.weighted.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
   });
   return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }
 
-/** Where the score fails beyond the chance of few nodes, or else where its estimate is lowest. */
+/**
+ * Where the score fails beyond the chance of few nodes, or else where its estimate is lowest. The group is picked from many, so its
+ * interval is the one that holds for all of them at once.
+ */
 function weakness(groups: readonly Group[]): Content {
-  const known = groups.filter(({ n, pearson }) => n >= ENOUGH_NODES && pearson.value !== null);
-  const by = (bound: "value" | "high"): Group | undefined =>
-    [...known].sort((a, b) => (a.pearson[bound] ?? 1) - (b.pearson[bound] ?? 1))[0];
-  const [surest, lowest] = [by("high"), by("value")];
+  const known = groups.filter(({ n, weighted }) => n >= ENOUGH_NODES && weighted.pearson.value !== null);
+  const by = (bound: (group: Group) => number): Group | undefined => [...known].sort((a, b) => bound(a) - bound(b))[0];
+  const surest = by(({ simultaneous_pearson }) => simultaneous_pearson?.high ?? 1);
+  const lowest = by(({ weighted }) => weighted.pearson.value ?? 1);
   if (surest === undefined || lowest === undefined) return null;
-  const describe = (group: Group): Markup =>
-    markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(group.pearson)}</strong> over ${formatCount(group.n)} nodes, the sign right for ${formatPercent(group.sign_agreement.value, 0)}`;
-  if ((surest.pearson.high ?? 1) < GOOD) return markup`It fails for ${describe(surest)}.`;
-  if ((lowest.pearson.value ?? 1) < GOOD)
-    return markup`It is lowest for ${describe(lowest)}; no interval lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
+  const describe = ({ simultaneous_pearson, weighted, ...group }: Group): Markup => {
+    const bounded = { ...UNKNOWN, ...simultaneous_pearson, value: weighted.pearson.value };
+    const signs = formatPercent(weighted.sign_agreement.value, 0);
+    return markup`${groupLabel(group)}, <strong>r = ${formatCorrelation(bounded)}</strong> (${measuredOf(group.n, group.frame_size)}), the sign right for ${signs}`;
+  };
+  if ((surest.simultaneous_pearson?.high ?? 1) < GOOD)
+    return markup`It fails for ${describe(surest)}: of all groups, the one that is surest to be below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}, with an interval that holds for all of them at once.`;
+  if ((lowest.weighted.pearson.value ?? 1) < GOOD)
+    return markup`It is lowest for ${describe(lowest)}; no interval that holds for all groups at once lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
   return markup`At its lowest it is still good: ${describe(lowest)}.`;
+}
+
+/** How far intervals can be trusted, where clusters of prompts are few. */
+function clustersAnswer({ clusters, groups, plan }: TruthContents): Markup[] {
+  if (groups === null || groups.length === 0) return [];
+  if (clusters === null)
+    return [
+      markup`These statistics are of an earlier version: their intervals count prompts one by one and hold the drawn nodes fixed, so they are too narrow.`,
+    ];
+  const said = `${formatCount(plan.prompts.length)} prompts form ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"}`;
+  if (clusters < FEWEST_CLUSTERS) return [markup`The ${said}: too few for any interval.`];
+  if (clusters < ENOUGH_CLUSTERS) return [markup`The ${said}: intervals of so few are rough, and none is called 95 %.`];
+  return [];
 }
 
 /** How far the measured effects would repeat on other prompts. */
@@ -101,9 +130,11 @@ function noiseAnswer({ reliability }: TruthContents): Markup[] {
   if (lowest === undefined || highest === undefined) return [];
   const shown = (value: number): string => formatCorrelation({ ...UNKNOWN, value: Math.max(0, value) });
   if (shown(lowest.value) === shown(highest.value))
-    return [markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)}.`];
+    return [
+      markup`The effects themselves would repeat on other such clusters of prompts at r = ${shown(lowest.value)}.`,
+    ];
   return [
-    markup`The effects themselves would repeat on other prompts like these at r = ${shown(lowest.value)} (${groupLabel(lowest.row)}) to ${shown(highest.value)} (${groupLabel(highest.row)}).`,
+    markup`The effects themselves would repeat on other such clusters of prompts at r = ${shown(lowest.value)} (${groupLabel(lowest.row)}) to ${shown(highest.value)} (${groupLabel(highest.row)}).`,
   ];
 }
 

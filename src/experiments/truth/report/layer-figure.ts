@@ -39,7 +39,7 @@ export function layerFigures(contents: TruthContents): Figure[] {
         title: `${capitalised(KINDS[kind].plural)}: effect and scores by layer`,
         caption:
           `Mean over prompts, at the ${positions.length === 1 ? "position" : "positions"} with the largest effects. ` +
-          "The band is ± 1.96 standard errors of the true effect. Where a score's line leaves it, the estimate is off by what lies between.",
+          "The band is ± 1.96 standard errors of the true effect, over clusters of prompts. Where a score's line leaves it, the estimate is off by what lies between.",
         panels: positions.flatMap((position) =>
           sitesOf(shown).map((site) => layerPanel(shown, site, position, scores, plan.shape.nLayers)),
         ),

@@ -8,7 +8,8 @@ import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "../../../report/palette.js";
-import { familiesOf } from "./group-labels.js";
+import { familiesOf, measuredOf } from "./group-labels.js";
+import { intervalNote } from "./intervals.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
 const SPREAD = 0.5;
@@ -18,10 +19,12 @@ const MOST_TICKS = 13;
 /** Correlations at each position with their intervals, a colour for each score; none where nothing was compared. */
 export function positionFigures(contents: TruthContents): Figure[] {
   const { plan, groups } = contents;
-  const placed = (groups ?? []).filter(({ position, pearson }) => position !== null && pearson.value !== null);
+  const placed = (groups ?? []).filter(
+    ({ position, weighted }) => position !== null && weighted.pearson.value !== null,
+  );
   if (placed.length === 0) return [];
   const names = plan.sweep.scores.map(({ name }) => name).filter((name) => placed.some(({ score }) => score === name));
-  const lowest = Math.min(...placed.map(({ pearson }) => Math.min(pearson.low ?? 0, pearson.value ?? 0)));
+  const lowest = Math.min(...placed.map(({ weighted: { pearson } }) => Math.min(pearson.low ?? 0, pearson.value ?? 0)));
   const panels = familiesOf(placed).flatMap(({ kind, global }) =>
     sitesOf(placed.filter((group) => group.kind === kind && group.global === global)).map((site) =>
       positionPanel(
@@ -37,8 +40,8 @@ export function positionFigures(contents: TruthContents): Figure[] {
       id: "correlations",
       title: "Correlation with true effects at each position",
       caption:
-        "Pearson correlation over the nodes of one position, with its 95 % bootstrap interval over prompts. " +
-        "Hollow points rest on fewer than ten nodes: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
+        `Pearson correlation over the frame's nodes of one position ${intervalNote(contents)}. ` +
+        "Hollow points rest on fewer than ten nodes and have no interval: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
       panels,
       columns: 3,
       legend: {
@@ -50,13 +53,14 @@ export function positionFigures(contents: TruthContents): Figure[] {
         })),
       },
       table: {
-        columns: ["score", "kind", "site", "position", "n", "pearson", "low", "high", "spearman"],
-        rows: placed.map(({ score, kind, site, position, n, pearson, spearman }) => [
+        columns: ["score", "kind", "site", "position", "n", "frame_size", "pearson", "low", "high", "spearman"],
+        rows: placed.map(({ score, kind, site, position, n, frame_size, weighted: { pearson, spearman } }) => [
           score,
           kind,
           site,
           position,
           n,
+          frame_size,
           pearson.value,
           pearson.low,
           pearson.high,
@@ -99,11 +103,11 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
     marks: [
       Plot.ruleY([0], { strokeOpacity: 0.35 }),
       Plot.ruleX(
-        groups.filter(({ pearson }) => pearson.low !== null),
+        groups.filter(({ weighted }) => weighted.pearson.low !== null),
         {
           x: placeOf,
-          y1: ({ pearson }: Group) => pearson.low,
-          y2: ({ pearson }: Group) => pearson.high,
+          y1: ({ weighted }: Group) => weighted.pearson.low,
+          y2: ({ weighted }: Group) => weighted.pearson.high,
           stroke: colorOf,
           strokeWidth: 2,
           strokeOpacity: 0.5,
@@ -112,14 +116,14 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
       ),
       Plot.dot([...groups], {
         x: placeOf,
-        y: ({ pearson }: Group) => pearson.value,
+        y: ({ weighted }: Group) => weighted.pearson.value,
         r: 3.2,
         stroke: colorOf,
         strokeWidth: 1.5,
         fill: colorOf,
         fillOpacity: ({ n }: Group) => (n < 10 ? 0 : 1),
-        title: ({ score, position, pearson, n }: Group) =>
-          `${score}, position ${String(position)}\nr = ${formatCorrelation(pearson)}\nn = ${String(n)} nodes`,
+        title: ({ score, position, weighted, n, frame_size }: Group) =>
+          `${score}, position ${String(position)}\nr = ${formatCorrelation(weighted.pearson)}\n${measuredOf(n, frame_size)}`,
       }),
     ],
   });

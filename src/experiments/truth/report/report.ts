@@ -10,7 +10,15 @@ import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
 import { truthFigures } from "./truth-figures.js";
-import { reliabilityTable, validationCsv, validationTables } from "./validation-tables.js";
+import {
+  differencesTable,
+  perPromptTable,
+  reliabilityTable,
+  unmeasuredTable,
+  validationCsv,
+  validationTables,
+} from "./validation-tables.js";
+import { intervalNote } from "./intervals.js";
 
 /** Reads the truth's artifacts, and says and shows what they hold. */
 export async function reportPart(run: RunContents): Promise<ReportPart> {
@@ -38,17 +46,37 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
       ...positionFigures(contents),
       ...layerFigures(contents),
     ]),
-    resultSection({ id: "statistics", title: "Statistics", asked: compared }, [], [...statistics, footnote]),
+    resultSection(
+      { id: "statistics", title: "Statistics", asked: compared },
+      [],
+      [...statistics, footnote, ...comparisons(contents)],
+    ),
     resultSection({ id: "reliability", title: "Noise floor", asked }, [], reliabilityTables(contents)),
     resultSection({ id: "strongest", title: "Strongest nodes", asked }, [], nodeTables(contents)),
   ];
 }
 
-function footnotes({ groups }: TruthContents): Content {
-  const sampled = (groups ?? []).some(({ weighted, pearson }) => weighted.pearson.value !== pearson.value);
-  return markup`<p class="note">95 % bootstrap intervals over prompts in brackets. † the resamples' mean lies more than half an interval from the estimate: prompts are too few for this many nodes, and the interval leans to the side of noise.${
-    sampled && " Weighted rows count each sampled node by the number of nodes it stands for."
-  }</p>`;
+function footnotes(contents: TruthContents): Content {
+  const sampled = (contents.groups ?? []).some(({ weighted, pearson }) => weighted.pearson.value !== pearson.value);
+  const note = intervalNote(contents);
+  return markup`<p class="note">${sampled && "Each measured node counts by how many nodes of its frame it stands for. "}${note !== "" && `In brackets: ${note.slice(1, -1)}, seeded bootstrap; groups of fewer than ten nodes have none. These intervals hold one by one: of twenty, one may miss. `}† the resamples' mean lies more than half an interval from the estimate: prompts are too few for this many nodes, and the interval leans to the side of noise. Off: summed |score − effect| over summed |effect|, so 0 is exact and a score of 0 everywhere gives 1. Size ratio: standard deviation of scores over that of effects. Same sign, by effect: each node counts by the size of its effect. Recall at 10: the share of the ten largest effects that are among the ten largest scores.</p>`;
+}
+
+/** Scores against each other, single prompts, and what was not measured. */
+function comparisons(contents: TruthContents): Content[] {
+  const unmeasured = unmeasuredTable(contents);
+  const perPrompt = perPromptTable(contents);
+  return [
+    differencesTable(contents),
+    perPrompt,
+    perPrompt === null
+      ? null
+      : markup`<p class="note">Whether single prompts agree, or only their means: the spread of the correlation over prompts, and the correlation of the means beside it.</p>`,
+    unmeasured,
+    unmeasured === null
+      ? null
+      : markup`<p class="note">Effect size: the tenth largest of the family's measured effects. At most this share of the stratum's nodes has a larger mean effect over these prompts, at 95 % confidence: the rule of three where none of the random sample has one, else a Poisson bound.</p>`,
+  ];
 }
 
 function reliabilityTables(contents: TruthContents): Content[] {
@@ -56,7 +84,7 @@ function reliabilityTables(contents: TruthContents): Content[] {
   if (table === null) return [];
   return [
     table,
-    markup`<p class="note">Effects of random halves of the prompts against each other, mean and 95 % range over splits: how far the effects would repeat on other prompts like these. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Arithmetic: the same effects computed again with another block shape.</p>`,
+    markup`<p class="note">Effects of random halves of the prompts' clusters against each other, mean and 95 % range over splits: how far the effects would repeat on other such clusters. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Correlation within clusters: the median intraclass correlation of the ten largest effects. Arithmetic: the same effects computed again with another block shape; it is 0 by construction where the backend computes each row by itself, as wasm does.</p>`,
   ];
 }
 
@@ -66,6 +94,6 @@ function nodeTables(contents: TruthContents): Content[] {
   return [
     table,
     worstTable(contents),
-    markup`<p class="note">All measured nodes: <a href="report/strongest-nodes.csv">CSV</a>. Brackets: mean ± 1.96 standard errors over prompts.</p>`,
+    markup`<p class="note">All measured nodes: <a href="report/strongest-nodes.csv">CSV</a>. Brackets: mean ± 1.96 standard errors, by clusters of prompts.</p>`,
   ];
 }

@@ -14,32 +14,87 @@ const bounded = z.object({
   /** Mean of the bootstrap replicates less the estimate. */
   bias: number.optional(),
 });
+/** Version 1 had none of these. */
+const absent = { value: null, low: null, high: null };
+const later = bounded.default(absent);
 const agreement = z.object({
   pearson: bounded,
   spearman: bounded,
   kendall: bounded,
   sign_agreement: bounded,
+  sign_agreement_by_effect: later,
   slope: bounded,
   intercept: bounded,
-  top_k_overlap: bounded.extend({ k: integer }),
+  size_ratio: later,
+  off: later,
+  top_k_overlap: bounded.extend({ k: integer, chance: number.default(null) }),
 });
-const groupName = z.object({
+const familyName = z.object({
   kind: z.enum(NODE_KINDS),
   site: z.enum(SITES),
-  /** Null: all positions of the group together. */
-  position: integer.nullable(),
   /** Nodes patched at all positions at once. */
   global: z.boolean().default(false),
 });
-const group = groupName.extend({ score: z.string(), n: integer, ...agreement.shape, weighted: agreement });
+const groupName = familyName.extend({
+  /** Null: all layers of the group together. */
+  layer: integer.nullable().default(null),
+  /** Null: all positions of the group together. */
+  position: integer.nullable(),
+});
+const stratum = z.object({
+  stratum: z.string(),
+  n: integer,
+  frame_size: z.number(),
+  pearson: number,
+  spearman: number,
+  sign_agreement: number,
+  slope: number,
+  off: number,
+});
+const band = z.object({
+  from: z.number(),
+  to: z.number(),
+  n: integer,
+  frame_size: z.number(),
+  mean_score: z.number(),
+  mean_effect: bounded,
+});
+const group = groupName.extend({
+  score: z.string(),
+  n: integer,
+  /** How many nodes of the frame the compared ones stand for; version 1 does not say. */
+  frame_size: number.default(null),
+  ...agreement.shape,
+  weighted: agreement,
+  simultaneous_pearson: z.object({ low: z.number(), high: z.number() }).nullable().default(null),
+  strata: z.array(stratum).default([]),
+  calibration: z.array(band).default([]),
+  per_prompt: z.object({ prompts: integer, median: number, p5: number, p95: number }).nullable().default(null),
+});
+const difference = groupName.extend({
+  first: z.string(),
+  second: z.string(),
+  n: integer,
+  weighted: z.object({ pearson: bounded, spearman: bounded, off: bounded }),
+});
+const unmeasured = familyName.extend({
+  stratum: z.string(),
+  n: integer,
+  frame_size: z.number(),
+  size: z.number(),
+  exceeding: integer,
+  at_most: z.number(),
+});
 const reliability = groupName.extend({
   split_half: z.object({
     n: integer,
     prompts: integer,
+    clusters: integer.nullable().default(null),
     splits: integer,
     pearson: bounded,
     spearman: bounded,
     spearman_brown: bounded,
+    intraclass_correlation: number.default(null),
   }),
   numeric: z
     .object({
@@ -51,10 +106,23 @@ const reliability = groupName.extend({
     })
     .nullable(),
 });
-const validationSchema = z.object({ groups: z.array(group), reliability: z.array(reliability).default([]) });
+const validationSchema = z.object({
+  version: z.literal([1, 2]).default(1),
+  /** Prompts, and the clusters that they form; version 1 resampled single prompts. */
+  prompts: integer.nullable().default(null),
+  clusters: integer.nullable().default(null),
+  groups: z.array(group),
+  differences: z.array(difference).default([]),
+  unmeasured: z.array(unmeasured).default([]),
+  reliability: z.array(reliability).default([]),
+});
 
 /** Statistics of one group in validation.json. */
 export type Group = z.infer<typeof group>;
+/** A paired difference between two scores in one group: first less second. */
+export type Difference = z.infer<typeof difference>;
+/** What is known of nodes that were not measured. */
+export type UnmeasuredStratum = z.infer<typeof unmeasured>;
 /** Noise floor of one group. */
 export type Reliability = z.infer<typeof reliability>;
 

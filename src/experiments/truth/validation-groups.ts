@@ -1,0 +1,98 @@
+/** @file Which nodes are compared with one another: families of nodes, and the groups of each. */
+import { must } from "../../base/assert.js";
+import { GLOBAL_POSITION } from "../../nodes/node.js";
+import type { NodeDesign } from "../../stats/node-weights.js";
+import type { PromptMatrix } from "../../stats/clusters.js";
+import { FEWEST_NODES } from "../../stats/validation.js";
+import type { ListedNode } from "./node-table.js";
+import { effectAt, type TruthTable } from "./truth-table.js";
+
+/** Nodes of one kind at one site; those patched at all positions at once apart. */
+export interface Family {
+  readonly kind: ListedNode["kind"];
+  readonly site: ListedNode["site"];
+  readonly global: boolean;
+  /** Rows of the node list, N. */
+  readonly members: readonly number[];
+}
+
+/** A group of a family's nodes: one layer or all (null), one position or all (null). */
+export interface Group {
+  readonly layer: number | null;
+  readonly position: number | null;
+  /** Indexes into the family's members. */
+  readonly members: readonly number[];
+}
+
+/** Families in the order of their first nodes. */
+export function familiesOf(nodes: readonly ListedNode[]): Family[] {
+  const families = new Map<string, { family: Omit<Family, "members">; members: number[] }>();
+  nodes.forEach(({ kind, site, position }, n) => {
+    const family = { kind, site, global: position === GLOBAL_POSITION };
+    const key = JSON.stringify(family);
+    const found = families.get(key);
+    if (found === undefined) families.set(key, { family, members: [n] });
+    else found.members.push(n);
+  });
+  return [...families.values()].map(({ family, members }) => ({ ...family, members }));
+}
+
+/**
+ * Groups of those members that enter: all, each position, each layer, and each position of a layer that has enough nodes.
+ * @param entering - 1 for members that enter, `[N]`.
+ */
+export function groupsOf({ members, global }: Family, nodes: readonly ListedNode[], entering: Uint8Array): Group[] {
+  const groups = new Map<string, { group: Omit<Group, "members">; members: number[] }>();
+  const put = (layer: number | null, position: number | null, i: number): void => {
+    const key = `${layer} ${position}`;
+    const found = groups.get(key) ?? { group: { layer, position }, members: [] };
+    groups.set(key, found);
+    if (entering[i] === 1) found.members.push(i);
+  };
+  members.forEach((n, i) => {
+    const { layer, position } = must(nodes[n], "node");
+    put(null, null, i);
+    put(layer, null, i);
+    if (global || position === GLOBAL_POSITION) return;
+    put(null, position, i);
+    put(layer, position, i);
+  });
+  const crossed = ({ layer, position }: Omit<Group, "members">): boolean => layer !== null && position !== null;
+  return [...groups.values()]
+    .map(({ group, members: own }) => ({ ...group, members: own }))
+    .filter((group) => !crossed(group) || group.members.length >= FEWEST_NODES)
+    .sort((a, b) => (a.layer ?? -1) - (b.layer ?? -1) || (a.position ?? -1) - (b.position ?? -1));
+}
+
+/** How a family's nodes were drawn: a stratum of a layer's frame is drawn by itself. */
+export function designOf({ members, global }: Family, nodes: readonly ListedNode[]): NodeDesign {
+  const own = members.map((n) => must(nodes[n], "node"));
+  return {
+    weights: Float64Array.from(own, ({ inclusionProbability }) => 1 / inclusionProbability),
+    strata: own.map(({ kind, site, layer, stratum, inclusionProbability }) =>
+      [kind, site, layer, global, stratum, inclusionProbability].join(" "),
+    ),
+  };
+}
+
+/** Effects and scores of a family's members, `[P, N]` each. */
+export function matricesOf(
+  table: TruthTable,
+  { members }: Family,
+): { readonly truth: PromptMatrix; readonly scores: ReadonlyMap<string, PromptMatrix> } {
+  const { prompts, nodes } = table;
+  const size = { length: prompts * members.length };
+  const cellOf = (i: number): number => Math.floor(i / members.length) * nodes.length + must(members[i % members.length], "member"); // prettier-ignore
+  const mask = Uint8Array.from(size, (_, i) => must(table.present[cellOf(i)], "cell"));
+  const matrix = (value: (cell: number) => number): PromptMatrix => ({
+    prompts,
+    nodes: members.length,
+    values: Float64Array.from(size, (_, i) => (mask[i] === 1 ? value(cellOf(i)) : 0)),
+    present: mask.includes(0) ? mask : null,
+  });
+  const truth = matrix((cell) => effectAt(table, Math.floor(cell / nodes.length), cell % nodes.length));
+  const scores = new Map(
+    [...table.scores].map(([name, values]) => [name, matrix((cell) => must(values[cell], name))] as const),
+  );
+  return { truth, scores };
+}
