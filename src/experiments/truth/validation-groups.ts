@@ -44,7 +44,7 @@ export function familiesOf(nodes: readonly ListedNode[]): Family[] {
 export function groupsOf({ members, global }: Family, nodes: readonly ListedNode[], entering: Uint8Array): Group[] {
   const groups = new Map<string, { group: Omit<Group, "members">; members: number[] }>();
   const put = (layer: number | null, position: number | null, i: number): void => {
-    const key = `${layer} ${position}`;
+    const key = JSON.stringify([layer, position]);
     const found = groups.get(key) ?? { group: { layer, position }, members: [] };
     groups.set(key, found);
     if (entering[i] === 1) found.members.push(i);
