@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { readArtifact } from "../../dist/run/artifacts.js";
-import { prepareRun } from "../../dist/run/prepare-run.js";
+import { prepareRun } from "../../dist/artifacts/prepare-run.js";
 import { planSweep } from "../../dist/plan/make-plan.js";
 import { runPaths } from "../../dist/run/run-folder.js";
 import { reduceStage } from "../../dist/artifacts/reduce-stage.js";

@@ -13,7 +13,7 @@ import { canonicalJson, sha256 } from "../../dist/base/hash.js";
 import { CALIBRATION_MS, estimateRun } from "../../dist/cli/estimate.js";
 import { readArtifact } from "../../dist/run/artifacts.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
-import { prepareRun } from "../../dist/run/prepare-run.js";
+import { prepareRun } from "../../dist/artifacts/prepare-run.js";
 import { runPaths } from "../../dist/run/run-folder.js";
 import { stagesOf } from "../../dist/plan/make-plan.js";
 import { sweepSchema } from "../../dist/sweep/sweep-schema.js";

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { readArtifact } from "../../dist/run/artifacts.js";
 import { planSweep } from "../../dist/plan/make-plan.js";
-import { prepareRun } from "../../dist/run/prepare-run.js";
+import { prepareRun } from "../../dist/artifacts/prepare-run.js";
 import { runPaths } from "../../dist/run/run-folder.js";
 import { reduceStage } from "../../dist/artifacts/reduce-stage.js";
 import { openDirectoryLog } from "../../dist/runlog/directory-log.js";

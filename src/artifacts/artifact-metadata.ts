@@ -1,5 +1,6 @@
 /** @file What every artifact says about itself: what was measured, on which inputs, by which code. */
 import { canonicalJson, sha256 } from "../base/hash.js";
+import { withoutCluster } from "../nodes/prompt.js";
 import type { Plan } from "../plan/plan.js";
 import type { Environment } from "../base/environment.js";
 import type { Metadata } from "./parquet.js";
@@ -40,7 +41,7 @@ export function artifactMetadata(
     saes: saes ?? "none",
     dataset,
     ...(fit === undefined ? {} : { fit }),
-    prompts: sha256(canonicalJson(plan.prompts)),
+    prompts: sha256(canonicalJson(plan.prompts.map(withoutCluster))),
     ...environment,
     threads: String(environment.threads),
     ...more,

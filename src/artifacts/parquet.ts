@@ -1,17 +1,26 @@
 /** @file Parquet tables: typed columns encoded in row groups, and decoded as a whole. */
 import { readFile } from "node:fs/promises";
-import { type KeyValue, parquetMetadata, parquetReadObjects } from "hyparquet";
+import { type KeyValue, type SchemaElement, parquetMetadata, parquetReadObjects } from "hyparquet";
 import { ByteWriter, type ColumnSource, ParquetWriter, schemaFromColumnData } from "hyparquet-writer";
 import { must } from "../base/assert.js";
 
 /** Column types of our tables. */
 export type ColumnType = "STRING" | "INT32" | "DOUBLE" | "BOOLEAN";
 
-/** One column of a chunk of rows. Doubles use NaN for "undefined"; no column holds nulls. */
+/** One column of a chunk of rows. Doubles use NaN for "undefined". */
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
-  readonly values: readonly string[] | readonly boolean[] | Int32Array | Float64Array;
+  /** Whether a value may be null; no column's may where nothing is said. */
+  readonly nullable?: boolean;
+  /** Whether a value is a list of values of the type. */
+  readonly list?: boolean;
+  readonly values:
+    | readonly (string | null)[]
+    | readonly boolean[]
+    | Int32Array
+    | Float64Array
+    | readonly (readonly (string | number)[] | null)[];
 }
 
 /** Key-value metadata of an artifact. */
@@ -27,10 +36,10 @@ export function encodeParquet(chunks: Iterable<readonly Column[]>, metadata: Met
   const target = new ByteWriter();
   let writer: ParquetWriter | undefined;
   for (const chunk of chunks) {
-    const columnData = chunk.map(toSource);
+    const columnData = chunk.map(({ name, values }): ColumnSource => ({ name, data: values as ColumnSource["data"] }));
     writer ??= new ParquetWriter({
       writer: target,
-      schema: schemaFromColumnData({ columnData }),
+      schema: schemaOf(chunk),
       kvMetadata: keyValues(metadata),
       createdBy: "patchbay",
     });
@@ -56,8 +65,20 @@ export async function readParquet(path: string): ReturnType<typeof decodeParquet
   return decodeParquet(await readFile(path));
 }
 
-function toSource({ name, type, values }: Column): ColumnSource {
-  return { name, type, data: values as ColumnSource["data"], nullable: false };
+function schemaOf(columns: readonly Column[]): SchemaElement[] {
+  return [{ name: "root", num_children: columns.length }, ...columns.flatMap(schemaElements)];
+}
+
+/** A list has the three levels that other readers expect; the library infers the elements of plain columns alone. */
+function schemaElements({ name, type, list = false, nullable = false }: Column): SchemaElement[] {
+  const column = (of: string, optional: boolean): SchemaElement[] =>
+    schemaFromColumnData({ columnData: [{ name: of, type, data: [], nullable: optional }] }).slice(1);
+  if (!list) return column(name, nullable);
+  return [
+    { name, repetition_type: nullable ? "OPTIONAL" : "REQUIRED", converted_type: "LIST", num_children: 1 },
+    { name: "list", repetition_type: "REPEATED", num_children: 1 },
+    ...column("element", false),
+  ];
 }
 
 function keyValues(metadata: Metadata): KeyValue[] {

@@ -9,9 +9,10 @@ import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
 import { wholeNumber } from "../base/whole-number.js";
 import { type PlannedRun, type PlanOptions, planSweepFile } from "../plan/make-plan.js";
-import { type PreparedRun, prepareRun } from "../run/prepare-run.js";
+import { type PreparedRun, prepareRun } from "../artifacts/prepare-run.js";
 import { readRunFile, type RunFile, runPaths, writeRunFile } from "../run/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
+import { promptCounts, promptsText } from "./prompt-counts.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
 import { describeExit, runEmbedded } from "./embedded-cluster.js";
@@ -53,7 +54,12 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const place = { backend, threads: environment.threads, workers };
   if (options.estimate) {
     const prediction = await estimateRun(experiments, planned, place, CALIBRATION_MS);
-    process.stdout.write(`${options.json ? JSON.stringify(prediction) : estimateText(prediction)}\n`);
+    const counts = promptCounts(planned);
+    process.stdout.write(
+      options.json
+        ? `${JSON.stringify({ ...prediction, prompts: counts })}\n`
+        : `${promptsText(counts)}\n${estimateText(prediction)}\n`,
+    );
     return EXIT.complete;
   }
   if (options.log !== "dir") await checkRunLog(options.log);
@@ -67,7 +73,7 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   const say = (text: string): void => {
     if (!options.json) process.stdout.write(`${text}\n`);
   };
-  say(openingLine(planned.plan.prompts.length, planned.dropped.length, prepared));
+  say(openingLine(planned, prepared));
   if (prepared.damaged !== undefined) say(`${prepared.damaged} was missing or damaged; it is made again from the log`);
   say(`backend: ${backend}, ${environment.device}, ${environment.threads} threads an engine (${choice.reason})`);
   if (prepared.start === "new") await notePrediction(experiments, prepared.folder, planned, place);
@@ -127,10 +133,9 @@ async function notePrediction(
   if (prediction !== undefined) writeRunFile(folder, { ...readRunFile(folder), prediction });
 }
 
-function openingLine(kept: number, dropped: number, { folder, start }: PreparedRun): string {
-  const rows = dropped === 0 ? "" : ` (${dropped} rows dropped, see artifacts/dropped.jsonl)`;
+function openingLine(planned: PlannedRun, { folder, start }: PreparedRun): string {
   const verb = { new: "running", continued: "continuing", complete: "already complete" }[start];
-  return `${verb}: ${kept} prompts${rows} in ${relative(process.cwd(), folder) || "."}`;
+  return `${verb}: ${promptsText(promptCounts(planned))} in ${relative(process.cwd(), folder) || "."}`;
 }
 
 function printOutcome(folder: string, run: RunFile, json: boolean): void {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
-import { prepareRun } from "../run/prepare-run.js";
+import { prepareRun } from "../artifacts/prepare-run.js";
 import { runName } from "../run/run-folder.js";
 import { NODE_MAJOR, type WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";

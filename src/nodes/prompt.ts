@@ -19,6 +19,24 @@ export interface Prompt {
   readonly cluster?: string;
 }
 
+/** What is computed with: a prompt without its cluster. */
+export function withoutCluster({ cluster: _cluster, ...computed }: Prompt): Prompt {
+  return computed;
+}
+
+/** How many prompts have the tokens and answers of an earlier one. */
+export function countRepeats(prompts: readonly Prompt[]): number {
+  const distinct = new Set(
+    prompts.map(({ clean, corrupted, correct, incorrect }) => JSON.stringify([clean, corrupted, correct, incorrect])),
+  );
+  return prompts.length - distinct.size;
+}
+
+/** How many clusters the prompts name. */
+export function countClusters(prompts: readonly Prompt[]): number {
+  return new Set(prompts.flatMap(({ cluster }) => cluster ?? [])).size;
+}
+
 /** Whether prompts have corrupted twins: those of one dataset all do, or none does. */
 export function isPaired(prompts: readonly Prompt[]): boolean {
   return prompts.every(({ corrupted }) => corrupted !== null);

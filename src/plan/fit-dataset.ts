@@ -1,7 +1,7 @@
 /** @file Reads the dataset that a sweep's `fit` names, when the plan is made. */
 import { PatchbayError } from "../base/errors.js";
 import type { ModelConfig } from "../families/family.js";
-import { isPaired, type Prompt } from "../nodes/prompt.js";
+import { isPaired, type Prompt, withoutCluster } from "../nodes/prompt.js";
 import { checkTokenIds, toPrompts } from "../prompts/prompts.js";
 import { fingerprintDataset, readDataset } from "../prompts/rows.js";
 import type { Tokenizer } from "../prompts/tokenizer.js";
@@ -33,7 +33,7 @@ export async function readFitDataset(
     checkTokenIds(prompts, config.vocabSize, model);
     const wrong = unfit(prompts, config);
     if (wrong !== undefined) throw fault(["fit", "path"], wrong);
-    return { prompts, fingerprint: await fingerprintDataset(path) };
+    return { prompts: prompts.map(withoutCluster), fingerprint: await fingerprintDataset(path) };
   } catch (thrown) {
     const isOurs = thrown instanceof PatchbayError && thrown.code === "bad_input";
     if (!isOurs || thrown.detail.field === "fit.path") throw thrown;

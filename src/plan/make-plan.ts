@@ -5,6 +5,7 @@ import { readTextFile } from "../base/read-file.js";
 import { isPaired, type Prompt } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { fingerprintDataset, readDataset } from "../prompts/rows.js";
+import { describePrompts, type PromptText } from "../prompts/prompt-text.js";
 import { checkTokenIds, type DroppedRow, toPrompts } from "../prompts/prompts.js";
 import { openTokenizer } from "../prompts/tokenizer.js";
 import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
@@ -43,6 +44,8 @@ export interface PlannedRun {
   /** SHA-256 of the plan's canonical JSON. */
   readonly planHash: string;
   readonly inputs: InputPaths;
+  /** What the file says of each of the plan's prompts. */
+  readonly texts: readonly PromptText[];
   readonly dropped: readonly DroppedRow[];
 }
 
@@ -89,7 +92,7 @@ export async function planSweep(
     const chosen = typeof options === "function" ? options(checkpoint.config) : options;
     const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
     const tokenizer = openTokenizer(inputs.model, checkpoint.config.family.bos);
-    const { prompts, dropped } = toPrompts(readDataset(inputs.dataset), tokenizer, sweep.dataset.limit);
+    const { prompts, rows, dropped } = toPrompts(readDataset(inputs.dataset), tokenizer, sweep.dataset.limit);
     checkTokenIds(prompts, checkpoint.config.vocabSize, inputs.model);
     const fit = await readFitDataset(source, inputs, tokenizer, checkpoint.config);
     const fingerprints = {
@@ -99,7 +102,8 @@ export async function planSweep(
       ...(fit === null ? {} : { fit: fit.fingerprint }),
     };
     const plan = assemble(experiments, source, { checkpoint, saes, prompts, fit, fingerprints }, chosen);
-    return { plan, planHash: sha256(canonicalJson(plan)), inputs, dropped };
+    const texts = describePrompts(prompts, rows, tokenizer);
+    return { plan, planHash: sha256(canonicalJson(plan)), inputs, texts, dropped };
   } finally {
     await checkpoint.close();
   }

@@ -23,8 +23,16 @@ export interface DroppedRow {
   readonly reason: DropReason;
 }
 
+/** What the dataset was turned into. */
+export interface ReadPrompts {
+  readonly prompts: Prompt[];
+  /** The row of each prompt. */
+  readonly rows: DatasetRow[];
+  readonly dropped: DroppedRow[];
+}
+
 /** A prompt text and the answer texts that must follow it as tokens of their own. */
-interface Side {
+export interface Side {
   readonly text: string;
   readonly answers: readonly string[];
 }
@@ -33,21 +41,21 @@ interface Side {
  * Tokenises rows in file order, until `limit` prompts are kept; rows behind that are neither kept nor dropped.
  * @throws PatchbayError `bad_input` with a count for each reason when no row is left.
  */
-export function toPrompts(
-  rows: readonly DatasetRow[],
-  tokenizer: Tokenizer,
-  limit = Infinity,
-): { prompts: Prompt[]; dropped: DroppedRow[] } {
+export function toPrompts(rows: readonly DatasetRow[], tokenizer: Tokenizer, limit = Infinity): ReadPrompts {
   const prompts: Prompt[] = [];
+  const kept: DatasetRow[] = [];
   const dropped: DroppedRow[] = [];
   for (const row of rows) {
     if (prompts.length >= limit) break;
     const outcome = toPrompt(row, tokenizer);
     if (typeof outcome === "string") dropped.push({ file: row.file, line: row.line, reason: outcome });
-    else prompts.push(outcome);
+    else {
+      prompts.push(outcome);
+      kept.push(row);
+    }
   }
   if (prompts.length === 0) throw nothingLeft(dropped);
-  return { prompts, dropped };
+  return { prompts, rows: kept, dropped };
 }
 
 /**
@@ -88,11 +96,12 @@ function toPrompt(row: DatasetRow, tokenizer: Tokenizer): Prompt | DropReason {
     corrupted,
     correct: idOf.get(correct) as number,
     incorrect: incorrect.map((answer) => idOf.get(answer) as number),
+    ...(row.cluster === undefined ? {} : { cluster: row.cluster }),
   };
 }
 
 /** The two kinds of row in one form: each side is checked with the answers that belong to it. */
-function partsOf(row: DatasetRow): { correct: string; incorrect: readonly string[]; sides: readonly Side[] } {
+export function partsOf(row: DatasetRow): { correct: string; incorrect: readonly string[]; sides: readonly Side[] } {
   if (row.kind === "plain") {
     const { prompt, trueAnswer, falseAnswers } = row;
     const side = { text: prompt, answers: [trueAnswer, ...falseAnswers] };

@@ -13,6 +13,8 @@ interface RowPlace {
   readonly file: string;
   /** 1-based. */
   readonly line: number;
+  /** What the row shares with others that are not independent of it, where the file says so. */
+  readonly cluster?: string;
 }
 
 /** A clean prompt and its corrupted twin, whose answer is the incorrect one. */
@@ -44,14 +46,19 @@ const answers = z.union(
       `expected a string or a list of strings, got ${input === undefined ? "nothing: the field is missing" : JSON.stringify(input)}`,
   },
 );
+const cluster = z
+  .string()
+  .min(1, "expected a name, got an empty one; leave the field out where there is none")
+  .optional();
 const pairSchema = z.object({
   clean_prefix: z.string(),
   patch_prefix: z.string(),
   clean_answer: z.string(),
   patch_answer: answers,
   case: z.string().optional(),
+  cluster,
 });
-const plainSchema = z.object({ prompt: z.string(), true_answer: z.string(), false_answer: answers });
+const plainSchema = z.object({ prompt: z.string(), true_answer: z.string(), false_answer: answers, cluster });
 const lineSchema = z.record(z.string(), z.unknown());
 
 /**
@@ -97,6 +104,10 @@ function readRows(path: string): DatasetRow[] {
     .flatMap((text, index) => (text.trim() === "" ? [] : [readRow(text, path, index + 1)]));
 }
 
+function clusterOf({ cluster }: { readonly cluster?: string | undefined }): Pick<RowPlace, "cluster"> {
+  return cluster === undefined ? {} : { cluster };
+}
+
 function readRow(text: string, path: string, line: number): DatasetRow {
   const where: ErrorDetail = { file: path, line };
   const place = { file: basename(path), line };
@@ -111,11 +122,13 @@ function readRow(text: string, path: string, line: number): DatasetRow {
       cleanAnswer: row.clean_answer,
       patchAnswers: row.patch_answer,
       ...(row.case === undefined ? {} : { case: row.case }),
+      ...clusterOf(row),
     };
   }
   if ("prompt" in fields) {
     const row = parseJson(text, plainSchema, where);
-    return { ...place, kind: "plain", prompt: row.prompt, trueAnswer: row.true_answer, falseAnswers: row.false_answer };
+    const { prompt, true_answer: trueAnswer, false_answer: falseAnswers } = row;
+    return { ...place, kind: "plain", prompt, trueAnswer, falseAnswers, ...clusterOf(row) };
   }
   const got = Object.keys(fields).slice(0, 8).join(", ");
   throw badInput(

@@ -13,6 +13,7 @@ import type { BosRule } from "../families/family.js";
 interface HubTokenizer {
   token_to_id(token: string): number | undefined;
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
 }
 const HubTokenizer = LibraryTokenizer as unknown as new (definition: object, settings: object) => HubTokenizer;
 
@@ -28,6 +29,8 @@ export interface Tokenizer {
   readonly start: readonly number[];
   /** Ids of a text after those of `start`, with no other special token that the text does not spell out. */
   encode(text: string): number[];
+  /** The text of one token, special ones by their names; U+FFFD for bytes that are no character by themselves. */
+  textOf(id: number): string;
   /**
    * A conversation in the model's own format.
    * @throws PatchbayError `bad_input` when the folder has no chat template, or the template refuses the messages.
@@ -72,6 +75,7 @@ export function openTokenizer(folder: string, bos: BosRule): Tokenizer {
   return {
     start,
     encode: (text) => [...start, ...idsOf(text)],
+    textOf: (id) => tokenizer.decode([id], { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
     chat: (messages, addGenerationPrompt) => {
       if (source === undefined) throw badInput("expected a chat template in the folder, got none", { file: folder });
       const text = render(source, { ...settings, messages, add_generation_prompt: addGenerationPrompt }, folder);

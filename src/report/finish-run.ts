@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { readArtifactSums, writeArtifactSums } from "../run/artifact-sums.js";
 import { readPlanOnce } from "../run/plan-cache.js";
 import { readRunFile, runPaths } from "../run/run-folder.js";
-import { artifactStages } from "../run/stage-artifacts.js";
+import { artifactStages, DROPPED_FILE, PROMPTS_FILE } from "../run/stage-artifacts.js";
 import { remakeIfDamaged, type ReducedExperiment } from "../artifacts/reduce-stage.js";
 import { writeReport } from "./write-report.js";
 import type { ScoreMethods } from "../methods/score-method.js";
@@ -23,7 +23,11 @@ export interface Finishing {
 export async function finishRun(register: Finishing, folder: string): Promise<string[]> {
   const { experiments } = register;
   const { plan_hash: planHash } = readRunFile(folder);
-  const ours = new Set(["dropped.jsonl", ...artifactStages(experiments, readPlanOnce(folder, planHash)).keys()]);
+  const ours = new Set([
+    DROPPED_FILE,
+    PROMPTS_FILE,
+    ...artifactStages(experiments, readPlanOnce(folder, planHash)).keys(),
+  ]);
   const sums = [...readArtifactSums(folder)].filter(([name]) => ours.has(name));
   writeArtifactSums(folder, new Map(sums)); // A damaged line may name a file that never was.
   const there = readdirSync(runPaths(folder).artifacts).filter((name) => ours.has(name));

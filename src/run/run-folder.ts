@@ -110,6 +110,10 @@ const runFileSchema = z.object({
   counts: z.object({
     prompts: z.int(),
     dropped: z.int(),
+    /** Prompts with the tokens and answers of an earlier one. */
+    repeated: z.int().exactOptional(),
+    /** Clusters that the prompts name. */
+    clusters: z.int().exactOptional(),
     shards: z.int(),
     done: z.int(),
     quarantined: z.int(),

@@ -2,6 +2,10 @@
 import type { Plan, StageTask } from "../plan/plan.js";
 import { type HasTasks, taskKind } from "../plan/task-kinds.js";
 
+/** Artifacts that planning gives, and no stage makes. */
+export const DROPPED_FILE = "dropped.jsonl";
+export const PROMPTS_FILE = "prompts.parquet";
+
 /** What a kind of stage says of its artifacts. */
 export interface NamesArtifacts<Task extends StageTask = StageTask> {
   /** Names of those that its reduction may write. */

@@ -6,7 +6,7 @@ import { NODE_MAJOR } from "../../src/base/environment.js";
 import { sha256 } from "../../src/base/hash.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { readArtifact } from "../../src/run/artifacts.js";
-import { prepareRun } from "../../src/run/prepare-run.js";
+import { prepareRun } from "../../src/artifacts/prepare-run.js";
 import { planSweep, type PlannedRun } from "../../src/plan/make-plan.js";
 import { runPaths } from "../../src/run/run-folder.js";
 import { reduceStage } from "../../src/artifacts/reduce-stage.js";

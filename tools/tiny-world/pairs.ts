@@ -23,6 +23,8 @@ export interface PairRow {
   readonly patch_answer: string;
   /** The clean numbers of the first and the second noun. */
   readonly case: string;
+  /** The noun that the answer agrees with, without its number: pairs that share it are not independent. */
+  readonly cluster: string;
 }
 
 /** A pair and the plan of its clean side. */
@@ -67,6 +69,7 @@ export function rowOf(plan: SentencePlan): PairRow {
     clean_answer: ` ${verb[use.number]}`,
     patch_answer: ` ${verb[flipped.number]}`,
     case: caseOf(plan),
+    cluster: use.noun.singular,
   };
 }
 

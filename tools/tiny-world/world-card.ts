@@ -67,7 +67,8 @@ function pairsPart(): string {
 
 ${must(nouns, "count")} nouns (regular, irregular and collective), ${must(clause, "count")} verbs that end a clause and ${must(inner, "count")} inside relative clauses; every word
 is one token. Clean and corrupted prompts differ in the number of the agreeing noun. \`case\` is the clean number of each
-noun, and all cases are equally frequent.
+noun, and all cases are equally frequent. \`cluster\` is the agreeing noun in the singular: pairs that share it are not
+independent of one another.
 
 Nouns and verbs are dealt into ${HELD_OUT_GROUPS} groups. In a test pair all nouns and verbs are of one group; in training pairs and
 training sentences no noun meets a verb of its own group. So the splits share no combination of a noun and a verb, in

@@ -21,6 +21,20 @@ describe("encodeParquet", () => {
     expect(rows[2]?.["effect"]).toBeNaN();
   });
 
+  it("gives lists and nulls back, also where all values are null", async () => {
+    const columns: Column[] = [
+      { name: "cluster", type: "STRING", nullable: true, values: ["cat", null, ""] },
+      { name: "none", type: "STRING", nullable: true, values: [null, null, null] },
+      { name: "ids", type: "INT32", list: true, values: [[1, 2], [], [3]] },
+      { name: "tokens", type: "STRING", list: true, nullable: true, values: [[" a", "b"], null, ["é"]] },
+    ];
+    expect((await decodeParquet(encodeParquet([columns], {}))).rows).toEqual([
+      { cluster: "cat", none: null, ids: [1, 2], tokens: [" a", "b"] },
+      { cluster: null, none: null, ids: [], tokens: undefined }, // How the library reads a null list.
+      { cluster: "", none: null, ids: [3], tokens: ["é"] },
+    ]);
+  });
+
   it("keeps the columns of a table without rows", async () => {
     expect((await decodeParquet(encodeParquet([chunk(0, 0)], {}))).rows).toEqual([]);
   });

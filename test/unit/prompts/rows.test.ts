@@ -41,6 +41,14 @@ describe("reading", () => {
     expect(rows.map(({ line }) => line)).toEqual([1, 4]);
   });
 
+  test("a cluster is kept for pairs and plain rows, and is absent where the row names none", () => {
+    for (const row of [PAIR, PLAIN]) {
+      const rows = readDataset(fileWith(`${row.replace("{", '{"cluster": "cat", ')}\n${row}`));
+      expect(rows.map(({ cluster }) => cluster)).toEqual(["cat", undefined]);
+      expect(rows[1]).not.toHaveProperty("cluster");
+    }
+  });
+
   test("several incorrect answers are kept in order", () => {
     const rows = readDataset(fileWith(PAIR.replace('" are"', '[" are", " were"]')));
     expect(rows).toMatchObject([{ patchAnswers: [" are", " were"] }]);

@@ -28,6 +28,7 @@ describe("pairs", () => {
       const from = clean[changed[0] ?? 0];
       const noun = NOUNS.find(({ singular, plural }) => from === singular || from === plural);
       expect([noun?.singular, noun?.plural]).toContain(patch[changed[0] ?? 0]);
+      expect(row.cluster).toBe(noun?.singular);
       const number = from === noun?.singular ? "singular" : "plural";
       const verb = VERBS.find((candidate) => ` ${candidate[number]}` === row.clean_answer);
       expect(row.patch_answer).toBe(` ${verb?.[number === "singular" ? "plural" : "singular"] ?? ""}`);

@@ -5,8 +5,11 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { type Environment, NODE_MAJOR } from "../../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import type { PlannedRun } from "../../../src/plan/make-plan.js";
-import { prepareRun } from "../../../src/run/prepare-run.js";
+import { prepareRun } from "../../../src/artifacts/prepare-run.js";
 import { readRunFile, runPaths } from "../../../src/run/run-folder.js";
+import { decodePrompts } from "../../../src/artifacts/prompts-file.js";
+import type { PromptText } from "../../../src/prompts/prompt-text.js";
+import { readArtifact } from "../../../src/run/artifacts.js";
 import { reduceStage } from "../../../src/artifacts/reduce-stage.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
 
@@ -19,16 +22,27 @@ const environment: Environment = {
   node: "20",
   tfjs: "core 4.22.0",
 };
+const TEXT: PromptText = {
+  file: "rows.jsonl",
+  clean: { text: "a", tokens: ["<bos>", "a"] },
+  corrupted: { text: "b", tokens: ["<bos>", "b"] },
+  correct: " is",
+  incorrect: [" are"],
+};
 const plan = {
-  sweep: { name: "run" },
+  sweep: { name: "run", metric: { reduce: "max" } },
   fingerprints: { model: "m", saes: null, dataset: "d" },
-  prompts: [],
+  prompts: [
+    { line: 1, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },
+    { line: 2, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },
+  ],
   stages: [{ id: "means", task: { kind: "means" }, dependsOn: [], reads: [], shards: [] }],
 };
 const planned = {
   plan,
   planHash: sha256(canonicalJson(plan)),
   inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
+  texts: [TEXT, TEXT],
   dropped: [],
 } as unknown as PlannedRun;
 
@@ -53,6 +67,12 @@ it("a run is continued in the environment that it was begun in, which run.json n
   expect(prepare().start).toBe("new");
   expect(readRunFile(folder).fingerprints).toEqual({ ...plan.fingerprints, ...environment });
   expect(prepare().start).toBe("continued");
+});
+
+it("prompts are an artifact from the start, and run.json counts those that repeat another and their clusters", async () => {
+  prepare();
+  expect(await decodePrompts(await readArtifact(folder, "prompts.parquet"))).toHaveLength(2);
+  expect(readRunFile(folder).counts).toMatchObject({ prompts: 2, repeated: 1, clusters: 1 });
 });
 
 it.each([

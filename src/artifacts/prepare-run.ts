@@ -5,8 +5,9 @@ import type { Environment } from "../base/environment.js";
 import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import { isDiskFull } from "../base/write-file.js";
-import { findDamage } from "./artifact-sums.js";
-import { writeArtifact } from "./artifacts.js";
+import { findDamage } from "../run/artifact-sums.js";
+import { writeArtifact } from "../run/artifacts.js";
+import { countClusters, countRepeats } from "../nodes/prompt.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Plan } from "../plan/plan.js";
 import {
@@ -18,9 +19,10 @@ import {
   runName,
   runPaths,
   writeRunFile,
-} from "./run-folder.js";
+} from "../run/run-folder.js";
 import type { HasTasks } from "../plan/task-kinds.js";
-import type { NamesArtifacts } from "./stage-artifacts.js";
+import { DROPPED_FILE, type NamesArtifacts, PROMPTS_FILE } from "../run/stage-artifacts.js";
+import { encodePrompts } from "./prompts-file.js";
 
 /** How a run starts. */
 export interface PreparedRun {
@@ -70,7 +72,7 @@ function beginRun(
   { environment, backendReason, allowPartial, submitted }: RunChoices,
 ): PreparedRun {
   createRunFolder(folder, planned.plan);
-  writeDropped(folder, planned);
+  writePlanned(folder, planned, environment);
   writeRunFile(folder, {
     ...newRunFile(planned, environment, allowPartial),
     ...(backendReason === undefined ? {} : { backend_reason: backendReason }),
@@ -125,7 +127,7 @@ function continueRun(
   if (before.status === "complete" && before.ended !== null && damaged === undefined)
     return { folder, start: "complete" };
   mkdirSync(runPaths(folder).artifacts, { recursive: true });
-  writeDropped(folder, planned);
+  writePlanned(folder, planned, environment);
   writeRunFile(folder, {
     ...before,
     status: "running",
@@ -139,9 +141,12 @@ function continueRun(
   return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };
 }
 
-function writeDropped(folder: string, { dropped }: PlannedRun): void {
+/** Writes what planning knows of the dataset: no stage makes these artifacts. */
+function writePlanned(folder: string, { plan, planHash, texts, dropped }: PlannedRun, environment: Environment): void {
   const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
-  writeArtifact(folder, "dropped.jsonl", Buffer.from(lines));
+  writeArtifact(folder, DROPPED_FILE, Buffer.from(lines));
+  const provenance = { plan, planHash, environment, missingPrompts: [] };
+  writeArtifact(folder, PROMPTS_FILE, encodePrompts(provenance, texts));
 }
 
 /** The topmost parts of two plans that differ, in words. */
@@ -194,6 +199,8 @@ function newRunFile(
     counts: {
       prompts: plan.prompts.length,
       dropped: dropped.length,
+      repeated: countRepeats(plan.prompts),
+      clusters: countClusters(plan.prompts),
       shards: plan.stages.reduce((sum, { shards }) => sum + shards.length, 0),
       done: 0,
       quarantined: 0,
