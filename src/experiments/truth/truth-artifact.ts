@@ -126,6 +126,6 @@ function overPrompts(
   for (let p = 0; p < prompts; p++) if (present[p * nodes.length + n] === 1) values.push(value(p));
   const count = values.length;
   const mean = values.reduce((sum, one) => sum + one, 0) / count;
-  const squares = values.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+  const squares = values.reduce((sum, one) => sum + (one - mean) * (one - mean), 0);
   return { n: count, mean, sem: count < 2 ? Number.NaN : Math.sqrt(squares / (count - 1) / count) };
 }
