@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { cosineOf, logarithmOf } from "./elementary-functions.js";
 
 /** A seeded stream of random numbers. */
 export interface Rng {
@@ -29,7 +30,7 @@ export function createRng(seed: number, ...labels: (string | number)[]): Rng {
   return {
     uniform,
     int,
-    normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
+    normal: () => Math.sqrt(-2 * logarithmOf(1 - uniform())) * cosineOf(2 * Math.PI * uniform()),
     shuffle: (items) => {
       const shuffled = [...items];
       for (let i = shuffled.length - 1; i > 0; i--) {

@@ -42,4 +42,4 @@ export type FromEngine =
   | { readonly kind: "failed"; readonly failure: Failure };
 
 /** Largest payload that an engine hands over, in bytes. A shard that makes more is planned too large. */
-export const MAX_PAYLOAD_BYTES = 1024 ** 3;
+export const MAX_PAYLOAD_BYTES = 2 ** 30;

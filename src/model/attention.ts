@@ -104,7 +104,7 @@ export function attentionCore(
     mask.shape[1] === G * T && mask.shape[2] === S,
     `mask [${mask.shape.join(", ")}] against ${String(T)} queries, ${String(S)} keys`,
   );
-  const scale = config.queryPreAttnScalar ** -0.5;
+  const scale = 1 / Math.sqrt(config.queryPreAttnScalar);
   if (rules === AUTODIFF_RULES && hasKernel(LAYER_KERNELS.attention) && S <= ATTENTION_MOST_KEYS) {
     const sizes = { batch, heads: N, kvHeads: K, scale, cap: config.attnSoftcap ?? 0 };
     return runKernel(LAYER_KERNELS.attention, { q: q_RZ, k: k_UJ, v: v_UJ, mask }, sizes);

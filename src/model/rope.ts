@@ -1,6 +1,7 @@
 /** @file Rotary position embedding, rotate-half form (first half against second half, not interleaved). */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
+import { cosineOf, powerOf, sineOf } from "../base/elementary-functions.js";
 import { ropeOf, type LayerType, type ModelConfig } from "../families/family.js";
 import { hasKernel, LAYER_KERNELS, runKernel } from "./layer-kernels.js";
 import { shapeOf } from "./tensor-shape.js";
@@ -17,22 +18,20 @@ export interface Rope {
 /**
  * Tables of one type of layer for rows at the given positions; `positions[r]` is row r's.
  *
- * Angles are computed in float64 and rounded once.
+ * Angles are computed in float64, their sines and cosines rounded once.
  * Source: Su et al., arXiv 2104.09864, eq. 34; theta over the full head width (REFERENCE 1).
  */
 export function ropeTables(config: ModelConfig, kind: LayerType, positions: ArrayLike<number>): Rope {
   const H = config.headDim;
-  const { theta, factor } = ropeOf(config, kind);
-  const half = H / 2;
+  const turns = turnsOf(H, ropeOf(config, kind));
   const rows = positions.length;
   const cos = new Float32Array(rows * H);
   const sin = new Float32Array(rows * H);
-  for (let i = 0; i < H; i++) {
-    const frequency = theta ** (-(2 * (i % half)) / H) / factor;
-    for (let r = 0; r < rows; r++) {
-      const angle = Number(positions[r]) * frequency;
-      cos[r * H + i] = Math.cos(angle);
-      sin[r * H + i] = Math.sin(angle);
+  for (let r = 0; r < rows; r++) {
+    const turn = turns(Number(positions[r]));
+    for (const start of [r * H, r * H + H / 2]) {
+      cos.set(turn.cos, start);
+      sin.set(turn.sin, start);
     }
   }
   const cos_R1H = tf.tensor3d(cos, [rows, 1, H]);
@@ -45,6 +44,35 @@ export function ropeTables(config: ModelConfig, kind: LayerType, positions: Arra
     dispose: () => {
       tf.dispose([cos_R1H, sin_R1H, rotate_HH]);
     },
+  };
+}
+
+/** Cosines and sines of one position's angles, one for each pair of numbers of a head. */
+interface Turn {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+/** Turns by position, for every head width and frequency that this process has met: all layers and all prompts share them. */
+const KNOWN = new Map<string, (position: number) => Turn>();
+
+function turnsOf(H: number, { theta, factor }: { readonly theta: number; readonly factor: number }) {
+  const name = [H, theta, factor].join(" ");
+  const known = KNOWN.get(name) ?? makeTurns(H, theta, factor);
+  KNOWN.set(name, known);
+  return known;
+}
+
+function makeTurns(H: number, theta: number, factor: number): (position: number) => Turn {
+  const frequencies = Array.from({ length: H / 2 }, (_, i) => powerOf(theta, -(2 * i) / H) / factor);
+  const turns = new Map<number, Turn>();
+  return (position) => {
+    const known = turns.get(position);
+    if (known !== undefined) return known;
+    const angles = frequencies.map((frequency) => position * frequency);
+    const turn = { cos: Float32Array.from(angles, cosineOf), sin: Float32Array.from(angles, sineOf) };
+    turns.set(position, turn);
+    return turn;
   };
 }
 

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor, Variable } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { cosineOf, powerOf } from "../base/elementary-functions.js";
 import { adamStep, type AdamOptions } from "../model/adam-step.js";
 import { variableFrom } from "./variable.js";
 
@@ -32,8 +33,8 @@ export function createAdam(variables: ReadonlyMap<string, Variable>, options: Ad
   let steps = from?.steps ?? 0;
   const apply = (gradients: ReadonlyMap<string, Tensor>, learningRate: number): void => {
     steps++;
-    const rate = (learningRate * Math.sqrt(1 - beta2 ** steps)) / (1 - beta1 ** steps);
-    const scaledEpsilon = epsilon * Math.sqrt(1 - beta2 ** steps);
+    const rate = (learningRate * Math.sqrt(1 - powerOf(beta2, steps))) / (1 - powerOf(beta1, steps));
+    const scaledEpsilon = epsilon * Math.sqrt(1 - powerOf(beta2, steps));
     tf.tidy(() => {
       for (const [name, variable] of variables) {
         const gradient = must(gradients.get(name), `gradient of ${name}`);
@@ -60,5 +61,5 @@ export function learningRateAt(step: number, schedule: { peak: number; warmUpSte
   const { peak, warmUpSteps, steps } = schedule;
   if (step < warmUpSteps) return (peak * (step + 1)) / warmUpSteps;
   const done = (step - warmUpSteps) / Math.max(1, steps - warmUpSteps);
-  return (peak * (1 + Math.cos(Math.PI * done))) / 2;
+  return (peak * (1 + cosineOf(Math.PI * done))) / 2;
 }

@@ -57,7 +57,7 @@ export function createMeasure(weights: SaeWeights): HeldOutMeasure {
     },
     figures: () => {
       const rows = errors.length;
-      const meanOffset = sums.reduce((sum, value) => sum + (value / rows) ** 2, 0);
+      const meanOffset = sums.reduce((sum, value) => sum + (value / rows) * (value / rows), 0);
       return {
         rows,
         fvu: total(errors) / (total(distances) - rows * meanOffset),

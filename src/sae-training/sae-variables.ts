@@ -33,7 +33,7 @@ export function initialVariables(
   const decoder = new Float32Array(dSae * dIn);
   for (let f = 0; f < dSae; f++) {
     const direction = Array.from({ length: dIn }, () => rng.normal());
-    const norm = Math.hypot(...direction);
+    const norm = Math.sqrt(direction.reduce((sum, value) => sum + value * value, 0));
     decoder.set(
       direction.map((value) => value / norm),
       f * dIn,

@@ -8,6 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../base/assert.js";
+import { exponentialOf, logarithmOf } from "../base/elementary-functions.js";
 import { PatchbayError } from "../base/errors.js";
 import { createRng } from "../base/rng.js";
 import { siteHook, type SaeSiteAt } from "../nodes/site.js";
@@ -135,8 +136,8 @@ function trainer(at: SaeSiteAt, dIn: number, started: Started, training: SiteTra
       throw new PatchbayError("non_finite", `SAE ${siteHook(at)}: the loss is not finite at step ${index}`);
     const firing = totals.add(R, squaredError, sparsity, fired_F);
     if (index < training.warmUpSteps) return;
-    const excess = Math.log(Math.max(firing, Number.MIN_VALUE) / (R * training.targetL0));
-    sparsity *= Math.exp(training.steering * Math.max(-1, Math.min(1, excess)));
+    const excess = logarithmOf(Math.max(firing, Number.MIN_VALUE) / (R * training.targetL0));
+    sparsity *= exponentialOf(training.steering * Math.max(-1, Math.min(1, excess)));
   };
   return {
     at,
@@ -198,7 +199,7 @@ function centreAndScale(rows: Float32Array, dIn: number): { mean: Float32Array; 
     squares += value * value;
   }
   const mean = Float32Array.from(sums, (sum) => sum / count);
-  const scale = Math.sqrt(squares / count - sums.reduce((total, sum) => total + (sum / count) ** 2, 0));
+  const scale = Math.sqrt(squares / count - sums.reduce((total, sum) => total + (sum / count) * (sum / count), 0));
   if (scale > 0) return { mean, scale };
   throw new PatchbayError(
     "bad_input",

@@ -47,7 +47,8 @@ export class CenteredSums {
       addProducts(this.xx, { row: i, upTo: i + 1, weight }, ofX, ofX);
       addProducts(this.yx, { row: i, upTo: width, weight }, ofY, ofX);
       const squares = dot(ofY.columns, i * rows, ofY.columns, i * rows, rows);
-      this.yy += squares + weight * (ofY.distance[i] as number) ** 2;
+      const distance = ofY.distance[i] as number;
+      this.yy += squares + weight * (distance * distance);
     }
     this.count += rows;
     for (const [mean, { distance }] of [[this.meanX, ofX] as const, [this.meanY, ofY] as const])

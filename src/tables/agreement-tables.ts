@@ -34,8 +34,9 @@ const STATISTICS: Readonly<Record<string, Statistic>> = {
   off: (score, effect) => {
     let [error, size] = [0, 0];
     for (const [i, one] of effect.entries()) {
-      error += (one - must(score[i], "score")) ** 2;
-      size += one ** 2;
+      const difference = one - must(score[i], "score");
+      error += difference * difference;
+      size += one * one;
     }
     return Math.sqrt(error / size);
   },

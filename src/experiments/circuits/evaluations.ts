@@ -18,21 +18,10 @@ export type Evaluation =
   | { readonly kind: "circuit" | "complement"; readonly ablation: Ablation; readonly circuit: ThresholdCircuit }
   | { readonly kind: "custom"; readonly ablation: Ablation; readonly experiment: ExperimentSpec };
 
-/** The thresholds as numbers, ascending as written: `10 ** log10` spaced evenly, or the list itself. */
-export function thresholdsOf({ thresholds }: CircuitsSpec): number[] {
-  if (!("log10" in thresholds)) return [...thresholds];
-  const { count } = thresholds;
-  const [first, last] = thresholds.log10;
-  return Array.from(
-    { length: count },
-    (_, i) => 10 ** (count === 1 ? first : first + ((last - first) * i) / (count - 1)),
-  );
-}
-
 /** The threshold circuits: every variant at every threshold. */
 export function circuitsOf(spec: CircuitsSpec): ThresholdCircuit[] {
   return spec.variants.flatMap((variant) =>
-    thresholdsOf(spec).map((threshold, i) => ({
+    spec.thresholds.map((threshold, i) => ({
       name: `${variant}-${String(i).padStart(2, "0")}`,
       variant,
       threshold,

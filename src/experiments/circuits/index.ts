@@ -1,7 +1,7 @@
 /** @file Circuits: how much of the model's behaviour is left when all but some nodes are ablated. */
 import type { Experiment } from "../experiment.js";
 import { checkCircuits } from "./check.js";
-import { circuitFields, circuitsSpecOf, hasNeurons, withVariants } from "./spec.js";
+import { circuitFields, circuitsSpecOf, completeCircuits, hasNeurons } from "./spec.js";
 import { circuitStages, donorsOf, usesMeans } from "./stages.js";
 import { CIRCUITS_COST } from "./work.js";
 
@@ -15,7 +15,7 @@ export const circuits: Experiment = {
   needsNeuronMeans: (sweep) => hasNeurons(sweep) && usesMeans(sweep),
   complete: (sweep) => {
     const given = circuitsSpecOf(sweep);
-    return given === undefined ? sweep : { ...sweep, circuits: withVariants(given, sweep.saes === "none") };
+    return given === undefined ? sweep : { ...sweep, circuits: completeCircuits(given, sweep.saes === "none") };
   },
   check: checkCircuits,
   facts: (source, context) => ({ donors: donorsOf(source, context) }),

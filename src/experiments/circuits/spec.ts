@@ -1,5 +1,6 @@
 /** @file What a sweep says of circuits: threshold circuits, and custom configurations. */
 import { z } from "zod";
+import { powerOf } from "../../base/elementary-functions.js";
 import { ABLATIONS } from "../../nodes/intervention.js";
 import { KEEPS, VARIANTS, type Variant } from "../../nodes/selection.js";
 import { featureField, hookField, nameField, positionField } from "../../sweep/fields.js";
@@ -24,8 +25,20 @@ const circuits = z.strictObject({
   completeness: z.boolean().default(true),
 });
 
+/** What a plan's sweep says in full, though the file may not. */
+interface Completed {
+  readonly thresholds: readonly number[];
+  readonly variants: readonly Variant[];
+}
+
+/** What a file says of a family of circuits, with some defaults. */
+type GivenCircuits = Omit<z.infer<typeof circuits>, "variants" | "thresholds"> & {
+  readonly thresholds: z.infer<typeof thresholds> | readonly number[];
+  readonly variants?: readonly Variant[] | undefined;
+};
+
 /** A family of circuits: thresholds by variants. */
-export type CircuitsSpec = Omit<z.infer<typeof circuits>, "variants"> & { readonly variants: readonly Variant[] };
+export type CircuitsSpec = Omit<GivenCircuits, keyof Completed> & Completed;
 
 const nodeChoice = z.strictObject({
   nodes: z.array(hookField).default([]),
@@ -63,12 +76,25 @@ export function experimentsOf({ experiments }: AnySweep): readonly ExperimentSpe
   return experiments as readonly ExperimentSpec[];
 }
 
-/** Variants differ in the error nodes that they ablate: without SAEs there are none. */
-export function withVariants(
-  given: Omit<CircuitsSpec, "variants"> & { readonly variants?: readonly Variant[] },
-  withoutSaes: boolean,
-): CircuitsSpec {
-  return { ...given, variants: given.variants ?? (withoutSaes ? ["all"] : VARIANTS) };
+/**
+ * Thresholds become numbers, so that the plan holds them and no process computes them again. Variants differ in the error nodes that they
+ * ablate: without SAEs there are none.
+ */
+export function completeCircuits(given: GivenCircuits, withoutSaes: boolean): CircuitsSpec {
+  return {
+    ...given,
+    thresholds: numbersOf(given.thresholds),
+    variants: given.variants ?? (withoutSaes ? ["all"] : VARIANTS),
+  };
+}
+
+/** Ascending as written: `10 ** log10` spaced evenly, or the list itself. */
+function numbersOf(thresholds: GivenCircuits["thresholds"]): readonly number[] {
+  if (!("log10" in thresholds)) return thresholds;
+  const { count } = thresholds;
+  const [first, last] = thresholds.log10;
+  const step = (i: number): number => (count === 1 ? first : first + ((last - first) * i) / (count - 1));
+  return Array.from({ length: count }, (_, i) => powerOf(10, step(i)));
 }
 
 /** Whether circuits are made of neurons. */

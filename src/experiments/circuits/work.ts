@@ -14,7 +14,7 @@ import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { circuitBlockSize } from "../../plan/memory.js";
 import type { StageTask, Shard, Plan } from "../../plan/plan.js";
 import { circuitBlocks } from "./circuit-rows.js";
-import { evaluationsOf, type Evaluation, thresholdsOf } from "./evaluations.js";
+import { evaluationsOf, type Evaluation } from "./evaluations.js";
 import { circuitsSpecOf } from "./spec.js";
 
 /** Share of the thresholds whose circuits are so small that one row stands for all prompts. */
@@ -136,7 +136,7 @@ function runsOnce({ saes, sweep }: Plan, evaluation: Evaluation): boolean {
   if (!saes.some(({ site }) => site === "resid_post")) return false;
   const spec = circuitsSpecOf(sweep);
   if (evaluation.kind !== "circuit" || spec === undefined) return evaluation.kind === "empty";
-  const thresholds = thresholdsOf(spec);
+  const { thresholds } = spec;
   const below = thresholds.filter((one) => one < evaluation.circuit.threshold).length;
   return below >= (1 - ONE_ROW_CIRCUITS) * thresholds.length;
 }

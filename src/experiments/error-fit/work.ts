@@ -36,7 +36,7 @@ function fitShard({ plan, model, workers }: WorkContext, { sites }: FitTask, sha
   const D = sae.dIn;
   work.move("host", rows * D, 1, 0);
   // Sums of products of both, one of them a triangle; then the factor, and D systems forward and back.
-  const products = 1.5 * rows * D * D + (1 / 6 + 1) * D ** 3;
+  const products = 1.5 * rows * D * D + (1 / 6 + 1) * D * D * D;
   work.move("host", products / (PRODUCTS_PER_BYTE * model.valueBytes), 1, 0);
   const held = Math.max(...groups.map((group) => group.reduce((sum, block) => sum + blockRows(block), 0)));
   const longest = Math.max(...blocks.map((block) => must(block[0], "prompt").clean.length));

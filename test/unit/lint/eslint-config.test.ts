@@ -49,6 +49,20 @@ describe("lint rules that a wrong setting would silence", () => {
     expect(await rulesOn(untyped, "src/worker/engine-process.ts", text)).toEqual(["no-restricted-syntax"]);
   });
 
+  test.each(["Math.exp(x)", "Math.hypot(x, 1)", "Math.atan2(x, 1)", "x ** 2", "10 ** x"])(
+    "%s is an error where it could decide an artifact's bits, and none in a report",
+    async (expression) => {
+      const text = `export const of = (x: number): number => ${expression};\n`;
+      expect(await rulesOn(untyped, "src/stats/rank.ts", text)).toEqual(["no-restricted-syntax"]);
+      expect(await rulesOn(untyped, "src/report/labels.ts", text)).toEqual([]);
+    },
+  );
+
+  test("powers of 2 and square roots are the same on every engine", async () => {
+    const text = "export const of = (x: number): number => 2 ** 20 * Math.sqrt(x);\n";
+    expect(await rulesOn(untyped, "src/stats/rank.ts", text)).toEqual([]);
+  });
+
   test("a template literal may hold a number, and nothing that could print as null", async () => {
     const text = "export const say = (n: number, m: number | null): string => `${n} of ${m}`;\n";
     expect(await rulesOn(typed, "src/base/errors.ts", text)).toEqual([

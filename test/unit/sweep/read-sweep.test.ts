@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { powerOf } from "../../../src/base/elementary-functions.js";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { readSweep } from "../../../src/sweep/read-sweep.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
@@ -39,7 +40,7 @@ describe("readSweep", () => {
       truth: { positions: ["all"], features: { top: 50, random: 50, by: "atp" } },
       circuits: {
         scores: "atp",
-        thresholds: { log10: [-4, 0], count: 20 },
+        thresholds: Array.from({ length: 20 }, (_, i) => powerOf(10, -4 + (4 * i) / 19)),
         keep: "absolute",
         ablation: "mean",
         exempt_early_layers: false,
