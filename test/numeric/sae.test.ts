@@ -27,7 +27,7 @@ describe("JumpReLU SAEs", () => {
     const answers = await loadAnswers(spliced.model.embedding, prompts, "max");
     const ids = [prompts.map((p) => p.clean), prompts.map((p) => must(p.corrupted, "corrupted"))];
     const seen: string[] = [];
-    await visitLayers(spliced.model, ids, answers, async (layer, sides) => {
+    await visitLayers(spliced.model, { sides: ids, answers }, async (layer, sides) => {
       for (const site of SAE_SITES)
         for (const [i, side] of ["clean", "corrupted"].entries()) {
           const sae = must(spliced.sae({ site, layer }), "SAE");
