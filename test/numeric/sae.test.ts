@@ -8,9 +8,10 @@ import { SAE_SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, loadSae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
-import { findSaes, readSae } from "../../src/weights/sae-folder.js";
+import { findSaes } from "../../src/weights/sae-folder.js";
 import { goldenArrays, goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
 import "./matchers.js";
+import { readSae } from "../read-sae.js";
 
 describe("JumpReLU SAEs", () => {
   let spliced: SplicedModel;
