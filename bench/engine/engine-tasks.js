@@ -75,7 +75,12 @@ export async function openTasks(size, folder, dtype = "float32") {
     interventions[name] ??= parts[name].map((part) => interventionOf(part, placed));
     means ??= meansOf(await computeMeans(spliced, few, "max"), placed, few);
     const ablation = /** @type {const} */ ({ kind: "mean", means });
-    const { metric } = await computeCircuits(spliced, few, "max", interventions[name], ablation, blocks.circuitRows);
+    const { metric } = await computeCircuits(spliced, few, {
+      reduce: "max",
+      interventions: interventions[name],
+      ablation,
+      rowsPerBlock: blocks.circuitRows,
+    });
     return { units: parts[name].length * 2 * few.length, values: () => metric };
   };
   /** @type {Record<string, [unit: string, run: () => Promise<{ units: number, values: () => Iterable<number> }>]>} */
@@ -90,7 +95,7 @@ export async function openTasks(size, folder, dtype = "float32") {
     atp: [
       "prompts/s",
       async () => {
-        const scores = await computeScores(spliced, prompts, "max", ATP);
+        const scores = await computeScores(spliced, prompts, { ...ATP, reduce: "max" });
         return { units: prompts.length, values: () => scoreValues(scores, placed, prompts) };
       },
     ],
@@ -122,7 +127,7 @@ function errorNodes(placed) {
 /** Features that change on some prompt, 24 of each site. */
 async function featureNodes(spliced, prompts) {
   const few = prompts.slice(0, 4);
-  const scores = await computeScores(spliced, few, "max", ATP);
+  const scores = await computeScores(spliced, few, { ...ATP, reduce: "max" });
   return spliced.saes.flatMap(({ site, layer, sae }) => {
     const { index } = scores.feature.get(siteHook({ site, layer }));
     const step = Math.max(1, Math.floor(index.length / 24));

@@ -5,7 +5,7 @@ import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../r
 import { isDamage } from "../run/known-file.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../run/plan-cache.js";
-import { environmentOf, readRunFile, runPaths } from "../run/run-folder.js";
+import { environmentOfRun, readRunFile, runPaths } from "../run/run-folder.js";
 import { artifactStages, type NamesArtifacts } from "../run/stage-artifacts.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import type { Provenance } from "./artifact-metadata.js";
@@ -40,7 +40,7 @@ export async function reduceStage(
 ): Promise<Reduced> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
-  const environment = environmentOf(run);
+  const environment = environmentOfRun(run);
   expectOwnNode(folder, environment);
   const log = await openDirectoryLog(runPaths(folder).log);
   const remade: string[] = [];

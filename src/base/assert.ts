@@ -1,6 +1,6 @@
 /** @file Assertions: they mark bugs of ours, never faults of the input. */
 
-/** @throws Error with `message` when `condition` is false. */
+/** Passes where `condition` holds. @throws Error with `message` where it does not. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`bug: ${message}`);
 }

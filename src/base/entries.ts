@@ -18,6 +18,7 @@ const ENTRIES = {
   reductions: "coordinator/reductions.js",
 } as const;
 
+/** The name of a module that is started as a process or a thread. */
 export type Entry = keyof typeof ENTRIES;
 
 /** Every entry's name. */

@@ -17,7 +17,7 @@ import type { ArtifactPart, FetchRequest } from "../wire/messages.js";
  * @throws PatchbayError `bad_input` when there is no such file; `damaged_artifact` when it is not as it was written; what `remake`
  *   throws.
  */
-export async function* readArtifact(
+export async function* artifactParts(
   folder: string,
   { run, name }: FetchRequest,
   remake: () => Promise<void>,

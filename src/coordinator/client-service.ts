@@ -4,7 +4,7 @@ import { badInput, PatchbayError } from "../base/errors.js";
 import { codecs, type Codec } from "../wire/codec.js";
 import { toServiceError } from "../wire/failure.js";
 import { isFinal, type SubmitReply, type SubmitRequest } from "../wire/messages.js";
-import { readArtifact } from "./artifact-files.js";
+import { artifactParts } from "./artifact-files.js";
 import type { Cluster } from "./cluster.js";
 
 /** A watcher hears of changes at most this often. */
@@ -40,7 +40,7 @@ export function clientHandlers(cluster: Cluster, submit: (request: SubmitRequest
     fetchArtifact: stream(async (call) => {
       const request = codecs.fetchRequest.decode(call.request);
       const { run, name } = request;
-      const parts = readArtifact(folderOf(run), request, () => cluster.remakeArtifact(run, name));
+      const parts = artifactParts(folderOf(run), request, () => cluster.remakeArtifact(run, name));
       for await (const part of parts) {
         await write(call, codecs.artifactPart.encode(part));
         if (call.cancelled) return;

@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import { blameWorker, failShard, returnLease, takeLease } from "./failures.js";
 import type { EventOf, Report } from "./events.js";
-import { countWork, warn } from "./runs.js";
+import { countRecord, warn } from "./runs.js";
 import type { RunProgress, ShardPlace } from "./state.js";
 import { patchShard, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
 
@@ -46,7 +46,7 @@ export function onVerified(turn: Turn, { run: runId, report, record }: EventOf<"
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   if (shardAt(run, found.place).phase !== "reported") return;
   patchShard(turn, runId, found.place, { phase: "done", sha256: record.sha256, holder: null, failure: null });
-  countWork(turn, runId, found.place.stage, record);
+  countRecord(turn, runId, found.place.stage, record);
 }
 
 function reportNondeterminism(turn: Turn, run: string, { shard, worker, sha256 }: Report, stored: string): void {

@@ -82,7 +82,7 @@ function placesOf(stages: readonly StageToRun[]): ReadonlyMap<string, ShardPlace
 }
 
 /** Adds a finished shard's work to its stage. */
-export function countWork(turn: Turn, runId: string, index: number, record: RecordFacts): void {
+export function countRecord(turn: Turn, runId: string, index: number, record: RecordFacts): void {
   const stage = must(turn.state.runs.get(runId)?.stages[index], `stage ${index} of ${runId}`);
   patchStage(turn, runId, index, {
     engineSeconds: stage.engineSeconds + record.seconds,

@@ -9,7 +9,7 @@ import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
-import { environmentOf, readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
+import { environmentOfRun, readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import { unlessDamaged } from "../runlog/record-codec.js";
@@ -62,7 +62,7 @@ export async function openServedRun({ folder, log: location }: RunToServe): Prom
     folder,
     plan,
     file,
-    environment: environmentOf(file),
+    environment: environmentOfRun(file),
     logLocation,
     log,
     mirror,

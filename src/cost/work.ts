@@ -14,6 +14,7 @@ export interface Product {
 
 /** Kinds of operations beside products: sums and the like, exponentials and the like, reordering, and reading to the host. */
 export const TRAFFIC_KINDS = ["arithmetic", "special", "copy", "host"] as const;
+/** A kind of operation beside products. */
 export type TrafficKind = (typeof TRAFFIC_KINDS)[number];
 
 /** Floating point operations of a product. */

@@ -39,4 +39,5 @@ function refuseTwice(what: string, names: readonly string[]): void {
     throw badInput(`two experiments have the ${what} ${twice}; choose another`, { field: "PATCHBAY_REGISTER" });
 }
 
+/** The register of the product: its methods and its experiments. */
 export const REGISTER = registerOf(METHODS);

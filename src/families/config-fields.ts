@@ -10,6 +10,8 @@ export const size = z
 /** No model has more layers; the limit bounds what is set up before a tensor is looked for. */
 export const MAX_LAYERS = 1000;
 
+/** A token id, as checkpoints write it. */
 export const tokenId = z.int().min(0);
 
+/** A number above 0. */
 export const positive = z.number().positive();

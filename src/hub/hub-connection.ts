@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ZodError } from "zod";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { invalid } from "../base/read-file.js";
-import { type Asked, brokenConnection, HubFailure, refusal, unreachable } from "./hub-errors.js";
+import { type Asked, brokenConnection, HubFailure, refusal, hubUnreachable } from "./hub-errors.js";
 import type { HubSettings } from "./hub-settings.js";
 
 /** Tries in a row that bring nothing. */
@@ -128,7 +128,7 @@ async function readWhole(response: Response, alarm: SilenceAlarm, { settings }: 
       length += (part as Uint8Array).length;
       if (length > MAX_ANSWER_BYTES)
         throw new HubFailure(
-          unreachable(`${settings.endpoint} answers with more than ${MAX_ANSWER_BYTES} bytes; is this a hub?`),
+          hubUnreachable(`${settings.endpoint} answers with more than ${MAX_ANSWER_BYTES} bytes; is this a hub?`),
           null,
         );
     }
@@ -146,7 +146,7 @@ export async function fromLibrary<T>({ settings }: HubConnection, call: () => Pr
     if (thrown instanceof PatchbayError) throw thrown;
     const fault = thrown instanceof ZodError ? invalid(thrown, {}) : thrown;
     const reason = fault instanceof Error ? fault.message : String(fault);
-    throw unreachable(
+    throw hubUnreachable(
       `${settings.endpoint} does not answer as a hub does (${reason}); check HF_ENDPOINT and any proxy`,
       thrown,
     );

@@ -36,7 +36,7 @@ export function refusal(response: Response, asked: Asked, settings: HubSettings)
   const what = status === 429 ? "asks for fewer requests (status 429)" : `has trouble of its own (status ${status})`;
   const pause = pauseMs === null ? "" : `; it asks to wait ${Math.ceil(pauseMs / 1000)} s`;
   const advice = status === 429 && settings.token === null ? "; with a token in HF_TOKEN the limits are higher" : "";
-  const error = unreachable(`${settings.endpoint} ${what}${pause}; try again later${advice}`, response);
+  const error = hubUnreachable(`${settings.endpoint} ${what}${pause}; try again later${advice}`, response);
   return new HubFailure(error, pauseMs !== null && pauseMs > MAX_PAUSE_MS ? null : (pauseMs ?? 0));
 }
 
@@ -45,11 +45,11 @@ export function brokenConnection(thrown: unknown, { endpoint, cacheFolder }: Hub
   const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
   const reason = cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
   const words = `${endpoint} cannot be reached (${reason}); check the network, or name another hub in HF_ENDPOINT; files that are in ${cacheFolder} already are used without a network`;
-  return new HubFailure(unreachable(words, thrown), 0);
+  return new HubFailure(hubUnreachable(words, thrown), 0);
 }
 
 /** The hub is away, overloaded, or sends damaged files. */
-export function unreachable(message: string, cause?: unknown): PatchbayError {
+export function hubUnreachable(message: string, cause?: unknown): PatchbayError {
   return new PatchbayError("hub_unreachable", message, { cause });
 }
 

@@ -7,7 +7,7 @@ import { badInput, PatchbayError } from "../base/errors.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import { inCache } from "./cache-fault.js";
-import { unreachable } from "./hub-errors.js";
+import { hubUnreachable } from "./hub-errors.js";
 import { fromLibrary, type HubConnection, politeFetch } from "./hub-connection.js";
 import { repoPaths } from "./cache-paths.js";
 import { commitSchema, type HubFile, hubFileSchema, type HubSnapshot, repoSchema } from "./snapshot.js";
@@ -74,14 +74,14 @@ async function listCommit(connection: HubConnection, repo: string, revision: str
   let pages = 0;
   // Pages may be empty, and each may name a next one.
   const fetch: typeof ask = async (input, init) => {
-    if (++pages > MAX_PAGES) throw unreachable(`${repo} lists its files on more than ${MAX_PAGES} pages`);
+    if (++pages > MAX_PAGES) throw hubUnreachable(`${repo} lists its files on more than ${MAX_PAGES} pages`);
     return await ask(input, init);
   };
   const files = await fromLibrary(connection, async () => {
     const found: HubFile[] = [];
     let seen = 0;
     for await (const item of listFiles({ repo, revision, recursive: true, hubUrl, fetch })) {
-      if (++seen > MAX_FILES) throw unreachable(`${repo} lists more than ${MAX_FILES} files`);
+      if (++seen > MAX_FILES) throw hubUnreachable(`${repo} lists more than ${MAX_FILES} files`);
       const { type, path, size, oid, lfs } = entrySchema.parse(item);
       if (type === "file") found.push(hubFileSchema.parse({ path, size: lfs?.size ?? size, oid: lfs?.oid ?? oid }));
     }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { autodiffRules, type ScoreMethod } from "./score-method.js";
 
+/** The method `ig`: the mean gradient on the line from the clean to the corrupted run, times the change. */
 export const ig: ScoreMethod = {
   label: "integrated gradients",
   source: "Sundararajan et al., arXiv 1703.01365; by node: Marks et al., arXiv 2403.19647",

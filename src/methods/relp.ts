@@ -1,6 +1,7 @@
 /** @file RelP: AtP with the backward rules of layer-wise relevance propagation. */
 import type { ScoreMethod } from "./score-method.js";
 
+/** The method `relp`: as `atp`, with other backward rules. */
 export const relp: ScoreMethod = {
   label: "RelP",
   source: "Rezaei Jafari et al., arXiv 2508.21258; REFERENCE 9",

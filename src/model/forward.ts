@@ -17,12 +17,17 @@ export interface LayerActivations {
   readonly resid_post: Tensor;
 }
 
+/** A residual stream of whole prompts, and their frame. */
+export interface WholeBlock {
+  readonly resid_RD: Tensor;
+  readonly frame: Frame;
+}
+
 /** Runs one layer on whole prompts; leaves nothing when it fails, for want of memory for instance. Owner of the three tensors: caller. */
 export function runLayer(
   model: Model,
   index: number,
-  resid_RD: Tensor,
-  frame: Frame,
+  { resid_RD, frame }: WholeBlock,
   products?: Products,
 ): LayerActivations {
   const context = layerContext(model, index, AUTODIFF_RULES, products);
@@ -49,10 +54,7 @@ export function flatIds(prompts: readonly (readonly number[])[]): {
 }
 
 /** Embeds prompts of one length and makes their frame. Owner of both: caller. */
-export async function startBlock(
-  model: Model,
-  prompts: readonly (readonly number[])[],
-): Promise<{ readonly resid_RD: Tensor; readonly frame: Frame }> {
+export async function startBlock(model: Model, prompts: readonly (readonly number[])[]): Promise<WholeBlock> {
   const { ids, batch, T } = flatIds(prompts);
   const resid_RD = await embedTokens(model.embedding, ids, model.config);
   return { resid_RD, frame: wholeFrame(model.config, batch, T) };
@@ -63,7 +65,7 @@ export async function forward(model: Model, prompts: readonly (readonly number[]
   const { resid_RD, frame } = await startBlock(model, prompts);
   let current = resid_RD;
   await walkLayers(model, layersFrom(model.config), (layer) => {
-    const { attn_z, mlp_out, resid_post } = runLayer(model, layer, current, frame);
+    const { attn_z, mlp_out, resid_post } = runLayer(model, layer, { resid_RD: current, frame });
     tf.dispose([attn_z, mlp_out, current]);
     current = resid_post;
   });

@@ -42,6 +42,7 @@ export type Intervention = ReadonlyMap<string, SiteIntervention>;
 
 /** What ablated nodes are set to. */
 export const ABLATIONS = ["mean", "zero", "resample"] as const;
+/** What the ablated nodes of an evaluation are set to. */
 export type Ablation = (typeof ABLATIONS)[number];
 
 /** Where an ablation takes the values of ablated nodes from: mean activations, other prompts' runs, or nowhere, as they are 0. */

@@ -8,15 +8,16 @@
 import { SAE_SITES, type Site } from "./site.js";
 
 /**
-/**
  * Kinds of node: an SAE feature, an SAE error, what a linear function of the site's activation says of the error and what it leaves, a
  * whole site (no SAE), one attention head of attn_z, one neuron of an MLP. Rows that join together come in this order.
  */
 export const NODE_KINDS = ["feature", "error", "error_linear", "error_nonlinear", "site", "head", "neuron"] as const;
+/** A kind of node. */
 export type NodeKind = (typeof NODE_KINDS)[number];
 
 /** What tells nodes of one kind, site and position apart: a field of the node, and a column of every table of nodes. */
 export const INDEX_FIELDS = ["feature", "head", "neuron"] as const;
+/** The name of the number that tells nodes of a kind apart. */
 export type IndexField = (typeof INDEX_FIELDS)[number];
 
 /** Numbers of nodes in one unit: (site, position, feature, head or neuron), and (site, position) for errors and whole sites. */

@@ -53,6 +53,7 @@ export function firstDifference(prompts: readonly Prompt[]): number {
 
 /** The two unintervened runs. */
 export const SIDES = ["clean", "corrupted"] as const;
+/** One of the two unintervened runs. */
 export type Side = (typeof SIDES)[number];
 
 /** How several incorrect answers become one number: `m = reduce(logit[incorrect]) - logit[correct]`. */

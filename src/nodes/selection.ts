@@ -26,10 +26,12 @@ import type { Site } from "./site.js";
 
 /** `signed` keeps scores >= threshold, `absolute` keeps |score| >= threshold. */
 export const KEEPS = ["signed", "absolute"] as const;
+/** How a threshold decides which nodes are kept. */
 export type Keep = (typeof KEEPS)[number];
 
 /** Which error nodes are ablated whatever their score. */
 export const VARIANTS = ["all", "no_resid_errors", "no_mlp_attn_errors"] as const;
+/** A rule for error nodes beside the threshold. */
 export type Variant = (typeof VARIANTS)[number];
 
 /** Mean scores of every node. Arrays may hold more positions than are used. */

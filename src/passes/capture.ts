@@ -36,20 +36,25 @@ export type LayerVisitor = (
   inputs: readonly Tensor[],
 ) => Promise<void> | void;
 
+/** What {@link visitLayers} runs. */
+export interface VisitedBlock {
+  /** Token ids of each side's prompts; all prompts have one length. */
+  readonly sides: readonly (readonly (readonly number[])[])[];
+  readonly answers: Answers;
+  /** What the visitor needs of the pool for a layer. */
+  readonly also?: (layer: number) => readonly Pooled<unknown>[];
+}
+
 /**
  * Runs the sides of a block layer by layer, side by side. Each side is a batch of its own, so that equal prompts on two
  * sides pass through operations of equal shape, at equal rows, and give equal bits.
  *
- * @param sides token ids of each side's prompts; all prompts have one length.
- * @param also what the visitor needs of the pool for a layer.
  * @returns answer logits of each side, `[P, A]`.
  */
 export async function visitLayers(
   model: Model,
-  sides: readonly (readonly (readonly number[])[])[],
-  answers: Answers,
+  { sides, answers, also }: VisitedBlock,
   visit: LayerVisitor,
-  also?: (layer: number) => readonly Pooled<unknown>[],
 ): Promise<Float32Array[]> {
   return await withScope(async (own) => {
     const blocks: { readonly resid_RD: Tensor; readonly frame: Frame }[] = [];
@@ -59,7 +64,9 @@ export async function visitLayers(
     }
     let current = blocks.map(({ resid_RD }) => resid_RD);
     const through = async (layer: number): Promise<void> => {
-      const activations = blocks.map(({ frame }, side) => runLayer(model, layer, must(current[side], "side"), frame));
+      const activations = blocks.map(({ frame }, side) =>
+        runLayer(model, layer, { resid_RD: must(current[side], "side"), frame }),
+      );
       for (const { attn_z, mlp_out, resid_post } of activations) [attn_z, mlp_out, resid_post].forEach(own);
       await visit(layer, activations, current);
       tf.dispose([...current, ...activations.flatMap(({ attn_z, mlp_out }) => [attn_z, mlp_out])]);
@@ -120,7 +127,9 @@ export async function captureRuns(
     await walkLayers(model, layersFrom(model.config), async (layer) => {
       for (const capture of captures) {
         const products = capture.side === backward ? keptIn(capture).keep : undefined;
-        capture.layers.push(runLayer(model, layer, inputOf(capture, layer), capture.frame, products));
+        capture.layers.push(
+          runLayer(model, layer, { resid_RD: inputOf(capture, layer), frame: capture.frame }, products),
+        );
         await breathe();
       }
     });

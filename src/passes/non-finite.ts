@@ -12,14 +12,20 @@ export function firstNonFinite(values: ArrayLike<number>): number {
   return -1;
 }
 
-/** The error for a value that is not finite; `quantity` is the subject ("activation", "AtP score", "metric"). */
-export function nonFinite(
-  quantity: string,
-  at: SiteAt | null,
-  side: Side | null,
-  prompt: Prompt,
-  value: number,
-): PatchbayError {
+/** Where a value is not finite. */
+export interface NonFiniteValue {
+  /** The subject: "activation", "score", "metric". */
+  readonly quantity: string;
+  /** Null where the value is of no site. */
+  readonly at: SiteAt | null;
+  /** Null where it is of no one run. */
+  readonly side: Side | null;
+  readonly prompt: Prompt;
+  readonly value: number;
+}
+
+/** The error for a value that is not finite. */
+export function nonFinite({ quantity, at, side, prompt, value }: NonFiniteValue): PatchbayError {
   const place = at === null ? "" : ` at ${siteHook(at)} (layer ${String(at.layer)}, site ${at.site})`;
   const run = side === null ? "" : ` of the ${side} run`;
   const text =
@@ -29,24 +35,32 @@ export function nonFinite(
   return new PatchbayError("non_finite", text, { detail: { line: prompt.line, ...field } });
 }
 
-/** @throws PatchbayError `non_finite` where a metric is not finite. */
+/** Checks a run's metrics. @throws PatchbayError `non_finite` where one is not finite. */
 export function checkMetrics(metric: Float64Array, prompts: readonly Prompt[], side: Side): void {
   const bad = firstNonFinite(metric);
-  if (bad >= 0) throw nonFinite("metric", null, side, must(prompts[bad], "prompt"), must(metric[bad], "metric"));
+  if (bad < 0) return;
+  const [prompt, value] = [must(prompts[bad], "prompt"), must(metric[bad], "metric")];
+  throw nonFinite({ quantity: "metric", at: null, side, prompt, value });
 }
 
-/** @throws PatchbayError `non_finite` naming the first site, in forward order, whose activation is not finite. */
+/**
+ * Looks through all activations of a run, in forward order.
+ * @throws PatchbayError `non_finite` naming the first site that has one that is not finite.
+ */
 export async function locateInRun(run: Run, nLayers: number, prompts: readonly Prompt[]): Promise<void> {
   for (const at of saeSites(nLayers)) {
     const values = await read(run.site(at));
     const bad = firstNonFinite(values);
     if (bad < 0) continue;
     const prompt = must(prompts[Math.floor((bad * prompts.length) / values.length)], "prompt");
-    throw nonFinite("activation", at, run.side, prompt, must(values[bad], "value"));
+    throw nonFinite({ quantity: "activation", at, side: run.side, prompt, value: must(values[bad], "value") });
   }
 }
 
-/** @throws PatchbayError `non_finite` where the run's metric is not finite, naming the activation where it began. */
+/**
+ * Checks a run's metrics.
+ * @throws PatchbayError `non_finite` where one is not finite, naming the activation where that began.
+ */
 export async function checkRun(run: Run, nLayers: number, prompts: readonly Prompt[]): Promise<void> {
   if (firstNonFinite(run.metric) < 0) return;
   await locateInRun(run, nLayers, prompts);

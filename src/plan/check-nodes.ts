@@ -24,7 +24,10 @@ export function unknownScores({ sweep }: SweepSource, name: string): string | un
   return `no scores are called ${name} (${known}); add them under \`scores\``;
 }
 
-/** @throws what `fault` makes of a position that no prompt has. */
+/**
+ * Checks that a prompt has the position.
+ * @throws what `fault` makes of one that no prompt has.
+ */
 export function checkPosition(position: number, { lengths }: PlanContext, fault: (message: string) => Error): void {
   const longest = Math.max(...lengths);
   if (position >= longest || position < -longest) {
@@ -45,7 +48,10 @@ export function checkNodeHook(hook: string, context: PlanContext, fault: (messag
   return sae;
 }
 
-/** @throws what `fault` makes of a hook that names no features, or of a feature that its SAE lacks. */
+/**
+ * Checks features that a sweep lists.
+ * @throws what `fault` makes of a hook that names no features, or of a feature that its SAE lacks.
+ */
 export function checkFeature(
   hook: string,
   list: readonly number[],

@@ -10,7 +10,10 @@ import { patchPositions } from "./node-slots.js";
 import type { PlanContext } from "./plan-part.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
 
-/** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
+/**
+ * Checks the sets of `truth.nodes`.
+ * @throws PatchbayError `bad_input` naming file, line and field of the first fault.
+ */
 export function checkSets(source: SweepSource, truth: NodeListSpec, context: PlanContext): void {
   const sampled = new Set(sampledInShort(truth, context));
   (truth.nodes ?? []).forEach((set, i) => {

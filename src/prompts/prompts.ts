@@ -12,6 +12,7 @@ import type { Tokenizer } from "./tokenizer.js";
 
 /** Why a row is not used, in the order of the checks. */
 export const DROP_REASONS = ["multi_token_answer", "unequal_length", "merge"] as const;
+/** Why a row is not used. */
 export type DropReason = (typeof DROP_REASONS)[number];
 
 /** A row that is not used. */

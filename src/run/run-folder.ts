@@ -31,6 +31,7 @@ export function runName(sweepName: string, planHash: string): string {
 
 /** How a run stands or ended, as run.json says it; the coordinator knows more states (`RunState` of the wire). */
 const RUN_STATUSES = ["running", "complete", "partial", "failed", "cancelled"] as const;
+/** The status of a run, as run.json says it. */
 export type RecordedStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
@@ -141,7 +142,7 @@ const runFileSchema = z.object({
 export type RunFile = z.infer<typeof runFileSchema>;
 
 /** The environment of a run: its fingerprints, less those of its inputs. */
-export function environmentOf({ fingerprints }: RunFile): Environment {
+export function environmentOfRun({ fingerprints }: RunFile): Environment {
   const { model, saes, dataset, fit, ...environment } = fingerprints;
   return environment;
 }

@@ -8,7 +8,7 @@ import {
   type JetStreamManager,
 } from "nats";
 import { badInput, PatchbayError } from "../base/errors.js";
-import { isTransient, patiently, unreachable, type NatsLink } from "./nats-connection.js";
+import { isTransient, retryTransient, natsUnreachable, type NatsLink } from "./nats-connection.js";
 import { splitShardId } from "./run-log.js";
 
 /** "wrong last sequence": the subject already holds a message. Source: nats-server, JSStreamWrongLastSequenceErrF. */
@@ -66,7 +66,8 @@ export async function openStore(link: NatsLink, run: string, patienceMs: number)
   const timeout = Math.max(REQUEST_TIMEOUT_MS.least, Math.min(REQUEST_TIMEOUT_MS.most, patienceMs));
   const manager = await expectJetStream(link, timeout);
   const client = link.connection.jetstream({ timeout });
-  const ask = <T>(request: () => Promise<T>): Promise<T> => translate(link, () => patiently(link, patienceMs, request));
+  const ask = <T>(request: () => Promise<T>): Promise<T> =>
+    translate(link, () => retryTransient(link, patienceMs, request));
   await ask(() => ensureStream(manager, stream, run));
   return {
     frameBytes: Math.min(FRAME_BYTES, (link.connection.info?.max_payload ?? FRAME_BYTES * 2) - HEADER_ALLOWANCE),
@@ -93,7 +94,7 @@ export async function expectJetStream(
     return (await link.connection.jetstreamManager({ timeout })) as JetStreamManager & DirectReads;
   } catch (thrown) {
     if (!isTransient(thrown)) throw thrown;
-    throw unreachable(link.address, "expected JetStream, but it is not enabled or not ready", thrown);
+    throw natsUnreachable(link.address, "expected JetStream, but it is not enabled or not ready", thrown);
   }
 }
 

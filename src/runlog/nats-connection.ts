@@ -73,7 +73,7 @@ const TRANSIENT: ReadonlySet<string> = new Set([
  * Repeats a request while it fails only because the server is away. The request must be safe to repeat.
  * @throws PatchbayError `nats_unreachable` after `patienceMs`.
  */
-export async function patiently<T>(link: NatsLink, patienceMs: number, request: () => Promise<T>): Promise<T> {
+export async function retryTransient<T>(link: NatsLink, patienceMs: number, request: () => Promise<T>): Promise<T> {
   const giveUpAt = performance.now() + patienceMs;
   for (;;) {
     try {
@@ -83,7 +83,7 @@ export async function patiently<T>(link: NatsLink, patienceMs: number, request: 
       if (!isTransient(thrown)) throw thrown;
       if (performance.now() >= giveUpAt) {
         const seconds = String(Math.round(patienceMs / 1000));
-        throw unreachable(link.address, `expected an answer within ${seconds} s, got ${reason(thrown)}`, thrown);
+        throw natsUnreachable(link.address, `expected an answer within ${seconds} s, got ${reason(thrown)}`, thrown);
       }
     }
     await wait(RETRY_WAIT_MS);
@@ -130,11 +130,11 @@ function connectError(address: string, thrown: unknown): PatchbayError {
     const remedy = "write them into the address: nats://USER:PASSWORD@HOST:PORT";
     return badInput(`NATS at ${address} refuses the credentials; ${remedy}`, { field: "--log" }, thrown);
   }
-  return unreachable(address, `expected a server, got ${reason(thrown)}`, thrown);
+  return natsUnreachable(address, `expected a server, got ${reason(thrown)}`, thrown);
 }
 
 /** The error of a server that does not answer. */
-export function unreachable(address: string, what: string, cause?: unknown): PatchbayError {
+export function natsUnreachable(address: string, what: string, cause?: unknown): PatchbayError {
   const remedy = "start it (nats-server -js), correct the address, or keep results in a folder with --log dir";
   return new PatchbayError("nats_unreachable", `NATS at ${address}: ${what}; ${remedy}`, { cause });
 }

@@ -67,7 +67,7 @@ async function visitSites(
   const { resid_RD, frame } = await startBlock(model, sequences);
   let current = resid_RD;
   for (let layer = 0; layer <= last; layer++) {
-    const activations = runLayer(model, layer, current, frame);
+    const activations = runLayer(model, layer, { resid_RD: current, frame });
     for (const site of SAE_SITES)
       if (sites.some((at) => at.layer === layer && at.site === site)) visit({ site, layer }, activations[site]);
     tf.dispose([current, activations.attn_z, activations.mlp_out]);

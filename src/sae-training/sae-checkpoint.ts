@@ -23,6 +23,7 @@ const numbers = z.strictObject({ scale: z.number(), sparsity: z.number(), steps:
 
 /** One point of the training curve: figures of each site by hook, over the rows of one fill of the buffer. */
 export const curvePointSchema = z.strictObject({ tokens: z.int(), sites: z.record(z.string(), figures) });
+/** A point of the training curve, checked. */
 export type CurvePoint = z.infer<typeof curvePointSchema>;
 
 const stateSchema = z.strictObject({
@@ -47,7 +48,7 @@ export interface Checkpointed extends Progress {
  * Writes a checkpoint, of any size and one array at a time, and removes the others; half-written ones first, which take room.
  * @throws PatchbayError `disk_full`.
  */
-export async function writeCheckpoint(
+export async function writeTrainingCheckpoint(
   folder: string,
   { fills, curve }: Progress,
   sites: readonly { readonly at: SaeSiteAt; readonly state: SiteState }[],
@@ -83,7 +84,7 @@ const piece = (tensor: Tensor) =>
   };
 
 /** The latest whole checkpoint, if there is one. */
-export function openCheckpoint(folder: string): Checkpointed | null {
+export function openTrainingCheckpoint(folder: string): Checkpointed | null {
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => WHOLE.test(name)) : [];
   if (names.length === 0) return null;
   const latest = join(folder, String(Math.max(...names.map(Number))));

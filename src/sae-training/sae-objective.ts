@@ -18,6 +18,7 @@ import { shapeOf } from "../model/tensor-shape.js";
 
 /** Trainable arrays, named as in the SAE's file. */
 export const SAE_ARRAYS = ["W_enc", "W_dec", "b_enc", "b_dec", "threshold"] as const;
+/** The name of a trainable array. */
 export type SaeArray = (typeof SAE_ARRAYS)[number];
 
 /** One tensor for each array: parameters or gradients. */

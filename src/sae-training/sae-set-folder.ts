@@ -15,7 +15,7 @@ import { canonicalJson } from "../base/hash.js";
 import { isProcessAlive } from "../base/process-alive.js";
 import { readJsonFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
-import { openCheckpoint } from "./sae-checkpoint.js";
+import { openTrainingCheckpoint } from "./sae-checkpoint.js";
 import { cardJson, cardText, type CardSubject } from "./sae-set-card.js";
 import type { TrainedSaes } from "./train-saes.js";
 import { writeSae } from "./write-sae.js";
@@ -57,7 +57,7 @@ export function openSetFolder(folder: string, training: Record<string, unknown>,
   }
   const isWhole = existsSync(paths.card);
   if (!isWhole) takeFolder(folder);
-  if (!isWhole && openCheckpoint(paths.checkpoints) === null) {
+  if (!isWhole && openTrainingCheckpoint(paths.checkpoints) === null) {
     writeFileAtomically(paths.training, `${JSON.stringify({ version: 1, training, environment }, null, 2)}\n`);
     return "new";
   }

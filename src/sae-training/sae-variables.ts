@@ -54,13 +54,18 @@ export function initialVariables(
   });
 }
 
+/** An SAE that is trained, and its optimiser. */
+export interface TrainedVariables {
+  readonly variables: SaeVariables;
+  readonly adam: Adam;
+}
+
 /**
  * One step of Adam on the rows; then decoder rows are put back to unit norm, and thresholds kept positive.
  * @returns the rows' summed squared error, and how many of them each feature fired on.
  */
 export function trainStep(
-  variables: SaeVariables,
-  adam: Adam,
+  { variables, adam }: TrainedVariables,
   x_RD: Tensor,
   weights: SaeLossWeights,
   learningRate: number,

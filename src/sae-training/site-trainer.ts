@@ -130,7 +130,7 @@ function trainer(at: SaeSiteAt, dIn: number, started: Started, training: SiteTra
     const scaled_RD = tf.div(x_RD, scale);
     const weights = { sparsity, deadPull: training.deadPull, bandwidth: training.bandwidth };
     const rate = learningRateAt(index, schedule);
-    const { squaredError, fired_F } = trainStep(variables, adam, scaled_RD, weights, rate);
+    const { squaredError, fired_F } = trainStep({ variables, adam }, scaled_RD, weights, rate);
     scaled_RD.dispose();
     if (!Number.isFinite(squaredError))
       throw new PatchbayError("non_finite", `SAE ${siteHook(at)}: the loss is not finite at step ${index}`);

@@ -13,7 +13,7 @@ import type { SaeWeights } from "../weights/sae-folder.js";
 import { siteWidth } from "../families/family.js";
 import { createBuffer, type ActivationBuffer } from "./activation-buffer.js";
 import { createMeasure, type HeldOutFigures } from "./held-out-figures.js";
-import { openCheckpoint, writeCheckpoint, type CurvePoint } from "./sae-checkpoint.js";
+import { openTrainingCheckpoint, writeTrainingCheckpoint, type CurvePoint } from "./sae-checkpoint.js";
 import { batchesOfFill, blocksOfPass, scheduleFills, stepsOf, type Fill } from "./sae-schedule.js";
 import { resumeSite, startSite, type SiteTrainer, type SiteTraining } from "./site-trainer.js";
 import type { TrainingText } from "./training-text.js";
@@ -68,7 +68,7 @@ export async function trainSaes(
   const fills = scheduleFills(text.training, options);
   const tokens = fills.reduce((sum, { rows }) => sum + rows, 0);
   const buffer = createBuffer(model, settings.sites, settings.bufferRows, skip);
-  const { trainers, curve } = await trainFills(model, buffer, fills, settings, place);
+  const { trainers, curve } = await trainFills({ model, buffer, fills }, settings, place);
   const heldOut = scheduleHeldOut(text, options);
   // Adam's moments make way for the SAEs that are measured: the end needs no more memory than the training.
   const trained = trainers.map((trainer) => ({ at: trainer.at, weights: trainer.weights() }));
@@ -78,16 +78,21 @@ export async function trainSaes(
   return { saes, curve, tokens, steps: stepsOf(fills) };
 }
 
+/** What the trainers' rows come from. */
+interface RowSource {
+  readonly model: Model;
+  readonly buffer: ActivationBuffer;
+  readonly fills: readonly Fill[];
+}
+
 async function trainFills(
-  model: Model,
-  buffer: ActivationBuffer,
-  fills: readonly Fill[],
+  { model, buffer, fills }: RowSource,
   { sites, training: withoutSteps }: SaeSettings,
   place: TrainingPlace,
 ): Promise<{ trainers: SiteTrainer[]; curve: CurvePoint[] }> {
   const training = { ...withoutSteps, steps: stepsOf(fills) };
   const total = fills.reduce((sum, { rows }) => sum + rows, 0);
-  const from = openCheckpoint(place.checkpoints);
+  const from = openTrainingCheckpoint(place.checkpoints);
   const curve = [...(from?.curve ?? [])];
   let tokens = fills.slice(0, from?.fills ?? 0).reduce((sum, { rows }) => sum + rows, 0);
   const trainers: SiteTrainer[] = [];
@@ -112,7 +117,7 @@ async function trainFills(
     place.onFill(point, total);
     if (i + 1 < fills.length && performance.now() - saved < 1000 * place.checkpointSeconds) continue;
     const states = trainers.map((trainer) => ({ at: trainer.at, state: trainer.state() }));
-    await writeCheckpoint(place.checkpoints, { fills: i + 1, curve }, states);
+    await writeTrainingCheckpoint(place.checkpoints, { fills: i + 1, curve }, states);
     saved = performance.now();
   }
   return { trainers, curve };

@@ -1,12 +1,14 @@
 /**
  * @file Intervals of several correlations that hold all at once, for whoever picks the least or the largest of them.
  *
- * 1. Each correlation r is taken as `r / sqrt(1 - r^2)`, whose distribution is less skewed near 1.
- * 2. The replicates' largest distance from the estimates, each in its own standard errors, is taken over the correlations.
- * 3. The interval of each reaches as many standard errors as 95 % of these, scaled for few clusters as single intervals are.
+ * 1. Each correlation r is taken as Fisher's z, `log((1 + r) / (1 - r)) / 2`, whose distribution is less skewed near 1.
+ * 2. The replicates' largest distance from the estimates, each in its own spread, is taken over the correlations. A spread is half of
+ *    what holds the middle 68 % of the replicates, so that few replicates at 1 do not decide it.
+ * 3. The interval of each reaches as many spreads as 95 % of these, scaled for few clusters as single intervals are.
  *
- * Source: max-t, Westfall and Young 1993; Student's reach, `student.ts`.
+ * Source: max-t, Westfall and Young 1993; Fisher 1921; Student's reach, `student.ts`.
  */
+import { exponentialOf, logarithmOf } from "../base/elementary-functions.js";
 import { quantileSorted } from "./bootstrap.js";
 import { FEWEST_CLUSTERS } from "./clusters.js";
 import { studentQuantile } from "./student.js";
@@ -33,15 +35,15 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
   const known = correlations.map(({ value, replicates }) => {
     const centre = stretched(value);
     const values = replicates.map(stretched);
-    const deviation = standardDeviation(values.filter(Number.isFinite));
-    return Number.isFinite(centre) && deviation > 0 ? { centre, values, deviation } : null;
+    const spread = spreadOf(values.filter(Number.isFinite).sort());
+    return Number.isFinite(centre) && spread > 0 ? { centre, values, spread } : null;
   });
   const some = known.filter((one) => one !== null);
   const draws = some[0]?.values.length ?? 0;
   if (clusters < FEWEST_CLUSTERS || draws < 2) return correlations.map(() => null);
   const largest = Float64Array.from({ length: draws }, (_, draw) =>
-    some.reduce((most, { centre, values, deviation }) => {
-      const distance = Math.abs((values[draw] as number) - centre) / deviation;
+    some.reduce((most, { centre, values, spread }) => {
+      const distance = Math.abs((values[draw] as number) - centre) / spread;
       return distance > most ? distance : most;
     }, 0),
   ).sort();
@@ -50,21 +52,21 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
   return known.map((one) =>
     one === null
       ? null
-      : { low: shrunk(one.centre - reach * one.deviation), high: shrunk(one.centre + reach * one.deviation) },
+      : { low: shrunk(one.centre - reach * one.spread), high: shrunk(one.centre + reach * one.spread) },
   );
 }
 
 function stretched(r: number): number {
   const held = Math.max(-LARGEST, Math.min(LARGEST, r));
-  return held / Math.sqrt(1 - held * held);
+  return logarithmOf((1 + held) / (1 - held)) / 2;
 }
 
 function shrunk(value: number): number {
-  return value / Math.sqrt(1 + value * value);
+  const ratio = exponentialOf(-2 * Math.abs(value));
+  return (Math.sign(value) * (1 - ratio)) / (1 + ratio);
 }
 
-function standardDeviation(values: Float64Array): number {
-  const mean = values.reduce((sum, one) => sum + one, 0) / values.length;
-  const squares = values.reduce((sum, one) => sum + (one - mean) * (one - mean), 0);
-  return Math.sqrt(squares / (values.length - 1));
+/** Half of what holds the middle 68 % of ascending values: one standard deviation of a normal distribution. */
+function spreadOf(sorted: Float64Array): number {
+  return sorted.length < 2 ? 0 : (quantileSorted(sorted, 0.84) - quantileSorted(sorted, 0.16)) / 2;
 }

@@ -1,5 +1,5 @@
 /**
- * @file Finds the SAEs of a model in a folder, one for each site and layer, and reads their weights.
+ * @file Finds the SAEs of a model in a folder, one for each site and layer, and opens their files.
  *
  * 1. List what the folder holds, in Gemma Scope's, Gemma Scope 2's or SAELens' layout.
  * 2. Keep the sites and the width that were asked for.
@@ -109,23 +109,6 @@ function targetL0(group: readonly SaeCandidate[], l0: SaeOptions["l0"]): number 
   if (typeof l0 === "number") return l0;
   const site = group[0]?.site;
   return (site === undefined ? undefined : l0[site]) ?? CANONICAL_L0;
-}
-
-/**
- * Reads an SAE's weights.
- * @throws PatchbayError `bad_input` when the file is damaged, `non_finite` naming the array.
- */
-export async function readSae(entry: SaeEntry): Promise<SaeWeights> {
-  const { dIn, dSae } = entry;
-  return await withSaeFile(entry, async (file) => ({
-    dIn,
-    dSae,
-    W_enc: await file.read("W_enc"),
-    W_dec: await file.read("W_dec"),
-    b_enc: await file.read("b_enc"),
-    b_dec: await file.read("b_dec"),
-    threshold: await file.read("threshold"),
-  }));
 }
 
 /** SHA-256 over the SAEs' sites and weight files, wherever these lie. */

@@ -24,6 +24,7 @@ const MAX_EXPANSION = 1032;
 
 /** Compression methods that are read. */
 export const STORED = 0;
+/** The method of files that are compressed by DEFLATE. */
 export const DEFLATED = 8;
 
 /** A file inside the archive. */

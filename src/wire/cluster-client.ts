@@ -60,10 +60,19 @@ export function connectCluster(address: string): ClusterClient {
   const { submit, status, watch, cancel, fetchArtifact } = clusterService;
   return {
     attach: (handlers) => attach(client, handlers),
-    submit: (request) => unary(client, submit, codecs.submitRequest, request, codecs.submitReply, SUBMIT_TIMEOUT_MS),
-    status: (run) => unary(client, status, codecs.statusRequest, { run }, codecs.clusterStatus, CALL_TIMEOUT_MS),
+    submit: (request) =>
+      unary(client, submit, [codecs.submitRequest, request], {
+        codec: codecs.submitReply,
+        timeoutMs: SUBMIT_TIMEOUT_MS,
+      }),
+    status: (run) =>
+      unary(client, status, [codecs.statusRequest, { run }], {
+        codec: codecs.clusterStatus,
+        timeoutMs: CALL_TIMEOUT_MS,
+      }),
     watch: (run) => serverStream(client, watch, codecs.watchRequest.encode({ run }), codecs.runStatus),
-    cancel: (run) => unary(client, cancel, codecs.cancelRequest, { run }, codecs.cancelReply, CALL_TIMEOUT_MS),
+    cancel: (run) =>
+      unary(client, cancel, [codecs.cancelRequest, { run }], { codec: codecs.cancelReply, timeoutMs: CALL_TIMEOUT_MS }),
     fetchArtifact: (run, name) =>
       serverStream(client, fetchArtifact, codecs.fetchRequest.encode({ run, name }), codecs.artifactPart),
     close: () => {
@@ -75,19 +84,17 @@ export function connectCluster(address: string): ClusterClient {
 function unary<Request, Reply>(
   client: Client,
   { path, requestSerialize, responseDeserialize }: BytesMethod,
-  request: Codec<Request>,
-  message: Request,
-  reply: Codec<Reply>,
-  timeoutMs: number,
+  [request, message]: readonly [codec: Codec<Request>, message: Request],
+  reply: { readonly codec: Codec<Reply>; readonly timeoutMs: number },
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const bytes = request.encode(message);
-    const options = { deadline: Date.now() + timeoutMs };
+    const options = { deadline: Date.now() + reply.timeoutMs };
     client.makeUnaryRequest(path, requestSerialize, responseDeserialize, bytes, options, (error, answer) => {
       try {
         if (error !== null) throw fromServiceError(error);
         if (answer === undefined) throw new PatchbayError("bad_message", `${path}: no answer`);
-        resolve(reply.decode(answer));
+        resolve(reply.codec.decode(answer));
       } catch (thrown) {
         reject(toPatchbayError(thrown));
       }

@@ -37,13 +37,7 @@ interface Generated {
 const OPTIONS = { defaults: true, oneofs: true };
 
 function plainCodec<T>(name: string, generated: Generated, schema: z.ZodType<T>): Codec<T> {
-  return makeCodec(
-    name,
-    generated,
-    schema,
-    (message) => message,
-    (raw) => raw,
-  );
+  return makeCodec(name, generated, schema, { toWire: (message) => message, fromWire: (raw) => raw });
 }
 
 /** For messages that are one `oneof body`: `{ body: "x", x: {...} }` on the wire is `{ kind: "x", ... }` here. */
@@ -52,25 +46,27 @@ function unionCodec<T extends { readonly kind: string }>(
   generated: Generated,
   schema: z.ZodType<T>,
 ): Codec<T> {
-  return makeCodec(
-    name,
-    generated,
-    schema,
-    ({ kind, ...content }) => ({ [kind]: content }),
-    (raw) => {
+  return makeCodec(name, generated, schema, {
+    toWire: ({ kind, ...content }) => ({ [kind]: content }),
+    fromWire: (raw) => {
       const kind = raw["body"];
       const content = typeof kind === "string" ? raw[kind] : undefined;
       return typeof content === "object" ? { ...content, kind } : undefined;
     },
-  );
+  });
+}
+
+/** How a message is told from the object that protobuf's code has for it. */
+interface Shapes<T> {
+  readonly toWire: (message: T) => unknown;
+  readonly fromWire: (raw: Record<string, unknown>) => unknown;
 }
 
 function makeCodec<T>(
   name: string,
   generated: Generated,
   schema: z.ZodType<T>,
-  toWire: (message: T) => unknown,
-  fromWire: (raw: Record<string, unknown>) => unknown,
+  { toWire, fromWire }: Shapes<T>,
 ): Codec<T> {
   return {
     encode: (message) => {
@@ -101,14 +97,12 @@ function readRaw(name: string, generated: Generated, bytes: Uint8Array): Record<
 const { v1 } = patchbay;
 
 /** The `oneof` of chunk is bytes, not a message. */
-const artifactPart = makeCodec(
-  "ArtifactPart",
-  v1.ArtifactPart,
-  artifactPartSchema,
-  (part) => (part.kind === "chunk" ? { chunk: part.chunk } : { header: { sha256: part.sha256, size: part.size } }),
-  (raw) =>
+const artifactPart = makeCodec("ArtifactPart", v1.ArtifactPart, artifactPartSchema, {
+  toWire: (part) =>
+    part.kind === "chunk" ? { chunk: part.chunk } : { header: { sha256: part.sha256, size: part.size } },
+  fromWire: (raw) =>
     raw["body"] === "chunk" ? { kind: "chunk", chunk: raw["chunk"] } : { kind: "header", ...(raw["header"] ?? {}) },
-);
+});
 
 /** One codec for each message of the contract. */
 export const codecs = {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { TEST_BACKEND } from "../numeric/test-backend.js";
-import { artifactHashes, isAlive, listedProcesses, patchbay, recordCount, runFile, until } from "./command.js";
+import { artifactHashes, isAlive, listedProcesses, patchbay, recordCount, runFile, start, until } from "./command.js";
 
 /** The model, SAEs and pairs of the sweep. */
 export const TINY_A = fileURLToPath(new URL("../fixtures/tiny-a", import.meta.url));
@@ -81,4 +81,14 @@ export async function killMidRun(
   process.kill(victim.pid, "SIGKILL");
   await until("the victim's end", () => (isAlive(victim.pid) ? undefined : true));
   return { pid: victim.pid, records };
+}
+
+/** Kills the engine of a run's one worker in the middle: that costs a shard an attempt, and no artifact a byte. */
+export async function expectEngineKilled(name: string, expected: Record<string, string>): Promise<void> {
+  // One worker: its engine has made the records that are there. One that dies while it loads costs no shard anything.
+  const run = start(runOf(name, "--workers", "1"));
+  await killMidRun(name, "engine");
+  expect((await run.ended).code).toBe(0);
+  expect(runFile(out(name)).counts["retries"]).toBeGreaterThan(0);
+  expectComplete(name, expected);
 }

@@ -1,14 +1,23 @@
 /**
- * @file One sweep, whatever happens to its coordinator and its command, and wherever its records are: the artifacts are the same bytes.
- * Workers and engines: test/determinism. Each kill is real and proved, as there.
+ * @file One sweep, whatever happens to its coordinator, its command and its engine: the artifacts are the same bytes. Workers:
+ * test/determinism. Each kill is real and proved, as there. Records in JetStream: night.test.ts, and test/nightly.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { TEST_BACKEND } from "../numeric/test-backend.js";
 import { isAlive, listedProcesses, patchbay, recordCount, runFile, start, until } from "./command.js";
-import { startNatsServer, WITHOUT_NATS } from "./nats-server.js";
-import { expectComplete, killMidRun, out, runOf, scratch, sweep, TINY_A, undisturbedRun } from "./repeated-run.js";
+import {
+  expectComplete,
+  expectEngineKilled,
+  killMidRun,
+  out,
+  runOf,
+  scratch,
+  sweep,
+  TINY_A,
+  undisturbedRun,
+} from "./repeated-run.js";
 
 let expected: Record<string, string> = {};
 beforeAll(async () => {
@@ -44,17 +53,8 @@ describe("the artifacts of a sweep are the same bytes", () => {
     expectComplete("run-killed", expected);
   });
 
-  it.skipIf(WITHOUT_NATS)("with the JetStream run log", async () => {
-    const server = await startNatsServer();
-    try {
-      const ended = await patchbay(runOf("jetstream", "--workers", "2", "--log", server.url));
-      expect(ended.stderr).toBe("");
-      expect(ended.code).toBe(0);
-      expectComplete("jetstream", expected);
-      expect(recordCount(out("jetstream"))).toBe(runFile(out("jetstream")).counts["shards"]);
-    } finally {
-      await server.stop();
-    }
+  it("when an engine is killed in the middle", async () => {
+    await expectEngineKilled("engine-killed", expected);
   });
 });
 

@@ -8,8 +8,9 @@ import { sha256 } from "../../src/base/hash.js";
 import { createRng } from "../../src/base/rng.js";
 import { drawSentence, sentenceText } from "../../tools/tiny-world/sentences.js";
 import { readModelConfig } from "../../src/families/read-config.js";
-import { findSaes, readSae } from "../../src/weights/sae-folder.js";
+import { findSaes } from "../../src/weights/sae-folder.js";
 import { patchbay, start, until } from "./command.js";
+import { readSae } from "../read-sae.js";
 
 const MODEL = fileURLToPath(new URL("../../data/tiny-gemma2", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "patchbay-saes-"));

@@ -9,11 +9,12 @@ import { findSaeSource } from "../../src/sae/sae.js";
 import { openCheckpoint } from "../../src/weights/checkpoint.js";
 import { tensorShapes } from "../../src/families/family.js";
 import { writeNpz } from "../../src/weights/npz.js";
-import { findSaes, readSae, type SaeEntry } from "../../src/weights/sae-folder.js";
+import { findSaes, type SaeEntry } from "../../src/weights/sae-folder.js";
 import { loadTorchAddon } from "../../src/backends/torch-addon.js";
 import { matricesFor } from "../../src/backends/torch-matrices.js";
 import { startBackend } from "../../src/backends/start-backend.js";
 import { TINY_A } from "../numeric/golden.js";
+import { readSae } from "../read-sae.js";
 
 beforeAll(() => startBackend("torch"));
 

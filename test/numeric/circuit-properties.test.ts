@@ -175,7 +175,7 @@ const run = async (
   values: AblationValues,
   rowsPerBlock = 1000,
 ): Promise<Float64Array> =>
-  (await computeCircuits(spliced, prompts, "max", interventions, values, rowsPerBlock)).metric;
+  (await computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation: values, rowsPerBlock })).metric;
 
 /** Another pair for each pair, none its own. */
 const donors: readonly Prompt[] = goldenPrompts("pairs").slice(7, 7 + prompts.length);
@@ -297,7 +297,12 @@ describe("circuit evaluation", () => {
       correct: prompt.correct,
       incorrect: prompt.incorrect,
     }));
-    const expected = await computeCircuits(spliced, aligned, "max", [new Map()], ZERO, 1000);
+    const expected = await computeCircuits(spliced, aligned, {
+      reduce: "max",
+      interventions: [new Map()],
+      ablation: ZERO,
+      rowsPerBlock: 1000,
+    });
     const metric = await run([emptyIntervention(GOLDEN_SITES, T)], { kind: "resample", donors });
     expect(metric).toBeAllclose(expected.metric);
   });
@@ -305,7 +310,12 @@ describe("circuit evaluation", () => {
   it("evaluates clean prompts alone where there are no corrupted ones", async () => {
     const plain = prompts.map((prompt) => ({ ...prompt, corrupted: null }));
     const intervention = randomIntervention(createRng(11), [1, 1, 0.3]);
-    const { metric } = await computeCircuits(spliced, plain, "max", [intervention], ZERO, 1000);
+    const { metric } = await computeCircuits(spliced, plain, {
+      reduce: "max",
+      interventions: [intervention],
+      ablation: ZERO,
+      rowsPerBlock: 1000,
+    });
     expectSameInAnyBlock(metric, (await run([intervention], ZERO)).subarray(0, prompts.length));
   });
 
@@ -315,14 +325,12 @@ describe("circuit evaluation", () => {
     const broken = await changedModel(spliced, {
       sae: (sae, { site, layer }) => (site === hurt.site && layer === hurt.layer ? { ...sae, b_dec_D } : sae),
     });
-    const action = computeCircuits(
-      broken,
-      prompts,
-      "max",
-      [new Map(), emptyIntervention(GOLDEN_SITES.slice(3, 4), T)],
-      ZERO,
-      1000,
-    );
+    const action = computeCircuits(broken, prompts, {
+      reduce: "max",
+      interventions: [new Map(), emptyIntervention(GOLDEN_SITES.slice(3, 4), T)],
+      ablation: ZERO,
+      rowsPerBlock: 1000,
+    });
     await expect(action).rejects.toThrow(/evaluation 1 of the clean run.*line 1\./);
     b_dec_D.dispose();
   });

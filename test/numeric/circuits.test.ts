@@ -85,7 +85,7 @@ const run = async (
   ablation: AblationValues,
   rowsPerBlock = 4 * ROWS,
 ): Promise<Float64Array> =>
-  (await computeCircuits(spliced, prompts, "max", interventions, ablation, rowsPerBlock)).metric;
+  (await computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation, rowsPerBlock })).metric;
 
 describe("circuits of the reference", () => {
   it("keep as many nodes as it, before and after the exemption", () => {

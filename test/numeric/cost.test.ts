@@ -151,7 +151,12 @@ describe("the cost model", () => {
     );
     const interventions = [new Map(), emptyIntervention(sites, T, 0), keepsOne];
     const counted = await countKernels(() =>
-      computeCircuits(spliced, prompts, "max", interventions, { kind: "zero" }, ROWS),
+      computeCircuits(spliced, prompts, {
+        reduce: "max",
+        interventions,
+        ablation: { kind: "zero" },
+        rowsPerBlock: ROWS,
+      }),
     );
     const ablated = { untouched: false, dense: 0, columns: 0, constants: false };
     // The empty circuit is one row for all prompts.
@@ -174,7 +179,12 @@ describe("the cost model", () => {
     const means = { features: filled(128), errors: filled(model.config.dModel), sites: new Map() };
     const interventions = [keepsErrors, keepsErrors];
     const counted = await countKernels(() =>
-      computeCircuits(spliced, prompts, "max", interventions, { kind: "mean", means }, ROWS),
+      computeCircuits(spliced, prompts, {
+        reduce: "max",
+        interventions,
+        ablation: { kind: "mean", means },
+        rowsPerBlock: ROWS,
+      }),
     );
     const evaluation = { untouched: false, dense: 1, columns: 0, constants: true };
     const segments = interventions.map(() => ({ rows: 16, evaluation }));

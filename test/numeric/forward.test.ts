@@ -56,7 +56,7 @@ describe("Gemma-2 forward", () => {
       const { resid_RD, frame } = await startBlock(model, sides[side]);
       let current = resid_RD;
       for (let layer = 0; layer < model.config.nLayers; layer++) {
-        const activations = runLayer(model, layer, current, frame);
+        const activations = runLayer(model, layer, { resid_RD: current, frame });
         for (const site of SAE_SITES)
           expect(await activations[site].data()).toBeAllclose(expected.get(`${side}.${siteHook({ site, layer })}`));
         tf.dispose([current, activations.attn_z, activations.mlp_out]);
@@ -105,7 +105,7 @@ describe("Gemma-2 forward", () => {
       return computeProducts(name, x_RK, matrix_KN);
     };
     await expect(() => {
-      expect(() => runLayer(model, 0, resid_RD, frame, products)).toThrow("no memory");
+      expect(() => runLayer(model, 0, { resid_RD, frame }, products)).toThrow("no memory");
     }).toLeakNoTensors();
     resid_RD.dispose();
     frame.dispose();

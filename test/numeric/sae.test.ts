@@ -8,9 +8,10 @@ import { SAE_SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { encode, errorOf, loadSae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
-import { findSaes, readSae } from "../../src/weights/sae-folder.js";
+import { findSaes } from "../../src/weights/sae-folder.js";
 import { goldenArrays, goldenPrompts, goldenSpliced, TINY_A } from "./golden.js";
 import "./matchers.js";
+import { readSae } from "../read-sae.js";
 
 describe("JumpReLU SAEs", () => {
   let spliced: SplicedModel;
@@ -27,7 +28,7 @@ describe("JumpReLU SAEs", () => {
     const answers = await loadAnswers(spliced.model.embedding, prompts, "max");
     const ids = [prompts.map((p) => p.clean), prompts.map((p) => must(p.corrupted, "corrupted"))];
     const seen: string[] = [];
-    await visitLayers(spliced.model, ids, answers, async (layer, sides) => {
+    await visitLayers(spliced.model, { sides: ids, answers }, async (layer, sides) => {
       for (const site of SAE_SITES)
         for (const [i, side] of ["clean", "corrupted"].entries()) {
           const sae = must(spliced.sae({ site, layer }), "SAE");

@@ -21,5 +21,5 @@ export function computeScores(
   score: ScoreSpec,
   onProgress?: OnProgress,
 ): Promise<ScoresResult> {
-  return scores.computeScores(spliced, prompts, reduce, wayOf(score), onProgress);
+  return scores.computeScores(spliced, prompts, { ...wayOf(score), reduce, onProgress });
 }

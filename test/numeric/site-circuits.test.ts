@@ -106,7 +106,7 @@ const run = async (
   values: AblationValues,
   rowsPerBlock = 1000,
 ): Promise<Float64Array> =>
-  (await computeCircuits(spliced, prompts, "max", interventions, values, rowsPerBlock)).metric;
+  (await computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation: values, rowsPerBlock })).metric;
 
 describe("circuit evaluation without SAEs", () => {
   it.each(["mean", "zero", "resample"] as const)(

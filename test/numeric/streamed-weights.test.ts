@@ -115,7 +115,14 @@ describe("a model that does not fit into its budget", () => {
         uniformSite({ site, layer, dSae: sae.now().dSae }, T, ABLATED),
       ]),
     );
-    await expectSame((model) => computeCircuits(model, prompts, "max", [new Map(), ablated], { kind: "zero" }, 4));
+    await expectSame((model) =>
+      computeCircuits(model, prompts, {
+        reduce: "max",
+        interventions: [new Map(), ablated],
+        ablation: { kind: "zero" },
+        rowsPerBlock: 4,
+      }),
+    );
   });
 
   it("a circuit reads the SAEs of the sites that it changes, and no other", async () => {
@@ -124,7 +131,12 @@ describe("a model that does not fit into its budget", () => {
     const one: Intervention = new Map([[siteHook(changed), uniformSite({ ...changed, dSae }, T, ABLATED)]]);
     const { pool, config } = streamed.model.model;
     const before = pool.facts().loads;
-    await computeCircuits(streamed.model, prompts, "max", [one], { kind: "zero" }, 100);
+    await computeCircuits(streamed.model, prompts, {
+      reduce: "max",
+      interventions: [one],
+      ablation: { kind: "zero" },
+      rowsPerBlock: 100,
+    });
     const loads = pool.facts().loads - before;
     expect(loads).toBeGreaterThan(0);
     expect(loads).toBeLessThanOrEqual(config.nLayers + 1);

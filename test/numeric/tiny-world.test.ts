@@ -24,8 +24,9 @@ import { measureSae } from "../../tools/tiny-world/sae-figures.js";
 import { drawSentence, sentenceText } from "../../tools/tiny-world/sentences.js";
 import { CLAUSE_VERBS, INNER_VERBS, NOUNS } from "../../tools/tiny-world/words.js";
 import { openCheckpoint, type Checkpoint } from "../../src/weights/checkpoint.js";
-import { findSaes, readSae } from "../../src/weights/sae-folder.js";
+import { findSaes } from "../../src/weights/sae-folder.js";
 import { startBackend } from "../../src/backends/start-backend.js";
+import { readSae } from "../read-sae.js";
 
 const DATA = fileURLToPath(new URL("../../data", import.meta.url));
 const MODEL = join(DATA, WORLD_FOLDERS.model);

@@ -26,7 +26,7 @@ export async function siteActivations(
     const skipBos = (tensor: tf.Tensor): Float32Array => withoutFirstPosition(tensor, block.length);
     let resid_RD = start.resid_RD;
     for (let layer = 0; layer < model.layers.length; layer++) {
-      const activations = runLayer(model, layer, resid_RD, start.frame);
+      const activations = runLayer(model, layer, { resid_RD, frame: start.frame });
       for (const site of SAE_SITES) {
         const hook = siteHook({ site, layer });
         parts.set(hook, [...(parts.get(hook) ?? []), skipBos(activations[site])]);

@@ -69,7 +69,7 @@ export function trainSae(rows: ActivationRows, label: string, training: SaeTrain
   for (let step = 0; step < training.steps; step++) {
     const x_RD = nextBatch();
     const rate = learningRateAt(step, schedule);
-    const { squaredError, fired_F } = trainStep(variables, adam, x_RD, { ...training, sparsity }, rate);
+    const { squaredError, fired_F } = trainStep({ variables, adam }, x_RD, { ...training, sparsity }, rate);
     x_RD.dispose();
     const fvu = squaredError / training.batch;
     const l0 = fired_F.reduce((sum, count) => sum + count, 0) / training.batch;

@@ -7,7 +7,10 @@ import type { SweepSource } from "../../sweep/read-sweep.js";
 import { circuitsOf } from "./evaluations.js";
 import { circuitsSpecOf, type ExperimentSpec, experimentsOf } from "./spec.js";
 
-/** @throws PatchbayError `bad_input` naming file, line and field of the first fault. */
+/**
+ * Checks what a sweep asks of circuits.
+ * @throws PatchbayError `bad_input` naming file, line and field of the first fault.
+ */
 export function checkCircuits(source: SweepSource, context: PlanContext): void {
   checkNames(source);
   checkVariants(source);

@@ -11,7 +11,8 @@ import type { Site, SiteAt } from "../../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
 import { attendOutput, mlpOutput, neurons, neuronsOutput, wholeFrame, type Frame } from "../../model/layer.js";
 import { AUTODIFF_RULES } from "../../model/backward-rules.js";
-import { layerContext, layersFrom, walkLayers, type Model } from "../../model/model.js";
+import type { LayerContext } from "../../model/layer-context.js";
+import { layerContext, layersFrom, walkLayers } from "../../model/model.js";
 import { lastRows, unembed } from "../../model/unembedding.js";
 import type { Pooled } from "../../model/weight-pool.js";
 import type { Segment } from "./circuit-rows.js";
@@ -32,7 +33,7 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
   try {
     const through = (layer: number): void => {
       const out = layer === model.config.nLayers - 1 ? answer : whole;
-      const next_RD = tf.tidy(() => circuitLayer(context, segments, layer, resid_RD, frame, out));
+      const next_RD = tf.tidy(() => circuitLayer({ context, segments, frame }, layer, resid_RD, out));
       resid_RD.dispose();
       resid_RD = next_RD;
     };
@@ -53,18 +54,19 @@ function fitsOf(context: CircuitContext, segments: readonly Segment[], at: SiteA
   return changesParts(context, segments, at) ? [must(context.spliced.errorFits, "fits of errors").at(at)] : [];
 }
 
-/** One layer with its sites, leaving the positions of `out`. */
-function circuitLayer(
-  context: CircuitContext,
-  segments: readonly Segment[],
-  layer: number,
-  resid_RD: Tensor,
-  frame: Frame,
-  out: Span,
-): Tensor {
+/** A block while it is run. */
+interface RunningBlock {
+  readonly context: CircuitContext;
+  readonly segments: readonly Segment[];
+  readonly frame: Frame;
+}
+
+/** One layer with its sites, leaving the positions of the span. */
+function circuitLayer({ context, segments, frame }: RunningBlock, layer: number, resid_RD: Tensor, span: Span): Tensor {
   const at = layerContext(context.spliced.model, layer);
-  const splice = (site: Site, x_RD: Tensor): Tensor => spliceSite(context, segments, { site, layer }, x_RD, out);
-  const { z_RZ, kept_RD } = attendOver(context.spliced.model, layer, resid_RD, frame, out);
+  const splice = (site: Site, x_RD: Tensor): Tensor =>
+    spliceSite({ context, segments, at: { site, layer }, span }, x_RD);
+  const { z_RZ, kept_RD } = attendOver(at, resid_RD, frame, span);
   const mid_RD = attendOutput(at, kept_RD, splice("attn_z", z_RZ));
   const mlp_RD = changes(context, segments, { site: "mlp_post", layer })
     ? neuronsOutput(at, splice("mlp_post", neurons(at, mid_RD)))
@@ -74,13 +76,11 @@ function circuitLayer(
 
 /** `z` at the positions of `out`, and the layer's input there. */
 function attendOver(
-  model: Model,
-  layer: number,
+  context: LayerContext,
   resid_RD: Tensor,
   frame: Frame,
   out: Span,
 ): { z_RZ: Tensor; kept_RD: Tensor } {
-  const context = layerContext(model, layer);
   const { config, kind, rules } = context;
   const { q_RZ, k_RJ, v_RJ } = projectQkv(context, resid_RD, frame.ropes[kind]);
   const keys = { k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch };

@@ -102,17 +102,22 @@ export interface SiteWork {
 /** Below this share of the features, their columns are gathered instead of encoding all. */
 const GATHER_BELOW = 0.5;
 
+/** What ablated nodes of a site are set to. */
+export interface AblatedTo {
+  /** Null for zero ablation. */
+  readonly means: SiteMeans | null;
+  /** Ablated nodes take the donor's activations instead. */
+  readonly fromDonor: boolean;
+}
+
 /**
  * The work of an intervention at a site; undefined where it changes nothing over the span.
- * @param means values of ablated nodes; null for zero ablation.
- * @param fromDonor ablated nodes take the donor's activations instead.
  */
 export function siteWork(
   site: Omit<SiteIntervention, "slices">,
   sae: SiteSae,
   span: Span,
-  means: SiteMeans | null,
-  fromDonor: boolean,
+  { means, fromDonor }: AblatedTo,
 ): SiteWork | undefined {
   const { dIn: D, dSae: F } = sae;
   const features = site.features.subarray(span.start * F, (span.start + span.length) * F);

@@ -53,18 +53,17 @@ export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)
   return wanted.map((features) => (features === null ? null : must(decoded[next++], "constant")));
 }
 
+/** An evaluation's work at a site, and its constant features from {@link decodeConstants}. */
+export interface SplicedWork {
+  readonly work: SiteWork;
+  readonly constant_TD: Tensor | null;
+}
+
 /**
  * The site's activation after the intervention, `[R, D]`; rows are prompt after prompt, each with the span's positions.
  * Owner: caller.
- * @param constant_TD the work's constant features, from {@link decodeConstants}.
  */
-export function applySiteWork(
-  sae: Sae,
-  work: SiteWork,
-  constant_TD: Tensor | null,
-  x_RD: Tensor,
-  runs: OtherRuns,
-): Tensor {
+export function applySiteWork(sae: Sae, { work, constant_TD }: SplicedWork, x_RD: Tensor, runs: OtherRuns): Tensor {
   return tf.tidy(() => {
     const T = work.groups.reduce((total, { positions }) => total + positions.length, 0);
     const terms = [

@@ -32,12 +32,11 @@ export interface SliceValues {
 /** The work of the states `[T, S]` at a site of width `D`; undefined where they change nothing over the span. */
 export function sliceWork(
   slices: Uint8Array,
-  positions: number,
-  D: number,
+  { T, D }: { readonly T: number; readonly D: number },
   span: Span,
   { means, fromDonor }: SliceValues,
 ): SliceWork | undefined {
-  const S = slices.length / positions;
+  const S = slices.length / T;
   const states = slices.subarray(span.start * S, (span.start + span.length) * S);
   if (allLive(states)) return undefined;
   const width = D / S;

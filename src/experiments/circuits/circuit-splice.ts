@@ -37,19 +37,20 @@ export interface CircuitContext {
   readonly positions: number;
 }
 
+/** A site of a block, over the positions that are computed there. */
+export interface BlockSite {
+  readonly context: CircuitContext;
+  readonly segments: readonly Segment[];
+  readonly at: SiteAt;
+  readonly span: Span;
+}
+
 /** Changes each segment's rows of a site; a site that no segment changes is returned as it is. */
-export function spliceSite(
-  context: CircuitContext,
-  segments: readonly Segment[],
-  at: SiteAt,
-  x_RD: Tensor,
-  span: Span,
-): Tensor {
+export function spliceSite(site: BlockSite, x_RD: Tensor): Tensor {
+  const { context, segments, at } = site;
   if (!changes(context, segments, at)) return x_RD;
   const sae = context.spliced.sae(at);
-  return sae === undefined
-    ? spliceSlices(context, segments, at, x_RD, span)
-    : spliceSae(context, segments, at, sae, x_RD, span);
+  return sae === undefined ? spliceSlices(site, x_RD) : spliceSae(site, sae, x_RD);
 }
 
 /** Whether an evaluation of the block changes something at the site: at others no SAE is needed. */
@@ -59,13 +60,8 @@ export function changes({ interventions }: CircuitContext, segments: readonly Se
 }
 
 /** A site without an SAE, slice by slice. */
-function spliceSlices(
-  context: CircuitContext,
-  segments: readonly Segment[],
-  at: SiteAt,
-  x_RD: Tensor,
-  span: Span,
-): Tensor {
+function spliceSlices(blockSite: BlockSite, x_RD: Tensor): Tensor {
+  const { context, segments, at, span } = blockSite;
   const hook = siteHook(at);
   const values: SliceValues = {
     means: context.means?.sites.get(hook) ?? null,
@@ -76,27 +72,21 @@ function spliceSlices(
     const site = must(context.interventions[evaluation], "evaluation").get(hook);
     if (site === undefined) return undefined;
     if (context.means !== null) must(values.means ?? undefined, `means of ${hook}`);
-    return sliceWork(site.slices, context.positions, width, span, values);
+    return sliceWork(site.slices, { T: context.positions, D: width }, span, values);
   });
   const rowsOf = (runs: readonly Run[] | null): Tensor => siteRows(context.spliced.model, runs, at, span);
   const donor = works.some((work) => (work?.donor ?? null) !== null) ? rowsOf(context.donors) : null;
   const unablated = works.some((work) => (work?.restored ?? null) !== null) ? rowsOf(context.unablated) : null;
-  return changeSegments(works, segments, x_RD, span, (work, segment, part_RD) => {
+  return changeSegments(blockSite, works, x_RD, (work, segment, part_RD) => {
     const own = (run_RD: Tensor | null): Tensor | null =>
       run_RD === null ? null : segmentRows(run_RD, segment, span.length);
     return applySliceWork(work, part_RD, { donor: own(donor), unablated: own(unablated) });
   });
 }
 
-function spliceSae(
-  context: CircuitContext,
-  segments: readonly Segment[],
-  at: SiteAt,
-  sae: Sae,
-  x_RD: Tensor,
-  span: Span,
-): Tensor {
-  const works = segments.map(({ evaluation }) => workOf(context, evaluation, at, sae, span));
+function spliceSae(blockSite: BlockSite, sae: Sae, x_RD: Tensor): Tensor {
+  const { context, segments, at, span } = blockSite;
+  const works = segments.map(({ evaluation }) => workOf(blockSite, sae, evaluation));
   const isSplit = works.some((work) => work?.parts !== undefined);
   const split = isSplit ? splitErrors(context, at, sae, span) : null;
   const activations = (runs: readonly Run[] | null): RunActivations =>
@@ -104,8 +94,10 @@ function spliceSae(
   const donor = works.some((work) => takesFrom(work, "donor")) ? activations(context.donors) : null;
   const unablated = works.some((work) => takesFrom(work, "restored")) ? activations(context.unablated) : null;
   const constants = decodeConstants(sae, works, span.length);
-  const spliced = works.map((work, i) => (work === undefined ? undefined : { work, constant: constants[i] ?? null }));
-  return changeSegments(spliced, segments, x_RD, span, ({ work, constant }, segment, part_RD) => {
+  const spliced = works.map((work, i) =>
+    work === undefined ? undefined : { work, constant_TD: constants[i] ?? null },
+  );
+  return changeSegments(blockSite, spliced, x_RD, (done, segment, part_RD) => {
     const own = (run: RunActivations | null): RunActivations | null =>
       run === null
         ? null
@@ -114,16 +106,15 @@ function spliceSae(
             errors_RD: segmentRows(run.errors_RD, segment, span.length),
             linear_RD: run.linear_RD === null ? null : segmentRows(run.linear_RD, segment, span.length),
           };
-    return applySiteWork(sae, work, constant, part_RD, { donor: own(donor), unablated: own(unablated), split });
+    return applySiteWork(sae, done, part_RD, { donor: own(donor), unablated: own(unablated), split });
   });
 }
 
 /** Applies each segment's work to its rows; segments without work pass as they are. */
 function changeSegments<Work>(
+  { segments, span }: BlockSite,
   works: readonly (Work | undefined)[],
-  segments: readonly Segment[],
   x_RD: Tensor,
-  span: Span,
   change: (work: Work, segment: Segment, part_RD: Tensor) => Tensor,
 ): Tensor {
   if (works.every((work) => work === undefined)) return x_RD;
@@ -140,12 +131,12 @@ function changeSegments<Work>(
   return parts.length === 1 ? must(parts[0], "part") : tf.concat(parts);
 }
 
-function workOf(context: CircuitContext, evaluation: number, at: SiteAt, sae: Sae, span: Span): SiteWork | undefined {
+function workOf({ context, at, span }: BlockSite, sae: Sae, evaluation: number): SiteWork | undefined {
   const hook = siteHook(at);
   const site = must(context.interventions[evaluation], "evaluation").get(hook);
   if (site === undefined) return undefined;
   const means = context.means === null ? null : saeMeans(context.means, hook);
-  return siteWork(site, sae, span, means, context.donors !== null);
+  return siteWork(site, sae, span, { means, fromDonor: context.donors !== null });
 }
 
 function saeMeans({ features, errors }: Means, hook: string): SiteMeans {

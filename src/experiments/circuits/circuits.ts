@@ -17,10 +17,9 @@ import { hasNodes } from "../../nodes/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../../nodes/prompt.js";
 import { siteHook } from "../../nodes/site.js";
 import { startBlock } from "../../model/forward.js";
-import { loadAnswers, metricOf, type Answers } from "../../model/metric.js";
-import type { Model } from "../../model/model.js";
+import { loadAnswers, metricOf } from "../../model/metric.js";
 import { readAndDispose } from "../../model/read-tensor.js";
-import { withScope, type Own } from "../../model/tensor-scope.js";
+import { withScope } from "../../model/tensor-scope.js";
 import { breathe, type OnProgress } from "../../passes/breathe.js";
 import { captureRuns, idsOf, type Run } from "../../passes/capture.js";
 import { runCircuitBlock } from "./circuit-block.js";
@@ -37,38 +36,44 @@ export type AblationValues =
   | { readonly kind: "zero" }
   | { readonly kind: "resample"; readonly donors: readonly Prompt[] };
 
+/** What is evaluated. */
+export interface CircuitsRequest {
+  readonly reduce: MetricReduce;
+  /** An empty one is the unablated run. */
+  readonly interventions: readonly Intervention[];
+  readonly ablation: AblationValues;
+  /** Most rows at once. */
+  readonly rowsPerBlock: number;
+  /** Told rows done and to do. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
 /**
  * Metric `m` of every prompt and side under every intervention.
  *
  * @param prompts all of one length, all with or all without a corrupted run.
- * @param interventions an empty one is the unablated run.
- * @param rowsPerBlock most rows at once.
- * @param onProgress told rows done and to do.
  * @throws PatchbayError `non_finite` naming the evaluation's index, the side and the prompt's line.
  */
 export async function computeCircuits(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
-  reduce: MetricReduce,
-  interventions: readonly Intervention[],
-  ablation: AblationValues,
-  rowsPerBlock: number,
-  onProgress?: OnProgress,
+  { reduce, interventions, ablation, rowsPerBlock, onProgress }: CircuitsRequest,
 ): Promise<CircuitsResult> {
   const { model } = spliced;
   const sides = sidesOf(prompts);
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
+    // Donors run under their prompts' answers: only activations are used.
+    const runsOf = async (some: readonly Prompt[]): Promise<Run[]> =>
+      (await captureRuns(model, some, sides, answers)).map(own);
     const ids = sides.flatMap((side) => idsOf(prompts, side));
     const { resid_RD, frame } = await startBlock(model, ids);
     frame.dispose();
     const context: CircuitContext = {
       spliced,
       interventions,
-      ...(await ablatedValues(ablation, (donors) => unablatedRuns(model, donors, sides, answers, own))),
-      unablated: interventions.some((one) => hasNodes(one, RESTORED))
-        ? await unablatedRuns(model, prompts, sides, answers, own)
-        : null,
+      ...(await ablatedValues(ablation, runsOf)),
+      unablated: interventions.some((one) => hasNodes(one, RESTORED)) ? await runsOf(prompts) : null,
       embedded_RD: own(resid_RD),
       answers,
       positions: must(ids[0], "prompt").length,
@@ -141,7 +146,7 @@ async function runBlocks(
 function nonFiniteMetric(evaluation: number, prompts: readonly Prompt[], row: number, value: number): PatchbayError {
   const side = must(SIDES[Math.floor(row / prompts.length)], "side");
   const prompt = must(prompts[row % prompts.length], "prompt");
-  return nonFinite(`metric of evaluation ${String(evaluation)}`, null, side, prompt, value);
+  return nonFinite({ quantity: `metric of evaluation ${String(evaluation)}`, at: null, side, prompt, value });
 }
 
 /** Clean and corrupted, or clean alone for a plain dataset. */
@@ -149,15 +154,4 @@ function sidesOf(prompts: readonly Prompt[]): Side[] {
   const pairs = prompts.filter((prompt) => prompt.corrupted !== null).length;
   assert(pairs === 0 || pairs === prompts.length, "either every prompt has a corrupted run or none has");
   return SIDES.slice(0, pairs === 0 ? 1 : 2);
-}
-
-/** Unablated runs of the prompts, side by side. Donors run under their prompts' answers: only activations are used. */
-async function unablatedRuns(
-  model: Model,
-  prompts: readonly Prompt[],
-  sides: readonly Side[],
-  answers: Answers,
-  own: Own,
-): Promise<Run[]> {
-  return (await captureRuns(model, prompts, sides, answers)).map(own);
 }

@@ -5,6 +5,7 @@ import { circuitFields, circuitsSpecOf, completeCircuits, hasNeurons } from "./s
 import { circuitStages, donorsOf, usesMeans } from "./stages.js";
 import { CIRCUITS_COST } from "./work.js";
 
+/** The experiment that evaluates circuits and custom configurations. */
 export const circuits: Experiment = {
   name: "circuits",
   fields: circuitFields,

@@ -88,15 +88,13 @@ async function meanOverDraws(
     const progress: OnProgress = (done, total) => {
       onProgress(draw * total + done, draws.length * total);
     };
-    const result = await computeCircuits(
-      model,
-      prompts,
+    const result = await computeCircuits(model, prompts, {
       reduce,
       interventions,
-      values,
-      plan.blocks.circuitRows,
-      progress,
-    );
+      ablation: values,
+      rowsPerBlock: plan.blocks.circuitRows,
+      onProgress: progress,
+    });
     sum = sum === null ? result.metric : sum.map((value, row) => value + must(result.metric[row], "metric"));
   }
   return must(sum ?? undefined, "draw").map((value) => value / draws.length);
@@ -107,7 +105,12 @@ async function probe({ plan, model }: Omit<ShardInputs, "artifact">, _task: Stag
   const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
   const prompts = promptsOf(plan, shard);
   const { reduce } = plan.sweep.metric;
-  await computeCircuits(model, prompts, reduce, interventions, { kind: "zero" }, plan.blocks.circuitRows);
+  await computeCircuits(model, prompts, {
+    reduce,
+    interventions,
+    ablation: { kind: "zero" },
+    rowsPerBlock: plan.blocks.circuitRows,
+  });
 }
 
 /** An evaluation as the cost model takes it to be: circuits keep the same columns at every position, and every other error. */

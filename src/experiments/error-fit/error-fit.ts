@@ -112,7 +112,7 @@ async function addRows(
       const bad = firstNonFinite(values);
       if (bad < 0) continue;
       const prompt = must(block[Math.floor(bad / (positions * sae.dIn))], "prompt");
-      throw nonFinite("activation", at, side, prompt, must(values[bad], "value"));
+      throw nonFinite({ quantity: "activation", at, side, prompt, value: must(values[bad], "value") });
     }
     for (let row = 0; row < x.length; row += ROWS_AT_ONCE * sae.dIn) {
       const end = row + ROWS_AT_ONCE * sae.dIn;

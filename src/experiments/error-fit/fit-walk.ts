@@ -61,7 +61,7 @@ export function openFitWalk(model: Model, groups: readonly (readonly FitBlock[])
       for (const group of groups) {
         kept ??= { layer: 0, blocks: [] };
         try {
-          await climb(model, await started(model, kept, group), layer, also, visit);
+          await climb(model, await started(model, kept, group), { to: layer, also }, visit);
         } catch (error) {
           drop();
           throw error;
@@ -87,16 +87,15 @@ async function started(model: Model, standing: Standing, group: readonly FitBloc
 async function climb(
   model: Model,
   standing: Standing,
-  to: number,
-  also: readonly Pooled<unknown>[],
+  { to, also }: { readonly to: number; readonly also: readonly Pooled<unknown>[] },
   visit: FitVisitor,
 ): Promise<void> {
   const order = Array.from({ length: to - standing.layer + 1 }, (_, i) => standing.layer + i);
   const through = async (layer: number): Promise<void> => {
     for (const { block, runs } of standing.blocks) {
       await withScope(async (own) => {
-        const sides = runs.map(({ resid_RD, frame }) => {
-          const activations = runLayer(model, layer, resid_RD, frame);
+        const sides = runs.map((run) => {
+          const activations = runLayer(model, layer, run);
           for (const one of [activations.attn_z, activations.mlp_out, activations.resid_post]) own(one);
           return activations;
         });

@@ -7,6 +7,7 @@ import { checkFit } from "./check.js";
 import type { FitTask } from "./task.js";
 import { FIT_COST } from "./work.js";
 
+/** The experiment that fits the linear parts of SAE errors. */
 export const errorFit: Experiment = {
   name: "error-fit",
   fields: { fit: fitField.optional() },

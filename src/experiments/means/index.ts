@@ -7,6 +7,7 @@ import type { Experiment, TaskKind } from "../experiment.js";
 import type { MeansTask } from "./task.js";
 import { meansShardWork } from "./work.js";
 
+/** The experiment that averages activations. */
 export const means: Experiment = {
   name: "means",
   fields: { means: z.boolean().default(false) },

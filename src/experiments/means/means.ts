@@ -26,6 +26,13 @@ import type { FeatureSums, MeansResult } from "../../artifacts/means-payload.js"
 /** Both runs' activation at a site; one alone for a plain dataset. */
 type Sides = readonly Tensor[];
 
+/** Rows of `width` numbers, the first of which is flat row `start`; prompts have `T` positions. */
+interface Rows {
+  readonly start: number;
+  readonly width: number;
+  readonly T: number;
+}
+
 /** Running sums of one site. */
 interface SiteSums {
   readonly features: Float64Array;
@@ -61,8 +68,7 @@ export async function computeMeans(
     const ids = names.map((side) => idsOf(prompts, side));
     const logits = await visitLayers(
       model,
-      ids,
-      answers,
+      { sides: ids, answers, also: spliced.saesOf },
       async (layer, activations, inputs) => {
         for (const site of SAE_SITES) {
           const at = { site, layer };
@@ -77,7 +83,6 @@ export async function computeMeans(
         if (neurons) sites.set(...(await sumNeurons(model, layer, { activations, inputs }, prompts)));
         onProgress?.(layer + 1, model.config.nLayers);
       },
-      spliced.saesOf,
     );
     const metrics = logits.map((values) => metricsOf(values, answers));
     for (const [i, metric] of metrics.entries()) checkMetrics(metric, prompts, must(names[i], "side"));
@@ -99,14 +104,14 @@ async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Pro
     for (const [i, side] of sides.entries()) {
       const { active, e_RD } = encodeRows(sae, side, start, count);
       const e = await readAndDispose(e_RD);
-      checkRows(e, { start, width: D, T }, at, i, prompts);
-      addEntries(sums.features, active, start, T, F);
-      addRows(sums.errors, e, start, T, D);
+      checkRows(e, { start, width: D, T }, { at, side: must(SIDES[i], "side") }, prompts);
+      addEntries(sums.features, active, { start, width: F, T });
+      addRows(sums.errors, e, { start, width: D, T });
       lists.push(active);
     }
     const [clean, corrupted] = lists;
     if (clean !== undefined && corrupted !== undefined)
-      markEntries(sums.differs, differences(clean, corrupted), start, T, F);
+      markEntries(sums.differs, differences(clean, corrupted), { start, width: F, T });
   }
   return sums;
 }
@@ -135,8 +140,9 @@ async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]
   const sums = new Float64Array(T * D);
   for (const [i, side] of sides.entries()) {
     const x = await read(side);
-    checkRows(x, { start: 0, width: D, T }, at, i, prompts);
-    addRows(sums, x, 0, T, D);
+    const rows = { start: 0, width: D, T };
+    checkRows(x, rows, { at, side: must(SIDES[i], "side") }, prompts);
+    addRows(sums, x, rows);
   }
   return sums;
 }
@@ -144,15 +150,14 @@ async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]
 /** @throws PatchbayError `non_finite` where a value of these rows is not finite. */
 function checkRows(
   values: Float32Array,
-  { start, width, T }: { readonly start: number; readonly width: number; readonly T: number },
-  at: SiteAt,
-  side: number,
+  { start, width, T }: Rows,
+  { at, side }: { readonly at: SiteAt; readonly side: Side },
   prompts: readonly Prompt[],
 ): void {
   const bad = firstNonFinite(values);
   if (bad < 0) return;
   const prompt = must(prompts[Math.floor((start + bad / width) / T)], "prompt");
-  throw nonFinite("activation", at, must(SIDES[side], "side"), prompt, must(values[bad], "value"));
+  throw nonFinite({ quantity: "activation", at, side, prompt, value: must(values[bad], "value") });
 }
 
 function encodeRows(
@@ -168,8 +173,8 @@ function encodeRows(
   return { active, e_RD };
 }
 
-/** Adds rows of `width` numbers, the first of which is flat row `start`, to the sums of their positions. */
-function addRows(sums: Float64Array, values: Float32Array, start: number, T: number, width: number): void {
+/** Adds rows to the sums of their positions. */
+function addRows(sums: Float64Array, values: Float32Array, { start, width, T }: Rows): void {
   let i = 0;
   for (let row = start; i < values.length; row++) {
     const offset = (row % T) * width;
@@ -178,21 +183,18 @@ function addRows(sums: Float64Array, values: Float32Array, start: number, T: num
 }
 
 /** The same for lists of features. */
-function addEntries(sums: Float64Array, active: ActiveFeatures, start: number, T: number, F: number): void {
-  const { pointer, feature, value } = active;
+function addEntries(
+  sums: Float64Array,
+  { pointer, feature, value }: ActiveFeatures,
+  { start, width: F, T }: Rows,
+): void {
   eachEntry(pointer, (row, entry) => {
     const at = ((start + row) % T) * F + (feature[entry] as number);
     sums[at] = (sums[at] as number) + (value[entry] as number);
   });
 }
 
-function markEntries(
-  differs: Uint8Array,
-  { pointer, feature }: ActiveFeatures,
-  start: number,
-  T: number,
-  F: number,
-): void {
+function markEntries(differs: Uint8Array, { pointer, feature }: ActiveFeatures, { start, width: F, T }: Rows): void {
   eachEntry(pointer, (row, entry) => (differs[((start + row) % T) * F + (feature[entry] as number)] = 1));
 }
 

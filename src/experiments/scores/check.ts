@@ -14,7 +14,10 @@ const RESERVED = new Set<string>([
   ).split(" "),
 ]);
 
-/** @throws PatchbayError `bad_input` for names that clash, and for methods that need what the dataset lacks. */
+/**
+ * Checks a sweep's scores.
+ * @throws PatchbayError `bad_input` for names that clash, and for methods that need what the dataset lacks.
+ */
 export function checkScores(methods: ScoreMethods, source: SweepSource, { paired }: PlanContext): void {
   checkNames(source);
   if (paired) return;

@@ -15,8 +15,13 @@ export function scoresProgram(methods: ScoreMethods): ShardProgram<ScoresTask> {
     { score }: ScoresTask,
     shard: Shard,
   ): Promise<ScoresResult> => {
-    const way = { score, method: methodOf(methods, score) };
-    return computeScores(model, promptsOf(plan, shard), plan.sweep.metric.reduce, way, onProgress);
+    const { reduce } = plan.sweep.metric;
+    return computeScores(model, promptsOf(plan, shard), {
+      score,
+      method: methodOf(methods, score),
+      reduce,
+      onProgress,
+    });
   };
   return {
     run: async (inputs, task, shard) => {

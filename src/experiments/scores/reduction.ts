@@ -51,7 +51,8 @@ async function writeScores(
     const scores = decodeScores(payload);
     prompts.push(...shard.prompts);
     addScores(plan, shard, scores, sums);
-    for (const [hook, parts] of scores.components) addComponents(plan, shard, hook, parts, components);
+    const lengths = { longest: longestLength(plan), length: lengthOf(plan, must(shard.prompts[0], "first prompt")) };
+    for (const [hook, parts] of scores.components) addComponents(components, hook, parts, lengths);
   });
   const counts = countPositions(plan, prompts);
   const arrays = new Map<string, NamedArray>();
@@ -131,15 +132,13 @@ function add(sum: Float64Array, squares: Float64Array, i: number, value: number)
 const COMPONENTS = { delta_norm: "deltaNorm", grad_norm: "gradNorm", cosine: "cosine", dot: "dot" } as const;
 type ComponentSums = Record<keyof typeof COMPONENTS, Float64Array>;
 
+/** @param lengths - positions of the longest prompt, and of the prompts that the parts are of. */
 function addComponents(
-  plan: Plan,
-  shard: Shard,
+  components: Map<string, ComponentSums>,
   hook: string,
   parts: Components,
-  components: Map<string, ComponentSums>,
+  { longest, length }: { readonly longest: number; readonly length: number },
 ): void {
-  const longest = longestLength(plan);
-  const length = lengthOf(plan, must(shard.prompts[0], "first prompt"));
   const empty = (): Float64Array => new Float64Array(longest);
   const sums = components.get(hook) ?? { delta_norm: empty(), grad_norm: empty(), cosine: empty(), dot: empty() };
   components.set(hook, sums);

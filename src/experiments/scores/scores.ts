@@ -50,6 +50,13 @@ export interface ScoreWay {
   readonly method: ScoreMethod;
 }
 
+/** What is asked of a block of prompts. */
+export interface ScoresRequest extends ScoreWay {
+  readonly reduce: MetricReduce;
+  /** Told sites done and to do. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
 /** A block of prompts while it is scored. */
 interface Block {
   readonly spliced: SplicedModel;
@@ -83,9 +90,7 @@ function noScores() {
 export async function computeScores(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
-  reduce: MetricReduce,
-  way: ScoreWay,
-  onProgress?: OnProgress,
+  { reduce, onProgress, ...way }: ScoresRequest,
 ): Promise<ScoresResult> {
   const { model } = spliced;
   return await withScope(async (own) => {
@@ -108,18 +113,16 @@ export async function computeScores(
       await (isSaeSite(at) ? scoreSite(block, at, gradient_RD) : scoreNeurons(block, at, gradient_RD));
       onStep();
     };
-    await visitSiteGradients(spliced, runs, answers, way, visit, onStep);
+    await visitSiteGradients(spliced, { ...runs, answers }, way, { visit, onStep });
     return collected;
   });
 }
 
 async function visitSiteGradients(
   { model, saesOf }: SplicedModel,
-  { clean, corrupted }: Runs,
-  answers: Answers,
+  { clean, corrupted, answers }: Runs & { readonly answers: Answers },
   { score, method }: ScoreWay,
-  visit: GradientVisitor,
-  onStep: () => void,
+  { visit, onStep }: { readonly visit: GradientVisitor; readonly onStep: () => void },
 ): Promise<void> {
   const rules = await method.rules();
   const steps = method.lineSteps(score);
@@ -147,7 +150,7 @@ async function scoreSite(block: Block, at: SaeSiteAt, gradient_RD: Tensor): Prom
     if (gradNorm !== null && at.site === "resid_post")
       collected.components.set(hook, componentsOf({ deltaNorm: await rowNorms(delta_RD), gradNorm, dot }));
     await spliced.withSae(at, async (sae) => {
-      if (sae !== undefined) await scoreNodes(block, at, sae, gradient_RD, gradNorm);
+      if (sae !== undefined) await scoreNodes(block, at, sae, { gradient_RD, gradNorm });
     });
   });
 }
@@ -165,13 +168,18 @@ async function scoreNeurons(block: Block, at: SiteAt, gradient_RM: Tensor): Prom
   });
 }
 
+/** A site's gradient, and the norms of its rows where components are asked for. */
+interface SiteGradient {
+  readonly gradient_RD: Tensor;
+  readonly gradNorm: Float32Array | null;
+}
+
 /** Scores one site's features and error node, from the first position that differs on: before it all are 0. */
 async function scoreNodes(
   block: Block,
   at: SaeSiteAt,
   sae: Sae,
-  gradient_RD: Tensor,
-  gradNorm: Float32Array | null,
+  { gradient_RD, gradNorm }: SiteGradient,
 ): Promise<void> {
   const { runs, first, collected } = block;
   const { batch, T } = runs.clean.frame;
@@ -265,5 +273,5 @@ async function checkScores(
   const { nLayers } = spliced.model.config;
   for (const run of [runs.clean, runs.corrupted]) if (run !== null) await locateInRun(run, nLayers, prompts);
   const prompt = must(prompts[Math.floor(rowOf(bad) / runs.clean.frame.T)], "prompt");
-  throw nonFinite("score", at, null, prompt, must(values[bad], "value"));
+  throw nonFinite({ quantity: "score", at, side: null, prompt, value: must(values[bad], "value") });
 }

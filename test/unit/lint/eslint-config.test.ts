@@ -70,6 +70,13 @@ describe("lint rules that a wrong setting would silence", () => {
     ]);
   });
 
+  test("a fifth parameter is an error in src, but for the files that are listed", async () => {
+    const text =
+      "export const sum = (a: number, b: number, c: number, d: number, e: number): number => a + b + c + d + e;\n";
+    expect(await rulesOn(untyped, "src/base/errors.ts", text)).toEqual(["max-params"]);
+    expect(await rulesOn(untyped, "src/stats/dot.ts", text)).toEqual([]);
+  });
+
   test("a forgotten promise is an error", async () => {
     const text = `export const forget = (): void => {\n  Promise.resolve();\n};\n`;
     expect(await rulesOn(typed, "src/base/errors.ts", text)).toContain("@typescript-eslint/no-floating-promises");

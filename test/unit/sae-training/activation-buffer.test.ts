@@ -29,8 +29,8 @@ afterAll(async () => {
 async function activation({ site, layer }: SaeSiteAt, sequence: readonly number[], token: number): Promise<number[]> {
   const { resid_RD, frame } = await startBlock(model, [sequence]);
   let current = resid_RD;
-  for (let i = 0; i < layer; i++) current = runLayer(model, i, current, frame).resid_post;
-  const found = runLayer(model, layer, current, frame)[site];
+  for (let i = 0; i < layer; i++) current = runLayer(model, i, { resid_RD: current, frame }).resid_post;
+  const found = runLayer(model, layer, { resid_RD: current, frame })[site];
   const [row] = tf.split(found, sequence.length).slice(token);
   return [...(row?.dataSync<"float32">() ?? [])];
 }

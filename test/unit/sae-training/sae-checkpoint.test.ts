@@ -5,7 +5,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { must } from "../../../src/base/assert.js";
-import { openCheckpoint, writeCheckpoint } from "../../../src/sae-training/sae-checkpoint.js";
+import { openTrainingCheckpoint, writeTrainingCheckpoint } from "../../../src/sae-training/sae-checkpoint.js";
 import { startBackend } from "../../../src/backends/start-backend.js";
 
 beforeAll(() => startBackend("wasm"));
@@ -22,7 +22,7 @@ const curve = [{ tokens: 10, sites: { x: { loss: 0.1 + 0.2, fvu: 1e-9, l0: 3, de
 const numbers = { scale: Math.PI, sparsity: 1 / 3, steps: 17 };
 const write = async (fills: number): Promise<void> => {
   const arrays = new Map([["W_enc", tf.tensor2d([1.5, -0, 3e-39, 4], [2, 2])]]);
-  await writeCheckpoint(folder, { fills, curve }, [{ at, state: { arrays, numbers } }]);
+  await writeTrainingCheckpoint(folder, { fills, curve }, [{ at, state: { arrays, numbers } }]);
 };
 
 describe("a checkpoint", () => {
@@ -30,7 +30,7 @@ describe("a checkpoint", () => {
     await write(2);
     await write(10);
     expect(readdirSync(folder)).toEqual(["10"]);
-    const found = must(openCheckpoint(folder), "checkpoint");
+    const found = must(openTrainingCheckpoint(folder), "checkpoint");
     expect([found.fills, found.curve]).toEqual([10, curve]);
     const state = await found.read(at);
     expect(state.numbers).toEqual(numbers);
@@ -42,20 +42,20 @@ describe("a checkpoint", () => {
     const part = join(folder, "12.part");
     mkdirSync(part);
     writeFileSync(join(part, "state.json"), '{"fills": 12');
-    expect(openCheckpoint(folder)?.fills).toBe(9);
+    expect(openTrainingCheckpoint(folder)?.fills).toBe(9);
     await write(10);
     expect(readdirSync(folder)).toEqual(["10"]);
-    expect(openCheckpoint(folder)?.fills).toBe(10);
+    expect(openTrainingCheckpoint(folder)?.fills).toBe(10);
   });
 
   it("is the later of two that a kill left side by side", async () => {
     await write(10);
     mkdirSync(join(folder, "9"));
-    expect(openCheckpoint(folder)?.fills).toBe(10);
+    expect(openTrainingCheckpoint(folder)?.fills).toBe(10);
   });
 
   it("is absent where there is none", () => {
-    expect(openCheckpoint(folder)).toBeNull();
-    expect(openCheckpoint(join(folder, "absent"))).toBeNull();
+    expect(openTrainingCheckpoint(folder)).toBeNull();
+    expect(openTrainingCheckpoint(join(folder, "absent"))).toBeNull();
   });
 });

@@ -5,9 +5,10 @@ import { describe, expect, test } from "vitest";
 import type { ModelConfig } from "../../../src/families/family.js";
 import { readModelConfig } from "../../../src/families/read-config.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";
-import { findSaes, readSae, type SaeEntry } from "../../../src/weights/sae-folder.js";
+import { findSaes, type SaeEntry } from "../../../src/weights/sae-folder.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
 import { temporaryFolder, TINY_A } from "./temporary-folder.js";
+import { readSae } from "../../read-sae.js";
 
 /** The heads together are wider than the model, as in Gemma 3 270M. */
 const SMALL: ModelConfig = { ...readModelConfig(`${TINY_A}/model`), nLayers: 18, dModel: 2, nHeads: 3, headDim: 1 };

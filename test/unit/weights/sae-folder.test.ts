@@ -8,8 +8,9 @@ import type { ModelConfig } from "../../../src/families/family.js";
 import { readModelConfig } from "../../../src/families/read-config.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";
 import { writeNpz } from "../../../src/weights/npz.js";
-import { findSaes, fingerprintSaes, readSae } from "../../../src/weights/sae-folder.js";
+import { findSaes, fingerprintSaes } from "../../../src/weights/sae-folder.js";
 import { copyOf, editBytes, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
+import { readSae } from "../../read-sae.js";
 
 const SAES = `${TINY_A}/saes`;
 const SAELENS = `${TINY_A}/saes-saelens`;

@@ -19,7 +19,7 @@ function work(
   fromDonor = false,
 ): SiteWork | undefined {
   const site = { features: Uint8Array.from(features.flat()), errors: Uint8Array.from(errors) };
-  return siteWork(site, sae, span, fromDonor ? null : means, fromDonor);
+  return siteWork(site, sae, span, { means: fromDonor ? null : means, fromDonor });
 }
 
 const ALL_LIVE = Array.from({ length: F }, () => LIVE);
@@ -85,7 +85,7 @@ describe("the work at a site", () => {
       linear: Uint8Array.of(ABLATED, LIVE, ABLATED),
       nonlinear: Uint8Array.of(LIVE, RESTORED, ABLATED),
     };
-    const { groups = [], errorChanged, parts } = siteWork(site, sae, WHOLE, means, false) ?? {};
+    const { groups = [], errorChanged, parts } = siteWork(site, sae, WHOLE, { means, fromDonor: false }) ?? {};
     expect(groups.map(({ positions, errorLive }) => [positions, errorLive])).toEqual([
       [[0], true],
       [[1, 2], false],
@@ -96,7 +96,7 @@ describe("the work at a site", () => {
     expect([...(parts?.means.nonlinear ?? [])]).toEqual([0, 0, 1]);
     expect([...(parts?.restored.nonlinear ?? [])]).toEqual([0, 1, 0]);
     expect(parts?.donor).toEqual({ linear: null, nonlinear: null });
-    const last = siteWork(site, sae, { start: 2, length: 1 }, null, true);
+    const last = siteWork(site, sae, { start: 2, length: 1 }, { means: null, fromDonor: true });
     expect([last?.parts?.live, last?.parts?.means.linear, [...(last?.parts?.donor.linear ?? [])]]).toEqual([
       null,
       null,
@@ -107,10 +107,12 @@ describe("the work at a site", () => {
   it("is none where every part is live over the span, and says nothing of parts where none is named", () => {
     const site = { features: new Uint8Array(T * F), errors: new Uint8Array(T) };
     const [linear, nonlinear] = [Uint8Array.of(ABLATED, LIVE, LIVE), new Uint8Array(T)];
-    expect(siteWork({ ...site, linear, nonlinear }, sae, { start: 1, length: 2 }, means, false)).toBeUndefined();
-    expect(siteWork({ ...site, errors: new Uint8Array(T).fill(ABLATED) }, sae, WHOLE, means, false)).not.toHaveProperty(
-      "parts",
-    );
+    expect(
+      siteWork({ ...site, linear, nonlinear }, sae, { start: 1, length: 2 }, { means, fromDonor: false }),
+    ).toBeUndefined();
+    expect(
+      siteWork({ ...site, errors: new Uint8Array(T).fill(ABLATED) }, sae, WHOLE, { means, fromDonor: false }),
+    ).not.toHaveProperty("parts");
   });
 
   it("takes ablated nodes from the donor where there is one", () => {
