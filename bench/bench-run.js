@@ -1,11 +1,10 @@
 /** @file What a bench says of itself where a run names its environment and its worker, and the flags that benches share. */
 import { BACKENDS } from "../dist/backends/backend-probe.js";
-import { NODE_MAJOR } from "../dist/base/environment.js";
 import { sha256 } from "../dist/base/hash.js";
 
 /** The environment of a run that is computed in this process and thrown away. */
 export function benchEnvironment(backend, threads, dtype = "float32") {
-  return { code: "bench", backend, device: "cpu", threads, dtype, node: NODE_MAJOR, tfjs: "bench" };
+  return { code: "bench", backend, device: "cpu", threads, dtype, tfjs: "bench" };
 }
 
 /**

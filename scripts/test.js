@@ -66,6 +66,11 @@ async function findPrograms() {
     const { path, problem } = obtain();
     console.log(`\n== ${name}: ${path ?? `${without}. ${problem}`}`);
   }
+  const { MAJORS, obtainNode } = await import("./node-versions.js");
+  for (const major of MAJORS) {
+    const { path, problem } = obtainNode(major);
+    console.log(`\n== Node ${major}: ${path ?? `its bytes are not compared with the others'. ${problem}`}`);
+  }
 }
 
 /** Runs vitest and adds what its reporter counted. */

@@ -72,8 +72,8 @@ const besideIt = {
   ...pypis,
   PATCHBAY_TORCH_ADDON: fileURLToPath(new URL(`../${torchIn("build-pypi")}`, import.meta.url)),
 };
-/** `patchbay doctor --build tensorflow` builds it. */
-const hasTensorflow = isThere(".cache/tensorflow/build.json");
+/** `patchbay doctor --build tensorflow` builds it. Its package calls functions that Node 23 removed. */
+const hasTensorflow = isThere(".cache/tensorflow/build.json") && Number.parseInt(process.versions.node) < 23;
 const SLOW_ON_TENSORFLOW = ["numeric/truth-properties.test.ts", "numeric/circuit-properties.test.ts"];
 
 /** Native backends that are built, or must be. */

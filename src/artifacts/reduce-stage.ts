@@ -1,5 +1,4 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
-import { type Environment, NODE_MAJOR } from "../base/environment.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../run/artifacts.js";
 import { isDamage } from "../run/known-file.js";
@@ -30,7 +29,7 @@ export interface Reduced {
  * @param experiments - those that the plan's stages belong to.
  * @param folder - the run folder: run.json, plan.json, the mirrored log.
  * @param quarantined - shards that were given up.
- * @throws PatchbayError `different_environment` where the run is another Node's; `corrupt_record`; `damaged_artifact`.
+ * @throws PatchbayError `corrupt_record`; `damaged_artifact`.
  */
 export async function reduceStage(
   experiments: readonly ReducedExperiment[],
@@ -41,7 +40,6 @@ export async function reduceStage(
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const environment = environmentOfRun(run);
-  expectOwnNode(folder, environment);
   const log = await openDirectoryLog(runPaths(folder).log);
   const remade: string[] = [];
   try {
@@ -118,13 +116,6 @@ async function remake(
     const text = `${damaged.message} (making it again failed: ${message})`;
     throw new PatchbayError("damaged_artifact", text, { cause, detail: damaged.detail });
   }
-}
-
-/** Thresholds and statistics are computed here too, not on the workers alone. */
-function expectOwnNode(folder: string, { node }: Environment): void {
-  if (node === NODE_MAJOR) return;
-  const message = `${folder}: node: expected ${node}, got ${NODE_MAJOR}; bits could differ. Start the coordinator on Node ${node}, or choose another --out`;
-  throw new PatchbayError("different_environment", message);
 }
 
 /** Prompts of quarantined shards, ascending. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { examineBackends, measuredOnce } from "./backend-measures.js";
 import { BACKENDS, probeBackend, type Backend } from "./backend-probe.js";
 import { codeVersion } from "../base/code-version.js";
-import { type Environment, NODE_MAJOR } from "../base/environment.js";
+import type { Environment } from "../base/environment.js";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { fastestBackend } from "./fastest-backend.js";
 import { tfjsVersion } from "./tfjs-version.js";
@@ -61,5 +61,5 @@ export function autoThreads(backend: Backend, workers: number): number {
 
 /** The environment of engines started here. wasm's arithmetic does not depend on the processor. */
 export function environmentOf({ backend, device }: BackendChoice, threads: number, dtype: string): Environment {
-  return { code: codeVersion(), backend, device, threads, dtype, node: NODE_MAJOR, tfjs: tfjsVersion(backend) };
+  return { code: codeVersion(), backend, device, threads, dtype, tfjs: tfjsVersion(backend) };
 }

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import util from "node:util";
 import type { BackendProbe } from "./torch-probe.js";
 
 const PEER = "@tensorflow/tfjs-node-gpu";
@@ -36,6 +37,15 @@ export function tensorflowSettings(env: NodeJS.ProcessEnv = process.env): Record
   return Object.fromEntries(Object.entries(defaults).map(([name, value]) => [name, env[name] ?? value]));
 }
 
+/**
+ * Why the package cannot run on this Node: version 4.22 calls functions that Node 23 removed from `util`. Null where they are there.
+ * Source: github.com/tensorflow/tfjs/issues/8609.
+ */
+export function nodeProblem(functions: object = util): string | null {
+  if (Object.hasOwn(functions, "isNullOrUndefined")) return null;
+  return `tensorflow does not run on Node ${process.versions.node}: its package calls util.isNullOrUndefined, which Node 23 removed. Use Node 20 or 22, or another backend`;
+}
+
 const PROGRAM = `const tf = require(process.argv[1]);
 tf.add(1, 1).dataSync();
 const { isUsingGpuDevice, binding } = tf.backend();
@@ -48,7 +58,8 @@ if (isUsingGpuDevice) {
 console.log((isUsingGpuDevice ? "cuda" : "cpu") + " (TensorFlow " + binding.TF_Version + ", " + processor.slice(0, 120) + ")");`;
 
 /** Loads TensorFlow in a child process. Its libraries choose their loops by processor, so the device names it. */
-export function probeTensorflow(folder: string | null = findTensorflow()): BackendProbe {
+export function probeTensorflow(folder: string | null = findTensorflow(), problem = nodeProblem()): BackendProbe {
+  if (problem !== null) return { problem };
   if (folder === null) return { problem: `tensorflow is not built here: ${BUILD_TENSORFLOW}` };
   const env = { ...process.env, ...tensorflowSettings() };
   const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", PROGRAM, folder], { encoding: "utf8", env });

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { PatchbayError } from "../base/errors.js";
-import { BUILD_TENSORFLOW, findTensorflow, tensorflowSettings } from "./tensorflow-probe.js";
+import { BUILD_TENSORFLOW, findTensorflow, nodeProblem, tensorflowSettings } from "./tensorflow-probe.js";
 
 const NAME = "tensorflow";
 
@@ -10,9 +10,13 @@ const NAME = "tensorflow";
  * Makes TensorFlow the backend of every tfjs call in this process. TensorFlow takes TF_NUM_INTRAOP_THREADS and
  * TF_NUM_INTEROP_THREADS from the environment when it loads.
  *
- * @throws PatchbayError `not_built` when it has not been built or does not load.
+ * @throws PatchbayError `not_built` when it has not been built, does not load, or does not run on this Node.
  */
-export async function startTensorflow(folder: string | null = findTensorflow()): Promise<void> {
+export async function startTensorflow(
+  folder: string | null = findTensorflow(),
+  problem = nodeProblem(),
+): Promise<void> {
+  if (problem !== null) throw new PatchbayError("not_built", problem);
   if (folder === null)
     throw new PatchbayError(
       "not_built",

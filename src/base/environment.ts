@@ -11,28 +11,26 @@ export const environmentSchema = z.object({
   device: part,
   threads: z.int().min(1).max(1024),
   dtype: part,
-  node: part,
   tfjs: part,
 });
 
 /**
- * Code version, tfjs backend, device class, engine threads, compute type, Node's major version (its `Math` and `**` give other bits)
- * and the versions of tfjs's packages. Results of equal environments are bit-identical.
+ * Code version, tfjs backend, device class with its native library's version, engine threads, compute type and the versions of tfjs's
+ * packages. Results of equal environments are bit-identical.
  */
 export type Environment = Readonly<z.infer<typeof environmentSchema>>;
 
-/** Major version of the Node that runs this process. */
-export const NODE_MAJOR = process.versions.node.replace(/\..*$/, "");
+/** Version of the Node that runs this process. Runs record it; it decides no bits (elementary-functions.ts says why). */
+export const NODE_VERSION = process.versions.node;
 
 const NOT_RECORDED = "not recorded";
 
 /** The schema of an environment in a file, which an earlier release may have written: the parts that it did not know differ from any. */
 export const recordedEnvironmentSchema = environmentSchema.extend({
-  node: part.default(NOT_RECORDED),
   tfjs: part.default(NOT_RECORDED),
 });
 
-/** The schema of {@link WorkerEnvironment}. A worker of an earlier release says neither its Node nor its tfjs, and is refused. */
+/** The schema of {@link WorkerEnvironment}. A worker of an earlier release does not say its tfjs, and is refused. */
 export const workerEnvironmentSchema = environmentSchema.extend({
   threads: z.int().min(0).max(1024),
   dtype: z.string().max(200),
@@ -40,8 +38,19 @@ export const workerEnvironmentSchema = environmentSchema.extend({
   tfjs: z.string().max(200),
 });
 
-/** A worker's environment; threads 0 and dtype "" stand for whatever a run's plan says. */
+/**
+ * A worker's environment, and the version of its Node, which is recorded and not compared. Threads 0 and dtype "" stand for whatever a
+ * run's plan says.
+ */
 export type WorkerEnvironment = Readonly<z.infer<typeof workerEnvironmentSchema>>;
+
+/** The environment of a run on a worker: what the plan decides is the plan's. */
+export function environmentOn(
+  { code, backend, device, tfjs }: WorkerEnvironment,
+  decided: Pick<Environment, "threads" | "dtype">,
+): Environment {
+  return { code, backend, device, tfjs, threads: decided.threads, dtype: decided.dtype };
+}
 
 const PARTS = [
   "code",
@@ -49,7 +58,6 @@ const PARTS = [
   "device",
   "threads",
   "dtype",
-  "node",
   "tfjs",
 ] as const satisfies readonly (keyof Environment)[];
 

@@ -4,7 +4,7 @@ import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
 import { prepareRun } from "../artifacts/prepare-run.js";
 import { runName } from "../run/run-folder.js";
-import { NODE_MAJOR, type WorkerEnvironment } from "../base/environment.js";
+import { environmentOn, type WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
 import type { RunToServe } from "./served-run.js";
 import { loadRegister } from "../experiments/load-register.js";
@@ -20,8 +20,7 @@ export interface SubmissionOptions {
 }
 
 /**
- * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker, but
- * for Node: its major version is this process's, which reduces what the workers compute.
+ * Plans a sweep and makes, or continues, its run folder. The environment is that of the first worker.
  * @throws PatchbayError `bad_input` for the sweep and its inputs, and when no worker is attached; `not_built`;
  *   `different_environment`.
  */
@@ -34,23 +33,14 @@ export async function prepareSubmission(
   if (worker === undefined) {
     throw badInput("no worker is attached: a run's backend and device are its workers'; start one, then submit again");
   }
-  const { code, backend, device, tfjs } = worker;
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
   const { experiments } = await loadRegister();
   const source = { text: sweep, file: file === "" ? "sweep" : file, baseFolder };
-  const planned = await planSweep(experiments, source, { backend, autoThreads }, process.stderr);
+  const planned = await planSweep(experiments, source, { backend: worker.backend, autoThreads }, process.stderr);
   const { plan, planHash } = planned;
   const { folder } = prepareRun(experiments, planned, {
     out: join(runsFolder, runName(plan.sweep.name, planHash)),
-    environment: {
-      code,
-      backend,
-      device,
-      threads: plan.engine.threads,
-      dtype: plan.sweep.dtype,
-      node: NODE_MAJOR,
-      tfjs,
-    },
+    environment: environmentOn(worker, { threads: plan.engine.threads, dtype: plan.sweep.dtype }),
     backendReason: "the first worker's",
     allowPartial,
     submitted: new Date().toISOString(),

@@ -1,5 +1,6 @@
 /** @file Keeps run.json up to date: the volatile facts of a run. Written whole, at most once a second while the run goes on. */
 import { must } from "../base/assert.js";
+import { NODE_VERSION } from "../base/environment.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { writeRunFile, type RunFile } from "../run/run-folder.js";
 import { quarantinedShards } from "./explain.js";
@@ -26,19 +27,24 @@ export interface RunFileKeeper {
 export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunFileKeeper {
   const loading = new Map<string, number>();
   const workers = new Set<string>();
+  const nodes = new Set([...(run.file.node ?? []), NODE_VERSION]);
   let timer: NodeJS.Timeout | null = null;
   const compose = (): RunFile => {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     const loadSeconds = [...loading.values()].reduce((sum, seconds) => sum + seconds, 0);
-    return describeRun(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
+    const described = describeRun(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
+    return { ...described, node: [...nodes].sort() };
   };
   const write = (): void => {
     writeRunFile(run.folder, compose());
   };
   return {
     touch: () => {
-      for (const name of state().workers.keys()) workers.add(name);
+      for (const { name, environment } of state().workers.values()) {
+        workers.add(name);
+        nodes.add(environment.node);
+      }
       timer ??= setTimeout(write, INTERVAL_MS);
     },
     noteLoading: (instance, seconds) => {

@@ -126,8 +126,9 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     ["code", hash(fingerprints.code)],
     [
       "environment",
-      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}, Node ${fingerprints.node}, tfjs ${fingerprints.tfjs}`,
+      `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}, tfjs ${fingerprints.tfjs}`,
     ],
+    ["Node (decides no bits)", run.node === undefined ? "not recorded" : run.node.join(", ")],
     ["sign and direction", "positive raises the incorrect answer; base: clean prompt, donor: corrupted prompt"],
     ["several incorrect answers", `${sweep.metric.reduce} of their logits`],
     ["normalisation", "scores and effects: none; share: mean(m(corrupted) − m(clean))"],

@@ -106,6 +106,8 @@ const runFileSchema = z.object({
     dataset: z.string(),
     fit: z.string().exactOptional(),
   }),
+  /** Versions of Node that workers and coordinator ran on, over all starts of the run. They decide no bits. */
+  node: z.array(z.string()).exactOptional(),
   /** Why the backend was taken, in words. */
   backend_reason: z.string().exactOptional(),
   counts: z.object({

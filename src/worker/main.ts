@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { codeVersion } from "../base/code-version.js";
 import { BACKENDS, probeBackend, type Backend } from "../backends/backend-probe.js";
 import { tfjsVersion } from "../backends/tfjs-version.js";
-import { NODE_MAJOR } from "../base/environment.js";
+import { NODE_VERSION } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
 import { EXIT } from "../base/exit-code.js";
 import { memoryMib } from "../base/memory.js";
@@ -87,7 +87,7 @@ async function main(): Promise<number> {
       device: probe.device ?? "cpu",
       threads: 0,
       dtype: "",
-      node: NODE_MAJOR,
+      node: NODE_VERSION,
       tfjs: tfjsVersion(chosen),
     },
     model: model === undefined ? null : resolve(model),

@@ -8,7 +8,12 @@ import type { InputPaths, Plan, Stage } from "../plan/plan.js";
 import { saeOptionsSchema } from "../run/run-folder.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
-import { environmentFingerprint, type Environment, type WorkerEnvironment } from "../base/environment.js";
+import {
+  environmentFingerprint,
+  environmentOn,
+  type Environment,
+  type WorkerEnvironment,
+} from "../base/environment.js";
 import type { RunOpened } from "../wire/messages.js";
 import type { ArtifactCache } from "./artifact-cache.js";
 
@@ -51,11 +56,8 @@ export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: 
   if (got !== opened.planHash) {
     throw new PatchbayError("bad_message", `run ${opened.run}: expected plan ${opened.planHash}, got ${got}`);
   }
-  const environment: Environment = {
-    ...choices.environment,
-    threads: plan.engine.threads,
-    dtype: plan.sweep.dtype,
-  };
+  const decided = { threads: plan.engine.threads, dtype: plan.sweep.dtype };
+  const environment = environmentOn(choices.environment, decided);
   return {
     id: opened.run,
     planHash: opened.planHash,

@@ -1,7 +1,7 @@
 /** @file A worker process for cluster tests: the product's, but it waits only a moment for a run log that is away. Arguments: one JSON object. */
 import { codeVersion } from "../../dist/base/code-version.js";
 import { tfjsVersion } from "../../dist/backends/tfjs-version.js";
-import { NODE_MAJOR } from "../../dist/base/environment.js";
+import { NODE_VERSION } from "../../dist/base/environment.js";
 import { onParentGone } from "../../dist/wire/parent-process.js";
 import { runWorker } from "../../dist/worker/supervisor.js";
 
@@ -18,7 +18,7 @@ await runWorker({
     device: "cpu",
     threads: 0,
     dtype: "",
-    node: NODE_MAJOR,
+    node: NODE_VERSION,
     tfjs: tfjsVersion("wasm"),
   },
   natsPatienceMs: 100,

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { tfjsVersion } from "../../src/backends/tfjs-version.js";
 import { must } from "../../src/base/assert.js";
-import { NODE_MAJOR } from "../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../src/base/hash.js";
 import type { Settings } from "../../src/coordinator/state.js";
 import type { Plan, Stage } from "../../src/plan/plan.js";
@@ -75,7 +74,6 @@ export async function makeNoopRun(stages: readonly Stage[], allowPartial = false
       device: "cpu",
       threads: 1,
       dtype: "float32",
-      node: NODE_MAJOR,
       tfjs: tfjsVersion("wasm"),
     },
     counts: { prompts: 0, dropped: 0, shards: 0, done: 0, quarantined: 0, retries: 0, workers: 0 },

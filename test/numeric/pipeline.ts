@@ -2,7 +2,6 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NODE_MAJOR } from "../../src/base/environment.js";
 import { sha256 } from "../../src/base/hash.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { readArtifact } from "../../src/run/artifacts.js";
@@ -20,7 +19,6 @@ const ENVIRONMENT = {
   device: "cpu",
   threads: 1,
   dtype: "float32",
-  node: NODE_MAJOR,
   tfjs: "test",
 };
 

@@ -13,14 +13,14 @@ import {
 } from "../../src/coordinator/events.js";
 import { DEFAULT_SETTINGS, initialState, type CoordinatorState } from "../../src/coordinator/state.js";
 import { step } from "../../src/coordinator/step.js";
-import type { Environment } from "../../src/base/environment.js";
+import type { WorkerEnvironment } from "../../src/base/environment.js";
 import type { FromCoordinator, FromWorker, Lease, RunState } from "../../src/wire/messages.js";
 import { newWorker, type WorkerEffect, type WorkerEvent, type WorkerMachine } from "../../src/worker/worker-state.js";
 import { stepWorker } from "../../src/worker/worker-step.js";
 import type { Faults } from "./faults.js";
 import { checkInvariants } from "./invariants.js";
 
-const ENVIRONMENT: Environment = {
+const ENVIRONMENT: WorkerEnvironment = {
   code: "1",
   backend: "none",
   device: "none",

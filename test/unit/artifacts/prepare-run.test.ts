@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type Environment, NODE_MAJOR } from "../../../src/base/environment.js";
+import type { Environment } from "../../../src/base/environment.js";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import type { PlannedRun } from "../../../src/plan/make-plan.js";
 import { prepareRun } from "../../../src/artifacts/prepare-run.js";
@@ -10,7 +10,6 @@ import { readRunFile, runPaths } from "../../../src/run/run-folder.js";
 import { decodePrompts } from "../../../src/artifacts/prompts-file.js";
 import type { PromptText } from "../../../src/prompts/prompt-text.js";
 import { readArtifact } from "../../../src/run/artifacts.js";
-import { reduceStage } from "../../../src/artifacts/reduce-stage.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
 
 const environment: Environment = {
@@ -19,7 +18,6 @@ const environment: Environment = {
   device: "cpu",
   threads: 1,
   dtype: "float32",
-  node: "20",
   tfjs: "core 4.22.0",
 };
 const TEXT: PromptText = {
@@ -76,7 +74,7 @@ it("prompts are an artifact from the start, and run.json counts those that repea
 });
 
 it.each([
-  [{ node: "24" }, "node: was 20, is 24"],
+  [{ device: "cuda" }, "device: was cpu, is cuda"],
   [{ tfjs: "core 4.21.0" }, "tfjs: was core 4.22.0, is core 4.21.0"],
 ])("a run is refused in another environment, and %j is named", (change, words) => {
   prepare();
@@ -86,20 +84,19 @@ it.each([
   );
 });
 
-it("a run of a release that recorded neither node nor tfjs can be read, and is refused by the names of both", () => {
+it("a run of a release that did not record tfjs can be read, and is refused by its name", () => {
   prepare();
   const file = runPaths(folder).run;
-  writeFileSync(file, readFileSync(file, "utf8").replace(/,\s*"node": "20",\s*"tfjs": "core 4.22.0"/, ""));
-  expect(readRunFile(folder).fingerprints).toMatchObject({ node: "not recorded", tfjs: "not recorded" });
-  expect(() => prepare()).toThrow(
-    /environment \(node: was not recorded, is 20; tfjs: was not recorded, is core 4\.22\.0\)/,
-  );
+  writeFileSync(file, readFileSync(file, "utf8").replace(/,\s*"tfjs": "core 4.22.0"/, ""));
+  expect(readRunFile(folder).fingerprints).toMatchObject({ tfjs: "not recorded" });
+  expect(() => prepare()).toThrow(/environment \(tfjs: was not recorded, is core 4\.22\.0\)/);
 });
 
-it("a run of another Node is not reduced either", async () => {
-  prepare({ node: "1" });
-  await expect(reduceStage(REGISTER.experiments, folder, "means")).rejects.toMatchObject({
-    code: "different_environment",
-    message: expect.stringContaining(`node: expected 1, got ${NODE_MAJOR}`) as string,
-  });
+it("a run of another Node is continued, and so is one whose environment named its Node", () => {
+  prepare();
+  const file = runPaths(folder).run;
+  const older = readFileSync(file, "utf8").replace(/("tfjs": "core 4.22.0")/, '"node": "1", $1');
+  expect(older).toContain('"node": "1"');
+  writeFileSync(file, older);
+  expect(prepare().start).toBe("continued");
 });

@@ -5,7 +5,6 @@ import { expect, test, vi } from "vitest";
 import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile } from "../../../src/run/run-folder.js";
-import { NODE_MAJOR } from "../../../src/base/environment.js";
 import { reduceStage } from "../../../src/artifacts/reduce-stage.js";
 import { readRunContents } from "../../../src/report/run-contents.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
@@ -37,7 +36,7 @@ test("the reductions of a run and its report read and hash the plan once", async
     inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
     fingerprints: {
       ...{ ...PLAN.fingerprints, code: "1", backend: "wasm", device: "cpu", threads: 1, dtype: "float32" },
-      ...{ node: NODE_MAJOR, tfjs: "t" },
+      ...{ tfjs: "t" },
     },
     counts: { prompts: 0, dropped: 0, shards: 0, done: 0, quarantined: 0, retries: 0, workers: 0 },
     quarantined: [],

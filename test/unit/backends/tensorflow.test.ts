@@ -2,7 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findTensorflow, probeTensorflow, tensorflowSettings } from "../../../src/backends/tensorflow-probe.js";
+import {
+  findTensorflow,
+  nodeProblem,
+  probeTensorflow,
+  tensorflowSettings,
+} from "../../../src/backends/tensorflow-probe.js";
 import { startTensorflow } from "../../../src/backends/tensorflow.js";
 
 describe("the tensorflow backend", () => {
@@ -23,19 +28,27 @@ describe("the tensorflow backend", () => {
   });
 
   it("that was never built is refused with how to build it and what works without", async () => {
-    await expect(startTensorflow(null)).rejects.toMatchObject({
+    await expect(startTensorflow(null, null)).rejects.toMatchObject({
       code: "not_built",
       message: expect.stringMatching(/patchbay doctor --build tensorflow.*"wasm"/) as string,
     });
-    expect(probeTensorflow(null).problem).toMatch(/not built here: patchbay doctor --build tensorflow/);
+    expect(probeTensorflow(null, null).problem).toMatch(/not built here: patchbay doctor --build tensorflow/);
   });
 
   it("that does not load is refused with the loader's own words", async () => {
-    await expect(startTensorflow(folder)).rejects.toMatchObject({
+    await expect(startTensorflow(folder, null)).rejects.toMatchObject({
       code: "not_built",
       message: expect.stringMatching(/does not load: libtensorflow_cc.*--force/) as string,
     });
-    expect(probeTensorflow(folder).problem).toMatch(/does not load: libtensorflow_cc.*--force/);
+    expect(probeTensorflow(folder, null).problem).toMatch(/does not load: libtensorflow_cc.*--force/);
+  });
+
+  it("is refused, built or not, where Node lacks what its package calls, with the versions that have it", async () => {
+    expect(nodeProblem({ isNullOrUndefined: () => false })).toBe(null);
+    const problem = nodeProblem({});
+    expect(problem).toMatch(/does not run on Node \d+\..*Use Node 20 or 22/);
+    await expect(startTensorflow(folder, problem)).rejects.toMatchObject({ code: "not_built", message: problem });
+    expect([probeTensorflow(folder, problem), probeTensorflow(null, problem)]).toEqual([{ problem }, { problem }]);
   });
 
   it("does not round float32 to TF32 on a GPU unless the user asks for it", () => {

@@ -22,7 +22,6 @@ const ENVIRONMENT: Environment = {
   device: "cpu",
   threads: 1,
   dtype: "float32",
-  node: "20",
   tfjs: "core 4.22.0",
 };
 const PLAN = {

@@ -17,7 +17,6 @@ const environment = {
   device: "cpu",
   threads: 1,
   dtype: "float32",
-  node: "20",
   tfjs: "core 4.22.0",
 };
 const open = (seed: number, code = "1") => openSetFolder(folder, { seed }, { ...environment, code });
@@ -45,12 +44,12 @@ describe("the folder of a set of SAEs", () => {
     expect(kept()).toMatchObject({ training: { seed: 0 }, environment });
   });
 
-  it("is refused where a release that recorded neither node nor tfjs began it", () => {
+  it("is refused where a release that did not record tfjs began it", () => {
     open(0);
     saveCheckpoint();
-    const { node: _node, tfjs: _tfjs, ...earlier } = environment;
+    const { tfjs: _tfjs, ...earlier } = environment;
     writeFileSync(join(folder, "training.json"), JSON.stringify({ ...kept(), environment: earlier }));
-    expect(() => open(0)).toThrow(/\(node: was "not recorded", is "20", tfjs: was "not recorded", is "core 4.22.0"\)/);
+    expect(() => open(0)).toThrow(/\(tfjs: was "not recorded", is "core 4.22.0"\)/);
   });
 
   it("that is whole is complete in any environment, refused to other settings, and keeps no checkpoint", () => {
