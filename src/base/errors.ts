@@ -99,10 +99,14 @@ export function badInput(message: string, detail: ErrorDetail = {}, cause?: unkn
 
 /** The first of several faults, with the others behind it. Equal ones are one. */
 export function allOf(faults: readonly [PatchbayError, ...PatchbayError[]]): PatchbayError {
-  const flat = faults.flatMap((fault) => [fault, ...fault.others]);
+  const flat = faults.flatMap((fault) => [alone(fault), ...fault.others]);
   const [, ...others] = new Map(flat.map((fault) => [fault.message, fault])).values();
   const [{ code, message, detail, cause }] = faults;
   return new PatchbayError(code, message, { detail, others, ...(cause === undefined ? {} : { cause }) });
+}
+
+function alone({ code, message, detail, cause }: PatchbayError): PatchbayError {
+  return new PatchbayError(code, message, { detail, ...(cause === undefined ? {} : { cause }) });
 }
 
 /** The faults of a round that are named: of very many the first, and how many more there are. */

@@ -26,7 +26,13 @@ export class FaultList {
     }
   }
 
-  /** The value of an attempt that went well. @throws PatchbayError all faults so far, of whatever attempt. */
+  /** The value of an attempt without which nothing else can be judged. @throws PatchbayError all faults so far, where it failed. */
+  needed<T>(value: T | undefined): T {
+    if (value === undefined) this.throwIfAny();
+    return must(value, "what was attempted");
+  }
+
+  /** The value of an attempt, at the end of a round. @throws PatchbayError all faults so far, of whatever attempt. */
   settled<T>(value: T | undefined): T {
     this.throwIfAny();
     return must(value, "what was attempted");

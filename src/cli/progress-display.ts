@@ -33,7 +33,8 @@ function onTerminal(screen: ProgressScreen): ProgressDisplay {
     shown = "";
   };
   const show = (line: string): void => {
-    shown = line.slice(0, (screen.columns ?? COLUMNS) - 1);
+    const { columns = 0 } = screen; // 0 where a terminal does not say.
+    shown = line.slice(0, (columns > 0 ? columns : COLUMNS) - 1);
     screen.write(`${CLEAR}${shown}`);
   };
   const say = (text: string): void => {

@@ -80,7 +80,7 @@ export async function planSweep(
   const faults = new FaultList();
   const { source, rows } = readSweepAndDataset(experiments, text, faults);
   const inputs = await obtainInputs(source, text.baseFolder, screen);
-  const checkpoint = faults.settled(await faults.attemptAsync(() => openCheckpoint(inputs.model)));
+  const checkpoint = faults.needed(await faults.attemptAsync(() => openCheckpoint(inputs.model)));
   try {
     const { config } = checkpoint;
     const chosen = typeof options === "function" ? options(config) : options;

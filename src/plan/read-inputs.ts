@@ -40,7 +40,7 @@ export function readSweepAndDataset(
   const source = faults.attempt(() => readSweep(parts, text, file));
   const path = source === undefined ? datasetPathIn(text) : source.sweep.dataset.path;
   const rows = path === undefined ? undefined : faults.attempt(() => readDataset(resolve(baseFolder, path)));
-  if (source === undefined) return { source: faults.settled<SweepSource>(source), rows };
+  if (source === undefined) return { source: faults.needed<SweepSource>(source), rows };
   const { model, saes } = source.sweep;
   if ("hub" in model || (saes !== "none" && "hub" in saes)) faults.throwIfAny();
   return { source, rows };
@@ -71,7 +71,7 @@ export async function readInputs(
   const saes = await faults.attemptAsync(async () =>
     folder === null ? [] : await findSaes(folder, config, saeOptions),
   );
-  const tokenizer = faults.settled(faults.attempt(() => openTokenizer(inputs.model, config.family.bos)));
+  const tokenizer = faults.needed(faults.attempt(() => openTokenizer(inputs.model, config.family.bos)));
   const tokenise = (given: readonly DatasetRow[], by: Tokenizer): ReadPrompts => {
     const read = toPrompts(given, by, source.sweep.dataset.limit);
     checkTokenIds(read.prompts, config.vocabSize, inputs.model);

@@ -20,7 +20,8 @@ test("an error is one line that commands no terminal, whatever a file calls its 
 });
 
 test("further faults of the same round are lines of their own, and a list of the object", () => {
-  const several = allOf([badInput("one"), badInput("two", { field: "x" }), badInput("one")]);
+  const inner = allOf([badInput("two", { field: "x" }), badInput("one")]);
+  const several = allOf([badInput("one"), inner]);
   expect(printed(false, several)).toBe("patchbay: one\npatchbay: x: two\n");
   expect(JSON.parse(printed(true, several))).toEqual({
     error: { code: "bad_input", message: "one", others: [{ code: "bad_input", message: "x: two", field: "x" }] },

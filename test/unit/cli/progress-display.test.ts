@@ -23,6 +23,9 @@ test("on a terminal it never wraps, because two lines cannot be written over", (
   const terminal = screen({ isTTY: true, columns: 10 });
   openProgress(terminal).show("0123456789");
   expect(terminal.written).toEqual([`${CLEAR}012345678`]);
+  const silent = screen({ isTTY: true, columns: 0 });
+  openProgress(silent).show("x".repeat(200));
+  expect(silent.written).toEqual([`${CLEAR}${"x".repeat(79)}`]);
 });
 
 test("elsewhere there is a line at once and then one a minute, whatever is said in between", () => {
