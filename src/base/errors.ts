@@ -41,6 +41,9 @@ const RETRYABLE = {
   cancelled: false,
 } as const;
 
+/** Most faults of one round that are named. */
+const MAX_FAULTS = 20;
+
 /** The closed set of error codes. */
 export type ErrorCode = keyof typeof RETRYABLE;
 
@@ -62,11 +65,18 @@ export class PatchbayError extends Error {
   override readonly name = "PatchbayError";
   readonly code: ErrorCode;
   readonly detail: ErrorDetail;
+  /** Further faults that were found in the same round, each to be mended too. */
+  readonly others: readonly PatchbayError[];
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; detail?: ErrorDetail } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; detail?: ErrorDetail; others?: readonly PatchbayError[] } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.detail = options.detail ?? {};
+    this.others = options.others ?? [];
   }
 
   /** Whether another attempt, perhaps on another worker, may succeed. */
@@ -85,6 +95,26 @@ export function toPatchbayError(thrown: unknown): PatchbayError {
 /** A fault in something the user wrote, located. The location is put in front of the message. */
 export function badInput(message: string, detail: ErrorDetail = {}, cause?: unknown): PatchbayError {
   return new PatchbayError("bad_input", `${locate(detail)}${message}`, { detail, cause });
+}
+
+/** The first of several faults, with the others behind it. Equal ones are one. */
+export function allOf(faults: readonly [PatchbayError, ...PatchbayError[]]): PatchbayError {
+  const flat = faults.flatMap((fault) => [alone(fault), ...fault.others]);
+  const [, ...others] = new Map(flat.map((fault) => [fault.message, fault])).values();
+  const [{ code, message, detail, cause }] = faults;
+  return new PatchbayError(code, message, { detail, others, ...(cause === undefined ? {} : { cause }) });
+}
+
+function alone({ code, message, detail, cause }: PatchbayError): PatchbayError {
+  return new PatchbayError(code, message, { detail, ...(cause === undefined ? {} : { cause }) });
+}
+
+/** The faults of a round that are named: of very many the first, and how many more there are. */
+export function namedFaults(error: PatchbayError): PatchbayError[] {
+  const all = [error, ...error.others];
+  const more = all.length - MAX_FAULTS;
+  if (more <= 0) return all;
+  return [...all.slice(0, MAX_FAULTS), new PatchbayError("bad_input", `and ${String(more)} more such faults`)];
 }
 
 function locate({ file, line, field }: ErrorDetail): string {

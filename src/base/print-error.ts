@@ -1,11 +1,18 @@
 /** @file How the command shows an error. */
-import type { PatchbayError } from "./errors.js";
+import { namedFaults, type PatchbayError } from "./errors.js";
 
-/** One line for people; with `--json` the same as an object. On standard error. */
-export function printError({ code, message, detail }: PatchbayError, json: boolean): void {
+/** A line for each fault for people; with `--json` the same as one object. On standard error. */
+export function printError(error: PatchbayError, json: boolean): void {
   process.stderr.write(
-    json ? `${JSON.stringify({ error: { code, message, ...detail } })}\n` : `patchbay: ${onOneLine(message)}\n`,
+    json ? `${JSON.stringify({ error: asObject(error) })}\n` : namedFaults(error).map(asLine).join(""),
   );
+}
+
+const asLine = ({ message }: PatchbayError): string => `patchbay: ${onOneLine(message)}\n`;
+
+function asObject(error: PatchbayError): object {
+  const [{ code, message, detail }, ...others] = namedFaults(error) as [PatchbayError, ...PatchbayError[]];
+  return { code, message, ...detail, ...(others.length === 0 ? {} : { others: others.map(asObject) }) };
 }
 
 /** Messages repeat names that files and servers give: these may neither break the line nor command a terminal. */

@@ -1,7 +1,7 @@
 /** @file Text and JSON files at the edge: every fault becomes a bad-input error that names the file and the field. */
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
-import { badInput, type ErrorDetail, type PatchbayError } from "./errors.js";
+import { allOf, badInput, type ErrorDetail, type PatchbayError } from "./errors.js";
 
 /**
  * Reads a UTF-8 file, without its byte order mark.
@@ -68,9 +68,12 @@ export function checked<T>(value: unknown, schema: z.ZodType<T>, where: ErrorDet
   return parsed.data;
 }
 
-/** The first fault that zod found, as a bad-input error at its field. */
-export function invalid(error: z.ZodError, where: ErrorDetail): PatchbayError {
-  const [issue] = error.issues;
+/** The faults that zod found, as bad-input errors at their fields. */
+export function invalid({ issues: [first, ...rest] }: z.ZodError, where: ErrorDetail): PatchbayError {
+  return allOf([faultOf(first, where), ...rest.map((issue) => faultOf(issue, where))]);
+}
+
+function faultOf(issue: z.ZodError["issues"][number] | undefined, where: ErrorDetail): PatchbayError {
   const field = [where.field ?? "", ...(issue?.path ?? []).map(String)].filter((part) => part !== "").join(".");
   const message = (issue?.message ?? "not valid")
     .replace(/^Invalid input: /, "")

@@ -1,13 +1,16 @@
 /** @file Commands that talk to a running coordinator: submit, status, watch, cancel. */
+import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
 import { readTextFile } from "../base/read-file.js";
+import { runPaths } from "../run/run-folder.js";
 import { isAddress } from "../wire/address.js";
 import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import { followRun } from "./follow-run.js";
 import { progressLine } from "./progress.js";
+import { openProgress } from "./progress-display.js";
 
 /** Options that every client command has. */
 export interface ClientOptions {
@@ -47,26 +50,47 @@ export async function statusCommand(run: string, options: ClientOptions): Promis
 }
 
 /** Follows a run to its end. @returns the exit code of its final state. */
-export async function watchCommand(run: string, options: ClientOptions): Promise<number> {
+export async function watchCommand(given: string, options: ClientOptions): Promise<number> {
   const { coordinator, json } = options;
-  await withClient(options, (client) => client.status(run)); // Patience is for a coordinator that was there.
-  let line = "";
-  const show = (status: RunStatus): void => {
-    const next = json ? JSON.stringify(status) : progressLine(status);
-    if (next !== line) print(next);
-    line = next;
+  const run = await fullName(given, options); // Patience is for a coordinator that was there.
+  const display = openProgress(process.stdout);
+  let told = "";
+  const tell = (status: RunStatus): void => {
+    const next = JSON.stringify(status);
+    if (next !== told) print(next);
+    told = next;
   };
+  const show = json
+    ? tell
+    : (status: RunStatus): void => {
+        display.show(progressLine(status));
+      };
   const onAway = (): void => {
+    display.end();
     process.stderr.write(`the coordinator at ${coordinator} is away; waiting for it to come back\n`);
   };
-  const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS, onAway });
+  const last = await followRun(coordinator, run, show, { patienceMs: PATIENCE_MS, onAway }).finally(display.end);
   if (last === undefined) return EXIT.failed;
-  if (!json) print(`${last.state}${last.reason === "" ? "" : `: ${last.reason}`}`);
+  if (!json) print([`${last.state}${last.reason === "" ? "" : `: ${last.reason}`}`, ...reportLine(last)].join("\n"));
   return exitCodeOfState(last.state, EXIT.failed);
 }
 
+/** The name that is meant by its beginning: another run may begin with it before this one ends. */
+async function fullName(given: string, options: ClientOptions): Promise<string> {
+  const { runs } = await withClient(options, (client) => client.status(given));
+  return runs[0]?.run ?? given;
+}
+
+/** Where the report is. A coordinator's folder that is not here is on its own machine. */
+function reportLine({ state, folder }: RunStatus): string[] {
+  const { report } = runPaths(folder);
+  if (existsSync(report)) return [`report: ${report}`];
+  return state === "complete" || state === "partial" ? [`report: ${report} on the coordinator's machine`] : [];
+}
+
 /** Stops a run. What is computed stays in its folder. */
-export async function cancelCommand(run: string, options: ClientOptions): Promise<void> {
+export async function cancelCommand(given: string, options: ClientOptions): Promise<void> {
+  const run = await fullName(given, options);
   const { state } = await withClient(options, (client) => client.cancel(run));
   print(options.json ? JSON.stringify({ run, state }) : `${run}: ${state}`);
 }

@@ -9,12 +9,12 @@ import { EXIT } from "../base/exit-code.js";
 import type { RunStatus } from "../wire/messages.js";
 import { followRun, onlyRun } from "./follow-run.js";
 import { createProcessList, type ProcessList } from "./process-list.js";
-import { progressLine } from "./progress.js";
+import { type ExpectedSeconds, progressLine } from "./progress.js";
+import type { ProgressDisplay } from "./progress-display.js";
 import { type RoleExit, type RoleProcess, startRole } from "./role-process.js";
 
 /** How long a role may take to end when asked to. */
 const GRACE_MS = 20_000;
-const PROGRESS_MS = 3000;
 
 /** What an embedded cluster is made of. */
 export interface EmbeddedCluster {
@@ -28,17 +28,21 @@ export interface EmbeddedCluster {
   readonly log: string;
   /** Memory of each worker. */
   readonly memoryMib: number;
-  /** Whether to print progress lines. */
-  readonly progress: boolean;
-  /** Takes a line for people. */
-  readonly say: (text: string) => void;
+  /** Shows progress, and takes lines for people; null where a program reads the output. */
+  readonly display: ProgressDisplay | null;
+  /** What each stage is expected to take. */
+  readonly expected: ExpectedSeconds;
+  /** Whether the lines of processes go through the display, so that they do not break into its line. */
+  readonly onTerminal: boolean;
 }
 
 /** Starts the roles and waits for the coordinator's end. @returns how it ended, and whether a signal cut the run short. */
 export async function runEmbedded(
   cluster: EmbeddedCluster,
 ): Promise<{ readonly interrupted: boolean; readonly exit: RoleExit }> {
-  const { folder, workers, port, log, progress, say } = cluster;
+  const { folder, workers, port, log, display, onTerminal } = cluster;
+  const say = (text: string): void => display?.say(text);
+  const onText = onTerminal ? say : undefined;
   const processes = createProcessList(folder);
   const warn = (role: string) => (exit: RoleExit, restarts: number) => {
     say(`${role} died (${describeExit(exit)}); started again (${restarts})`);
@@ -47,6 +51,7 @@ export async function runEmbedded(
   let began: (address: string) => void = () => undefined;
   const listening = new Promise<string>((resolve) => (began = resolve));
   const coordinator = startRole({
+    onText,
     args: () => ["coordinator", ...["--run", folder, "--listen", address ?? `127.0.0.1:${port}`, "--log", log]],
     onMessage: (message) => {
       if (message.kind !== "listening") return;
@@ -71,10 +76,11 @@ export async function runEmbedded(
     for (let i = 0; i < workers; i++)
       roles.push(startWorker(`worker-${i}`, () => address ?? started, cluster, processes, warn));
     const follow = new AbortController();
-    const following = progress ? showProgress(started, say, follow.signal) : undefined;
+    const following = display === null ? undefined : showProgress(started, display, cluster.expected, follow.signal);
     await coordinator.ended;
     follow.abort();
     await following;
+    display?.end();
   }
   const exit = await coordinator.ended;
   await Promise.all(roles.slice(1).map((worker) => worker.stop(GRACE_MS)));
@@ -83,13 +89,15 @@ export async function runEmbedded(
   return { interrupted, exit };
 }
 
-/** Prints the progress line at most every few seconds. It only informs: a fault here never ends the run. */
-async function showProgress(address: string, say: (text: string) => void, signal: AbortSignal): Promise<void> {
-  let saidAt = -Infinity;
+/** Shows the progress line. It only informs: a fault here never ends the run. */
+async function showProgress(
+  address: string,
+  display: ProgressDisplay,
+  expected: ExpectedSeconds,
+  signal: AbortSignal,
+): Promise<void> {
   const show = (status: RunStatus): void => {
-    if (performance.now() - saidAt < PROGRESS_MS) return;
-    saidAt = performance.now();
-    say(progressLine(status));
+    display.show(progressLine(status, expected));
   };
   try {
     const run = await onlyRun(address);
@@ -102,11 +110,12 @@ async function showProgress(address: string, say: (text: string) => void, signal
 function startWorker(
   name: string,
   address: () => string,
-  { backend, log, memoryMib }: EmbeddedCluster,
+  { backend, log, memoryMib, display, onTerminal }: EmbeddedCluster,
   processes: ProcessList,
   warn: (role: string) => (exit: RoleExit, restarts: number) => void,
 ): RoleProcess {
   return startRole({
+    onText: onTerminal ? (text) => display?.say(text) : undefined,
     args: () => [
       ...["worker", "--coordinator", address(), "--name", name],
       ...["--backend", backend, "--log", log, "--memory-mib", String(memoryMib)],

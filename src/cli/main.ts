@@ -26,8 +26,9 @@ function buildProgram(finish: (code: number) => void): Command {
     .description("write report.html of a run folder again")
     .option("--json", "print the result as JSON", false)
     .action(async (folder: string, { json }: { json: boolean }) => {
+      const { expectRunFolder, runPaths } = await import("../run/run-folder.js");
+      expectRunFolder(folder);
       const { writeReport } = await import("../report/write-report.js");
-      const { runPaths } = await import("../run/run-folder.js");
       const { loadRegister } = await import("../experiments/load-register.js");
       await writeReport(await loadRegister(), folder);
       const { report } = runPaths(folder);

@@ -4,6 +4,8 @@
  * Roles end by themselves when the pipe to this process closes, so nothing survives it, however it dies.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { COMMAND } from "../base/entries.js";
 import { toParentSchema, type ToParent } from "../wire/parent-process.js";
 
@@ -18,6 +20,8 @@ export interface RoleOptions {
   /** Arguments of the `patchbay` command; asked for again at every start. */
   readonly args: () => readonly string[];
   readonly onMessage: (message: ToParent) => void;
+  /** Takes what the process writes for people; undefined: it writes to this process's own output. */
+  readonly onText: ((text: string) => void) | undefined;
   /** Called at every start and end with the process's id, null when it has none. */
   readonly onPid: (pid: number | null) => void;
   /** Whether a process that ended like this is to be started again. */
@@ -36,6 +40,10 @@ export interface RoleProcess {
 /** Restarts of one role before it is given up. */
 const MAX_RESTARTS = 20;
 
+function takeLines(stream: Readable, onText: RoleOptions["onText"]): void {
+  createInterface({ input: stream }).on("line", (line) => onText?.(line));
+}
+
 /** Starts a role. */
 export function startRole(options: RoleOptions): RoleProcess {
   let child: ChildProcess;
@@ -44,7 +52,9 @@ export function startRole(options: RoleOptions): RoleProcess {
   let settle: (exit: RoleExit) => void = () => undefined;
   const ended = new Promise<RoleExit>((resolve) => (settle = resolve));
   const start = (): void => {
-    child = fork(COMMAND, [...options.args()], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    const output = options.onText === undefined ? "inherit" : "pipe";
+    child = fork(COMMAND, [...options.args()], { stdio: ["ignore", output, output, "ipc"] });
+    for (const stream of [child.stdout, child.stderr]) if (stream !== null) takeLines(stream, options.onText);
     options.onPid(child.pid ?? null);
     child.on("message", (raw) => {
       const message = toParentSchema.safeParse(raw);

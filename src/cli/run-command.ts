@@ -13,6 +13,8 @@ import { type PreparedRun, prepareRun } from "../artifacts/prepare-run.js";
 import { readRunFile, type RunFile, runPaths, writeRunFile } from "../run/run-folder.js";
 import { checkRunLog } from "../runlog/open-run-log.js";
 import { promptCounts, promptsText } from "./prompt-counts.js";
+import type { ExpectedSeconds } from "./progress.js";
+import { openProgress } from "./progress-display.js";
 import type { CalibrationPlace } from "./calibrate.js";
 import { checkPort } from "./check-port.js";
 import { describeExit, runEmbedded } from "./embedded-cluster.js";
@@ -70,9 +72,8 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
     backendReason: choice.reason,
     allowPartial: options.allowPartial,
   });
-  const say = (text: string): void => {
-    if (!options.json) process.stdout.write(`${text}\n`);
-  };
+  const display = options.json ? null : openProgress(process.stdout);
+  const say = (text: string): void => display?.say(text);
   say(openingLine(planned, prepared));
   if (prepared.damaged !== undefined) say(`${prepared.damaged} was missing or damaged; it is made again from the log`);
   say(`backend: ${backend}, ${environment.device}, ${environment.threads} threads an engine (${choice.reason})`);
@@ -80,7 +81,9 @@ export async function runCommand(sweepFile: string, options: RunOptions): Promis
   if (prepared.start !== "complete") {
     const { folder } = prepared;
     const { log, json } = options;
-    const cluster = { folder, workers, port, backend, log, memoryMib: memory, progress: !json, say };
+    const expected = expectedSeconds(readRunFile(folder));
+    const onTerminal = !json && process.stdout.isTTY && process.stderr.isTTY;
+    const cluster = { folder, workers, port, backend, log, memoryMib: memory, display, expected, onTerminal };
     const { interrupted, exit } = await runEmbedded(cluster);
     // A run that was over before the signal came is over.
     const unended = readRunFile(folder).status === "running";
@@ -131,6 +134,11 @@ async function notePrediction(
 ): Promise<void> {
   const prediction = await estimateRun(experiments, planned, place, SHORT_CALIBRATION_MS).catch(() => undefined);
   if (prediction !== undefined) writeRunFile(folder, { ...readRunFile(folder), prediction });
+}
+
+function expectedSeconds({ prediction }: RunFile): ExpectedSeconds {
+  const stages = Object.entries(prediction?.stages ?? {});
+  return Object.fromEntries(stages.map(([stage, { seconds }]) => [stage, seconds]));
 }
 
 function openingLine(planned: PlannedRun, { folder, start }: PreparedRun): string {

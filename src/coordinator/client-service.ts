@@ -1,11 +1,12 @@
 /** @file What clients call: submit, status, watch, cancel, fetch. */
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
-import { badInput, PatchbayError } from "../base/errors.js";
+import { must } from "../base/assert.js";
 import { codecs, type Codec } from "../wire/codec.js";
 import { toServiceError } from "../wire/failure.js";
 import { isFinal, type SubmitReply, type SubmitRequest } from "../wire/messages.js";
 import { artifactParts } from "./artifact-files.js";
 import type { Cluster } from "./cluster.js";
+import { findRun, runNameOf, shownStatus } from "./run-names.js";
 
 /** A watcher hears of changes at most this often. */
 const WATCH_INTERVAL_MS = 250;
@@ -15,43 +16,37 @@ type StreamCall = ServerWritableStream<Buffer, Buffer>;
 
 /** The handlers of the client calls. `submit` plans a sweep and queues its run. */
 export function clientHandlers(cluster: Cluster, submit: (request: SubmitRequest) => Promise<SubmitReply>) {
-  const folderOf = (run: string): string => {
-    const found = cluster.folders().get(run);
-    if (found === undefined) throw unknownRun(run, [...cluster.folders().keys()]);
-    return found;
-  };
+  const find = (given: string): string => findRun(given, cluster.folders());
   return {
-    submit: unary(codecs.submitRequest, codecs.submitReply, submit),
-    status: unary(codecs.statusRequest, codecs.clusterStatus, ({ run }) => {
-      if (run !== "") folderOf(run);
-      const all = cluster.clusterStatus();
-      return { ...all, runs: all.runs.filter((one) => run === "" || one.run === run) };
+    submit: unary(codecs.submitRequest, codecs.submitReply, async (request) => {
+      const reply = await submit(request);
+      return { ...reply, run: runNameOf(reply.folder) };
     }),
-    cancel: unary(codecs.cancelRequest, codecs.cancelReply, ({ run }) => {
-      folderOf(run);
+    status: unary(codecs.statusRequest, codecs.clusterStatus, ({ run }) => {
+      const found = run === "" ? undefined : find(run);
+      const all = cluster.clusterStatus();
+      return { ...all, runs: all.runs.filter((one) => found === undefined || one.run === found).map(shownStatus) };
+    }),
+    cancel: unary(codecs.cancelRequest, codecs.cancelReply, ({ run: given }) => {
+      const run = find(given);
       cluster.dispatch({ kind: "cancel", run });
       return { state: cluster.status(run).state };
     }),
     watch: stream(async (call) => {
       const { run } = codecs.watchRequest.decode(call.request);
-      folderOf(run);
-      await watch(call, cluster, run);
+      await watch(call, cluster, find(run));
     }),
     fetchArtifact: stream(async (call) => {
       const request = codecs.fetchRequest.decode(call.request);
-      const { run, name } = request;
-      const parts = artifactParts(folderOf(run), request, () => cluster.remakeArtifact(run, name));
+      const run = find(request.run);
+      const folder = must(cluster.folders().get(run), "folder");
+      const parts = artifactParts(folder, request, () => cluster.remakeArtifact(run, request.name));
       for await (const part of parts) {
         await write(call, codecs.artifactPart.encode(part));
         if (call.cancelled) return;
       }
     }),
   };
-}
-
-function unknownRun(run: string, known: readonly string[]): PatchbayError {
-  const list = known.length === 0 ? "it has none" : `it has ${known.join(", ")}`;
-  return badInput(`the coordinator has no run ${run}; ${list}`, { field: "run" });
 }
 
 function unary<Request, Reply>(
@@ -101,7 +96,7 @@ function watch(call: StreamCall, cluster: Cluster, run: string): Promise<void> {
       if (!changed || call.writableNeedDrain) return;
       changed = false;
       const now = cluster.status(run);
-      call.write(codecs.runStatus.encode(now));
+      call.write(codecs.runStatus.encode(shownStatus(now)));
       if (isFinal(now.state)) stop();
     };
     const timer = setInterval(look, WATCH_INTERVAL_MS);

@@ -23,9 +23,14 @@ export interface HubConnection {
   readonly wait: (ms: number) => Promise<void>;
 }
 
-/** A connection that waits by the clock. */
+/** A connection that waits by the clock, and says each text once however many files and tries it holds for. */
 export function openHub(settings: HubSettings, say: (text: string) => void = () => undefined): HubConnection {
-  return { settings, say, wait: (ms) => sleep(ms) };
+  const said = new Set<string>();
+  const sayOnce = (text: string): void => {
+    if (!said.has(text)) say(text);
+    said.add(text);
+  };
+  return { settings, say: sayOnce, wait: (ms) => sleep(ms) };
 }
 
 /**
@@ -44,7 +49,10 @@ export async function retrying<T>(
       failures++;
       if (thrown.againMs === null || failures >= MAX_TRIES) throw thrown.error;
       const pauseMs = Math.max(thrown.againMs, FIRST_PAUSE_MS * 2 ** (failures - 1));
-      say(`${thrown.message} (trying again in ${Math.ceil(pauseMs / 1000)} s)`);
+      // Our own pauses grow from try to try and would make each text another one; a long pause that the hub asks for is news.
+      say(
+        `${thrown.message} (trying again${thrown.againMs > 0 ? ` in ${String(Math.ceil(thrown.againMs / 1000))} s` : ""})`,
+      );
       await wait(pauseMs);
     }
   }

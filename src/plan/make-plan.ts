@@ -1,24 +1,25 @@
 /** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
 import { resolve } from "node:path";
+import { FaultList } from "../base/fault-list.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
-import { isPaired, type Prompt } from "../nodes/prompt.js";
+import { isPaired } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
-import { fingerprintDataset, readDataset } from "../prompts/rows.js";
-import { describePrompts, type PromptText } from "../prompts/prompt-text.js";
-import { checkTokenIds, type DroppedRow, toPrompts } from "../prompts/prompts.js";
-import { openTokenizer } from "../prompts/tokenizer.js";
-import { type Checkpoint, openCheckpoint } from "../weights/checkpoint.js";
+import { fingerprintDataset } from "../prompts/rows.js";
+import type { PromptText } from "../prompts/prompt-text.js";
+import type { DroppedRow } from "../prompts/prompts.js";
+import { openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
-import { findSaes, fingerprintSaes, type SaeEntry } from "../weights/sae-folder.js";
+import { fingerprintSaes } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
-import { type FitDataset, readFitDataset } from "./fit-dataset.js";
+import type { FitDataset } from "./fit-dataset.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
-import type { InputPaths, ModelShape, Plan, SaeSite, Stage } from "./plan.js";
+import type { InputPaths, Plan, SaeSite, Stage } from "./plan.js";
 import { lengthsOf } from "./prompt-lengths.js";
-import { readSweep, type SweepSource } from "../sweep/read-sweep.js";
 import type { PlanContext, PlanPart } from "./plan-part.js";
+import { readInputs, type ReadInputs, readSweepAndDataset, type SweepText } from "./read-inputs.js";
+import type { SweepSource } from "../sweep/read-sweep.js";
 import { promptBlocks } from "./stages.js";
 import { type HasTasks, taskKind } from "./task-kinds.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
@@ -60,15 +61,6 @@ export async function planSweepFile(
   return planSweep(experiments, source, options, screen);
 }
 
-/** A sweep file's text. */
-export interface SweepText {
-  readonly text: string;
-  /** Its name, for errors. */
-  readonly file: string;
-  /** Relative paths in the sweep start here. */
-  readonly baseFolder: string;
-}
-
 /** What planning needs of an experiment. */
 export type PlannedExperiment = SweepPart & PlanPart & HasTasks<unknown>;
 
@@ -76,44 +68,82 @@ export type PlannedExperiment = SweepPart & PlanPart & HasTasks<unknown>;
  * Plans a sweep.
  * @param experiments - what a sweep may ask for.
  * @param screen - shows what is fetched from a hub.
- * @throws PatchbayError `bad_input` for every fault of the sweep and its inputs; `not_built` for an option this version lacks.
+ * @throws PatchbayError `bad_input` for every fault of the sweep and its inputs, as many as one round finds; `not_built` for an
+ *   option this version lacks.
  */
 export async function planSweep(
   experiments: readonly PlannedExperiment[],
-  { text, file, baseFolder }: SweepText,
+  text: SweepText,
   options: PlanOptionsFor,
   screen: Screen = NO_SCREEN,
 ): Promise<PlannedRun> {
-  const source = readSweep(experiments, text, file);
-  const { sweep } = source;
-  const inputs = await obtainInputs(source, baseFolder, screen);
-  const checkpoint = await openCheckpoint(inputs.model);
+  const faults = new FaultList();
+  const { source, rows } = readSweepAndDataset(experiments, text, faults);
+  const inputs = await obtainInputs(source, text.baseFolder, screen);
+  const checkpoint = faults.needed(await faults.attemptAsync(() => openCheckpoint(inputs.model)));
   try {
-    const chosen = typeof options === "function" ? options(checkpoint.config) : options;
-    const saes = inputs.saes === null ? [] : await findSaes(inputs.saes, checkpoint.config, inputs.saeOptions);
-    const tokenizer = openTokenizer(inputs.model, checkpoint.config.family.bos);
-    const { prompts, rows, dropped } = toPrompts(readDataset(inputs.dataset), tokenizer, sweep.dataset.limit);
-    checkTokenIds(prompts, checkpoint.config.vocabSize, inputs.model);
-    const fit = await readFitDataset(source, inputs, tokenizer, checkpoint.config);
+    const { config } = checkpoint;
+    const chosen = typeof options === "function" ? options(config) : options;
+    const read = await readInputs({ source, inputs, checkpoint, rows }, faults);
+    const context = contextOf(config, read);
+    checkContext(experiments, source, { context, config, backend: chosen.backend }, faults);
+    const { saes, fit, texts, dropped } = read;
     const fingerprints = {
       model: await checkpoint.fingerprint(),
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
       dataset: await fingerprintDataset(inputs.dataset),
       ...(fit === null ? {} : { fit: fit.fingerprint }),
     };
-    const plan = assemble(experiments, source, { checkpoint, saes, prompts, fit, fingerprints }, chosen);
-    const texts = describePrompts(prompts, rows, tokenizer);
+    const plan = assemble(experiments, source, { config, context, fit, fingerprints }, chosen);
     return { plan, planHash: sha256(canonicalJson(plan)), inputs, texts, dropped };
   } finally {
     await checkpoint.close();
   }
 }
 
-/** Everything that was read. */
-interface ReadInputs {
-  readonly checkpoint: Checkpoint;
-  readonly saes: readonly SaeEntry[];
-  readonly prompts: readonly Prompt[];
+function contextOf(config: ModelConfig, { saes, prompts }: ReadInputs): PlanContext {
+  const { nLayers, dModel, nHeads, headDim, dMlp } = config;
+  return {
+    shape: { nLayers, dModel, nHeads, headDim, dMlp },
+    saes: saes.map(({ site, layer, dIn, dSae }): SaeSite => ({ site, layer, dIn, dSae })),
+    prompts,
+    paired: isPaired(prompts),
+    lengths: lengthsOf(prompts),
+  };
+}
+
+/** What the sweep is checked against. */
+interface Checked {
+  readonly context: PlanContext;
+  readonly config: ModelConfig;
+  readonly backend: string;
+}
+
+/** Checks the sweep beside its inputs. @throws PatchbayError the first fault of each experiment, and those of the sweep. */
+function checkContext(
+  experiments: readonly PlannedExperiment[],
+  source: SweepSource,
+  { context, config: { maxPositions }, backend }: Checked,
+  faults: FaultList,
+): void {
+  const { sweep, fault } = source;
+  const longest = Math.max(...context.lengths);
+  faults.attempt(() => {
+    if (longest <= maxPositions) return;
+    throw fault(["dataset"], `a prompt has ${String(longest)} tokens, the model has ${String(maxPositions)} positions`);
+  });
+  faults.attempt(() => {
+    if (sweep.dtype === "bfloat16" && backend !== "torch")
+      throw fault(["dtype"], `bfloat16 is not built yet on the ${backend} backend; use --backend torch, or float32`);
+  });
+  for (const experiment of experiments) faults.attempt(() => experiment.check?.(source, context));
+  faults.throwIfAny();
+}
+
+/** What a plan is made of. */
+interface PlanParts {
+  readonly config: ModelConfig;
+  readonly context: PlanContext;
   readonly fit: FitDataset | null;
   readonly fingerprints: Plan["fingerprints"];
 }
@@ -121,31 +151,11 @@ interface ReadInputs {
 function assemble(
   experiments: readonly PlannedExperiment[],
   source: SweepSource,
-  { checkpoint, saes: saeEntries, prompts, fit, fingerprints }: ReadInputs,
+  { config, context, fit, fingerprints }: PlanParts,
   { backend, autoThreads }: PlanOptions,
 ): Plan {
-  const { sweep, fault } = source;
-  const { config } = checkpoint;
-  const shape: ModelShape = {
-    nLayers: config.nLayers,
-    dModel: config.dModel,
-    nHeads: config.nHeads,
-    headDim: config.headDim,
-    dMlp: config.dMlp,
-  };
-  const saes: SaeSite[] = saeEntries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
-  const lengths = lengthsOf(prompts);
-  const longest = Math.max(...lengths);
-  if (longest > config.maxPositions) {
-    throw fault(
-      ["dataset"],
-      `a prompt has ${String(longest)} tokens, the model has ${String(config.maxPositions)} positions`,
-    );
-  }
-  if (sweep.dtype === "bfloat16" && backend !== "torch")
-    throw fault(["dtype"], `bfloat16 is not built yet on the ${backend} backend; use --backend torch, or float32`);
-  const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths };
-  for (const experiment of experiments) experiment.check?.(source, context);
+  const { sweep } = source;
+  const { shape, saes, prompts, lengths } = context;
   const { threads, block_mib: blockMib } = sweep.engine;
   const engine = {
     backend,
@@ -153,7 +163,7 @@ function assemble(
     blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
-  const positions = Math.max(longest, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
+  const positions = Math.max(...lengths, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
   const blocks = blocksFor({ config, dSae, positions, neurons: sweep.scores.some(scoresNeurons) }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);

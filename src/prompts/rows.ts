@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { badInput, type ErrorDetail } from "../base/errors.js";
+import { FaultList } from "../base/fault-list.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { parseJson, readTextFile, unreadable } from "../base/read-file.js";
 
@@ -63,10 +64,12 @@ const lineSchema = z.record(z.string(), z.unknown());
 
 /**
  * Reads a dataset: a JSON-lines file, or a folder whose `.jsonl` files are read in name order. Blank lines are skipped.
- * @throws PatchbayError `bad_input` naming file, line and field; also when there is no row, or when pairs and plain prompts are mixed.
+ * @throws PatchbayError `bad_input` naming file, line and field of every fault; also when there is no row, or when pairs and plain prompts are mixed.
  */
 export function readDataset(path: string): DatasetRow[] {
-  const rows = filesOf(path).flatMap(readRows);
+  const faults = new FaultList();
+  const rows = filesOf(path).flatMap((file) => faults.attempt(() => readRows(file)) ?? []);
+  faults.throwIfAny();
   const [first] = rows;
   if (first === undefined) throw badInput("expected at least one row, got none", { file: path });
   const other = rows.find(({ kind }) => kind !== first.kind);
@@ -98,10 +101,14 @@ function filesOf(path: string): string[] {
   }
 }
 
+/** @throws PatchbayError `bad_input` with the faults of all lines. */
 function readRows(path: string): DatasetRow[] {
-  return readTextFile(path)
+  const faults = new FaultList();
+  const rows = readTextFile(path)
     .split("\n")
-    .flatMap((text, index) => (text.trim() === "" ? [] : [readRow(text, path, index + 1)]));
+    .flatMap((text, index) => (text.trim() === "" ? [] : (faults.attempt(() => readRow(text, path, index + 1)) ?? [])));
+  faults.throwIfAny();
+  return rows;
 }
 
 function clusterOf({ cluster }: { readonly cluster?: string | undefined }): Pick<RowPlace, "cluster"> {

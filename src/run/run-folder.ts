@@ -1,6 +1,6 @@
 /** @file A run's folder: its paths, and the schema of run.json. Volatile facts (times, paths, hosts) live in run.json only. */
-import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type Environment, recordedEnvironmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
@@ -10,6 +10,9 @@ import { writeFileAtomically } from "../base/write-file.js";
 import { SAE_SITES } from "../nodes/site.js";
 import { hubInputsSchema } from "../hub/snapshot.js";
 import type { Plan } from "../plan/plan.js";
+
+/** Most run folders that a message names. */
+const MAX_NAMED = 5;
 
 /** Paths inside a run folder. */
 export const runPaths = (folder: string) => ({
@@ -179,6 +182,26 @@ export function readPlan(folder: string, planHash: string): Plan {
 /** Whether the folder holds a run already. */
 export function holdsRun(folder: string): boolean {
   return existsSync(runPaths(folder).run);
+}
+
+/**
+ * Passes where a command that reads a finished run was given its folder.
+ * @throws PatchbayError `bad_input` saying what a run folder is, and which folder nearby is one.
+ */
+export function expectRunFolder(folder: string): void {
+  if (holdsRun(folder)) return;
+  const near = [dirname(resolve(folder)), ...foldersIn(folder), ...foldersIn(join(folder, "runs"))].filter(holdsRun);
+  const hint =
+    near.length === 0 ? "" : `; ${near.slice(0, MAX_NAMED).join(", ")} ${near.length === 1 ? "is one" : "are"}`;
+  throw badInput(
+    `expected the folder of a run, which holds run.json: name the folder that \`patchbay run\` wrote to${hint}`,
+    { file: folder },
+  );
+}
+
+function foldersIn(folder: string): string[] {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
+  return readdirSync(folder).map((name) => join(folder, name));
 }
 
 /** Creates the folders of a run and writes plan.json. */

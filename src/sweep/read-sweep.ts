@@ -1,7 +1,7 @@
 /** @file Reads a sweep file: YAML or JSON text to a checked sweep, every fault with its file, line and field. */
 import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
-import { badInput, PatchbayError } from "../base/errors.js";
-import { firstFault } from "./sweep-fault.js";
+import { allOf, badInput, PatchbayError } from "../base/errors.js";
+import { sweepFaults } from "./sweep-fault.js";
 import type { SweepPart } from "./sweep-part.js";
 import { sweepSchema } from "./sweep-schema.js";
 import type { Sweep } from "./sweep.js";
@@ -22,7 +22,7 @@ type Path = readonly (string | number)[];
  * Parses and checks the text of a sweep file.
  * @param parts - the experiments that a sweep may ask for.
  * @param file - name to print in errors.
- * @throws PatchbayError `bad_input` with file, line and field; `not_built` for an option of the contract that this version
+ * @throws PatchbayError `bad_input` with file, line and field, of every fault; `not_built` for an option of the contract that this version
  *   lacks.
  */
 export function readSweep(parts: readonly SweepPart[], text: string, file: string): SweepSource {
@@ -47,18 +47,36 @@ export function readSweep(parts: readonly SweepPart[], text: string, file: strin
 
   const raw = valueOf(document, lines, file);
   const notBuilt = findNotBuilt(raw);
-  if (notBuilt !== undefined) {
-    const located = fault(notBuilt.path, notBuilt.message);
-    throw new PatchbayError("not_built", located.message, { detail: located.detail });
-  }
   const schema = sweepSchema(parts);
   const parsed = schema.safeParse(raw);
-  if (!parsed.success) {
-    const { path, message } = firstFault(parsed.error, raw, schema);
-    throw fault(path, message);
-  }
+  // What is not built is no field of the schema, which says less of it.
+  const unfit = (parsed.success ? [] : sweepFaults(parsed.error, raw, schema)).filter(
+    ({ path }) => !notBuilt.some((option) => option.path.every((part, i) => part === path[i])),
+  );
+  const [first, ...rest] = [
+    ...notBuilt.map(({ path, message }) => asNotBuilt(fault(path, message))),
+    ...unfit.map(({ path, message }) => fault(path, message)),
+  ];
+  if (first !== undefined) throw allOf([first, ...rest]);
+  if (!parsed.success) throw fault([], parsed.error.message);
   requireWork(parts, parsed.data, fault);
   return { sweep: parsed.data, fault };
+}
+
+/** Where a sweep that may have faults says that its dataset lies. */
+export function datasetPathIn(text: string): string | undefined {
+  let raw: unknown;
+  try {
+    raw = parseDocument(text).toJS();
+  } catch {
+    return undefined;
+  }
+  const { path } = record(record(raw)["dataset"]);
+  return typeof path === "string" && path !== "" ? path : undefined;
+}
+
+function asNotBuilt({ message, detail }: PatchbayError): PatchbayError {
+  return new PatchbayError("not_built", message, { detail });
 }
 
 /** The document's value. A name (`*name`) must stand for something, and few names may not stand for a lot. */
@@ -105,31 +123,35 @@ interface NotBuilt {
 }
 
 /** Options of the public contract that this version refuses, each with a sentence that says so. */
-function findNotBuilt(raw: unknown): NotBuilt | undefined {
+function findNotBuilt(raw: unknown): NotBuilt[] {
   const sweep = record(raw);
   const experiments = Array.isArray(sweep["experiments"]) ? sweep["experiments"] : [];
-  const preset = experiments.findIndex((one) => typeof one === "string" || "preset" in record(one));
-  if (preset >= 0) {
-    return {
-      path: ["experiments", preset],
+  const presets = [...experiments.keys()].filter((i) => {
+    const one: unknown = experiments[i];
+    return typeof one === "string" || "preset" in record(one);
+  });
+  return [
+    ...presets.map((i) => ({
+      path: ["experiments", i],
       message: "presets are not built yet; write the configuration out (name, ablate, restore)",
-    };
-  }
-  return notBuiltIn(sweep, ["sets"], []) ?? notBuiltInTruth(record(sweep["truth"]));
+    })),
+    ...notBuiltIn(sweep, ["sets"], []),
+    ...notBuiltInTruth(record(sweep["truth"])),
+  ];
 }
 
 /** Fields of a set of nodes that this version lacks. */
 const SET_FIELDS = ["where", "per", "over", "sign", "match", "set", "minus", "features", "heads", "neurons"];
 
-function notBuiltInTruth(truth: Record<string, unknown>): NotBuilt | undefined {
+function notBuiltInTruth(truth: Record<string, unknown>): NotBuilt[] {
   const sets = Array.isArray(truth["nodes"]) ? truth["nodes"] : [];
-  const inSets = sets.flatMap((set, i) => notBuiltIn(record(set), SET_FIELDS, ["truth", "nodes", i]) ?? []);
-  return notBuiltIn(truth, ["joint", "donor"], ["truth"]) ?? inSets[0];
+  const inSets = sets.flatMap((set, i) => notBuiltIn(record(set), SET_FIELDS, ["truth", "nodes", i]));
+  return [...notBuiltIn(truth, ["joint", "donor"], ["truth"]), ...inSets];
 }
 
-function notBuiltIn(raw: Record<string, unknown>, fields: readonly string[], path: Path): NotBuilt | undefined {
-  const field = fields.find((name) => name in raw);
-  return field === undefined ? undefined : { path: [...path, field], message: `\`${field}\` is not built yet` };
+function notBuiltIn(raw: Record<string, unknown>, fields: readonly string[], path: Path): NotBuilt[] {
+  const found = fields.filter((name) => name in raw);
+  return found.map((field) => ({ path: [...path, field], message: `\`${field}\` is not built yet` }));
 }
 
 function record(value: unknown): Record<string, unknown> {

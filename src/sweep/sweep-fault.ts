@@ -14,15 +14,16 @@ const MAX_SHOWN = 60;
 /** A name that differs in more letters was not meant. */
 const MAX_TYPOS = 2;
 
-/** The first fault of a sweep. `raw` is what was checked against the schema. */
-export function firstFault(error: z.ZodError, raw: unknown, schema: z.ZodType): SweepFault {
-  const issue = deepest(error.issues);
+/** The faults of a sweep. `raw` is what was checked against the schema. */
+export function sweepFaults(error: z.ZodError, raw: unknown, schema: z.ZodType): SweepFault[] {
+  return error.issues.flatMap((issue) => faultsOf(deepest([issue]), raw, schema));
+}
+
+function faultsOf(issue: Issue, raw: unknown, schema: z.ZodType): SweepFault[] {
   const path = issue.path.filter((part) => typeof part !== "symbol");
-  if (issue.code === "unrecognized_keys") {
-    const key = issue.keys[0] ?? "";
-    return { path: [...path, key], message: unknownField(key, schema) };
-  }
-  return { path, message: `${issue.message}, got ${shown(valueAt(raw, path))}` };
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => ({ path: [...path, key], message: unknownField(key, schema) }));
+  return [{ path, message: `${issue.message}, got ${shown(valueAt(raw, path))}` }];
 }
 
 /** Of a union's failed branches, the one that got furthest, with the fewest faults, says best what is wrong. */

@@ -4,7 +4,7 @@ import { NODE_KINDS } from "../nodes/kinds.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../run/plan-cache.js";
-import { holdsRun, readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
+import { expectRunFolder, readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
 import { decodeParquet } from "../artifacts/parquet.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
 import { toCircuitRow } from "../experiments/circuits/report/circuit-row.js";
@@ -32,10 +32,7 @@ export interface RunTables {
  * @throws PatchbayError `bad_input` where the folder holds no run, or a run that has neither; `damaged_artifact`.
  */
 export async function tablesOfRun(folder: string): Promise<RunTables> {
-  if (!holdsRun(folder))
-    throw badInput("expected the folder of a run, which holds run.json: name the folder that `patchbay run` wrote to", {
-      file: folder,
-    });
+  expectRunFolder(folder);
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const circuits = hasArtifact(folder, CIRCUITS)

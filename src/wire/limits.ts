@@ -15,6 +15,9 @@ export const MAX_TEXT = 4000;
 /** What texts for people are cut to, in characters: the first length with which the message is small enough to be sent. */
 export const TEXT_LENGTHS = [MAX_TEXT, 400, 40] as const;
 
+/** Longest name of a run, worker, stage or unit, in characters. */
+export const MAX_IDENTIFIER = 200;
+
 /** Longest sweep that can be submitted, in characters. */
 export const MAX_SWEEP = 1024 * 1024;
 

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { ERROR_CODES } from "../base/errors.js";
 import { workerEnvironmentSchema } from "../base/environment.js";
 import { SHARD_PATTERN } from "../runlog/run-log.js";
-import { MAX_HUB, MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
+import { MAX_HUB, MAX_IDENTIFIER, MAX_LISTED, MAX_SWEEP, MAX_TEXT } from "./limits.js";
 
 const text = z.string().max(MAX_TEXT);
-const identifier = z.string().min(1).max(200);
+const identifier = z.string().min(1).max(MAX_IDENTIFIER);
 const count = z.int().min(0).max(0xffffffff);
 const amount = z.number().min(0);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -204,7 +204,7 @@ export const submitReplySchema = z.object({ run: identifier, folder: text }).rea
 export type SubmitReply = z.infer<typeof submitReplySchema>;
 
 /** The schema of {@link StatusRequest}. */
-export const statusRequestSchema = z.object({ run: z.string().max(200) }).readonly();
+export const statusRequestSchema = z.object({ run: z.string().max(MAX_IDENTIFIER) }).readonly();
 /** `run` may be empty: all runs. */
 export type StatusRequest = z.infer<typeof statusRequestSchema>;
 

@@ -62,6 +62,41 @@ describe("a sweep is refused", () => {
   });
 });
 
+describe("one round", () => {
+  async function faultsOf(sweep: string): Promise<string[]> {
+    writeFileSync(join(folder, "sweep.yaml"), sweep);
+    const { code, stderr } = await patchbay(["run", join(folder, "sweep.yaml"), "--out", out]);
+    expect([code, existsSync(out)]).toEqual([2, false]);
+    return stderr.trimEnd().split("\n");
+  }
+
+  it("names the faults of the sweep and of its dataset, a line each", async () => {
+    edit("data/pairs.jsonl", (text) => `[]\n${text.replace('"clean_answer"', '"clean_response"')}`);
+    const lines = await faultsOf(`${SWEEP}seed: often\ncolour: red\n`);
+    const parts = ["sweep.yaml:7: seed", "sweep.yaml:8: colour", "pairs.jsonl:1: ", "pairs.jsonl:2: clean_answer"];
+    expect(lines).toHaveLength(parts.length);
+    for (const [i, part] of parts.entries()) expect(lines[i]).toContain(part);
+  });
+
+  it("names the faults of the dataset, of the SAEs and of the model", async () => {
+    edit("data/pairs.jsonl", (text) => `[]\n${text}`);
+    expect(await faultsOf(SWEEP.replace("path: model", "path: nowhere"))).toHaveLength(2);
+    cpSync(join(folder, "saes/att/layer_1/width_128/average_l0_18/params.npz"), join(folder, SAE)); // Of another width.
+    const lines = await faultsOf(SWEEP);
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toContain("pairs.jsonl:1");
+    expect(lines[1]).toContain(SAE);
+  });
+
+  it("names what several parts of the sweep ask for in vain", async () => {
+    const lines = await faultsOf(
+      `${SWEEP.replace("errors: {}", "positions: 7, errors: {}")}circuits: { scores: other }\ndtype: bfloat16\n`,
+    );
+    for (const part of ["dtype", "positions", "circuits.scores"])
+      expect(lines.filter((line) => line.includes(part))).toHaveLength(1);
+  });
+});
+
 describe("a model is refused", () => {
   it("without config.json", async () => {
     rmSync(join(folder, "model/config.json"));

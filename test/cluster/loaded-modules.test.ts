@@ -1,5 +1,5 @@
 /** @file Short commands load little: reports, tensors and tables are read from disk only by the commands that use them. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -21,7 +21,8 @@ afterEach(() => {
 /** The packages whose modules a command ran, by V8's own account of them. */
 async function packagesOf(args: readonly string[]): Promise<string[]> {
   await start(args, { ...process.env, NODE_V8_COVERAGE: folder }).ended;
-  const urls = readdirSync(folder).flatMap((name) => {
+  const profiles = readdirSync(folder).filter((name) => name.startsWith("coverage"));
+  const urls = profiles.flatMap((name) => {
     const { result } = JSON.parse(readFileSync(join(folder, name), "utf8")) as { result: { url: string }[] };
     return result.map(({ url }) => url);
   });
@@ -55,8 +56,13 @@ describe("what a command loads", () => {
     expect(packages.filter((name) => /^@tensorflow\/|plot|linkedom/.test(name))).toEqual([]);
   });
 
+  test("report of a folder that is no run: what tells", async () => {
+    expect(await packagesOf(["report", folder])).toEqual(["commander", "zod"]);
+  });
+
   test("report: no tensors", async () => {
-    const packages = await packagesOf(["report", join(folder, "absent")]);
+    writeFileSync(join(folder, "run.json"), "{}");
+    const packages = await packagesOf(["report", folder]);
     expect(packages).toEqual(expect.arrayContaining(["@observablehq/plot", "hyparquet", "linkedom"]));
     expect(packages.filter((name) => name.startsWith("@tensorflow/"))).toEqual([]);
   });

@@ -1,13 +1,14 @@
 /** @file What people do to a running cluster: cancel, drain, look, start things twice or wrongly. */
 import { spawn } from "node:child_process";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { PatchbayError } from "../../src/base/errors.js";
 import { sha256 } from "../../src/base/hash.js";
-import { readRunFile } from "../../src/run/run-folder.js";
+import { readRunFile, runPaths } from "../../src/run/run-folder.js";
 import type { RunStatus } from "../../src/wire/messages.js";
-import { isAlive, recordCount, until } from "./command.js";
+import { isAlive, patchbay, recordCount, until } from "./command.js";
 import { makeNoopRun, NoopCluster, noopStage, shardId, workerFolders } from "./noop-cluster.js";
 
 const SLOW = [noopStage("first", 40, { milliseconds: 200 })];
@@ -150,6 +151,20 @@ test("a watcher sees a run to its end, and can fetch what it made", async () => 
   const seen: RunStatus[] = [];
   for await (const status of client.watch(run)) seen.push(status);
   expect(seen.at(-1)).toMatchObject({ run, state: "complete" });
+});
+
+test("a run is called what its folder is, the beginning of the name is enough, and watch ends with the report", async () => {
+  const made = await start([noopStage("first", 8, { milliseconds: 50 })]);
+  const name = basename(made.folder);
+  const at = ["--coordinator", `127.0.0.1:${String(made.port)}`];
+  const status = await patchbay(["status", name.slice(0, -1), ...at]);
+  expect(status.stdout).toContain(`run ${name} (`);
+  const watched = await patchbay(["watch", name.slice(0, -1), ...at]);
+  expect(watched).toMatchObject({ code: 0, stderr: "" });
+  expect(watched.stdout.trimEnd().split("\n").slice(-2)).toEqual([
+    expect.stringMatching(/^complete/),
+    `report: ${runPaths(made.folder).report}`,
+  ]);
 });
 
 test("a coordinator of one run refuses unknown runs and submitted sweeps with a reason", async () => {

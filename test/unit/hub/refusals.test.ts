@@ -40,6 +40,7 @@ describe("a hub that is busy", () => {
       "asks for fewer requests (status 429); it asks to wait 1 s; try again later; with a token in HF_TOKEN",
     );
     expect(hub.seen).toHaveLength(5);
+    expect(said.filter((text) => text.includes("trying again"))).toHaveLength(1);
   });
 
   test("for ever with empty pages of its list of files is given up", async () => {

@@ -18,6 +18,17 @@ function fileWith(content: string | Uint8Array, name = "rows.jsonl"): string {
   return path;
 }
 
+/** Messages of all faults that one round finds. */
+function faultsOf(read: () => unknown): string[] {
+  try {
+    read();
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError) return [thrown, ...thrown.others].map(({ message }) => message);
+    throw thrown;
+  }
+  return [];
+}
+
 describe("reading", () => {
   test("pairs and plain rows of the fixture are read with their lines", () => {
     const pairs = readDataset(`${DATA}/pairs.jsonl`);
@@ -100,6 +111,17 @@ describe("faults are located by file, line and field", () => {
     const path = fileWith(content);
     expect(() => readDataset(path)).toThrow(path);
     expect(() => readDataset(path)).toThrow(message);
+  });
+
+  test("of all lines and fields at once", () => {
+    const path = fileWith(`{"clean_prefix": "a"}\n${PAIR}\n[1]\n`);
+    const messages = faultsOf(() => readDataset(path)).map((message) => message.replace(`${path}:`, ""));
+    expect(messages).toEqual([
+      "1: patch_prefix: expected string, got nothing: the field is missing",
+      "1: clean_answer: expected string, got nothing: the field is missing",
+      "1: patch_answer: expected a string or a list of strings, got nothing: the field is missing",
+      "3: expected record, got array",
+    ]);
   });
 
   test("a missing file, an empty folder, and bytes that are not text", () => {

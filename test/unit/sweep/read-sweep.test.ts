@@ -22,6 +22,21 @@ function fault(text: string): PatchbayError {
   throw new Error("the sweep was accepted");
 }
 
+describe("the faults of a sweep", () => {
+  it("are found in one round, each at its line, and what is not built among them", () => {
+    const text = `${MINIMAL.replace("name: small\n", "")}colour: red\nseed: often\ncirquits: {}\nsets: []\n`;
+    const { code, message, others } = fault(text);
+    expect(code).toBe("not_built");
+    expect([message, ...others.map((other) => other.message)]).toEqual([
+      "sweep.yaml:7: sets: `sets` is not built yet",
+      "sweep.yaml:1: name: expected string, got nothing: the field is missing",
+      'sweep.yaml:5: seed: expected number, got "often"',
+      "sweep.yaml:4: colour: unknown field; `patchbay schema` prints the fields that exist",
+      "sweep.yaml:6: cirquits: unknown field; did you mean circuits? `patchbay schema` prints the fields that exist",
+    ]);
+  });
+});
+
 describe("readSweep", () => {
   it("fills in the defaults of the contract", () => {
     const { sweep } = readSweep(

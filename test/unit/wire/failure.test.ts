@@ -1,6 +1,6 @@
 import { status } from "@grpc/grpc-js";
 import { expect, test } from "vitest";
-import { ERROR_CODES, PatchbayError } from "../../../src/base/errors.js";
+import { allOf, badInput, ERROR_CODES, PatchbayError } from "../../../src/base/errors.js";
 import { fromFailure, fromServiceError, toFailure, toServiceError } from "../../../src/wire/failure.js";
 import { MAX_TEXT } from "../../../src/wire/limits.js";
 
@@ -12,6 +12,18 @@ test.each(ERROR_CODES)("%s crosses a message and a call with its detail", (code)
   ]) {
     expect(back).toMatchObject({ code, message: error.message, detail: error.detail });
   }
+});
+
+test("further faults of a round cross a call, as many as its header holds", () => {
+  const faults = Array.from({ length: 19 }, (_, i) =>
+    badInput(`fault ${String(i)} ${"x".repeat(i * 40)}`, { line: i }),
+  );
+  const back = fromServiceError(Object.assign(new Error(), toServiceError(allOf([badInput("first"), ...faults]))));
+  const [fault, ...others] = [back, ...back.others].map(({ message }) => message);
+  expect(fault).toBe("first");
+  expect(others.slice(0, 3)).toEqual(faults.slice(0, 3).map(({ message }) => message));
+  expect(others.at(-1)).toMatch(/^and \d+ more faults$/);
+  expect(others.join("").length).toBeLessThan(4000);
 });
 
 test("what is not ours becomes an application error, without its stack", () => {
