@@ -27,8 +27,8 @@ export interface Opening {
 /** A figure inside the page, with links to its files. */
 export function figureBlock(figure: Figure): Markup {
   const panels = figure.panels.map(
-    ({ title, notes, svg }) =>
-      markup`<div class="panel"><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg)}</div>`,
+    ({ title, notes, svg, asked = {} }) =>
+      markup`<div class="panel"${Object.entries(asked).map(([name, value]) => markup` data-${name}="${JSON.stringify(value)}"`)}><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg)}</div>`,
   );
   const width = Math.max(...figure.panels.map((panel) => panel.width));
   return markup`<figure id="${figure.id}">

@@ -3,7 +3,7 @@ import type { Figure } from "./figure.js";
 import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
 import type { Section } from "./page.js";
-import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable } from "./provenance.js";
+import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable, withoutFolders } from "./provenance.js";
 import { type ReportPart, resultSection, type ResultSection } from "./report-part.js";
 import type { RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
@@ -51,7 +51,7 @@ function absentList({ run }: RunContents, parts: readonly ResultSection[]): Cont
 
 function warnings({ run }: RunContents): Content {
   if (run.warnings.length === 0) return null;
-  return markup`<h3>Warnings</h3><ul>${run.warnings.map((warning) => markup`<li>${warning}</li>`)}</ul>`;
+  return markup`<h3>Warnings</h3><ul>${run.warnings.map((warning) => markup`<li>${withoutFolders(warning)}</li>`)}</ul>`;
 }
 
 function tablesOf(contents: RunContents, parts: readonly ReportPart[]): Map<string, Table> {

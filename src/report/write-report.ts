@@ -6,6 +6,7 @@ import { runPaths } from "../run/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { statusPhrase } from "./labels.js";
+import { withoutFolders } from "./provenance.js";
 import { readRunContents, type RunContents } from "./run-contents.js";
 import { toCsv } from "./table.js";
 import { markup, type Content } from "./markup.js";
@@ -86,6 +87,6 @@ function bannerOf({ run }: RunContents): Content {
     run.quarantined.length === 0
       ? null
       : markup`<p>${run.quarantined.length} of ${run.counts.shards} shards were given up${prompts.size > 0 && `; prompts touched: ${String(prompts.size)} of ${String(run.counts.prompts)}`}.</p>
-<ul>${run.quarantined.slice(0, 20).map(({ shard, code, message }) => markup`<li><code>${shard}</code> ${code}: ${message}</li>`)}</ul>`;
-  return markup`<div class="banner" role="status"><p><strong>This run ${statusPhrase(run.status)}.</strong> ${run.reason}</p>${missing}</div>`;
+<ul>${run.quarantined.slice(0, 20).map(({ shard, code, message }) => markup`<li><code>${shard}</code> ${code}: ${withoutFolders(message)}</li>`)}</ul>`;
+  return markup`<div class="banner" role="status"><p><strong>This run ${statusPhrase(run.status)}.</strong> ${withoutFolders(run.reason)}</p>${missing}</div>`;
 }

@@ -78,6 +78,8 @@ describe("a complete run", () => {
     expect(ids).toEqual([
       "truth-atp",
       "truth-zero",
+      "maps-error-atp",
+      "maps-feature-atp",
       "correlations",
       "layers-error",
       "scores-atp",
@@ -111,7 +113,7 @@ describe("a complete run", () => {
   test("shows points for the nodes that enter the statistics, and the fitted line", () => {
     const svg = readFigure(folder, "truth-atp.svg");
     // 15 sites, 4 positions with effects for errors; 12 features each.
-    expect(svg.match(/<circle /g)).toHaveLength(15 * 4 + 15 * 12);
+    expect(svg.match(/<circle |M[-\d.]+ [-\d.]+h0/g)).toHaveLength(15 * 4 + 15 * 12);
     expect(svg).toMatch(/r = \.\d\d \[\.\d\d, (\.\d\d|1\.00)\] {3}n = 20/);
     expect(readFigure(folder, "truth-atp.csv").trimEnd().split("\n")).toHaveLength(1 + 15 * 4 + 15 * 12);
   });
@@ -134,6 +136,21 @@ describe("a complete run", () => {
     expect(html).toContain("a".repeat(64));
     expect(html).toContain("a worker was restarted");
     expect(html).toContain("seed 0");
+  });
+
+  test("names inputs without the folders of this machine", async () => {
+    const model = "/home/someone/models/tiny";
+    const { html: page } = await report({
+      run: {
+        inputs: { model, saes: `${model}/saes/16k`, dataset: "/home/someone/rc.jsonl", saeOptions: {} },
+        warnings: ["the cache at /home/someone/.cache/rates.json was not written; see https://a.example/b/c"],
+        reason: "'/home/someone/x/y.npz' is cut off",
+        status: "partial",
+      },
+    });
+    expect(page).not.toContain("someone");
+    for (const kept of [">tiny<", ">tiny/saes/16k<", ">rc.jsonl<", "…/rates.json", "https://a.example/b/c", "…/y.npz"])
+      expect(page).toContain(kept);
   });
 
   test("writes the same files again, whatever run.json says of time and place", async () => {

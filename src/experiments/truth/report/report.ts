@@ -10,6 +10,7 @@ import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
 import { truthFigures } from "./truth-figures.js";
+import { truthMapFigures } from "./truth-map.js";
 import { reliabilityTable, validationCsv, validationTables } from "./validation-tables.js";
 
 /** Reads the truth's artifacts, and says and shows what they hold. */
@@ -34,6 +35,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
   const footnote = statistics.length === 0 ? null : footnotes(contents);
   return [
     resultSection({ id: "truth", title: "Score against truth", asked: compared }, truthFigures(contents)),
+    resultSection({ id: "maps", title: "Effects by layer and position", asked }, truthMapFigures(contents)),
     resultSection({ id: "positions", title: "Where the score holds", asked: compared }, [
       ...positionFigures(contents),
       ...layerFigures(contents),
