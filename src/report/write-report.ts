@@ -11,7 +11,7 @@ import { readRunContents, type RunContents } from "./run-contents.js";
 import { toCsv } from "./table.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
-import { reportSections } from "./sections.js";
+import { indexOf, reportSections } from "./sections.js";
 import { type ReportedExperiment, type ReportPart, reportParts } from "./report-part.js";
 import type { ScoreMethods } from "../methods/score-method.js";
 
@@ -38,7 +38,7 @@ export async function writeReport({ experiments, methods }: Reporting, runFolder
     writeFileAtomically(join(paths.figures, `${figure.id}.csv`), toCsv(figure.table));
   }
   for (const [name, table] of tables) writeFileAtomically(join(paths.figures, `${name}.csv`), toCsv(table));
-  writeFileAtomically(paths.report, page(openingOf(contents, parts), sections));
+  writeFileAtomically(paths.report, page(openingOf(contents, parts), sections, indexOf(parts)));
 }
 
 function openingOf(contents: RunContents, parts: readonly ReportPart[]): Opening {

@@ -153,8 +153,8 @@ describe("maps of effects", () => {
     expect(errors?.caption).not.toContain("adds up");
     expect(features?.panels.map(({ title }) => title)).toEqual([
       "mlp_out: true effect",
-      "mlp_out: AtP",
-      "mlp_out: AtP minus effect",
+      "mlp_out: score",
+      "mlp_out: score − effect",
     ]);
     expect(features?.caption).toContain("Each cell adds up the SAE features that were measured");
     const [row = []] = features?.table.rows ?? [];

@@ -1,5 +1,6 @@
 /** @file The report of a synthetic run: what it says, what it leaves out and why, and that its files are the same each time. */
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,8 +68,12 @@ describe("a complete run", () => {
     expect(html).not.toContain('class="banner"');
   });
 
-  test("fetches nothing and runs no script", () => {
-    expect(html).not.toMatch(/<script|<iframe|@import|url\((?!#)/);
+  test("fetches nothing, and runs its own script alone", () => {
+    expect(html.match(/<script/g)).toHaveLength(2);
+    const script = /<script type="module">(.*?)<\/script>/s.exec(html)?.[1] ?? "";
+    const hash = createHash("sha256").update(script).digest("base64");
+    expect(html).toContain(`script-src &#39;sha256-${hash}&#39;"`);
+    expect(html).not.toMatch(/<iframe|@import|url\((?!#)/);
     expect(html.match(/(?:src|href)="(?:https?:)?\/\//g)).toBeNull();
     expect(html).toContain("default-src 'none'");
   });
@@ -258,6 +263,6 @@ test("names are text, never markup", async () => {
     name: "a<script>alert(1)</script>&",
     run: { warnings: ['<img src=x onerror="alert(2)">'], reason: "<b>x</b>", status: "failed" },
   });
-  expect(html).not.toMatch(/<script|<img|<b>/);
+  expect(html).not.toMatch(/<script>|<img|<b>/);
   expect(html).toContain("a&lt;script&gt;alert(1)&lt;/script&gt;&amp;");
 });

@@ -71,7 +71,7 @@ function scatterFigure(contents: TruthContents, { name, global, points, shown }:
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
       (scale === "symlog"
-        ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, logarithmic from the smallest labelled power of ten on. A straight fit looks bent on them. "
+        ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, and more and more logarithmic away from it. A straight fit looks bent on them. "
         : "") +
       `Whiskers, where nodes are few, are one standard error over prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
       (plan.sweep.scores.some((score) => score.name === name && methodOf(contents.methods, score).donor === "zero")

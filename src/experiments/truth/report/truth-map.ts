@@ -54,7 +54,7 @@ function mapFigure(contents: TruthContents, kind: NodeKind, name: string, places
     id: `maps-${kind}-${name}`,
     title: `${capitalised(KINDS[kind].plural)}: true effects, ${label}, and their difference`,
     caption:
-      "Left: the measured mean effect over prompts. Middle: the mean score. Right: score minus effect, orange where the score is too high and blue where it is too low. " +
+      `Left: the measured mean effect over prompts. Middle: the mean ${label} score. Right: score minus effect, orange where the score is too high and blue where it is too low. ` +
       (isSum
         ? `Each cell adds up the ${KINDS[kind].plural} that were measured at a layer and position, on both sides the same ones; it is a sum of single effects, and not the effect of patching them together. `
         : "") +
@@ -63,7 +63,6 @@ function mapFigure(contents: TruthContents, kind: NodeKind, name: string, places
       mapRow(
         site,
         places.filter((place) => place.site === site),
-        label,
         largest,
       ),
     ),
@@ -86,7 +85,7 @@ function mapFigure(contents: TruthContents, kind: NodeKind, name: string, places
 }
 
 /** The three maps of a site. */
-function mapRow(site: Site, places: readonly Place[], label: string, largest: number): Panel[] {
+function mapRow(site: Site, places: readonly Place[], largest: number): Panel[] {
   const mapOf = (what: string, valueOf: (place: Place) => number): Panel =>
     placeMap({
       title: `${site}: ${what}`,
@@ -96,7 +95,7 @@ function mapRow(site: Site, places: readonly Place[], label: string, largest: nu
     });
   return [
     mapOf("true effect", ({ effect }) => effect),
-    mapOf(label, ({ score }) => score),
-    mapOf(`${label} minus effect`, ({ effect, score }) => score - effect),
+    mapOf("score", ({ score }) => score),
+    mapOf("score − effect", ({ effect, score }) => score - effect),
   ];
 }
