@@ -29,6 +29,10 @@ function leftOver(dist, src) {
   return readdirSync(dist, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => relative(dist, join(parentPath, name)))
-    .filter((file) => !existsSync(join(src, file)) && !existsSync(join(src, file.replace(COMPILED, ".ts"))))
+    .filter(
+      (file) =>
+        !existsSync(join(src, file)) &&
+        ![".ts", ".js"].some((end) => existsSync(join(src, file.replace(COMPILED, end)))),
+    )
     .sort();
 }

@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { sha256 } from "../base/hash.js";
 import { Markup, markup, escapeText } from "./markup.js";
-import { LAYER_STOPS, NEGATIVE, POSITIVE } from "./palette.js";
+import { LAYER_STOPS, NEGATIVE, POSITIVE, shadeOf } from "./palette.js";
 import type { Table } from "./table.js";
 
 /** One set of axes. */
@@ -15,6 +15,8 @@ export interface Panel {
   readonly svg: string;
   readonly width: number;
   readonly height: number;
+  /** What the page's script is told of the panel, by name: attributes `data-NAME` of it, as JSON. */
+  readonly asked?: Readonly<Record<string, object>>;
 }
 
 /** What the colours mean. */
@@ -74,6 +76,8 @@ export function drawPanel(title: string, notes: readonly string[], options: Plot
 }
 
 const LEGEND_HEIGHT = 22;
+/** Shares of the largest value where the ramp's colour is given: dense near zero, where it changes quickest. */
+const SIGNED_STOPS = [-1, -0.6, -0.3, -0.1, -0.03, 0, 0.03, 0.1, 0.3, 0.6, 1];
 
 /** The legend as one line of SVG elements, with its width. */
 function legendLine(legend: Legend, figureId: string): { elements: Markup; width: number } {
@@ -89,10 +93,10 @@ function legendLine(legend: Legend, figureId: string): { elements: Markup; width
   const stops =
     legend.kind === "layers"
       ? LAYER_STOPS.map((color, i) => markup`<stop offset="${i / (LAYER_STOPS.length - 1)}" stop-color="${color}"/>`)
-      : [
-          markup`<stop offset="0" stop-color="${NEGATIVE}"/><stop offset="0.5" stop-color="${NEGATIVE}" stop-opacity="0"/>`,
-          markup`<stop offset="0.5" stop-color="${POSITIVE}" stop-opacity="0"/><stop offset="1" stop-color="${POSITIVE}"/>`,
-        ];
+      : SIGNED_STOPS.map(
+          (place) =>
+            markup`<stop offset="${(place + 1) / 2}" stop-color="${place < 0 ? NEGATIVE : POSITIVE}" stop-opacity="${Number(shadeOf(place, 1).toFixed(3))}"/>`,
+        );
   const [label, low, high] =
     legend.kind === "layers"
       ? ["layer", "0", String(legend.count - 1)]

@@ -1,6 +1,8 @@
 /** @file The page around the sections: heading, banner, contents, style. One file, nothing fetched. */
 import { legendSvg, type Figure } from "./figure.js";
 import { Markup, markup, type Content } from "./markup.js";
+import { nodeTable, type NodeIndex } from "./node-index.js";
+import { pageScript } from "./page-script.js";
 import { STYLE } from "./style.js";
 
 /** A part of the report with an entry in its contents. */
@@ -27,8 +29,8 @@ export interface Opening {
 /** A figure inside the page, with links to its files. */
 export function figureBlock(figure: Figure): Markup {
   const panels = figure.panels.map(
-    ({ title, notes, svg }) =>
-      markup`<div class="panel"><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg)}</div>`,
+    ({ title, notes, svg, asked = {} }) =>
+      markup`<div class="panel"${Object.entries(asked).map(([name, value]) => markup` data-${name}="${JSON.stringify(value)}"`)}><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg)}</div>`,
   );
   const width = Math.max(...figure.panels.map((panel) => panel.width));
   return markup`<figure id="${figure.id}">
@@ -39,8 +41,9 @@ ${figure.legend !== null && legendSvg(figure.legend, figure.id)}
 </figure>`;
 }
 
-/** The whole page. */
-export function page(opening: Opening, sections: readonly Section[]): string {
+/** The whole page. @param nodes - what it can be asked about; null: nothing. */
+export function page(opening: Opening, sections: readonly Section[], nodes: NodeIndex | null): string {
+  const script = pageScript();
   const { name, status, question, answers, glance, facts, banner } = opening;
   const body = markup`<!doctype html>
 <html lang="en">
@@ -48,7 +51,7 @@ export function page(opening: Opening, sections: readonly Section[]): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src ${script.source}">
 <title>${name} – Patchbay report</title>
 <link rel="icon" href="data:,">
 <style>${new Markup(STYLE)}</style>
@@ -67,6 +70,8 @@ ${glance}
 </header>
 ${sections.map(({ id, title, body: content }) => markup`<section id="${id}"><h2><a href="#${id}">${title}</a></h2>\n${content}</section>\n`)}
 </main>
+${nodes !== null && nodeTable(nodes)}
+${script.element}
 </body>
 </html>
 `;

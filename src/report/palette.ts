@@ -17,6 +17,11 @@ export function seriesStyle(index: number): { readonly color: string; readonly d
 export const NEGATIVE = "#3d7fd9";
 export const POSITIVE = "#d9722e";
 
+/** Opacity of a value's colour. By the square root, so that one outlier does not bleach all others. */
+export function shadeOf(value: number, largest: number): number {
+  return largest > 0 ? Math.sqrt(Math.min(1, Math.abs(value) / largest)) : 0;
+}
+
 /** From the first to the last layer. */
 export const LAYER_STOPS = ["#2f6fd6", "#7d63d6", "#bd5bb0", "#e0606a", "#dd8a2e"] as const;
 

@@ -1,4 +1,5 @@
 /** @file Where the numbers come from: inputs, environment, definitions, timings, warnings, dropped rows. */
+import { basename, isAbsolute, join, relative } from "node:path";
 import type { HubSnapshot } from "../hub/snapshot.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
@@ -83,10 +84,19 @@ export function definitionList(): Markup {
   return markup`<dl class="definitions">${DEFINITIONS.map(([term, meaning]) => markup`<dt>${term}</dt><dd>${meaning}</dd>`)}</dl>`;
 }
 
-/** Where an input came from: its folder; of a hub, the repositories with their commits too. */
-function sourceLines(folder: string, snapshots: readonly HubSnapshot[] | null): string[] {
+/** Where an input came from: the repositories of a hub with their commits, or else the name of its folder. */
+function sourceLines(name: string, snapshots: readonly HubSnapshot[] | null): string[] {
   const named = (snapshots ?? []).map(({ repo, revision, commit }) => `${repo} at ${revision}, commit ${commit}`);
-  return [...named, folder];
+  return named.length > 0 ? named : [name];
+}
+
+/** SAEs that lie in the model's folder are named with it: their own folder is often just called `saes`. */
+function saesName(saes: string | null, model: string): string {
+  if (saes === null) return "";
+  const inside = relative(model, saes);
+  return inside === "" || inside.startsWith("..") || isAbsolute(inside)
+    ? basename(saes)
+    : join(basename(model), inside);
 }
 
 /** Inputs, environment and hashes. */
@@ -98,7 +108,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "model",
       [
-        ...sourceLines(run.inputs.model, run.inputs.hub?.model == null ? null : [run.inputs.hub.model]),
+        ...sourceLines(basename(run.inputs.model), run.inputs.hub?.model == null ? null : [run.inputs.hub.model]),
         `${String(shape.nLayers)} layers, width ${String(shape.dModel)}, ${String(shape.nHeads)} heads`,
         hash(fingerprints.model),
       ].map(line),
@@ -108,7 +118,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
       plan.saes.length === 0
         ? "none"
         : [
-            ...sourceLines(run.inputs.saes ?? "", run.inputs.hub?.saes ?? null),
+            ...sourceLines(saesName(run.inputs.saes, run.inputs.model), run.inputs.hub?.saes ?? null),
             `${String(plan.saes.length)} sites, ${saeWidths(plan)} features each`,
             hash(fingerprints.saes),
           ].map(line),
@@ -116,7 +126,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "dataset",
       [
-        run.inputs.dataset,
+        basename(run.inputs.dataset),
         `${formatCount(counts.prompts)} prompts used, ${formatCount(counts.dropped)} rows dropped`,
         hash(fingerprints.dataset),
       ].map(line),
@@ -150,7 +160,7 @@ function fitEntry({ run, plan }: Pick<RunContents, "run" | "plan">): [string, Co
   if (plan.fitPrompts === undefined) return [];
   const { fit = "" } = run.inputs;
   const pairs = `${counted(plan.fitPrompts.length, "pair")} used`;
-  return [["fit of errors", [fit, pairs, markup`<code>${run.fingerprints.fit ?? ""}</code>`].map(line)]];
+  return [["fit of errors", [basename(fit), pairs, markup`<code>${run.fingerprints.fit ?? ""}</code>`].map(line)]];
 }
 
 const counted = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
@@ -162,6 +172,11 @@ function saeWidths({ saes }: RunContents["plan"]): string {
     .sort((a, b) => a - b)
     .map(formatCount)
     .join(" or ");
+}
+
+/** A message with absolute paths cut to their last part: a report is passed on, and folders of this machine mean nothing elsewhere. */
+export function withoutFolders(text: string): string {
+  return text.replace(/(?<![\w/:.<~-])~?\/(?:[^\s/:"'`<>]+\/)+([^\s/:"'`<>]+)/g, "…/$1");
 }
 
 /** Engine time by stage, beside what was expected before the run. */

@@ -1,6 +1,7 @@
 /** @file What an experiment adds to the report. */
 import type { Figure } from "./figure.js";
 import type { Content, Markup } from "./markup.js";
+import type { NodeIndex } from "./node-index.js";
 import { figureBlock } from "./page.js";
 import type { RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
@@ -40,6 +41,8 @@ export interface ReportPart {
   /** Numbers at the top, with what they count. */
   readonly facts: readonly (readonly [value: string, what: string])[];
   readonly sections: readonly ResultSection[];
+  /** Nodes that the page can be asked about. */
+  readonly nodes?: NodeIndex | null;
   /** Tables that are files of their own, by name. */
   readonly tables: Readonly<Record<string, Table>>;
 }

@@ -2,8 +2,9 @@
 import type { Figure } from "./figure.js";
 import { statusPhrase } from "./labels.js";
 import { markup, type Content } from "./markup.js";
+import { askSection, type NodeIndex } from "./node-index.js";
 import type { Section } from "./page.js";
-import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable } from "./provenance.js";
+import { definitionList, droppedCsv, droppedTable, provenanceList, timingTable, withoutFolders } from "./provenance.js";
 import { type ReportPart, resultSection, type ResultSection } from "./report-part.js";
 import type { RunContents } from "./run-contents.js";
 import type { Table } from "./table.js";
@@ -20,7 +21,9 @@ export function reportSections(contents: RunContents, parts: readonly ReportPart
   const results = [...parts.flatMap(({ sections }) => sections), droppedSection(contents)];
   const present = results.flatMap(({ id, title, body }): Section[] => (body === null ? [] : [{ id, title, body }]));
   const absent = results.filter(({ body }) => body === null);
+  const nodes = indexOf(parts);
   const sections: Section[] = [
+    ...(nodes === null ? [] : [askSection(nodes)]),
     ...present,
     ...(absent.length === 0 ? [] : [{ id: "absent", title: "Not in this report", body: absentList(contents, absent) }]),
     { id: "definitions", title: "Definitions", body: definitionList() },
@@ -31,6 +34,11 @@ export function reportSections(contents: RunContents, parts: readonly ReportPart
     },
   ];
   return { sections, figures: results.flatMap(({ figures }) => figures), tables: tablesOf(contents, parts) };
+}
+
+/** The nodes of the part that has some. */
+export function indexOf(parts: readonly ReportPart[]): NodeIndex | null {
+  return parts.find(({ nodes = null }) => nodes !== null)?.nodes ?? null;
 }
 
 function droppedSection(contents: RunContents): ResultSection {
@@ -51,7 +59,7 @@ function absentList({ run }: RunContents, parts: readonly ResultSection[]): Cont
 
 function warnings({ run }: RunContents): Content {
   if (run.warnings.length === 0) return null;
-  return markup`<h3>Warnings</h3><ul>${run.warnings.map((warning) => markup`<li>${warning}</li>`)}</ul>`;
+  return markup`<h3>Warnings</h3><ul>${run.warnings.map((warning) => markup`<li>${withoutFolders(warning)}</li>`)}</ul>`;
 }
 
 function tablesOf(contents: RunContents, parts: readonly ReportPart[]): Map<string, Table> {

@@ -73,5 +73,36 @@ dl.facts dt,dl.definitions dt{font-weight:600}
 dl.facts dd,dl.definitions dd{margin:0;overflow-wrap:anywhere}
 .line{display:block}
 @media(max-width:34rem){dl.facts,dl.definitions{grid-template-columns:minmax(0,1fr);gap:.1rem}dl.facts dd,dl.definitions dd{margin-bottom:.6rem}header{padding-top:1.6rem}h1{font-size:1.6rem}}
-@media print{nav{display:none}section{break-inside:avoid-page}}
+svg [hidden]{display:none}
+svg[tabindex]:focus-visible,.scroll:focus-visible{outline:2px solid var(--link);outline-offset:2px}
+.lit{pointer-events:none}
+.lit circle{fill:none;stroke:currentColor;stroke-width:1.5}
+.lit .kept{stroke-width:2.6}
+.place{cursor:pointer}
+.place.hovered{stroke:currentColor;stroke-width:1.5;stroke-opacity:1}
+.place.kept{stroke:currentColor;stroke-width:2.6;stroke-opacity:1}
+.axes{border:0;margin:0 0 .8rem;padding:0;font-size:.85rem;display:flex;gap:.2rem 1rem;flex-wrap:wrap}
+.axes legend{float:left;color:var(--soft);padding:0;margin-right:1rem}
+.fields{display:flex;flex-wrap:wrap;gap:.7rem 1rem;align-items:end;margin:0 0 .8rem}
+.fields label{display:flex;flex-direction:column;font-size:.8rem;color:var(--soft);min-width:0}
+input,select,.fields button{font:inherit;font-size:.9rem;color:var(--ink);background:var(--surface);border:1px solid var(--soft);border-radius:4px;padding:.25rem .4rem;max-width:100%}
+.fields input[type=number]{width:6.5rem}
+button.sort,button.node{font:inherit;color:inherit;background:none;border:0;padding:0;text-align:inherit;cursor:pointer}
+button.sort:hover,button.node{color:var(--link)}
+button.node{text-decoration:underline;text-underline-offset:2px}
+button.node[aria-pressed=true]{font-weight:650}
+[aria-sort] button.sort{color:var(--ink)}
+[aria-sort=ascending] button.sort::after{content:" ↑"}
+[aria-sort=descending] button.sort::after{content:" ↓"}
+.lit-row td{background:var(--raised)}
+.tip,.card{position:fixed;z-index:2;background:var(--raised);color:var(--ink);border:1px solid var(--line);border-radius:6px;padding:.6rem .8rem;font-size:.82rem;line-height:1.45;max-width:min(22rem,calc(100vw - 1rem));box-shadow:0 2px 10px rgb(0 0 0/.18)}
+.tip{pointer-events:none}
+.card{right:.6rem;bottom:.6rem;max-height:60vh;overflow:auto;border-color:var(--soft)}
+.card>button{float:right;font:inherit;font-size:1.1rem;line-height:1;color:inherit;background:none;border:0;cursor:pointer;padding:.1rem .3rem}
+.tip p,.card p{margin:0 0 .35rem}
+.tip dl,.card dl{display:grid;grid-template-columns:auto auto;gap:.05rem .8rem;margin:0 0 .35rem}
+.tip dt,.card dt{color:var(--soft)}
+.tip dd,.card dd{margin:0;text-align:right}
+.tip small,.card small,.small,.cell{color:var(--soft);font-size:.92em}
+@media print{nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
 `;

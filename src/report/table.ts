@@ -39,6 +39,11 @@ export function stacked(text: string, marked = false): Markup {
   return markup`${value}${marked && "†"}${interval !== undefined && markup`<span class="sub">[${interval}</span>`}`;
 }
 
+/** A caption without its markup. */
+function plainText(caption: Content): string {
+  return markup`${caption}`.text.replace(/<[^>]*>/g, "");
+}
+
 /** An HTML table in a box that scrolls by itself where the page is narrow. */
 export function htmlTable(
   caption: Content,
@@ -46,7 +51,7 @@ export function htmlTable(
   rows: readonly (readonly Content[])[],
 ): Markup {
   const classOf = (i: number): string => (columns[i]?.align === "number" ? "number" : "text");
-  return markup`<div class="scroll" tabindex="0"><table><caption>${caption}</caption>
+  return markup`<div class="scroll" tabindex="0" role="region" aria-label="${plainText(caption)}"><table><caption>${caption}</caption>
 <thead><tr>${columns.map(({ label }, i) => markup`<th scope="col" class="${classOf(i)}">${label}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => markup`<tr>${row.map((cell, i) => markup`<td class="${classOf(i)}">${cell}</td>`)}</tr>\n`)}</tbody>
 </table></div>`;

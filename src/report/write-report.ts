@@ -6,11 +6,12 @@ import { runPaths } from "../run/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
 import { statusPhrase } from "./labels.js";
+import { withoutFolders } from "./provenance.js";
 import { readRunContents, type RunContents } from "./run-contents.js";
 import { toCsv } from "./table.js";
 import { markup, type Content } from "./markup.js";
 import { page, type Opening } from "./page.js";
-import { reportSections } from "./sections.js";
+import { indexOf, reportSections } from "./sections.js";
 import { type ReportedExperiment, type ReportPart, reportParts } from "./report-part.js";
 import type { ScoreMethods } from "../methods/score-method.js";
 
@@ -37,7 +38,7 @@ export async function writeReport({ experiments, methods }: Reporting, runFolder
     writeFileAtomically(join(paths.figures, `${figure.id}.csv`), toCsv(figure.table));
   }
   for (const [name, table] of tables) writeFileAtomically(join(paths.figures, `${name}.csv`), toCsv(table));
-  writeFileAtomically(paths.report, page(openingOf(contents, parts), sections));
+  writeFileAtomically(paths.report, page(openingOf(contents, parts), sections, indexOf(parts)));
 }
 
 function openingOf(contents: RunContents, parts: readonly ReportPart[]): Opening {
@@ -86,6 +87,6 @@ function bannerOf({ run }: RunContents): Content {
     run.quarantined.length === 0
       ? null
       : markup`<p>${run.quarantined.length} of ${run.counts.shards} shards were given up${prompts.size > 0 && `; prompts touched: ${String(prompts.size)} of ${String(run.counts.prompts)}`}.</p>
-<ul>${run.quarantined.slice(0, 20).map(({ shard, code, message }) => markup`<li><code>${shard}</code> ${code}: ${message}</li>`)}</ul>`;
-  return markup`<div class="banner" role="status"><p><strong>This run ${statusPhrase(run.status)}.</strong> ${run.reason}</p>${missing}</div>`;
+<ul>${run.quarantined.slice(0, 20).map(({ shard, code, message }) => markup`<li><code>${shard}</code> ${code}: ${withoutFolders(message)}</li>`)}</ul>`;
+  return markup`<div class="banner" role="status"><p><strong>This run ${statusPhrase(run.status)}.</strong> ${withoutFolders(run.reason)}</p>${missing}</div>`;
 }

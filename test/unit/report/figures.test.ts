@@ -15,6 +15,9 @@ import { METHODS } from "../../../src/methods/registry.js";
 import type { Group } from "../../../src/experiments/truth/report/validation-file.js";
 import { undefinedNotes } from "../../../src/experiments/circuits/report/undefined-ratios.js";
 import { GLOBAL_POSITION, hookOf, type Node } from "../../../src/nodes/node.js";
+import { must } from "../../../src/base/assert.js";
+import { shownNodes, shownNote } from "../../../src/experiments/truth/report/shown-nodes.js";
+import { truthMapFigures } from "../../../src/experiments/truth/report/truth-map.js";
 import { truthFigures } from "../../../src/experiments/truth/report/truth-figures.js";
 import { thresholdCircuits, type CircuitRow } from "../../../src/experiments/circuits/report/circuit-row.js";
 import type { NodeRow } from "../../../src/experiments/truth/report/node-row.js";
@@ -79,14 +82,39 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
 });
 
 describe("truth figures", () => {
-  test("draw the strongest nodes and a sample of the rest where there are too many, and say so", () => {
+  const drawnPoints = (svg = ""): number =>
+    (svg.match(/<circle /g)?.length ?? 0) + (svg.match(/M[-\d.]+ [-\d.]+h0/g)?.length ?? 0);
+
+  test("draw every node of thousands, and name the strongest where they are pointed at", () => {
     const nodes = Array.from({ length: 5000 }, (_, i) => node(i));
     const [figure] = truthFigures(contentsOf({ nodes }));
-    const panel = figure?.panels[0];
-    expect(panel?.svg.match(/<circle /g)).toHaveLength(2000);
-    expect(panel?.notes).toContain("2\u202f000 of the points are drawn");
-    expect(panel?.svg).toContain("feature 4999");
-    expect(figure?.table.rows).toHaveLength(5000);
+    expect(drawnPoints(figure?.panels[0]?.svg)).toBe(5000);
+    expect(figure?.panels[0]?.notes).toEqual([]);
+    expect(figure?.panels[0]?.svg).toContain("feature 4999");
+  });
+
+  test("draw the largest nodes and a sample of the rest where there are too many, and say so", () => {
+    const nodes = Array.from({ length: 12_000 }, (_, i) => node(i));
+    const contents = contentsOf({ nodes });
+    const [figure] = truthFigures(contents);
+    expect(drawnPoints(figure?.panels[0]?.svg)).toBe(10_000);
+    expect(figure?.panels[0]?.notes).toContain("10\u202f000 of the points are drawn");
+    expect(figure?.table.rows).toHaveLength(12_000);
+    const shown = shownNodes(contents);
+    expect(shown.slice(0, 5000)).toEqual(nodes.slice(7000).reverse());
+    expect(shownNodes(contents)).toEqual(shown);
+    expect(shownNote(shown.length, nodes.length)).toContain("10\u202f000 of the 12\u202f000 measured nodes");
+    expect(shownNote(5, 5)).toBeNull();
+  });
+
+  test("spread a crowd below one outlier on symlog axes, and say so", () => {
+    const crowd = Array.from({ length: 40 }, (_, i) => ({ ...node(i), effect: 0.001 * (i + 1) }));
+    const contents = contentsOf({ nodes: [...crowd, { ...node(99), effect: 3 }] });
+    const [figure] = truthFigures(contents);
+    expect(figure?.caption).toContain("symlog");
+    const heights = [...(figure?.panels[0]?.svg ?? "").matchAll(/cy="([\d.]+)"/g)].map(([, y]) => Number(y));
+    expect(new Set(heights.map((y) => Math.round(y / 4))).size).toBeGreaterThan(12);
+    expect(truthFigures(contentsOf({ nodes: crowd }))[0]?.caption).not.toContain("symlog");
   });
 
   test("keep nodes at all positions at once apart, and name heads and whole sites", () => {
@@ -117,7 +145,59 @@ describe("truth figures", () => {
   });
 });
 
+describe("maps of effects", () => {
+  test("stand beside those of the score and their difference, and add up features of one place", () => {
+    const nodes = [node(0), node(1), node(2, { kind: "error", site: "mlp_out", layer: 2, position: 3 })];
+    const [errors, features] = truthMapFigures(contentsOf({ nodes }));
+    expect(errors?.id).toBe("maps-error-atp");
+    expect(errors?.caption).not.toContain("adds up");
+    expect(features?.panels.map(({ title }) => title)).toEqual([
+      "mlp_out: true effect",
+      "mlp_out: score",
+      "mlp_out: score − effect",
+    ]);
+    expect(features?.caption).toContain("Each cell adds up the SAE features that were measured");
+    const [row = []] = features?.table.rows ?? [];
+    expect(row.slice(0, 5)).toEqual(["feature", "mlp_out", 0, 1, 2]);
+    expect(row.slice(5).map(Number)).toEqual([
+      expect.closeTo(0.003, 9),
+      expect.closeTo(3 / 900, 9),
+      expect.closeTo(3 / 900 - 0.003, 9),
+    ]);
+  });
+
+  test("leave out scores of another effect", () => {
+    const plan = { sweep: { scores: [{ name: "zero", method: "zero" }] }, shape: { nLayers: 3 } };
+    expect(truthMapFigures({ ...contentsOf({ nodes: [node(0)] }), plan } as unknown as TruthContents)).toEqual([]);
+  });
+});
+
 describe("circuits", () => {
+  test("that pass the full model are said to, in the headline and under the curves", () => {
+    const sizes = [3, 30, 300];
+    const circuits = [0.4, 1.5, 1.1].map((faithfulness, i) =>
+      circuit({
+        features: must(sizes[i], "size"),
+        faithfulness,
+        faithfulnessLow: faithfulness - 0.05,
+        faithfulnessHigh: faithfulness + 0.05,
+      }),
+    );
+    const [figure] = circuitFigures(contentsOf({ circuits }));
+    expect(figure?.panels[0]?.notes).toEqual([
+      "all nodes: passes 1 between 5 and 32 nodes; highest 1.50 [1.45, 1.55] at 32 nodes",
+    ]);
+    expect(figure?.panels[0]?.svg).toContain("full model");
+    const said = (rows: CircuitRow[]): string =>
+      circuitAnswer(rows)
+        .map(({ text }) => text)
+        .join(" ");
+    expect(said(circuits)).toContain("the one of 32 nodes has <strong>1.50 [1.45, 1.55]</strong>, above 1");
+    expect(said(circuits.slice(0, 1))).not.toContain("above 1");
+    const [below] = circuitFigures(contentsOf({ circuits: circuits.slice(0, 1) }));
+    expect(below?.panels[0]?.notes[0]).toContain("never above 1");
+  });
+
   test("custom configurations have a table of their own and no curve", () => {
     const circuits = [circuit({}), circuit({ circuit: "no-errors", variant: "custom", threshold: Number.NaN })];
     expect(thresholdCircuits(circuits)).toHaveLength(1);

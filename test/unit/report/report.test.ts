@@ -1,5 +1,6 @@
 /** @file The report of a synthetic run: what it says, what it leaves out and why, and that its files are the same each time. */
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,8 +68,12 @@ describe("a complete run", () => {
     expect(html).not.toContain('class="banner"');
   });
 
-  test("fetches nothing and runs no script", () => {
-    expect(html).not.toMatch(/<script|<iframe|@import|url\((?!#)/);
+  test("fetches nothing, and runs its own script alone", () => {
+    expect(html.match(/<script/g)).toHaveLength(2);
+    const script = /<script type="module">(.*?)<\/script>/s.exec(html)?.[1] ?? "";
+    const hash = createHash("sha256").update(script).digest("base64");
+    expect(html).toContain(`script-src &#39;sha256-${hash}&#39;"`);
+    expect(html).not.toMatch(/<iframe|@import|url\((?!#)/);
     expect(html.match(/(?:src|href)="(?:https?:)?\/\//g)).toBeNull();
     expect(html).toContain("default-src 'none'");
   });
@@ -78,6 +83,8 @@ describe("a complete run", () => {
     expect(ids).toEqual([
       "truth-atp",
       "truth-zero",
+      "maps-error-atp",
+      "maps-feature-atp",
       "correlations",
       "layers-error",
       "scores-atp",
@@ -111,7 +118,7 @@ describe("a complete run", () => {
   test("shows points for the nodes that enter the statistics, and the fitted line", () => {
     const svg = readFigure(folder, "truth-atp.svg");
     // 15 sites, 4 positions with effects for errors; 12 features each.
-    expect(svg.match(/<circle /g)).toHaveLength(15 * 4 + 15 * 12);
+    expect(svg.match(/<circle |M[-\d.]+ [-\d.]+h0/g)).toHaveLength(15 * 4 + 15 * 12);
     expect(svg).toMatch(/r = \.\d\d \[\.\d\d, (\.\d\d|1\.00)\] {3}n = 20/);
     expect(readFigure(folder, "truth-atp.csv").trimEnd().split("\n")).toHaveLength(1 + 15 * 4 + 15 * 12);
   });
@@ -145,6 +152,21 @@ describe("a complete run", () => {
     expect(html).toContain("a".repeat(64));
     expect(html).toContain("a worker was restarted");
     expect(html).toContain("seed 0");
+  });
+
+  test("names inputs without the folders of this machine", async () => {
+    const model = "/home/someone/models/tiny";
+    const { html: page } = await report({
+      run: {
+        inputs: { model, saes: `${model}/saes/16k`, dataset: "/home/someone/rc.jsonl", saeOptions: {} },
+        warnings: ["the cache at /home/someone/.cache/rates.json was not written; see https://a.example/b/c"],
+        reason: "'/home/someone/x/y.npz' is cut off",
+        status: "partial",
+      },
+    });
+    expect(page).not.toContain("someone");
+    for (const kept of [">tiny<", ">tiny/saes/16k<", ">rc.jsonl<", "…/rates.json", "https://a.example/b/c", "…/y.npz"])
+      expect(page).toContain(kept);
   });
 
   test("writes the same files again, whatever run.json says of time and place", async () => {
@@ -252,6 +274,6 @@ test("names are text, never markup", async () => {
     name: "a<script>alert(1)</script>&",
     run: { warnings: ['<img src=x onerror="alert(2)">'], reason: "<b>x</b>", status: "failed" },
   });
-  expect(html).not.toMatch(/<script|<img|<b>/);
+  expect(html).not.toMatch(/<script>|<img|<b>/);
   expect(html).toContain("a&lt;script&gt;alert(1)&lt;/script&gt;&amp;");
 });

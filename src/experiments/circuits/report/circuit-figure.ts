@@ -4,6 +4,7 @@ import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber, formatShare } from "../../../report/format-number.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { CircuitContents } from "./contents.js";
+import { passingNote } from "./above-full.js";
 import { isUndefined } from "./undefined-ratios.js";
 import { VARIANT_NAMES, sizeOf, thresholdCircuits, type CircuitRow } from "./circuit-row.js";
 
@@ -21,9 +22,9 @@ export function circuitFigures({ circuits }: CircuitContents): Figure[] {
       title: "Faithfulness against circuit size",
       caption:
         `Each point is a circuit: the nodes with ${kept}; all others are ablated (${first.ablation}). Faithfulness is the share of the metric that the circuit recovers, as a ratio of means over prompts ` +
-        "(1: all of it, 0: as much as the empty circuit). Bands are 95 % bootstrap intervals over prompts." +
+        "(1: all of it, 0: as much as the empty circuit). Above 1 a circuit has more of the metric than the full model: the nodes that it leaves out, taken together, lower it. Bands are 95 % bootstrap intervals over prompts." +
         (hasComplement
-          ? " Completeness is the same of the complement, with the circuit's nodes ablated: near 0 where the circuit holds everything that matters."
+          ? " Completeness is the same of the complement, with the circuit's nodes ablated: near 0 where the circuit holds everything that matters. Its axis is as long as its values need."
           : "") +
         " Circuits without nodes are in the table only.",
       panels: [
@@ -67,6 +68,9 @@ export function circuitFigures({ circuits }: CircuitContents): Figure[] {
   ];
 }
 
+/** Completeness up to which its axis reaches at least. */
+const LEAST_TOP = 0.1;
+
 /** A circuit's place on a curve. */
 interface Point {
   readonly size: number;
@@ -97,9 +101,12 @@ function curvePanel(
   // Bands may leave the frame, but not by so much that the curves shrink.
   const bands = points.flatMap((point) => [point.low, point.high]).filter((bound) => bound > -0.5 && bound < 1.5);
   const values = [...points.map(({ value }) => value), ...bands];
-  const [low, high] = [Math.min(0, ...values), Math.max(1, ...values)];
+  // What is left without a circuit is often near nothing: on an axis up to 1 it could not be read.
+  const top = measure === "faithfulness" ? 1 : LEAST_TOP;
+  const [low, high] = [Math.min(0, ...values), Math.max(top, ...values)];
   const margin = 0.06 * (high - low);
-  return drawPanel(title, [], {
+  const notes = measure === "faithfulness" ? variants.map((variant) => passingNote(rows, variant)) : [];
+  return drawPanel(title, notes, {
     width: 420,
     height: 300,
     marginLeft: 42,
@@ -116,7 +123,23 @@ function curvePanel(
     },
     y: { domain: [low - margin, high + margin], label: `↑ ${measure}`, ticks: 6, tickSize: 3, grid: true },
     marks: [
-      Plot.ruleY([0, 1], { strokeOpacity: 0.45, strokeDasharray: "2 3" }),
+      Plot.ruleY(
+        [0, 1].filter((line) => line <= high),
+        { strokeOpacity: 0.6, strokeDasharray: "2 3" },
+      ),
+      Plot.text(
+        [1].filter((line) => line <= high),
+        {
+          y: (line: number) => line,
+          text: () => "full model",
+          frameAnchor: "left",
+          textAnchor: "start",
+          dx: 4,
+          dy: -6,
+          fontSize: 10,
+          fillOpacity: 0.75,
+        },
+      ),
       ...variants.flatMap((_, i) =>
         curve(
           points.filter(({ variant }) => variant === i),

@@ -71,7 +71,7 @@ function componentPanel(
   const norms = all.map(({ deltaNorm }) => deltaNorm);
   const gradients = all.map(({ gradNorm }) => gradNorm);
   const reach = Math.min(1, 1.12 * Math.max(...all.map(({ cosine }) => Math.abs(cosine))));
-  return drawPanel(title, [], {
+  const panel = drawPanel(title, [], {
     width: 230,
     height: 210,
     marginLeft: 42,
@@ -104,6 +104,8 @@ score ${formatNumber(dot)}`,
       }),
     ],
   });
+  const at = parseNodeHook(points[0]?.hook ?? "");
+  return at === undefined ? panel : { ...panel, asked: { map: { kind: at.kind, site: at.site } } };
 }
 
 /** Logarithmic where the norms span more than a factor of thirty. */

@@ -5,7 +5,8 @@ import { formatCount, formatInterval, formatNumber } from "../../../report/forma
 import { nodeLabel, positionLabel, scoreLabel } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import { htmlTable, numberColumn, stacked, textColumn, type HtmlColumn, type Table } from "../../../report/table.js";
-import type { Markup } from "../../../report/markup.js";
+import type { Content, Markup } from "../../../report/markup.js";
+import { askedName } from "../../../report/node-index.js";
 import type { NodeRow } from "./node-row.js";
 
 const STRONGEST = 25;
@@ -111,8 +112,8 @@ export function strongestCsv({ plan, nodes }: TruthContents): Table {
   };
 }
 
-function placeCells(node: NodeRow): string[] {
-  return [node.site, String(node.layer), positionLabel(node.position), nodeLabel(node)];
+function placeCells(node: NodeRow): Content[] {
+  return [node.site, String(node.layer), positionLabel(node.position), askedName(node, nodeLabel(node))];
 }
 
 /** 95 % interval of a mean from its standard error, by the normal approximation. */

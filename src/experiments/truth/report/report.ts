@@ -1,7 +1,9 @@
 /** @file The truth's part of the report. */
 import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCount } from "../../../report/format-number.js";
+import { scoreLabel } from "../../../report/labels.js";
 import { markup, type Content } from "../../../report/markup.js";
+import type { NodeIndex } from "../../../report/node-index.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import type { RunContents } from "../../../report/run-contents.js";
 import { readTruthContents, type TruthContents } from "./contents.js";
@@ -9,7 +11,9 @@ import { answers, glance, question } from "./headline.js";
 import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
+import { shownNodes, shownNote } from "./shown-nodes.js";
 import { truthFigures } from "./truth-figures.js";
+import { truthMapFigures } from "./truth-map.js";
 import {
   differencesTable,
   perPromptTable,
@@ -30,7 +34,21 @@ export async function reportPart(run: RunContents): Promise<ReportPart> {
     glance: glance(contents),
     facts: nodes === null ? [] : [[formatCount(nodes.length), "nodes patched"]],
     sections: sectionsOf(contents),
+    nodes: indexOf(contents),
     tables: { validation: validationCsv(contents), "strongest-nodes": strongestCsv(contents) },
+  };
+}
+
+/** What the page can be asked about; null where nothing was measured. */
+function indexOf(contents: TruthContents): NodeIndex | null {
+  const { plan, nodes } = contents;
+  if (nodes === null || nodes.length === 0) return null;
+  const shown = shownNodes(contents);
+  return {
+    nodes: shown,
+    scores: plan.sweep.scores.map(({ name }) => ({ name, label: scoreLabel(contents, name) })),
+    layers: plan.shape.nLayers,
+    note: shownNote(shown.length, nodes.length),
   };
 }
 
@@ -42,6 +60,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
   const footnote = statistics.length === 0 ? null : footnotes(contents);
   return [
     resultSection({ id: "truth", title: "Score against truth", asked: compared }, truthFigures(contents)),
+    resultSection({ id: "maps", title: "Effects by layer and position", asked }, truthMapFigures(contents)),
     resultSection({ id: "positions", title: "Where the score holds", asked: compared }, [
       ...positionFigures(contents),
       ...layerFigures(contents),

@@ -1,65 +1,67 @@
 /** @file Score against true effect: a scatter for each kind and site. */
-import * as Plot from "@observablehq/plot";
-import { INDEX_FIELDS, KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
+import { INDEX_FIELDS, LISTED_KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { indexColumns, positionColumn } from "../../../nodes/node-columns.js";
 import { GLOBAL_POSITION } from "../../../nodes/node.js";
-import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
-import { formatCorrelation, formatCount, formatInterval, formatNumber } from "../../../report/format-number.js";
-import { capitalised, nodeLabel, positionLabel, scoreLabel, sitesOf } from "../../../report/labels.js";
+import type { Site } from "../../../nodes/site.js";
+import type { Figure } from "../../../report/figure.js";
+import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import type { Table } from "../../../report/table.js";
-import type { Group } from "./validation-file.js";
-import { layerColor } from "../../../report/palette.js";
 import type { NodeRow } from "./node-row.js";
 import { methodOf } from "../../../methods/score-method.js";
+import { isCrowded } from "../../../report/axis-scale.js";
+import { scatterPanel, type Point } from "./scatter-panel.js";
+import { shownNodes } from "./shown-nodes.js";
 
-/** Nodes above which whiskers and labels would hide the points. */
-const FEW_NODES = 60;
-/** Strongest nodes that are named in a panel. */
-const NAMED_NODES = 4;
-/** Points of one panel. */
-const MOST_POINTS = 2000;
-/** Points of one panel that say what they are when pointed at: each adds a line of text to the page. */
-const DESCRIBED_POINTS = 300;
 /** Why a zero-ablation score may be far off. */
 const ZERO_NOTE =
   "Zero-ablation AtP estimates what setting a node to zero does, another effect than the one measured: agreement is not expected.";
-
-/** One point of a scatter. */
-interface Point {
-  readonly node: NodeRow;
-  readonly score: number;
-  readonly scoreSem: number;
-}
 
 /** Two scatter figures for each score: nodes at their positions, and nodes patched at all positions at once. */
 export function truthFigures(contents: TruthContents): Figure[] {
   const { plan, nodes } = contents;
   if (nodes === null || contents.groups === null) return [];
+  const shown = new Set(shownNodes(contents));
   return plan.sweep.scores.flatMap(({ name }) =>
     [false, true].flatMap((global) => {
       const points = pointsOf(contents, name).filter(({ node }) => (node.position === GLOBAL_POSITION) === global);
-      return points.length === 0 ? [] : [scatterFigure(contents, name, global, points)];
+      return points.length === 0 ? [] : [scatterFigure(contents, { name, global, points, shown })];
     }),
   );
 }
 
-function scatterFigure(contents: TruthContents, name: string, global: boolean, points: readonly Point[]): Figure {
+/** What one figure shows. */
+interface Scatter {
+  readonly name: string;
+  readonly global: boolean;
+  readonly points: readonly Point[];
+  readonly shown: ReadonlySet<NodeRow>;
+}
+
+function scatterFigure(contents: TruthContents, { name, global, points, shown }: Scatter): Figure {
   const { plan } = contents;
   const label = scoreLabel(contents, name);
-  const nodes = points.map(({ node }) => node);
-  const panels = LISTED_KINDS.flatMap((kind) =>
-    sitesOf(nodes.filter((node) => node.kind === kind)).map((site) => {
-      const group = contents.groups?.find(
+  const groups = panelGroups(points);
+  // One kind of scale for all panels of a figure.
+  const scale = groups.some(({ mine }) => isCrowded(mine.flatMap(({ score, node }) => [score, node.effect])))
+    ? "symlog"
+    : "linear";
+  const panels = groups.map(({ kind, site, mine }) =>
+    scatterPanel({
+      place: { kind, site, global },
+      score: { name, label, index: plan.sweep.scores.findIndex((one) => one.name === name) },
+      points: mine,
+      drawn: mine.filter(({ node }) => shown.has(node)).sort((a, b) => sizeOf(b) - sizeOf(a)),
+      group: contents.groups?.find(
         (one) =>
           one.score === name &&
           one.kind === kind &&
           one.site === site &&
           one.position === null &&
           one.global === global,
-      );
-      const mine = points.filter(({ node }) => node.site === site && node.kind === kind);
-      return scatterPanel(`${capitalised(KINDS[kind].plural)}, ${site}`, label, mine, group, plan.shape.nLayers);
+      ),
+      layers: plan.shape.nLayers,
+      scale,
     }),
   );
   return {
@@ -68,6 +70,9 @@ function scatterFigure(contents: TruthContents, name: string, global: boolean, p
     caption:
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
+      (scale === "symlog"
+        ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, and more and more logarithmic away from it. A straight fit looks bent on them. "
+        : "") +
       `Whiskers, where nodes are few, are one standard error over prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
       (plan.sweep.scores.some((score) => score.name === name && methodOf(contents.methods, score).donor === "zero")
         ? ` ${ZERO_NOTE}`
@@ -77,6 +82,22 @@ function scatterFigure(contents: TruthContents, name: string, global: boolean, p
     legend: { kind: "layers", count: plan.shape.nLayers },
     table: pointTable(name, points),
   };
+}
+
+/** The points of each kind and site. */
+function panelGroups(points: readonly Point[]): { kind: NodeKind; site: Site; mine: Point[] }[] {
+  return LISTED_KINDS.flatMap((kind) => {
+    const ofKind = points.filter(({ node }) => node.kind === kind);
+    return sitesOf(ofKind.map(({ node }) => node)).map((site) => ({
+      kind,
+      site,
+      mine: ofKind.filter(({ node }) => node.site === site),
+    }));
+  });
+}
+
+function sizeOf({ score, node }: Point): number {
+  return Math.max(Math.abs(score), Math.abs(node.effect));
 }
 
 function pointTable(name: string, points: readonly Point[]): Table {
@@ -117,146 +138,4 @@ function pointsOf({ nodes }: TruthContents, name: string): Point[] {
     if (score === undefined || !(score.mean !== 0 || node.effect !== 0) || Number.isNaN(node.effect)) return [];
     return [{ node, score: score.mean, scoreSem: score.sem }];
   });
-}
-
-function scatterPanel(
-  title: string,
-  label: string,
-  points: readonly Point[],
-  group: Group | undefined,
-  layers: number,
-): Panel {
-  const reach = points.flatMap(({ score, node }) => [score, node.effect]);
-  const [low, high] = padded(
-    reach.reduce((a, b) => Math.min(a, b), 0),
-    reach.reduce((a, b) => Math.max(a, b), 0),
-  );
-  const few = points.length <= FEW_NODES;
-  const drawn = thinned(points);
-  const notes = [
-    ...(group === undefined
-      ? []
-      : [
-          `r = ${formatCorrelation(group.pearson)}   n = ${formatCount(group.n)}`,
-          `slope ${formatInterval(group.slope, 3)}`,
-        ]),
-    ...(drawn.length < points.length ? [`${formatCount(drawn.length)} of the points are drawn`] : []),
-  ];
-  const axis = { domain: [low, high], tickSize: 3 };
-  return drawPanel(title, notes, {
-    width: 290,
-    height: 270,
-    marginLeft: 46,
-    marginBottom: 38,
-    marginTop: 20,
-    marginRight: 10,
-    x: { ...axis, ticks: 4, label: `${capitalised(label)} score →`, labelAnchor: "right" },
-    y: { ...axis, ticks: 5, label: "↑ true effect" },
-    marks: [
-      Plot.ruleX([0], { strokeOpacity: 0.25 }),
-      Plot.ruleY([0], { strokeOpacity: 0.25 }),
-      Plot.line(
-        [
-          [low, low],
-          [high, high],
-        ],
-        { strokeDasharray: "3 4", strokeOpacity: 0.6, strokeWidth: 1 },
-      ),
-      ...fitLine(group, points),
-      ...(few ? whiskers(points, layers) : []),
-      Plot.dot(drawn, {
-        x: "score",
-        y: ({ node }: Point) => node.effect,
-        r: few ? 3.2 : 2,
-        fill: ({ node }: Point) => layerColor(node.layer, layers),
-        fillOpacity: few ? 0.9 : 0.65,
-        title: (point: Point, i: number) => (i < DESCRIBED_POINTS ? describePoint(point) : undefined),
-      }),
-      ...names(points, low, high),
-    ],
-  });
-}
-
-/** All points, or the strongest half of what a drawing bears and an even sample of the rest; the strongest first. */
-function thinned(points: readonly Point[]): Point[] {
-  const size = ({ score, node }: Point): number => Math.max(Math.abs(score), Math.abs(node.effect));
-  const ordered = [...points].sort((a, b) => size(b) - size(a));
-  if (points.length <= MOST_POINTS) return ordered;
-  const rest = ordered.slice(MOST_POINTS / 2);
-  const step = rest.length / (MOST_POINTS / 2);
-  return [
-    ...ordered.slice(0, MOST_POINTS / 2),
-    ...Array.from({ length: MOST_POINTS / 2 }, (_, i) => rest[Math.floor(i * step)]).filter((one) => one !== undefined),
-  ];
-}
-
-function fitLine(group: Group | undefined, points: readonly Point[]): Plot.Markish[] {
-  const [slope, intercept] = [group?.slope.value ?? null, group?.intercept.value ?? null];
-  if (slope === null || intercept === null) return [];
-  const first = points[0]?.score ?? 0;
-  const least = points.reduce((a, { score }) => Math.min(a, score), first);
-  const most = points.reduce((a, { score }) => Math.max(a, score), first);
-  const ends = [least, most].map((x) => [x, intercept + slope * x] as [number, number]);
-  return [Plot.line(ends, { strokeWidth: 1.6, strokeOpacity: 0.85, clip: true })];
-}
-
-function whiskers(points: readonly Point[], layers: number): Plot.Markish[] {
-  const style = { stroke: ({ node }: Point) => layerColor(node.layer, layers), strokeOpacity: 0.45, clip: true };
-  const known = points.filter(({ scoreSem, node }) => Number.isFinite(scoreSem) && Number.isFinite(node.effectSem));
-  return [
-    Plot.ruleX(known, {
-      x: "score",
-      y1: ({ node }: Point) => node.effect - node.effectSem,
-      y2: ({ node }: Point) => node.effect + node.effectSem,
-      ...style,
-    }),
-    Plot.ruleY(known, {
-      y: ({ node }: Point) => node.effect,
-      x1: ({ score, scoreSem }: Point) => score - scoreSem,
-      x2: ({ score, scoreSem }: Point) => score + scoreSem,
-      ...style,
-    }),
-  ];
-}
-
-/** Labels of the strongest nodes that lie apart from one another. */
-function names(points: readonly Point[], low: number, high: number): Plot.Markish[] {
-  const apart = 0.09 * (high - low);
-  const chosen: Point[] = [];
-  const byStrength = [...points].sort((a, b) => Math.abs(b.node.effect) - Math.abs(a.node.effect));
-  for (const point of byStrength) {
-    if (chosen.length === NAMED_NODES) break;
-    const clear = chosen.every(
-      ({ score, node }) =>
-        Math.abs(score - point.score) > 2 * apart || Math.abs(node.effect - point.node.effect) > apart,
-    );
-    if (clear) chosen.push(point);
-  }
-  const middle = (low + high) / 2;
-  return [true, false].map((left) =>
-    Plot.text(
-      chosen.filter(({ score }) => score > middle === left),
-      {
-        x: "score",
-        y: ({ node }: Point) => node.effect,
-        text: ({ node }: Point) =>
-          `${String(node.layer)}${node.position === GLOBAL_POSITION ? "" : `·${String(node.position)}`}`,
-        dx: left ? -7 : 7,
-        textAnchor: left ? "end" : "start",
-        fillOpacity: 0.75,
-        fontSize: 10,
-      },
-    ),
-  );
-}
-
-function describePoint({ node, score, scoreSem }: Point): string {
-  return `layer ${String(node.layer)}, position ${positionLabel(node.position)}, ${nodeLabel(node)}
-score ${formatNumber(score)} ± ${formatNumber(scoreSem)}
-effect ${formatNumber(node.effect)} ± ${formatNumber(node.effectSem)} (standard errors)`;
-}
-
-function padded(low: number, high: number): [number, number] {
-  const margin = 0.06 * (high - low || 1);
-  return [low - margin, high + margin];
 }

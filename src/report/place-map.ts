@@ -1,0 +1,84 @@
+/** @file Maps of layers against positions, with a coloured cell for each place: panels of score maps and of effect maps. */
+import * as Plot from "@observablehq/plot";
+import type { NodeKind } from "../nodes/kinds.js";
+import type { Site } from "../nodes/site.js";
+import { spacedTicks } from "./axis-ticks.js";
+import { drawPanel, type Panel } from "./figure.js";
+import { formatNumber, formatShort } from "./format-number.js";
+import { NEGATIVE, POSITIVE, shadeOf } from "./palette.js";
+
+/** A number of all nodes of a kind at one place, added up. */
+export interface PlaceCell {
+  readonly kind: NodeKind;
+  readonly site: Site;
+  readonly layer: number;
+  readonly position: number;
+  readonly value: number;
+}
+
+/** What a map shows. */
+export interface PlaceMap {
+  readonly title: string;
+  /** What the cells' numbers are, in what is shown where a cell is pointed at. */
+  readonly what: string;
+  /** Of one kind and site. */
+  readonly cells: readonly PlaceCell[];
+  /** The size whose colour is full. */
+  readonly largest: number;
+}
+
+/** Draws it. */
+export function placeMap({ title, what, cells, largest }: PlaceMap): Panel {
+  const layers = ascending(cells.map(({ layer }) => layer));
+  const positions = ascending(cells.map(({ position }) => position));
+  const roomy = positions.length <= 8 && layers.length <= 12;
+  const band = { type: "band", tickSize: 0, padding: 0.06 } as const;
+  const panel = drawPanel(title, [], {
+    width: 290,
+    height: Math.min(420, 58 + Math.max(9, Math.min(24, 190 / layers.length)) * layers.length),
+    marginLeft: 36,
+    marginTop: 18,
+    marginBottom: 34,
+    marginRight: 8,
+    x: { ...band, domain: positions, label: "position →", labelAnchor: "right", ticks: spacedTicks(positions, 13) },
+    y: {
+      ...band,
+      domain: layers.toReversed(),
+      label: "↑ layer",
+      labelAnchor: "top",
+      ticks: spacedTicks(layers, 14),
+    },
+    marks: [
+      Plot.cell([...cells], { x: "position", y: "layer", fill: "currentColor", fillOpacity: 0.05 }),
+      Plot.cell([...cells], {
+        x: "position",
+        y: "layer",
+        fill: ({ value }: PlaceCell) => (value < 0 ? NEGATIVE : POSITIVE),
+        fillOpacity: ({ value }: PlaceCell) => shadeOf(value, largest),
+        title: ({ layer, position, value }: PlaceCell) =>
+          `layer ${String(layer)}, position ${String(position)}\n${what} ${formatNumber(value)}`,
+      }),
+      roomy ? numbers(cells, largest) : null,
+    ],
+  });
+  const [first] = cells;
+  return first === undefined ? panel : { ...panel, asked: { map: { kind: first.kind, site: first.site } } };
+}
+
+/** The numbers in their cells, but those near nothing. */
+function numbers(cells: readonly PlaceCell[], largest: number): Plot.Markish {
+  return Plot.text(
+    cells.filter(({ value }) => Math.abs(value) >= largest / 100),
+    {
+      x: "position",
+      y: "layer",
+      text: ({ value }: PlaceCell) => formatShort(value, largest),
+      fontSize: 8.5,
+      fillOpacity: 0.85,
+    },
+  );
+}
+
+function ascending(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}
