@@ -24,6 +24,25 @@ export const STATISTICS = [
 /** The name of a statistic. */
 export type Statistic = (typeof STATISTICS)[number];
 
+const CORRELATION = [-1, 1] as const;
+const SHARE = [0, 1] as const;
+const SIZE = [0, Infinity] as const;
+const ANY = [-Infinity, Infinity] as const;
+
+/** The least and the largest value that each can take. */
+export const RANGES: Readonly<Record<Statistic, readonly [number, number]>> = {
+  pearson: CORRELATION,
+  spearman: CORRELATION,
+  kendall: CORRELATION,
+  sign_agreement: SHARE,
+  sign_agreement_by_effect: SHARE,
+  slope: ANY,
+  intercept: ANY,
+  size_ratio: SIZE,
+  off: SIZE,
+  top_k_overlap: SHARE,
+};
+
 /** Mean scores and mean effects of some nodes, `[n]` each, with the levels that rank statistics share. */
 export interface NodeMeans {
   readonly score: Float64Array;

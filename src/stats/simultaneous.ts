@@ -4,7 +4,8 @@
  * 1. Each correlation r is taken as Fisher's z, `log((1 + r) / (1 - r)) / 2`, whose distribution is less skewed near 1.
  * 2. The replicates' largest distance from the estimates, each in its own spread, is taken over the correlations. A spread is half of
  *    what holds the middle 68 % of the replicates, so that few replicates at 1 do not decide it.
- * 3. The interval of each reaches as many spreads as 95 % of these, scaled for few clusters as single intervals are.
+ * 3. The interval of each reaches as many spreads as 95 % of these, scaled for few clusters and extended for bias as single intervals
+ *    are.
  *
  * Source: max-t, Westfall and Young 1993; Fisher 1921; Student's reach, `student.ts`.
  */
@@ -35,8 +36,9 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
   const known = correlations.map(({ value, replicates }) => {
     const centre = stretched(value);
     const values = replicates.map(stretched);
-    const spread = spreadOf(values.filter(Number.isFinite).sort());
-    return Number.isFinite(centre) && spread > 0 ? { centre, values, spread } : null;
+    const sorted = values.filter(Number.isFinite).sort();
+    const [spread, bias] = [spreadOf(sorted), quantileSorted(sorted, 0.5) - centre];
+    return Number.isFinite(centre) && spread > 0 ? { centre, values, spread, bias } : null;
   });
   const some = known.filter((one) => one !== null);
   const draws = some[0]?.values.length ?? 0;
@@ -52,7 +54,10 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
   return known.map((one) =>
     one === null
       ? null
-      : { low: shrunk(one.centre - reach * one.spread), high: shrunk(one.centre + reach * one.spread) },
+      : {
+          low: shrunk(one.centre - reach * one.spread - Math.max(0, 2 * one.bias)),
+          high: shrunk(one.centre + reach * one.spread - Math.min(0, 2 * one.bias)),
+        },
   );
 }
 

@@ -10,7 +10,7 @@
  * Intervals of the sample hold the node list fixed: they say how far the result hangs on the prompts alone.
  */
 import { assert } from "../base/assert.js";
-import { compareMeans, nodeMeansOf, STATISTICS, TOP_K, type Statistic } from "./agreement.js";
+import { compareMeans, nodeMeansOf, RANGES, STATISTICS, TOP_K, type Statistic } from "./agreement.js";
 import { percentileInterval, resampleClusters, timesOf, type Interval, type Resamples } from "./bootstrap.js";
 import { clusterMeans, clusterSums, type Clusters, type ClusterSums, type PromptMatrix } from "./clusters.js";
 import { resampledWeights, type NodeDesign } from "./node-weights.js";
@@ -148,7 +148,7 @@ function closeCell(
   const agreement = (values: readonly number[], replicates: readonly Float64Array[], size: number): Agreement => {
     const intervals = STATISTICS.map((name, at): [Statistic, Interval] => {
       const interval = percentileInterval(values[at] as number, replicates[at] as Float64Array, clusters.count);
-      return [name, members.length < FEWEST_NODES ? { ...interval, low: null, high: null } : interval];
+      return [name, members.length < FEWEST_NODES ? withoutBounds(interval) : within(interval, RANGES[name])];
     });
     const named = Object.fromEntries(intervals) as Record<Statistic, Interval>;
     const chance = named.top_k_overlap.value === null ? null : TOP_K / size;
@@ -177,5 +177,19 @@ export function differenceOf(
   const others = second.replicates[statistic];
   const replicates = first.replicates[statistic].map((one, i) => one - (others[i] as number));
   const interval = percentileInterval(value, replicates, clusters);
-  return first.n < FEWEST_NODES ? { ...interval, low: null, high: null } : interval;
+  return first.n < FEWEST_NODES ? withoutBounds(interval) : interval;
+}
+
+function withoutBounds(interval: Interval): Interval {
+  return { ...interval, low: null, high: null };
+}
+
+/** An interval no wider than what its statistic can be. */
+function within(interval: Interval, [least, most]: readonly [number, number]): Interval {
+  const { low, high } = interval;
+  return {
+    ...interval,
+    low: low === null ? null : Math.max(low, least),
+    high: high === null ? null : Math.min(high, most),
+  };
 }

@@ -10,6 +10,7 @@ import { capitalised, nodeLabel, positionLabel } from "../../../report/labels.js
 import { layerColor } from "../../../report/palette.js";
 import { dotPaths } from "../../../report/dot-paths.js";
 import type { NodeRow } from "./node-row.js";
+import { measuredOf } from "./group-labels.js";
 import type { Group } from "./validation-file.js";
 
 /** Nodes above which whiskers and labels would hide the points. */
@@ -72,8 +73,8 @@ function notesOf({ group, drawn, points }: ScatterPanel): string[] {
     ...(group === undefined
       ? []
       : [
-          `r = ${formatCorrelation(group.pearson)}   n = ${formatCount(group.n)}`,
-          `slope ${formatInterval(group.slope, 3)}`,
+          `r = ${formatCorrelation(group.weighted.pearson)}   ${measuredOf(group.n, group.frame_size)}`,
+          `slope ${formatInterval(group.weighted.slope, 3)}`,
         ]),
     ...(drawn.length < points.length ? [`${formatCount(drawn.length)} of the points are drawn`] : []),
   ];
@@ -86,7 +87,7 @@ function askedOf(
   few: boolean,
 ): object {
   const { width, height, marginLeft, marginBottom, marginTop, marginRight } = FRAME;
-  const [slope, intercept] = [group?.slope.value ?? null, group?.intercept.value ?? null];
+  const [slope, intercept] = [group?.weighted.slope.value ?? null, group?.weighted.intercept.value ?? null];
   const named = Object.entries(scales).map(([kind, { constant, low, high, ticks }]) => [
     kind,
     { constant, low, high, ticks: ticks.map((tick) => [tick, formatTick(tick)]) },
@@ -141,7 +142,7 @@ function marksOf({ points, drawn, group, layers }: ScatterPanel, scale: AxisScal
 const FIT_STEPS = 48;
 
 function fitLine(group: Group | undefined, points: readonly Point[], scale: AxisScale): Plot.Markish[] {
-  const [slope, intercept] = [group?.slope.value ?? null, group?.intercept.value ?? null];
+  const [slope, intercept] = [group?.weighted.slope.value ?? null, group?.weighted.intercept.value ?? null];
   if (slope === null || intercept === null) return [];
   const first = points[0]?.score ?? 0;
   const least = points.reduce((a, { score }) => Math.min(a, score), first);

@@ -69,7 +69,7 @@ function scatterFigure(contents: TruthContents, { name, global, points, shown }:
     title: `${capitalised(label)} against true patching${global ? ", all positions at once" : ""}`,
     caption:
       "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
-      "On the dashed diagonal the score is exact; the solid line is the least-squares fit. " +
+      "On the dashed diagonal the score is exact; the solid line is the least-squares fit over the frame. " +
       (scale === "symlog"
         ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, and more and more logarithmic away from it. A straight fit looks bent on them. "
         : "") +
