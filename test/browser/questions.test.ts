@@ -58,7 +58,7 @@ const column = async (index: number): Promise<string[]> =>
   await page
     .locator(`#strongest table >> nth=0 >> tbody td:nth-child(${String(index)})`)
     .evaluateAll((cells) =>
-      cells.map((cell) => (cell.firstChild as { textContent: string } | null)?.textContent ?? ""),
+      (cells as unknown as { firstChild: { textContent: string } }[]).map((cell) => cell.firstChild.textContent),
     );
 
 const asNumber = (text: string): number => Number(text.replace("−", "-"));
