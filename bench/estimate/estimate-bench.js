@@ -64,7 +64,7 @@ for (const { id } of first.stages.filter(({ task }) => ["means", "scores", "node
   await finish(id);
 const { plan } = planRun(await thresholds());
 const inputs = { model: join(folder, "model"), saes: join(folder, "saes"), dataset: "none", saeOptions: {} };
-const planned = { plan, planHash: "", dropped: [], inputs };
+const planned = { plan, planHash: "", dropped: [], texts: [], inputs };
 const measured = plan.stages.filter(({ shards, task }) => shards.length > 0 && !("floor" in task && task.floor));
 const share = (1000 * Number(flags["budget-seconds"])) / measured.length;
 const results = {};
@@ -181,7 +181,7 @@ function prepare(plan) {
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };
   const { folder: made } = prepareRun(
     experiments,
-    { plan, planHash: hash, inputs, dropped: [] },
+    { plan, planHash: hash, inputs, dropped: [], texts: [] },
     { out, environment, allowPartial: false },
   );
   return { folder: made, hash, ...runPaths(made) };

@@ -71,6 +71,8 @@ export function drawPanel(title: string, notes: readonly string[], options: Plot
   const drawn = plot({ ...options, width, height, document });
   const svg = nameClips(roundCoordinates(drawn.outerHTML))
     .replace(/<style>.*?<\/style>/s, "")
+    // A group without a role has no name for readers of a screen; its mark is kept for the page's script.
+    .replace(/(<g [^>]*?)aria-label=/g, "$1data-mark=")
     .replace("<svg ", `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeText(title)}" `);
   return { title, notes, svg, width, height };
 }

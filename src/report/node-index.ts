@@ -19,7 +19,12 @@ export type IndexedNode = Node & {
 /** The nodes of a page. */
 export interface NodeIndex {
   readonly nodes: readonly IndexedNode[];
-  readonly scores: readonly { readonly name: string; readonly label: string }[];
+  readonly scores: readonly {
+    readonly name: string;
+    readonly label: string;
+    /** Whether it estimates the measured effect, and not another one. */
+    readonly estimates: boolean;
+  }[];
   readonly layers: number;
   /** Which nodes these are, where they are not all. */
   readonly note: string | null;

@@ -103,6 +103,7 @@ button.node[aria-pressed=true]{font-weight:650}
 .tip dl,.card dl{display:grid;grid-template-columns:auto auto;gap:.05rem .8rem;margin:0 0 .35rem}
 .tip dt,.card dt{color:var(--soft)}
 .tip dd,.card dd{margin:0;text-align:right}
+.card details{margin:0}
 .tip small,.card small,.small,.cell{color:var(--soft);font-size:.92em}
 @media print{nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
 `;

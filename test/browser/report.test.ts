@@ -9,11 +9,14 @@ import { runPaths } from "../../src/run/run-folder.js";
 import { writeReport } from "../../src/report/write-report.js";
 import { isLeftOut } from "../left-out.js";
 import { writeSyntheticRun } from "../unit/report/synthetic-run.js";
+import { CHROMIUM_FLAGS } from "./chromium-flags.js";
 import { REGISTER } from "../../src/experiments/registry.js";
 
 const FIGURES = [
   "truth-atp",
   "truth-zero",
+  "maps-error-atp",
+  "maps-feature-atp",
   "correlations",
   "layers-error",
   "scores-atp",
@@ -36,25 +39,13 @@ beforeAll(async () => {
   await writeReport(REGISTER, folder);
   if (chromiumPath === null)
     throw new Error("no chromium here: run `node scripts/chromium.js`, which fetches one or says why not");
-  browser = await chromium.launch({ executablePath: chromiumPath, args: FLAGS });
+  browser = await chromium.launch({ executablePath: chromiumPath, args: CHROMIUM_FLAGS });
 });
 
 afterAll(async () => {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });
 });
-
-const FLAGS = [
-  "--headless",
-  // Root cannot have the sandbox, nor can users everywhere; the page is this project's own, and fetches nothing.
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 /** What a page did that it must not do. */
 interface Opened {

@@ -60,9 +60,10 @@ function described(table, n) {
   const row = (/** @type {string} */ name, /** @type {string} */ value) => `<dt>${name}</dt><dd>${value}</dd>`;
   const withError = (/** @type {number | null} */ value, /** @type {number | null} */ sem) =>
     sem === null ? spell(value) : `${spell(value)} <small>± ${spell(sem)}</small>`;
-  const scores = table.scores.map(({ label }, i) => {
+  const scores = table.scores.map(({ label, estimates }, i) => {
     const score = table.score[i][n];
-    const off = score === null || effect === null ? "" : ` <small>off by ${spell(score - effect)}</small>`;
+    const off =
+      !estimates || score === null || effect === null ? "" : ` <small>off by ${spell(score - effect)}</small>`;
     return row(label, withError(score, table.scoreSem[i][n]) + off);
   });
   return `<p><strong>${labelOf(table, n)}</strong><br>${placeOf(table, n)}</p>
@@ -75,8 +76,10 @@ function fillCard(table) {
   const n = attention.kept;
   card.hidden = n < 0;
   if (n < 0) return;
+  const figures = figuresWith();
   card.innerHTML = `<button type="button" aria-label="Let go of this node">×</button>${described(table, n)}
-<p class="small"><a href="#node=${keyOf(table, n)}">Link to this node</a>. Lit in: ${figuresWith()}</p>`;
+<p class="small"><a href="#node=${keyOf(table, n)}">Link to this node</a></p>
+<details class="small"><summary>Lit in ${figures.length} ${figures.length === 1 ? "figure" : "figures"}</summary>${figures.join("<br>")}</details>`;
   card.querySelector("button")?.addEventListener("click", () => keepNode(-1));
 }
 
@@ -84,6 +87,5 @@ function fillCard(table) {
 function figuresWith() {
   return [...document.querySelectorAll("figure")]
     .filter((figure) => figure.querySelector(".kept") !== null)
-    .map((figure) => `<a href="#${figure.id}">${escaped(figure.querySelector("h3")?.textContent ?? figure.id)}</a>`)
-    .join(", ");
+    .map((figure) => `<a href="#${figure.id}">${escaped(figure.querySelector("h3")?.textContent ?? figure.id)}</a>`);
 }

@@ -5,7 +5,7 @@
  * @typedef {object} NodeTable
  * @property {{ name: string, label: string, plural: string }[]} kinds
  * @property {string[]} sites
- * @property {{ name: string, label: string }[]} scores
+ * @property {{ name: string, label: string, estimates: boolean }[]} scores
  * @property {string[]} layerColors
  * @property {number[]} kind
  * @property {number[]} site
@@ -31,7 +31,7 @@ export function readNodes() {
   /** @type {NodeTable} */
   const table = JSON.parse(text);
   // Labels hold names that a sweep's author chose, and are put into markup.
-  return { ...table, scores: table.scores.map(({ name, label }) => ({ name, label: escaped(label) })) };
+  return { ...table, scores: table.scores.map((score) => ({ ...score, label: escaped(score.label) })) };
 }
 
 /** Text that is safe in markup. @param {string} text */

@@ -47,7 +47,7 @@ function askPanel(panel, table) {
   const spec = JSON.parse(panel.getAttribute("data-scatter") ?? "");
   const svg = /** @type {SVGSVGElement} */ (panel.querySelector("svg"));
   const nodes = nodesOfPanel(table, spec);
-  const fixed = [...svg.children].filter((child) => !/axis label/.test(child.getAttribute("aria-label") ?? ""));
+  const fixed = [...svg.children].filter((child) => !/axis label/.test(child.getAttribute("data-mark") ?? ""));
   for (const title of svg.querySelectorAll("title")) title.remove();
   const own = addGroup(svg, "own");
   const lit = addGroup(svg, "lit");

@@ -33,7 +33,7 @@ function labelsOf(figure: Figure | undefined, axis: "x" | "y"): Label[] {
   const { document } = parseHTML(figure?.panels[0]?.svg ?? "") as unknown as {
     document: { querySelectorAll: (selector: string) => Iterable<Element> };
   };
-  return [...document.querySelectorAll(`[aria-label="${axis}-axis tick label"] text`)].map((element) => {
+  return [...document.querySelectorAll(`[data-mark="${axis}-axis tick label"] text`)].map((element) => {
     const [, x, y] = /translate\(([-\d.]+),([-\d.]+)\)/.exec(element.getAttribute("transform") ?? "") ?? [];
     return { text: element.textContent, place: Number(axis === "x" ? x : y) };
   });

@@ -1,4 +1,5 @@
 /** @file The truth's part of the report. */
+import { methodOf } from "../../../methods/score-method.js";
 import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCount } from "../../../report/format-number.js";
 import { scoreLabel } from "../../../report/labels.js";
@@ -46,7 +47,11 @@ function indexOf(contents: TruthContents): NodeIndex | null {
   const shown = shownNodes(contents);
   return {
     nodes: shown,
-    scores: plan.sweep.scores.map(({ name }) => ({ name, label: scoreLabel(contents, name) })),
+    scores: plan.sweep.scores.map((score) => ({
+      name: score.name,
+      label: scoreLabel(contents, score.name),
+      estimates: methodOf(contents.methods, score).donor !== "zero",
+    })),
     layers: plan.shape.nLayers,
     note: shownNote(shown.length, nodes.length),
   };
