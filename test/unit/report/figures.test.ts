@@ -138,7 +138,8 @@ describe("truth figures", () => {
     const nodes = Array.from({ length: 10 }, (_, i) => node(i));
     const group = { score: "atp", kind: "feature", site: "mlp_out", position: null, global: false, n: 10 };
     const interval = { value: 0.9, low: 0.8, high: 1 };
-    const groups = [{ ...group, pearson: interval, slope: interval, intercept: interval } as unknown as Group];
+    const weighted = { pearson: interval, slope: interval, intercept: interval };
+    const groups = [{ ...group, frame_size: 10, weighted } as unknown as Group];
     const draw = (): string | undefined => truthFigures(contentsOf({ nodes, groups }))[0]?.panels[0]?.svg;
     expect(draw()).toBe(draw());
     expect(draw()).toMatch(/clip-path="url\(#clip-[0-9a-f]{10}-0\)"/);

@@ -133,7 +133,9 @@ describe("a complete run", () => {
     // 12 features at each of five layers, half of which stand for five.
     expect(statistics).toContain("60 of 180 nodes");
     expect(statistics).toContain("all 20 nodes");
-    const strata = statistics.split("<table").find((table) => table.includes("AtP, plain statistics within strata"));
+    const strata = statistics
+      .split("<table")
+      .find((table) => table.includes("<caption>AtP, plain statistics within strata"));
     expect(strata).toContain("30 of 150 nodes");
     expect(strata).not.toContain("60 of 180 nodes");
     expect(statistics).toContain("of all, at most");
@@ -142,7 +144,9 @@ describe("a complete run", () => {
   test("compares the scores, and calls no interval of few clusters one of 95 %", () => {
     const statistics = /<section id="statistics">.*?<\/section>/s.exec(html)?.[0] ?? "";
     expect(statistics).toContain("AtP − zero-ablation AtP");
-    expect(html).toContain("18 prompts form 18 clusters: intervals of so few are rough, and none is called 95 %");
+    expect(html).toContain(
+      "18 prompts form 18 clusters: intervals of agreement over so few are rough, and none of them is called 95 %",
+    );
     expect(html).toContain("over each frame of nodes [rough interval over 18 clusters of prompts and the drawn nodes]");
     expect(statistics).not.toMatch(/95\s%(?! confidence)/);
   });

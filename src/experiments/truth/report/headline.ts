@@ -113,7 +113,8 @@ function clustersAnswer({ clusters, groups, plan }: TruthContents): Markup[] {
     ];
   const said = `${formatCount(plan.prompts.length)} prompts form ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"}`;
   if (clusters < FEWEST_CLUSTERS) return [markup`The ${said}: too few for any interval.`];
-  if (clusters < ENOUGH_CLUSTERS) return [markup`The ${said}: intervals of so few are rough, and none is called 95 %.`];
+  if (clusters < ENOUGH_CLUSTERS)
+    return [markup`The ${said}: intervals of agreement over so few are rough, and none of them is called 95 %.`];
   return [];
 }
 
