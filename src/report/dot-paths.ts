@@ -31,9 +31,7 @@ export function dotPaths(
   const render = (
     _index: unknown,
     scales: DrawScales,
-    _values: unknown,
-    _size: unknown,
-    context: DrawContext,
+    ...[, , context]: [values: unknown, size: unknown, context: DrawContext]
   ): Drawing => {
     const group = context.document.createElementNS(SVG, "g");
     group.setAttribute("aria-label", "points");

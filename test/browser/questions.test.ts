@@ -1,7 +1,7 @@
 /** @file The report's script in a real browser: nodes are pointed at, kept, searched and filtered, tables sorted, axes changed. */
-import { createRequire } from "node:module";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+import axe from "axe-core";
 import { chromium, type Browser, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { findChromium } from "../../scripts/chromium.js";
@@ -11,8 +11,6 @@ import { runPaths } from "../../src/run/run-folder.js";
 import { isLeftOut } from "../left-out.js";
 import { writeSyntheticRun } from "../unit/report/synthetic-run.js";
 import { CHROMIUM_FLAGS } from "./chromium-flags.js";
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const chromiumPath = findChromium();
 const leftOut = isLeftOut(chromiumPath);
@@ -65,7 +63,7 @@ const asNumber = (text: string): number => Number(text.replace("−", "-"));
 
 /** Rules of accessibility that the page breaks, with the first place of each. */
 async function violations(): Promise<string[]> {
-  await page.evaluate(AXE);
+  await page.evaluate(axe.source);
   return await page.evaluate<string[]>(
     `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html.slice(0, 200)))`,
   );
