@@ -171,13 +171,15 @@ describe.skipIf(leftOut)("tables and axes", () => {
   });
 
   test("rows that continue others stay with them", async () => {
-    const table = page.locator("#statistics table >> nth=0");
-    await table.locator("th >> nth=2 >> button").click();
-    const firsts = await table.locator("tbody tr td:first-child").allTextContents();
-    firsts.forEach((text, i) => {
-      if (text.startsWith("weighted")) expect(firsts[i - 1]).toContain("SAE features");
-    });
-    expect(firsts.some((text) => text.startsWith("weighted"))).toBe(true);
+    const folded = page
+      .locator("#statistics details")
+      .filter({ has: page.locator("caption", { hasText: /^AtP, plain statistics within strata$/ }) });
+    await folded.locator("summary").click();
+    await folded.locator("th >> nth=3 >> button").click();
+    const rows = await folded.locator("tbody tr").all();
+    const cells = await Promise.all(rows.map(async (row) => (await row.locator("td").allTextContents()).slice(0, 2)));
+    expect(cells.map(([, stratum]) => stratum)).toEqual(["all", "remainder", "all", "remainder", "all", "remainder"]);
+    expect(cells.map(([nodes]) => nodes?.startsWith("SAE features"))).toEqual([true, false, true, false, true, false]);
   });
 
   test("change to ranks and back to what is printed", async () => {
