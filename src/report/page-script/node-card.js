@@ -68,7 +68,7 @@ function described(table, n) {
   });
   return `<p><strong>${labelOf(table, n)}</strong><br>${placeOf(table, n)}</p>
 <dl>${row("true effect", withError(effect, table.effectSem[n]))}${scores.join("")}${row("prompts", String(table.prompts[n]))}</dl>
-<p class="small">Means over prompts ± one standard error.</p>`;
+<p class="small">Means over prompts ± one standard error by clusters.</p>`;
 }
 
 /** @param {NodeTable} table */
