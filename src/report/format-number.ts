@@ -47,15 +47,20 @@ export function formatInterval({ value, low, high }: Bounded, most = 6): string 
   return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
 }
 
-/** A correlation or share: two decimals, more near 1, no leading zero. `.93 [.91, .95]`. */
+/** A correlation or share: two decimals, near 1 as many as the difference from 1 needs, no leading zero. `.93 [.91, .95]`. */
 export function formatCorrelation(bounded: Bounded): string {
   const { value, low, high } = bounded;
   if (value === null) return UNDEFINED;
   const numbers = [value, low ?? value, high ?? value];
-  // Near 1 two decimals would round the difference from 1 away.
-  const decimals = Math.abs(value) >= 0.995 && Math.abs(value) < 0.9995 ? 3 : 2;
+  const decimals = decimalsNear1(Math.abs(value));
   const [v = "", l = "", h = ""] = numbers.map((one) => fixed(one, decimals).replace(/^(−?)0\./, "$1."));
   return low === null || high === null ? v : `${v} [${l}, ${h}]`;
+}
+
+/** Two decimals would round the difference from 1 away; what differs in the seventh decimal is as good as 1. */
+function decimalsNear1(size: number): number {
+  const rest = 1 - size;
+  return rest > 0.005 || rest < 1e-6 ? 2 : Math.ceil(-Math.log10(rest));
 }
 
 /** A number in a tight place: enough decimals for `largest`, no leading zero. */
