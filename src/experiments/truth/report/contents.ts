@@ -1,5 +1,6 @@
 /** @file What the truth's part of a report is made of. */
 import { bytesOf, rowsOf, type RunContents } from "../../../report/run-contents.js";
+import { firstDifference } from "../../../nodes/prompt.js";
 import { runPaths } from "../../../run/run-folder.js";
 import { type NodeRow, toNodeRow } from "./node-row.js";
 import {
@@ -20,6 +21,8 @@ export interface TruthContents extends RunContents {
   readonly differences: readonly Difference[];
   readonly unmeasured: readonly UnmeasuredStratum[];
   readonly reliability: readonly Reliability[];
+  /** Positions before it have the same tokens on both sides of every pair: no node has an effect there, and none is compared. */
+  readonly firstDifference: number;
   /** Clusters of the prompts; null in a file of version 1, whose intervals resample single prompts. */
   readonly clusters: number | null;
 }
@@ -38,6 +41,7 @@ export async function readTruthContents(contents: RunContents): Promise<TruthCon
     differences: validation?.differences ?? [],
     unmeasured: validation?.unmeasured ?? [],
     reliability: validation?.reliability ?? [],
+    firstDifference: firstDifference(plan.prompts),
     clusters: validation?.clusters ?? null,
   };
 }

@@ -73,7 +73,7 @@ function scatterFigure(contents: TruthContents, { name, global, points, shown }:
       (scale === "symlog"
         ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, and more and more logarithmic away from it. A straight fit looks bent on them. "
         : "") +
-      `Whiskers, where nodes are few, are one standard error over prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
+      `Whiskers, where nodes are few, are one standard error by clusters of prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
       (plan.sweep.scores.some((score) => score.name === name && methodOf(contents.methods, score).donor === "zero")
         ? ` ${ZERO_NOTE}`
         : ""),
@@ -131,11 +131,13 @@ function pointTable(name: string, points: readonly Point[]): Table {
   };
 }
 
-/** Nodes that enter the statistics: score or effect is not zero. */
-function pointsOf({ nodes }: TruthContents, name: string): Point[] {
+/** Nodes that enter the statistics: the effect or any score is not zero, where an effect is possible. */
+function pointsOf({ nodes, firstDifference }: TruthContents, name: string): Point[] {
   return (nodes ?? []).flatMap((node) => {
     const score = node.scores.get(name);
-    if (score === undefined || !(score.mean !== 0 || node.effect !== 0) || Number.isNaN(node.effect)) return [];
+    const isPossible = node.position === GLOBAL_POSITION || !(node.position < firstDifference);
+    const isThere = node.effect !== 0 || [...node.scores.values()].some(({ mean }) => mean !== 0);
+    if (score === undefined || !isPossible || !isThere || Number.isNaN(node.effect)) return [];
     return [{ node, score: score.mean, scoreSem: score.sem }];
   });
 }
