@@ -148,7 +148,7 @@ function closeCell(
   const agreement = (values: readonly number[], replicates: readonly Float64Array[], size: number): Agreement => {
     const intervals = STATISTICS.map((name, at): [Statistic, Interval] => {
       const interval = percentileInterval(values[at] as number, replicates[at] as Float64Array, clusters.count);
-      return [name, members.length < FEWEST_NODES ? withoutBounds(interval) : within(interval, RANGES[name])];
+      return [name, shownInterval(interval, RANGES[name], members.length)];
     });
     const named = Object.fromEntries(intervals) as Record<Statistic, Interval>;
     const chance = named.top_k_overlap.value === null ? null : TOP_K / size;
@@ -177,19 +177,15 @@ export function differenceOf(
   const others = second.replicates[statistic];
   const replicates = first.replicates[statistic].map((one, i) => one - (others[i] as number));
   const interval = percentileInterval(value, replicates, clusters);
-  return first.n < FEWEST_NODES ? withoutBounds(interval) : interval;
+  return shownInterval(interval, [-Infinity, Infinity], first.n);
 }
 
-function withoutBounds(interval: Interval): Interval {
-  return { ...interval, low: null, high: null };
-}
-
-/** An interval no wider than what its statistic can be. */
-function within(interval: Interval, [least, most]: readonly [number, number]): Interval {
+/**
+ * An interval as it is shown: none over fewer nodes than {@link FEWEST_NODES}, and none wider than what its statistic can be.
+ * @param range - the least and the largest value of the statistic.
+ */
+export function shownInterval(interval: Interval, [least, most]: readonly [number, number], nodes: number): Interval {
   const { low, high } = interval;
-  return {
-    ...interval,
-    low: low === null ? null : Math.max(low, least),
-    high: high === null ? null : Math.min(high, most),
-  };
+  if (low === null || high === null || nodes < FEWEST_NODES) return { ...interval, low: null, high: null };
+  return { ...interval, low: Math.max(low, least), high: Math.min(high, most) };
 }

@@ -4,7 +4,7 @@
  *
  * 1. Node means over prompts are compared. A node enters where its mean score or mean effect is not 0, and then in every resample.
  * 2. Every statistic has a 95 % percentile interval of a bootstrap over the prompts' clusters, paired between scores and groups.
- * 3. `off` is the root of the summed squared differences of score and effect over the summed squared effects: 0 is exact, and a
+ * 3. `off` is summed |score - effect| over summed |effect|: 0 is exact, and a
  *    score of 0 everywhere gives 1.
  */
 import { must } from "../base/assert.js";
@@ -14,8 +14,10 @@ import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { SITES } from "../nodes/site.js";
 import { nodeLabel } from "../report/labels.js";
 import type { Group } from "../experiments/truth/report/validation-file.js";
+import { RANGES } from "../stats/agreement.js";
 import { percentileInterval } from "../stats/bootstrap.js";
-import { leastSquares, pearson, signAgreement, spearman } from "../stats/correlation.js";
+import { shownInterval } from "../stats/validation.js";
+import { leastSquares, pearson, relativeError, signAgreement, spearman } from "../stats/correlation.js";
 import { bounded, plain, type Cell, type Table } from "./table.js";
 import { EFFECT, type BootstrappedMeans, type MeansByName, type TruthMatrices } from "./truth-matrices.js";
 
@@ -24,6 +26,10 @@ const FEWEST_NODES = 3;
 /** Nodes of a smaller effect have no share of it worth a number. */
 const LEAST_EFFECT = 0.3;
 
+/** What each statistic is called in `src/stats`. */
+const NAMES = ["pearson", "spearman", "sign_agreement", "slope", "off"] as const;
+const RANGE_OF = NAMES.map((name) => RANGES[name]);
+
 type Statistic = (score: Float64Array, effect: Float64Array) => number;
 
 const STATISTICS: Readonly<Record<string, Statistic>> = {
@@ -31,15 +37,7 @@ const STATISTICS: Readonly<Record<string, Statistic>> = {
   ρ: (score, effect) => spearman(score, effect),
   "same sign": (score, effect) => signAgreement(score, effect),
   slope: (score, effect) => leastSquares(score, effect).slope,
-  off: (score, effect) => {
-    let [error, size] = [0, 0];
-    for (const [i, one] of effect.entries()) {
-      const difference = one - must(score[i], "score");
-      error += difference * difference;
-      size += one * one;
-    }
-    return Math.sqrt(error / size);
-  },
+  off: (score, effect) => relativeError(score, effect),
 };
 
 /** Statistics of validation.json, which weighs each node by the inverse of its chance to be drawn. */
@@ -152,10 +150,14 @@ function statisticsOf(
   const replicates = draws.map(statisticsIn);
   return statisticsIn(estimate).map((value, s) =>
     bounded(
-      percentileInterval(
-        value,
-        Float64Array.from(replicates, (values) => must(values[s], "replicate")),
-        clusters,
+      shownInterval(
+        percentileInterval(
+          value,
+          Float64Array.from(replicates, (values) => must(values[s], "replicate")),
+          clusters,
+        ),
+        must(RANGE_OF[s], "range"),
+        members.length,
       ),
     ),
   );

@@ -33,9 +33,10 @@ export function shownAs(text: string, value: number): Cell {
   return { text, value };
 }
 
-/** An estimate with its interval, two digits each: `.83 [.79, .87]`. */
+/** An estimate with its interval where it has one, two digits each: `.83 [.79, .87]`. */
 export function bounded({ value, low, high }: Bounded): Cell {
-  const text = `${twoDigits(value)} [${twoDigits(low)}, ${twoDigits(high)}]`;
+  const interval = low === null && high === null ? "" : ` [${twoDigits(low)}, ${twoDigits(high)}]`;
+  const text = `${twoDigits(value)}${interval}`;
   return { text, value: { value, low, high } };
 }
 

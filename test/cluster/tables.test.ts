@@ -47,6 +47,7 @@ interface Group {
   readonly kind: string;
   readonly site: string;
   readonly score: string;
+  readonly layer: number | null;
   readonly position: number | null;
   readonly n: number;
   readonly pearson: Bounded;
@@ -75,7 +76,9 @@ describe("patchbay tables", () => {
     for (const kind of ["error", "feature"]) {
       const section = printed?.sections.find(({ title }) => title === `Nodes of kind ${kind}`);
       const rows = section?.tables.find(({ title }) => title === "By site")?.rows ?? [];
-      const known = groups.filter((group) => group.kind === kind && group.position === null && group.n >= 3);
+      const known = groups.filter(
+        (group) => group.kind === kind && group.position === null && group.layer === null && group.n >= 3,
+      );
       expect(rows).toHaveLength(known.length);
       for (const { site, score, n, ...group } of known) {
         const row = rows.find(([label, name]) => label === site && name === (SPELLED[score] ?? score));

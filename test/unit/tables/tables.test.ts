@@ -48,8 +48,16 @@ describe("tables of agreement", () => {
 
   test("a score that is the effect agrees entirely, and one that is 0 not at all; a node that is 0 in both does not enter", () => {
     expect(textOf(tables.get("By site"))).toEqual([
-      "mlp_out | exact | 5 | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | .00 [.00, .00]",
-      "mlp_out | nothing | 5 | – [–, –] | – [–, –] | .00 [.00, .00] | – [–, –] | 1.00 [1.00, 1.00]",
+      "mlp_out | exact | 5 | 1.00 | 1.00 | 1.00 | 1.00 | .00",
+      "mlp_out | nothing | 5 | – | – | .00 | – | 1.00",
+    ]);
+  });
+
+  test("groups of ten nodes have intervals, smaller ones have none", () => {
+    const more = [0, 1, 2, 3, 4, 5].flatMap((layer) => rowsOf({ site: "mlp_out", layer }, 3, 1 + layer / 4));
+    expect(textOf(tablesOf([...nodes, ...more]).get("By site"))).toEqual([
+      "mlp_out | exact | 11 | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] | .00 [.00, .00]",
+      "mlp_out | nothing | 11 | – | – | .00 [.00, .00] | – | 1.00 [1.00, 1.00]",
     ]);
   });
 
