@@ -166,9 +166,12 @@ describe("circuit evaluation without SAEs", () => {
   });
 });
 
+/** Enough that full model and empty circuit are told apart. */
+const PAIRS = 12;
+
 const SWEEP = `name: sites
 model: { path: model }
-dataset: { path: data/pairs.jsonl, limit: 6 }
+dataset: { path: data/pairs.jsonl, limit: ${String(PAIRS)} }
 scores: [{ name: atp, method: atp }, { name: relp, method: relp }, { name: ig, method: ig, steps: 2 }]
 `;
 
@@ -226,7 +229,7 @@ describe("a circuit sweep without SAEs", () => {
     const { read } = await sweepRows(`{ nodes: ${nodes}, thresholds: [1.0e-2] }`);
     const { sites: means } = await readMeans(read);
     const at = { site, layer: 1 } as const;
-    const pairs = goldenPrompts("pairs").slice(0, 6);
+    const pairs = goldenPrompts("pairs").slice(0, PAIRS);
     const sum = new Float64Array(T * widthOf(at));
     for (const prompt of pairs)
       for (const side of SIDES) {
