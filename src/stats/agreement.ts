@@ -1,7 +1,7 @@
 /** @file The statistics that compare scores with true effects, over node means: their names, and all of them at once. */
 import { leastSquares, pearson, relativeError, signAgreement, sizeRatio, spearmanOfLevels } from "./correlation.js";
 import { kendallOfLevels } from "./kendall.js";
-import { levelsOf, type Levels } from "./rank.js";
+import type { Levels } from "./rank.js";
 import { topKOverlap } from "./top-k.js";
 
 /** Nodes in each of the two lists that top-k overlap compares. Groups of as many nodes or fewer have none: it would be 1. */
@@ -51,11 +51,6 @@ export interface NodeMeans {
   readonly effectLevels: Levels;
 }
 
-/** Means with their levels, which are sorted once for all weights. */
-export function nodeMeansOf(score: Float64Array, effect: Float64Array): NodeMeans {
-  return { score, effect, scoreLevels: levelsOf(score), effectLevels: levelsOf(effect) };
-}
-
 /**
  * All statistics in the order of {@link STATISTICS}; NaN where undefined.
  * @param w - how many nodes of the frame each stands for, `[n]`; null counts all alike.
@@ -81,5 +76,8 @@ export function compareMeans(
 
 /** Weights times |effect|. */
 function byEffect(effect: Float64Array, w: Float64Array | null): Float64Array {
-  return effect.map((value, i) => Math.abs(value) * (w === null ? 1 : (w[i] as number)));
+  const weights = new Float64Array(effect.length);
+  for (let i = 0; i < weights.length; i++)
+    weights[i] = Math.abs(effect[i] as number) * (w === null ? 1 : (w[i] as number));
+  return weights;
 }
