@@ -1,6 +1,6 @@
 /**
  * @file `npm run test:nightly`: what takes minutes and rarely breaks, on every backend that is built. `npm test` leaves it out: the folder
- * test/nightly, and numeric suites that are slow on a native backend.
+ * test/nightly, and suites that are slow on a native backend.
  */
 import { defineConfig } from "vitest/config";
 import { COMMON, matchers, NATIVE_BUILDS, project } from "./test/projects.js";

@@ -55,7 +55,7 @@ interface NativeBuild {
   readonly name: string;
   readonly backend: "torch" | "tensorflow";
   readonly env: Readonly<Record<string, string>>;
-  /** Files under test/numeric that take minutes on it, and run at night. */
+  /** Files under test/ that take minutes on it, and run at night. */
   readonly slow: readonly string[];
 }
 
@@ -74,7 +74,11 @@ const besideIt = {
 };
 /** `patchbay doctor --build tensorflow` builds it. Its package calls functions that Node 23 removed. */
 const hasTensorflow = isThere(".cache/tensorflow/build.json") && Number.parseInt(process.versions.node) < 23;
-const SLOW_ON_TENSORFLOW = ["numeric/truth-properties.test.ts", "numeric/circuit-properties.test.ts"];
+const SLOW_ON_TENSORFLOW = [
+  "numeric/truth-properties.test.ts",
+  "numeric/circuit-properties.test.ts",
+  "determinism/killed-worker.test.ts",
+];
 
 /** Native backends that are built, or must be. */
 export const NATIVE_BUILDS: readonly NativeBuild[] = [
