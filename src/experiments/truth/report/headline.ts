@@ -101,6 +101,8 @@ function weakness(groups: readonly Group[]): Content {
     return markup`It fails for ${describe(surest)}: of all groups, the one that is surest to be below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}, with an interval that holds for all of them at once.`;
   if ((lowest.weighted.pearson.value ?? 1) < GOOD)
     return markup`It is lowest for ${describe(lowest)}; no interval that holds for all groups at once lies wholly below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}.`;
+  if ((lowest.simultaneous_pearson?.low ?? 1) < GOOD)
+    return markup`Its lowest estimate is good, but its interval reaches below ${formatCorrelation({ ...UNKNOWN, value: GOOD })}: ${describe(lowest)}.`;
   return markup`At its lowest it is still good: ${describe(lowest)}.`;
 }
 
