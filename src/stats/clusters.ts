@@ -32,6 +32,11 @@ export function clustersOf(names: readonly (string | undefined)[]): Clusters {
   return { count, of };
 }
 
+/** Clusters of prompts that may name theirs. */
+export function promptClusters(prompts: readonly { readonly cluster?: string }[]): Clusters {
+  return clustersOf(prompts.map(({ cluster }) => cluster));
+}
+
 /** Values of nodes on prompts. */
 export interface PromptMatrix {
   /** Number of prompts, P. */

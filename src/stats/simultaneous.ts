@@ -12,10 +12,9 @@
 import { exponentialOf, logarithmOf } from "../base/elementary-functions.js";
 import { quantileSorted } from "./bootstrap.js";
 import { FEWEST_CLUSTERS } from "./clusters.js";
-import { studentQuantile } from "./student.js";
+import { NORMAL, studentReach } from "./student.js";
 
 const COVERAGE = 0.95;
-const NORMAL = 1.959963984540054;
 /** Correlations nearer to 1 are taken as this. */
 const LARGEST = 1 - 1e-12;
 
@@ -49,8 +48,7 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
       return distance > most ? distance : most;
     }, 0),
   ).sort();
-  const fewness = (Math.sqrt(clusters / (clusters - 1)) * studentQuantile(clusters - 1)) / NORMAL;
-  const reach = fewness * quantileSorted(largest, COVERAGE);
+  const reach = (studentReach(clusters) / NORMAL) * quantileSorted(largest, COVERAGE);
   return known.map((one) =>
     one === null
       ? null

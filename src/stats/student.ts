@@ -3,16 +3,21 @@
  *
  * A percentile interval of few units is too narrow, as a normal interval is where Student's is due. The expanded percentile interval
  * takes the replicates' quantile at `Phi(-sqrt(C / (C - 1)) t)` in place of 0.025, t being Student's with C - 1 degrees of freedom.
- * Only sums, products and quotients are used, so that the level has the same bits on every machine. Source: Hesterberg 2015, section 4.
+ * No function of the machine's own decides the level, so that it has the same bits everywhere. Source: Hesterberg 2015, section 4.
  */
+import { exponentialOf } from "../base/elementary-functions.js";
 
 /** The normal quantile of 0.975. */
-const NORMAL = 1.959963984540054;
+export const NORMAL = 1.959963984540054;
 
 /** Share of the replicates that an expanded 95 % interval leaves out on each side, with C clusters, C at least 3. */
 export function tailShare(clusters: number): number {
-  const reach = Math.sqrt(clusters / (clusters - 1)) * studentQuantile(clusters - 1);
-  return upperTail(reach);
+  return upperTail(studentReach(clusters));
+}
+
+/** How many standard errors, taken over C clusters as if they were all there are, a 95 % interval reaches. */
+export function studentReach(clusters: number): number {
+  return Math.sqrt(clusters / (clusters - 1)) * studentQuantile(clusters - 1);
 }
 
 /** Student's t at 0.975. Within 3e-4 of it from 5 degrees of freedom. Source: Abramowitz and Stegun 26.7.5. */
@@ -38,15 +43,5 @@ function upperTail(x: number): number {
     sum += term;
     term *= (x * x) / (2 * k + 1);
   }
-  return 0.5 - sum / (rootOfTwoPi * exponential((x * x) / 2));
-}
-
-/** `e ** x` for x from 0 to some hundreds, by its series, all of whose terms are positive. */
-function exponential(x: number): number {
-  let [term, sum] = [1, 0];
-  for (let k = 1; term > 1e-18 * sum; k++) {
-    sum += term;
-    term *= x / k;
-  }
-  return sum;
+  return 0.5 - sum / (rootOfTwoPi * exponentialOf((x * x) / 2));
 }

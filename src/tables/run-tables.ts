@@ -13,7 +13,7 @@ import { parseValidation } from "../experiments/truth/report/validation-file.js"
 import { agreementTables } from "./agreement-tables.js";
 import { circuitSection } from "./circuit-table.js";
 import type { Section } from "./table.js";
-import { clustersOf } from "../stats/clusters.js";
+import { promptClusters } from "../stats/clusters.js";
 import { bootstrapMeans, truthMatrices } from "./truth-matrices.js";
 
 const TRUTH = "truth.parquet";
@@ -50,7 +50,7 @@ async function agreementSections(folder: string, { prompts, sweep }: Plan): Prom
   const { groups } = parseValidation(await readArtifact(folder, STATISTICS), runPaths(folder).artifact(STATISTICS));
   const together = groups.filter(({ position, layer, global }) => position === null && layer === null && !global);
   const scores = sweep.scores.map(({ name }) => name);
-  const clusters = clustersOf(prompts.map(({ cluster }) => cluster));
+  const clusters = promptClusters(prompts);
   const measured = new Set(rows.map(({ kind }) => kind));
   const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);
   return kinds.map((kind) => {

@@ -10,7 +10,7 @@ import { chooseCircuit, chooseCustom, circuitSites } from "./evaluation-interven
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "./evaluations.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { resampleClusters, type Resamples } from "../../stats/bootstrap.js";
-import { clustersOf } from "../../stats/clusters.js";
+import { promptClusters } from "../../stats/clusters.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
 import { type CircuitMetrics, circuitRatios } from "./circuit-ratios.js";
 import { type Column, encodeParquet } from "../../artifacts/parquet.js";
@@ -45,7 +45,7 @@ export async function reduce(
   const metrics = await readMetrics(source, evaluations.length);
   const name = circuitScoresName(plan.sweep);
   const scores = name === undefined ? null : await readScoreMeans(artifacts.read, name);
-  const clusters = clustersOf(metrics.prompts.map((p) => must(plan.prompts[p], "prompt").cluster));
+  const clusters = promptClusters(metrics.prompts.map((p) => must(plan.prompts[p], "prompt")));
   const resamples = resampleClusters(clusters, RESAMPLES, plan.sweep.seed);
   const rows = evaluations.flatMap((evaluation, e) => {
     if (evaluation.kind !== "circuit" && evaluation.kind !== "custom") return [];

@@ -6,7 +6,7 @@ import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.
 import { decodeTruth } from "./payload.js";
 import { truthTask } from "./task.js";
 import { effectAt, listedSlots, type TruthTable } from "./truth-table.js";
-import { type Family, matricesOf } from "./validation-groups.js";
+import { effectsOf, type Family } from "./validation-groups.js";
 
 /** The noise floor of one family, in the spelling of validation.json. */
 export interface FamilyReliability {
@@ -34,7 +34,7 @@ export async function noiseFloors(
       site: family.site,
       position: null,
       global: family.global,
-      split_half: splitHalfReliability(matricesOf(table, family).truth, clusters, source.plan.sweep.seed),
+      split_half: splitHalfReliability(effectsOf(table, family), clusters, source.plan.sweep.seed),
       numeric: first.length === 0 ? null : numericFloor(Float64Array.from(first), Float64Array.from(again)),
     };
   });

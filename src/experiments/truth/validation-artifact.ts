@@ -2,7 +2,7 @@
 import { must } from "../../base/assert.js";
 import { firstDifference } from "../../nodes/prompt.js";
 import { GLOBAL_POSITION } from "../../nodes/node.js";
-import { clusterMeans, clusterSums, clustersOf, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import { clusterMeans, clusterSums, promptClusters, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
 import { calibrationBands } from "../../stats/calibration.js";
 import { perPromptPearson } from "../../stats/per-prompt.js";
 import { simultaneousIntervals } from "../../stats/simultaneous.js";
@@ -13,7 +13,7 @@ import type { RecordSource } from "../../artifacts/stage-records.js";
 import { measuredNodes, strataOf, unmeasuredOf } from "./frame-findings.js";
 import { noiseFloors } from "./noise-floor.js";
 import type { TruthTable } from "./truth-table.js";
-import { designOf, familiesOf, type Family, type Group, groupsOf, matricesOf } from "./validation-groups.js";
+import { designOf, effectsOf, familiesOf, type Family, type Group, groupsOf, scoresOf } from "./validation-groups.js";
 
 /** What this version writes. */
 const VALIDATION_VERSION = 2;
@@ -24,14 +24,14 @@ const COMPARED = ["pearson", "spearman", "off"] as const;
 /** Computes every group's statistics: the text of `validation.json`. */
 export async function validationText(source: RecordSource, table: TruthTable, provenance: Provenance): Promise<string> {
   const { version, ...statistics } = validationStatistics(source.plan, table);
-  const reliability = await noiseFloors(source, table, familiesOf(table.nodes), promptClusters(source.plan));
+  const reliability = await noiseFloors(source, table, familiesOf(table.nodes), promptClusters(source.plan.prompts));
   const content = { version, metadata: artifactMetadata(provenance, "none"), ...statistics, reliability };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
 /** All of `validation.json` that a table of effects and scores says. */
 export function validationStatistics(plan: Pick<Plan, "prompts" | "sweep">, table: TruthTable, resamples = RESAMPLES) {
-  const clusters = promptClusters(plan);
+  const clusters = promptClusters(plan.prompts);
   const context = { clusters, seed: plan.sweep.seed, first: firstDifference(plan.prompts), resamples };
   const validated = familiesOf(table.nodes).map((family) => validate(table, family, context));
   return {
@@ -42,10 +42,6 @@ export function validationStatistics(plan: Pick<Plan, "prompts" | "sweep">, tabl
     differences: validated.flatMap(differencesOf(clusters)),
     unmeasured: validated.flatMap(({ unmeasured }) => unmeasured),
   };
-}
-
-function promptClusters({ prompts }: Pick<Plan, "prompts">): Clusters {
-  return clustersOf(prompts.map(({ cluster }) => cluster));
 }
 
 /** What is the same for all families. */
@@ -71,7 +67,7 @@ interface ValidatedFamily {
 
 function validate(table: TruthTable, family: Family, { clusters, seed, resamples, first }: Context): ValidatedFamily {
   const { kind, site, global } = family;
-  const { truth, scores } = matricesOf(table, family);
+  const [truth, scores] = [effectsOf(table, family), scoresOf(table, family)];
   const design = designOf(family, table.nodes);
   const own = family.members.map((n) => must(table.nodes[n], "node"));
   const entering = enteringNodes([truth, ...scores.values()], clusters);

@@ -75,24 +75,34 @@ export function designOf({ members, global }: Family, nodes: readonly ListedNode
   };
 }
 
-/** Effects and scores of a family's members, `[P, N]` each. */
-export function matricesOf(
-  table: TruthTable,
-  { members }: Family,
-): { readonly truth: PromptMatrix; readonly scores: ReadonlyMap<string, PromptMatrix> } {
-  const { prompts, nodes } = table;
-  const size = { length: prompts * members.length };
-  const cellOf = (i: number): number => Math.floor(i / members.length) * nodes.length + must(members[i % members.length], "member"); // prettier-ignore
-  const mask = Uint8Array.from(size, (_, i) => must(table.present[cellOf(i)], "cell"));
-  const matrix = (value: (cell: number) => number): PromptMatrix => ({
-    prompts,
-    nodes: members.length,
-    values: Float64Array.from(size, (_, i) => (mask[i] === 1 ? value(cellOf(i)) : 0)),
-    present: mask.includes(0) ? mask : null,
-  });
-  const truth = matrix((cell) => effectAt(table, Math.floor(cell / nodes.length), cell % nodes.length));
-  const scores = new Map(
-    [...table.scores].map(([name, values]) => [name, matrix((cell) => must(values[cell], name))] as const),
+/** Effects of a family's members, `[P, N]`. */
+export function effectsOf(table: TruthTable, family: Family): PromptMatrix {
+  const { length } = table.nodes;
+  return matrixOf(table, family, (cell) => effectAt(table, Math.floor(cell / length), cell % length));
+}
+
+/** Scores of a family's members by name, `[P, N]` each. */
+export function scoresOf(table: TruthTable, family: Family): ReadonlyMap<string, PromptMatrix> {
+  return new Map(
+    [...table.scores].map(([name, values]) => [name, matrixOf(table, family, (cell) => must(values[cell], name))]),
   );
-  return { truth, scores };
+}
+
+/** @param value - by cell of the table. */
+function matrixOf(
+  { prompts, nodes, present }: TruthTable,
+  { members }: Family,
+  value: (cell: number) => number,
+): PromptMatrix {
+  const values = new Float64Array(prompts * members.length);
+  const mask = new Uint8Array(values.length);
+  for (let p = 0; p < prompts; p++) {
+    members.forEach((n, i) => {
+      const [from, to] = [p * nodes.length + n, p * members.length + i];
+      if (present[from] !== 1) return;
+      values[to] = value(from);
+      mask[to] = 1;
+    });
+  }
+  return { prompts, nodes: members.length, values, present: mask.includes(0) ? mask : null };
 }

@@ -29,13 +29,12 @@ function sortRows(table, column, isDown) {
   body.append(...sorted.flatMap(({ rows }) => rows));
 }
 
-/** Rows whose first cell is empty or an aside belong to the row above them. @param {HTMLTableRowElement[]} rows */
+/** Rows whose first cell is empty belong to the row above them. @param {HTMLTableRowElement[]} rows */
 function groupsOf(rows) {
   /** @type {HTMLTableRowElement[][]} */
   const groups = [];
   for (const row of rows) {
-    const first = row.cells[0];
-    const continues = first?.textContent?.trim() === "" || first?.firstElementChild?.className === "sub";
+    const continues = row.cells[0]?.textContent?.trim() === "";
     if (continues && groups.length > 0) groups[groups.length - 1].push(row);
     else groups.push([row]);
   }

@@ -13,7 +13,7 @@ import { sweepSchema } from "../../../src/sweep/sweep-schema.js";
 import { type Column, encodeParquet } from "../../../src/artifacts/parquet.js";
 import type { TruthTable } from "../../../src/experiments/truth/truth-table.js";
 import { validationStatistics } from "../../../src/experiments/truth/validation-artifact.js";
-import { familiesOf, matricesOf } from "../../../src/experiments/truth/validation-groups.js";
+import { effectsOf, familiesOf } from "../../../src/experiments/truth/validation-groups.js";
 import { clustersOf } from "../../../src/stats/clusters.js";
 import { numericFloor, splitHalfReliability } from "../../../src/stats/reliability.js";
 import { encodeSafetensors } from "../../../src/weights/safetensors.js";
@@ -224,7 +224,7 @@ function validation(table: SyntheticTable): object {
     reliability: families.map(({ members, ...names }) => ({
       ...names,
       position: null,
-      split_half: splitHalfReliability(matricesOf(truth, { ...names, members }).truth, clusters, 0, 50),
+      split_half: splitHalfReliability(effectsOf(truth, { ...names, members }), clusters, 0, 50),
       numeric: numericFloor(few, again),
     })),
   };

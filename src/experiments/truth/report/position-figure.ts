@@ -8,6 +8,7 @@ import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "../../../report/palette.js";
+import { FEWEST_NODES } from "../../../stats/validation.js";
 import { familiesOf, measuredOf } from "./group-labels.js";
 import { intervalNote } from "./intervals.js";
 
@@ -121,7 +122,7 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
         stroke: colorOf,
         strokeWidth: 1.5,
         fill: colorOf,
-        fillOpacity: ({ n }: Group) => (n < 10 ? 0 : 1),
+        fillOpacity: ({ n }: Group) => (n < FEWEST_NODES ? 0 : 1),
         title: ({ score, position, weighted, n, frame_size }: Group) =>
           `${score}, position ${String(position)}\nr = ${formatCorrelation(weighted.pearson)}\n${measuredOf(n, frame_size)}`,
       }),
