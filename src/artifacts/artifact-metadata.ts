@@ -1,6 +1,7 @@
 /** @file What every artifact says about itself: what was measured, on which inputs, by which code. */
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { withoutCluster } from "../nodes/prompt.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import type { Environment } from "../base/environment.js";
 import type { Metadata } from "./parquet.js";
@@ -28,18 +29,20 @@ export function artifactMetadata(
   normalisation: string,
   more: Metadata = {},
 ): Metadata {
-  const { model, saes, dataset, fit } = plan.fingerprints;
+  const { model, saes, dataset, select, fit } = plan.fingerprints;
+  const evaluated = evaluatedPrompts(plan).length;
   return {
     sign: SIGN,
     direction: DIRECTION,
     normalisation,
-    n: String(plan.prompts.length - missingPrompts.length),
+    n: String(evaluated - missingPrompts.filter((prompt) => prompt < evaluated).length),
     missing_prompts: JSON.stringify(missingPrompts),
     metric_reduce: plan.sweep.metric.reduce,
     plan_hash: planHash,
     model,
     saes: saes ?? "none",
     dataset,
+    ...(select === undefined ? {} : { select }),
     ...(fit === undefined ? {} : { fit }),
     prompts: sha256(canonicalJson(plan.prompts.map(withoutCluster))),
     ...environment,

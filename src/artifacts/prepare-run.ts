@@ -8,6 +8,7 @@ import { isDiskFull } from "../base/write-file.js";
 import { findDamage } from "../run/artifact-sums.js";
 import { writeArtifact } from "../run/artifacts.js";
 import { countClusters, countRepeats } from "../nodes/prompt.js";
+import { evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Plan } from "../plan/plan.js";
 import {
@@ -187,6 +188,7 @@ function newRunFile(
   environment: Environment,
   allowPartial: boolean,
 ): RunFile {
+  const evaluated = evaluatedPrompts(plan);
   return {
     version: 1,
     name: plan.sweep.name,
@@ -197,10 +199,11 @@ function newRunFile(
     inputs,
     fingerprints: { ...plan.fingerprints, ...environment },
     counts: {
-      prompts: plan.prompts.length,
+      prompts: evaluated.length,
+      ...(plan.evaluated === undefined ? {} : { select: selectionPrompts(plan).length }),
       dropped: dropped.length,
-      repeated: countRepeats(plan.prompts),
-      clusters: countClusters(plan.prompts),
+      repeated: countRepeats(evaluated),
+      clusters: countClusters(evaluated),
       shards: plan.stages.reduce((sum, { shards }) => sum + shards.length, 0),
       done: 0,
       quarantined: 0,

@@ -2,6 +2,7 @@
 import { must } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
 import type { PromptText } from "../prompts/prompt-text.js";
+import { type PromptUse, promptUse } from "../plan/held-out.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { type Column, decodeParquet, encodeParquet, type ParquetRow } from "./parquet.js";
 
@@ -9,6 +10,7 @@ import { type Column, decodeParquet, encodeParquet, type ParquetRow } from "./pa
 export interface PromptRow {
   /** The number that `prompt` columns of other artifacts have, from 0. */
   readonly prompt: number;
+  readonly use: PromptUse;
   /** Its line, token ids and cluster. */
   readonly ids: Prompt;
   readonly text: PromptText;
@@ -16,7 +18,13 @@ export interface PromptRow {
 
 /** Encodes the prompts of a plan. @param texts - the text of each. */
 export function encodePrompts(provenance: Provenance, texts: readonly PromptText[]): Uint8Array {
-  const rows = provenance.plan.prompts.map((ids, prompt) => ({ prompt, ids, text: must(texts[prompt], "text") }));
+  const { plan } = provenance;
+  const rows = plan.prompts.map((ids, prompt) => ({
+    prompt,
+    use: promptUse(plan, prompt),
+    ids,
+    text: must(texts[prompt], "text"),
+  }));
   return encodeParquet([columnsOf(rows)], artifactMetadata(provenance, "none"));
 }
 
@@ -44,6 +52,7 @@ function columnsOf(rows: readonly PromptRow[]): Column[] {
   ): Column => ({ name, type, list: true, nullable: true, values: rows.map((row) => of(row) ?? null) });
   return [
     integers("prompt", ({ prompt }) => prompt),
+    strings("use", ({ use }) => use),
     strings("dataset", ({ text }) => text.file),
     integers("line", ({ ids }) => ids.line),
     optional("case", ({ text }) => text.case),
@@ -71,6 +80,8 @@ function toPromptRow(row: ParquetRow): PromptRow {
   const { case: name, cluster, corrupted } = row;
   return {
     prompt: row["prompt"] as number,
+    // Files of earlier versions have no such column: all rows did both.
+    use: (row["use"] ?? "both") as PromptUse,
     ids: {
       line: row["line"] as number,
       clean: row["clean_ids"] as number[],

@@ -1,6 +1,14 @@
 /** @file What became of a dataset's rows, for the first line of a run and of an estimate. */
 import { countClusters, countRepeats } from "../nodes/prompt.js";
+import { countSharedClusters, evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
 import type { PlannedRun } from "../plan/make-plan.js";
+
+/** Rows that choose nodes and means for others. */
+interface HeldOutCounts {
+  readonly select: number;
+  /** Clusters of the evaluated rows that these have too. */
+  readonly shared: number;
+}
 
 /** How many rows were kept, and what they are like. */
 export interface PromptCounts {
@@ -10,24 +18,36 @@ export interface PromptCounts {
   readonly repeated: number;
   /** Clusters that the rows name. */
   readonly clusters: number;
+  /** Where other rows choose. */
+  readonly heldOut?: HeldOutCounts;
 }
 
 /** Counts the rows of a planned run. */
-export function promptCounts({ plan: { prompts }, dropped }: Pick<PlannedRun, "plan" | "dropped">): PromptCounts {
+export function promptCounts({ plan, dropped }: Pick<PlannedRun, "plan" | "dropped">): PromptCounts {
+  const prompts = evaluatedPrompts(plan);
   return {
     kept: prompts.length,
     dropped: dropped.length,
     repeated: countRepeats(prompts),
     clusters: countClusters(prompts),
+    ...(plan.evaluated === undefined
+      ? {}
+      : { heldOut: { select: selectionPrompts(plan).length, shared: countSharedClusters(plan) } }),
   };
 }
 
 /** `200 prompts of 30 clusters (4 rows dropped, see artifacts/dropped.jsonl; 2 prompts repeat an earlier one)`. */
-export function promptsText({ kept, dropped, repeated, clusters }: PromptCounts): string {
+export function promptsText({ kept, dropped, repeated, clusters, heldOut }: PromptCounts): string {
   const of = clusters === 0 ? "" : ` of ${String(clusters)} cluster${clusters === 1 ? "" : "s"}`;
   const notes = [
+    ...(heldOut === undefined ? [] : [heldOutText(heldOut)]),
     ...(dropped === 0 ? [] : [`${String(dropped)} rows dropped, see artifacts/dropped.jsonl`]),
     ...(repeated === 0 ? [] : [`${String(repeated)} repeat the tokens and answers of an earlier one`]),
   ];
   return `${String(kept)} prompts${of}${notes.length === 0 ? "" : ` (${notes.join("; ")})`}`;
+}
+
+function heldOutText({ select, shared }: HeldOutCounts): string {
+  const known = shared === 0 ? "" : `, which have ${String(shared)} of these clusters too`;
+  return `${String(select)} others choose nodes and means${known}`;
 }

@@ -45,10 +45,11 @@ export function probePlan(experiments: readonly ProbedExperiment[], plan: Plan, 
   const shape = { ...plan.shape, nLayers };
   const sweep = probeSweep(experiments, plan.sweep, prompts, saes.length > 0);
   const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths: lengthsOf(prompts) };
+  const { evaluated: _evaluated, ...whole } = plan;
   const stages = stagesOf(experiments, sweep as unknown as Sweep, plan.blocks, context)
     .filter(({ task }) => experiments.every((experiment) => experiment.isProbed?.(task) !== false))
     .map((stage) => ({ ...stage, shards: stage.shards.slice(0, 1) }));
-  return { ...plan, sweep, shape, saes, prompts, donors: null, stages };
+  return { ...whole, sweep, shape, saes, prompts, donors: null, stages };
 }
 
 function probeSweep(

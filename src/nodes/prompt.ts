@@ -24,12 +24,14 @@ export function withoutCluster({ cluster: _cluster, ...computed }: Prompt): Prom
   return computed;
 }
 
+/** Equal for prompts of the same tokens and answers. */
+export function promptKey({ clean, corrupted, correct, incorrect }: Prompt): string {
+  return JSON.stringify([clean, corrupted, correct, incorrect]);
+}
+
 /** How many prompts have the tokens and answers of an earlier one. */
 export function countRepeats(prompts: readonly Prompt[]): number {
-  const distinct = new Set(
-    prompts.map(({ clean, corrupted, correct, incorrect }) => JSON.stringify([clean, corrupted, correct, incorrect])),
-  );
-  return prompts.length - distinct.size;
+  return prompts.length - new Set(prompts.map(promptKey)).size;
 }
 
 /** How many clusters the prompts name. */

@@ -12,6 +12,7 @@ import { openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
 import { fingerprintSaes } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
+import { blocksByUse, evaluatedPrompts } from "./held-out.js";
 import type { FitDataset } from "./fit-dataset.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
@@ -20,10 +21,9 @@ import { lengthsOf } from "./prompt-lengths.js";
 import type { PlanContext, PlanPart } from "./plan-part.js";
 import { readInputs, type ReadInputs, readSweepAndDataset, type SweepText } from "./read-inputs.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
-import { promptBlocks } from "./stages.js";
 import { type HasTasks, taskKind } from "./task-kinds.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
-import { type ResolvedSweep, scoresNeurons, type Sweep } from "../sweep/sweep.js";
+import { type ResolvedSweep, type RowLimits, rowsOf, scoresNeurons, type Sweep } from "../sweep/sweep.js";
 
 /** Facts about where the run happens that the plan records. */
 export interface PlanOptions {
@@ -92,6 +92,7 @@ export async function planSweep(
       model: await checkpoint.fingerprint(),
       saes: saes.length === 0 ? null : await fingerprintSaes(saes),
       dataset: await fingerprintDataset(inputs.dataset),
+      ...(inputs.select === undefined ? {} : { select: await fingerprintDataset(inputs.select) }),
       ...(fit === null ? {} : { fit: fit.fingerprint }),
     };
     const plan = assemble(experiments, source, { config, context, fit, fingerprints }, chosen);
@@ -101,14 +102,15 @@ export async function planSweep(
   }
 }
 
-function contextOf(config: ModelConfig, { saes, prompts }: ReadInputs): PlanContext {
+function contextOf(config: ModelConfig, { saes, prompts, evaluated }: ReadInputs): PlanContext {
   const { nLayers, dModel, nHeads, headDim, dMlp } = config;
+  const rows = { prompts, ...(evaluated === undefined ? {} : { evaluated }) };
   return {
     shape: { nLayers, dModel, nHeads, headDim, dMlp },
     saes: saes.map(({ site, layer, dIn, dSae }): SaeSite => ({ site, layer, dIn, dSae })),
-    prompts,
+    ...rows,
     paired: isPaired(prompts),
-    lengths: lengthsOf(prompts),
+    lengths: lengthsOf(evaluatedPrompts(rows)),
   };
 }
 
@@ -127,7 +129,7 @@ function checkContext(
   faults: FaultList,
 ): void {
   const { sweep, fault } = source;
-  const longest = Math.max(...context.lengths);
+  const longest = Math.max(...lengthsOf(context.prompts));
   faults.attempt(() => {
     if (longest <= maxPositions) return;
     throw fault(["dataset"], `a prompt has ${String(longest)} tokens, the model has ${String(maxPositions)} positions`);
@@ -155,7 +157,7 @@ function assemble(
   { backend, autoThreads }: PlanOptions,
 ): Plan {
   const { sweep } = source;
-  const { shape, saes, prompts, lengths } = context;
+  const { shape, saes, prompts, evaluated } = context;
   const { threads, block_mib: blockMib } = sweep.engine;
   const engine = {
     backend,
@@ -163,7 +165,7 @@ function assemble(
     blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
-  const positions = Math.max(...lengths, ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
+  const positions = Math.max(...lengthsOf(prompts), ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
   const blocks = blocksFor({ config, dSae, positions, neurons: sweep.scores.some(scoresNeurons) }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
@@ -175,6 +177,7 @@ function assemble(
     shape,
     saes,
     prompts,
+    ...(evaluated === undefined ? {} : { evaluated }),
     ...(fit === null ? {} : { fitPrompts: fit.prompts }),
     donors: null,
     engine,
@@ -196,7 +199,7 @@ export function stagesOf(
     ...context,
     sweep,
     blocks,
-    promptBlocks: promptBlocks(context.prompts, blocks.prompts),
+    promptBlocks: blocksByUse(context, blocks.prompts),
     needsMeans: experiments.some((experiment) => experiment.needsMeans?.(sweep) === true),
     needsNeuronMeans: experiments.some((experiment) => experiment.needsNeuronMeans?.(sweep) === true),
   };
@@ -207,13 +210,18 @@ function withoutPath({ limit, ridge }: FitSpec): FitSpec {
   return limit === undefined ? { ridge } : { limit, ridge };
 }
 
+function limitOf({ limit }: RowLimits): RowLimits {
+  return limit === undefined ? {} : { limit };
+}
+
 function resolvedSweep(sweep: Sweep): ResolvedSweep {
-  const { model, engine, saes, dataset, ...rest } = sweep;
+  const { model, engine, saes, dataset: _dataset, ...rest } = sweep;
   const fit = fitOf(sweep);
+  const [evaluate, select] = rowsOf(sweep);
   return {
     ...rest,
     ...(fit === undefined ? {} : { fit: withoutPath(fit) }),
     saes: saes === "none" ? "none" : saeOptionsOf(saes),
-    dataset: dataset.limit === undefined ? {} : { limit: dataset.limit },
+    dataset: select === undefined ? limitOf(evaluate) : { select: limitOf(select), evaluate: limitOf(evaluate) },
   };
 }

@@ -7,7 +7,7 @@ import type { SaeOptions } from "../weights/sae-folder.js";
 import { fitPathOf } from "./fit-spec.js";
 import type { InputPaths } from "./plan.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
-import type { Sweep } from "../sweep/sweep.js";
+import { rowsOf, type Sweep } from "../sweep/sweep.js";
 
 /**
  * Finds the inputs, and fetches what is lacking.
@@ -21,7 +21,8 @@ export async function obtainInputs(
   screen: Screen,
 ): Promise<InputPaths> {
   const folder = (path: string): string => (isAbsolute(path) ? path : resolve(baseFolder, path));
-  const { model, saes, dataset } = sweep;
+  const { model, saes } = sweep;
+  const [evaluate, select] = rowsOf(sweep);
   const fit = fitPathOf(sweep);
   const saeOptions = saes === "none" ? {} : saeOptionsOf(saes);
   const fetchedModel = await located(fault, "model", () => fetchModel(model, screen));
@@ -29,7 +30,8 @@ export async function obtainInputs(
   return {
     model: "path" in model ? folder(model.path) : (fetchedModel?.path ?? ""),
     saes: saes === "none" ? null : "path" in saes ? folder(saes.path) : (fetchedSaes?.path ?? ""),
-    dataset: folder(dataset.path),
+    dataset: folder(evaluate.path),
+    ...(select === undefined ? {} : { select: folder(select.path) }),
     ...(fit === undefined ? {} : { fit: folder(fit) }),
     saeOptions,
     ...(fetchedModel === null && fetchedSaes === null

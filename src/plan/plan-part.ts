@@ -2,6 +2,7 @@
 import type { Prompt } from "../nodes/prompt.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
 import type { Sweep } from "../sweep/sweep.js";
+import type { PromptBlocks } from "./held-out.js";
 import type { Blocks, ModelShape, Plan, SaeSite, Stage } from "./plan.js";
 
 /** What a sweep is checked and planned against. */
@@ -9,9 +10,11 @@ export interface PlanContext {
   readonly shape: ModelShape;
   readonly saes: readonly SaeSite[];
   readonly prompts: readonly Prompt[];
+  /** How many of them are evaluated, where the others choose. */
+  readonly evaluated?: number;
   /** Whether the dataset has corrupted prompts. */
   readonly paired: boolean;
-  /** Token counts of the kept prompts, without repeats. */
+  /** Token counts of the evaluated prompts, without repeats. */
   readonly lengths: readonly number[];
 }
 
@@ -19,8 +22,8 @@ export interface PlanContext {
 export interface StageContext extends PlanContext {
   readonly sweep: Sweep;
   readonly blocks: Blocks;
-  /** Every block of prompts: indexes into the plan's prompts, all of one token count. */
-  readonly promptBlocks: readonly (readonly number[])[];
+  /** Blocks of prompts: indexes into the plan's prompts, all of one token count. */
+  readonly promptBlocks: PromptBlocks;
   /** Whether any experiment reads mean activations. */
   readonly needsMeans: boolean;
   /** Whether any reads those of neurons. */

@@ -77,13 +77,17 @@ export interface Plan {
     readonly model: string;
     readonly saes: string | null;
     readonly dataset: string;
+    /** Of the rows that choose, where they are others than `dataset`'s. */
+    readonly select?: string;
     /** Of the dataset that errors are split on. */
     readonly fit?: string;
   };
   readonly shape: ModelShape;
   readonly saes: readonly SaeSite[];
-  /** Kept prompts in file order: `prompt` columns index this list. */
+  /** Kept prompts in file order, those that are evaluated first: `prompt` columns index this list. */
   readonly prompts: readonly Prompt[];
+  /** How many of them are evaluated, where the others choose (`held-out.ts`); absent where all do both. */
+  readonly evaluated?: number;
   /** Pairs that errors are split on, in file order; absent where the sweep splits none. */
   readonly fitPrompts?: readonly Prompt[];
   /** Resample ablation: every draw of donors; null where no circuit resamples. */
@@ -101,6 +105,8 @@ export interface InputPaths {
   readonly model: string;
   readonly saes: string | null;
   readonly dataset: string;
+  /** The rows that choose, where they are others. */
+  readonly select?: string;
   /** The dataset that errors are split on. */
   readonly fit?: string;
   readonly saeOptions: SaeOptions;

@@ -131,6 +131,7 @@ export function provenanceList({ run, plan }: RunContents): Markup {
         hash(fingerprints.dataset),
       ].map(line),
     ],
+    ...selectEntry(run),
     ...fitEntry({ run, plan }),
     ["plan", [`${formatCount(counts.shards)} shards, seed ${String(sweep.seed)}`, hash(run.plan_hash)].map(line)],
     ["code", hash(fingerprints.code)],
@@ -153,6 +154,15 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     ],
   ];
   return markup`<dl class="facts">${entries.map(([term, value]) => markup`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`;
+}
+
+/** The rows that chose, where they were others. */
+function selectEntry({ inputs, counts, fingerprints }: RunContents["run"]): [string, Content][] {
+  if (inputs.select === undefined) return [];
+  const used = `${counted(counts.select ?? 0, "prompt")} chose nodes and means, and were not evaluated`;
+  return [
+    ["selection rows", [basename(inputs.select), used, markup`<code>${fingerprints.select ?? ""}</code>`].map(line)],
+  ];
 }
 
 /** The dataset that errors are split on, where the sweep splits them. */

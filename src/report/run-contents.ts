@@ -3,6 +3,7 @@ import { z } from "zod";
 import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
 import { parseJson } from "../base/read-file.js";
 import type { ScoreMethods } from "../methods/score-method.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import { readPlanOnce } from "../run/plan-cache.js";
@@ -29,7 +30,7 @@ const droppedRow = z.object({ line: z.int(), reason: z.string() });
 export async function readRunContents(methods: ScoreMethods, folder: string): Promise<RunContents> {
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
-  const baseline = await readBaseline(folder, plan.prompts.length);
+  const baseline = await readBaseline(folder, evaluatedPrompts(plan).length);
   return {
     folder,
     run,

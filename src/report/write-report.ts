@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomically } from "../base/write-file.js";
+import { evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
 import { runPaths } from "../run/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
@@ -57,8 +58,17 @@ function openingOf(contents: RunContents, parts: readonly ReportPart[]): Opening
 /** What was asked, and of what. */
 function questionOf({ plan, run }: RunContents, parts: readonly ReportPart[]): string {
   const asked = parts.flatMap(({ question }) => question ?? []);
-  const where = `Measured on ${basename(run.inputs.hub?.model?.repo ?? run.inputs.model)} with ${formatCount(plan.prompts.length)} prompts of ${basename(run.inputs.dataset)}.`;
-  return [...(asked.length === 0 ? ["Scores and mean activations."] : asked), where].join(" ");
+  const { model, hub, dataset, select } = run.inputs;
+  const where = `Measured on ${basename(hub?.model?.repo ?? model)} with ${formatCount(evaluatedPrompts(plan).length)} prompts of ${basename(dataset)}.`;
+  const chosen =
+    select === undefined
+      ? "The same prompts chose nodes and means: all of it is in-sample."
+      : `They were held out: ${formatCount(selectionPrompts(plan).length)} prompts of ${basename(select)} chose nodes and means.`;
+  return [
+    ...(asked.length === 0 ? ["Scores and mean activations."] : [...asked]),
+    where,
+    ...(asked.length === 0 ? [] : [chosen]),
+  ].join(" ");
 }
 
 function factsOf({ plan, baseline, dropped }: RunContents, parts: readonly ReportPart[]): Opening["facts"] {
@@ -67,7 +77,7 @@ function factsOf({ plan, baseline, dropped }: RunContents, parts: readonly Repor
     return formatNumber(known.reduce((sum, value) => sum + value, 0) / known.length);
   };
   return [
-    [formatCount(plan.prompts.length), "prompts"],
+    [formatCount(evaluatedPrompts(plan).length), "prompts"],
     [formatCount(dropped.length), "rows dropped"],
     ...parts.flatMap(({ facts }) => facts),
     ...(baseline === null

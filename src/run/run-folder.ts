@@ -99,6 +99,7 @@ const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     dataset: z.string(),
+    select: z.string().exactOptional(),
     fit: z.string().exactOptional(),
     saeOptions: saeOptionsSchema,
     hub: hubInputsSchema.exactOptional(),
@@ -107,6 +108,7 @@ const runFileSchema = z.object({
     model: z.string(),
     saes: z.string().nullable(),
     dataset: z.string(),
+    select: z.string().exactOptional(),
     fit: z.string().exactOptional(),
   }),
   /** Versions of Node that workers and coordinator ran on, over all starts of the run. They decide no bits. */
@@ -115,6 +117,8 @@ const runFileSchema = z.object({
   backend_reason: z.string().exactOptional(),
   counts: z.object({
     prompts: z.int(),
+    /** Prompts that choose nodes and means, where they are others. */
+    select: z.int().exactOptional(),
     dropped: z.int(),
     /** Prompts with the tokens and answers of an earlier one. */
     repeated: z.int().exactOptional(),
@@ -148,7 +152,7 @@ export type RunFile = z.infer<typeof runFileSchema>;
 
 /** The environment of a run: its fingerprints, less those of its inputs. */
 export function environmentOfRun({ fingerprints }: RunFile): Environment {
-  const { model, saes, dataset, fit, ...environment } = fingerprints;
+  const { model, saes, dataset, select, fit, ...environment } = fingerprints;
   return environment;
 }
 

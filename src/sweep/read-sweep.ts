@@ -63,16 +63,19 @@ export function readSweep(parts: readonly SweepPart[], text: string, file: strin
   return { sweep: parsed.data, fault };
 }
 
-/** Where a sweep that may have faults says that its dataset lies. */
-export function datasetPathIn(text: string): string | undefined {
+/** Where a sweep that may have faults says that its datasets lie. */
+export function datasetPathsIn(text: string): string[] {
   let raw: unknown;
   try {
     raw = parseDocument(text).toJS();
   } catch {
-    return undefined;
+    return [];
   }
-  const { path } = record(record(raw)["dataset"]);
-  return typeof path === "string" && path !== "" ? path : undefined;
+  const dataset = record(record(raw)["dataset"]);
+  return [dataset, dataset["evaluate"], dataset["select"]].flatMap((rows) => {
+    const { path } = record(rows);
+    return typeof path === "string" && path !== "" ? [path] : [];
+  });
 }
 
 function asNotBuilt({ message, detail }: PatchbayError): PatchbayError {

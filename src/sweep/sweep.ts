@@ -26,12 +26,14 @@ const saeChoice = {
   layers: z.array(z.int().min(0)).min(1).optional(),
 };
 
+const rows = z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() });
+
 /** Fields of every sweep, but for its seed. */
 export const inputs = {
   name: nameField,
   model: z.union([inFolder, onHub]),
   saes: z.union([z.literal("none"), inFolder.extend(saeChoice), onHub.extend(saeChoice)]).default("none"),
-  dataset: z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() }),
+  dataset: z.union([rows, z.strictObject({ select: rows, evaluate: rows })]),
   metric: z.strictObject({ reduce: z.enum(["max", "sum"]).default("max") }).prefault({}),
   dtype: z.enum(["float32", "bfloat16"]).default("float32"),
   engine: z
@@ -56,9 +58,30 @@ export interface Sweep extends Inputs {
   readonly [field: string]: unknown;
 }
 
+/** Which rows of a file are kept. */
+export interface RowLimits {
+  readonly limit?: number | undefined;
+}
+
+/** Rows of a sweep: what they are for, and where they lie. */
+export interface RowsSpec extends RowLimits {
+  /** The sweep's field that names them. */
+  readonly field: readonly string[];
+  readonly path: string;
+}
+
+/** The rows that a sweep evaluates, and those that it chooses on where these are others. */
+export function rowsOf({ dataset }: Pick<Sweep, "dataset">): readonly [evaluate: RowsSpec, select?: RowsSpec] {
+  if ("path" in dataset) return [{ field: ["dataset"], ...dataset }];
+  return [
+    { field: ["dataset", "evaluate"], ...dataset.evaluate },
+    { field: ["dataset", "select"], ...dataset.select },
+  ];
+}
+
 /** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
 export type ResolvedSweep = Pick<Sweep, "name" | "metric" | "dtype" | "scores" | "seed"> & {
   readonly saes: SaeOptions | "none";
-  readonly dataset: { readonly limit?: number };
+  readonly dataset: RowLimits | { readonly select: RowLimits; readonly evaluate: RowLimits };
   readonly [field: string]: unknown;
 };

@@ -2,6 +2,7 @@
 import { badInput } from "../base/errors.js";
 import { NODE_KINDS } from "../nodes/kinds.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../run/plan-cache.js";
 import { expectRunFolder, readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
@@ -44,12 +45,13 @@ export async function tablesOfRun(folder: string): Promise<RunTables> {
 }
 
 /** A section for each kind of node whose true effects were measured. */
-async function agreementSections(folder: string, { prompts, sweep }: Plan): Promise<Section[]> {
+async function agreementSections(folder: string, plan: Plan): Promise<Section[]> {
   if (!hasArtifact(folder, TRUTH)) return [];
   const rows = await rowsOf(folder, TRUTH);
   const { groups } = parseValidation(await readArtifact(folder, STATISTICS), runPaths(folder).artifact(STATISTICS));
   const together = groups.filter(({ position, layer, global }) => position === null && layer === null && !global);
-  const scores = sweep.scores.map(({ name }) => name);
+  const prompts = evaluatedPrompts(plan);
+  const scores = plan.sweep.scores.map(({ name }) => name);
   const clusters = promptClusters(prompts);
   const measured = new Set(rows.map(({ kind }) => kind));
   const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);

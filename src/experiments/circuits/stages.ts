@@ -6,6 +6,7 @@ import { partsIn } from "../../nodes/custom-configuration.js";
 import { ABLATION_SOURCES, type Ablation } from "../../nodes/intervention.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type Donors, DRAWS, resampleDonors } from "../../plan/donors.js";
+import { evaluatedPrompts } from "../../plan/held-out.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
 import { slotShards, stage } from "../../plan/stages.js";
@@ -38,7 +39,7 @@ export function circuitStages({ sweep, blocks, promptBlocks }: StageContext): St
     ...fits.dependsOn,
   ];
   const reads = [...(means ? [MEANS_FILE] : []), ...(scores === undefined ? [] : [scoresFile(scores)]), ...fits.reads];
-  const work = slotShards(promptBlocks, [0, evaluations.length], blocks.circuitRows, 2);
+  const work = slotShards(promptBlocks.evaluate, [0, evaluations.length], blocks.circuitRows, 2);
   return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, work })];
 }
 
@@ -50,13 +51,13 @@ function splitSites(sweep: Sweep): SiteAt[] {
 }
 
 /** Every draw of donors; null where nothing resamples. @throws PatchbayError `bad_input` where a prompt has no donor. */
-export function donorsOf({ sweep, fault }: SweepSource, { prompts }: PlanContext): Donors[] | null {
+export function donorsOf({ sweep, fault }: SweepSource, context: PlanContext): Donors[] | null {
   const circuits = circuitsSpecOf(sweep);
   const resamples = (ablation: Ablation): boolean => ABLATION_SOURCES[ablation] === "donors";
   const inCircuits = circuits !== undefined && resamples(circuits.ablation);
   if (!inCircuits && !experimentsOf(sweep).some(({ ablation }) => resamples(ablation))) return null;
   return Array.from({ length: DRAWS }, (_, draw) => {
-    const result = resampleDonors(prompts, sweep.seed, draw);
+    const result = resampleDonors(evaluatedPrompts(context), sweep.seed, draw);
     if ("donors" in result) return result;
     throw fault(
       inCircuits ? ["circuits", "ablation"] : ["experiments"],

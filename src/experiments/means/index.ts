@@ -15,7 +15,7 @@ export const means: Experiment = {
   stages: ({ sweep, needsMeans, needsNeuronMeans, promptBlocks }) => {
     const task: MeansTask = { kind: "means", ...(needsNeuronMeans ? { neurons: true } : {}) };
     return sweep["means"] === true || needsMeans
-      ? [stage("means", task, { work: promptBlocks.map((prompts) => ({ prompts })) })]
+      ? [stage("means", task, { work: promptBlocks.select.map((prompts) => ({ prompts })) })]
       : [];
   },
   tasks: {

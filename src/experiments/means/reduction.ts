@@ -60,7 +60,7 @@ export async function reduce(
   const metadata = artifactMetadata(
     provenance,
     "mean over clean and corrupted prompts that have the position, each weighted once",
-    { sign: "none: activations", direction: "none: unablated runs" },
+    { sign: "none: activations", direction: "none: unablated runs", n: String(prompts.length) },
   );
   artifacts.write(MEANS_FILE, encodeSafetensors(arrays, metadata));
   return [];

@@ -4,6 +4,7 @@ import { errorFitInputs } from "../../artifacts/error-fit-file.js";
 import { scoresFile } from "../../artifacts/scores-file.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
 import { fitOf } from "../../plan/fit-spec.js";
+import { nodeListOf } from "../../plan/node-list.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
 import { nameField } from "../../sweep/fields.js";
@@ -29,9 +30,11 @@ export function scoresExperiment(methods: ScoreMethods): Experiment {
     },
     stages: ({ sweep, saes, promptBlocks }) =>
       sweep.scores.map((score) => {
+        // The truth is compared with the scores of the same prompts.
+        const blocks = nodeListOf(sweep) === undefined ? promptBlocks.select : promptBlocks.all;
         const task: ScoresTask = { kind: "scores", score };
         const fits = fitOf(sweep) === undefined ? {} : errorFitInputs(saes);
-        return stage(`scores-${score.name}`, task, { ...fits, work: promptBlocks.map((prompts) => ({ prompts })) });
+        return stage(`scores-${score.name}`, task, { ...fits, work: blocks.map((prompts) => ({ prompts })) });
       }),
     probed: ({ scores }) => ({ scores: scores.slice(0, 1) }),
     report: () => import("./report/report.js"),

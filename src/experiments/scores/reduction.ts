@@ -3,6 +3,7 @@ import { must } from "../../base/assert.js";
 import { isSaeKind, KINDS, NODE_KINDS, type NodeKind } from "../../nodes/kinds.js";
 import { nodeHookAt } from "../../nodes/node.js";
 import { parseSiteHook } from "../../nodes/site.js";
+import { promptUse } from "../../plan/held-out.js";
 import { nodeListOf } from "../../plan/node-list.js";
 import { namesKind, sizesAt } from "../../plan/node-slots.js";
 import type { Plan, Shard } from "../../plan/plan.js";
@@ -48,6 +49,7 @@ async function writeScores(
   const components = new Map<string, ComponentSums>();
   const prompts: number[] = [];
   await forEachRecord(source, `scores-${name}`, (shard, payload) => {
+    if (promptUse(plan, must(shard.prompts[0], "first prompt")) === "evaluate") return;
     const scores = decodeScores(payload);
     prompts.push(...shard.prompts);
     addScores(plan, shard, scores, sums);
@@ -70,6 +72,7 @@ async function writeScores(
     "mean over prompts that have the position; .sem = sample standard deviation (ddof 1) / sqrt(n)",
     {
       score: JSON.stringify(score),
+      n: String(prompts.length),
       ...(methodOf(methods, score).donor === "zero"
         ? { direction: "base = clean prompt, every activation set to 0" }
         : {}),

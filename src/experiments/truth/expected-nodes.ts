@@ -1,6 +1,7 @@
 /** @file The truth's nodes before they are chosen, and in how many prompts their activations are expected to differ. */
 import { KINDS } from "../../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node, nodeAt } from "../../nodes/node.js";
+import { evaluatedPrompts } from "../../plan/held-out.js";
 import { nodeListOf } from "../../plan/node-list.js";
 import { slotGroups, type SlotGroup } from "../../plan/node-slots.js";
 import type { Plan } from "../../plan/plan.js";
@@ -21,10 +22,10 @@ export interface ExpectedNode {
 
 /** All slots of the plan's truth in order. What is not sparse differs wherever the tokens before it do. */
 export function expectedNodes(plan: Plan): ExpectedNode[] {
-  const { sweep, shape, saes, prompts } = plan;
+  const { sweep, shape, saes } = plan;
   const truth = nodeListOf(sweep);
   if (truth === undefined) return [];
-  const lengths = lengthsOf(prompts);
+  const lengths = lengthsOf(evaluatedPrompts(plan));
   const l0 = sweep.saes !== "none" && typeof sweep.saes.l0 === "number" ? sweep.saes.l0 : USUAL_L0;
   const widest = Math.max(1, ...saes.map(({ dSae }) => dSae));
   const listed = Math.min(RANDOM_DIFFERS, (2 * l0) / widest);

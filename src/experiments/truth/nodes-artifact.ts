@@ -14,6 +14,7 @@ import {
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { type Candidate, type ChosenNode, sampledNodes, strongestNodes } from "./choose-nodes.js";
+import { evaluatedPrompts, selectionIndexes } from "../../plan/held-out.js";
 import { nodeListOf } from "../../plan/node-list.js";
 import { sizesAt, slotCount, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
@@ -80,8 +81,10 @@ export async function reduce(
   return withoutNodes(groups, nodes);
 }
 
-function groupsOf({ sweep, shape, saes, prompts }: Plan): SlotGroup[] {
-  return slotGroups({ truth: must(nodeListOf(sweep), "truth"), shape, saes, lengths: lengthsOf(prompts) });
+function groupsOf(plan: Plan): SlotGroup[] {
+  const { sweep, shape, saes } = plan;
+  const lengths = lengthsOf(evaluatedPrompts(plan));
+  return slotGroups({ truth: must(nodeListOf(sweep), "truth"), shape, saes, lengths });
 }
 
 /** By site hook: indexes `position * F + feature` that differ between clean and corrupted in at least one prompt. */
@@ -109,7 +112,7 @@ function differs(plan: Plan, node: NodeOf<"feature">, frame: Map<string, Readonl
   const seen = must(frame.get(siteHook(node)), "frame");
   const width = featuresAt(plan, node);
   if (node.position !== GLOBAL_POSITION) return seen.has(node.position * width + node.feature);
-  return countPositions(plan, plan.prompts.keys()).some((_, t) => seen.has(t * width + node.feature));
+  return countPositions(plan, selectionIndexes(plan)).some((_, t) => seen.has(t * width + node.feature));
 }
 
 /** A group whose nodes are chosen. */
@@ -232,11 +235,12 @@ function* nonZero(scores: Float32Array): Generator<number> {
 
 /** Candidates patched at all positions at once: their score is the prompt mean of the sum over positions. */
 function sumOverPositions(plan: Plan, local: readonly LocalCandidate[]): Candidate[] {
-  const counts = countPositions(plan, plan.prompts.keys());
+  const chosen = selectionIndexes(plan);
+  const counts = countPositions(plan, chosen);
   const sums = new Map<number, number>();
   const ordered = [...local].sort((a, b) => a.index - b.index || a.position - b.position);
   for (const { position, index, score } of ordered) {
-    sums.set(index, (sums.get(index) ?? 0) + (score * must(counts[position], "count")) / plan.prompts.length);
+    sums.set(index, (sums.get(index) ?? 0) + (score * must(counts[position], "count")) / chosen.length);
   }
   return [...sums].map(([index, score]) => ({ position: GLOBAL_POSITION, index, score }));
 }

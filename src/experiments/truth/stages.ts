@@ -40,9 +40,9 @@ export function truthStages(context: StageContext): Stage[] {
   const measured = kindRanges(slots).flatMap(({ kind, start, end }) => {
     const after = inputsOf(kind, slots);
     const task: TruthTask = { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false };
-    const work = slotShards(promptBlocks, [start, end], blocks.truthRows);
+    const work = slotShards(promptBlocks.evaluate, [start, end], blocks.truthRows);
     const sample = floorRanges(start, end).map((slots) => ({
-      prompts: must(promptBlocks[0], "first block"),
+      prompts: must(promptBlocks.evaluate[0], "first block"),
       slots,
     }));
     const floor: TruthTask = { ...task, rowsPerBlock: FLOOR_ROWS, floor: true };

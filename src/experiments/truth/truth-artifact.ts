@@ -5,6 +5,7 @@ import { GLOBAL_POSITION, hookOf } from "../../nodes/node.js";
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import { type Column, type ColumnType, encodeParquet } from "../../artifacts/parquet.js";
+import { evaluatedPrompts } from "../../plan/held-out.js";
 import { clusterMean, promptClusters, type Clusters } from "../../stats/clusters.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
 import type { ListedNode } from "./node-table.js";
@@ -47,7 +48,7 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
 /** `validation.parquet`: one row per node, means over its prompts with standard errors by clusters. */
 export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint8Array {
   const { nodes } = table;
-  const clusters = promptClusters(provenance.plan.prompts);
+  const clusters = promptClusters(evaluatedPrompts(provenance.plan));
   const effects = nodes.map((_, n) => overPrompts(table, n, clusters, (p) => effectAt(table, p, n)));
   const shift = (p: number): number => must(table.metricCorrupted[p], "metric") - must(table.metricClean[p], "metric");
   const shifts = nodes.map((_, n) => overPrompts(table, n, clusters, shift));

@@ -8,11 +8,12 @@ import type { Plan, Shard } from "../../plan/plan.js";
 import { lengthOf } from "../../artifacts/position-counts.js";
 import { forEachRecord, type RecordSource, stageOf } from "../../artifacts/stage-records.js";
 import { type ScoresResult, type SparseRows, decodeScores } from "../../artifacts/scores-payload.js";
+import { evaluatedPrompts, promptUse } from "../../plan/held-out.js";
 import { decodeTruth } from "./payload.js";
 import { type ListedNode, readNodes } from "./node-table.js";
 import { truthTask } from "./task.js";
 
-/** Matrices are `[P, N]`, prompt-major: P kept prompts of the plan, N listed nodes. */
+/** Matrices are `[P, N]`, prompt-major: P evaluated prompts of the plan, N listed nodes. */
 export interface TruthTable {
   readonly nodes: readonly ListedNode[];
   readonly prompts: number;
@@ -30,12 +31,13 @@ export interface TruthTable {
 export async function readTruthTable(source: RecordSource, read: ReadArtifact): Promise<TruthTable> {
   const { plan } = source;
   const nodes = await readNodes(read);
-  const size = plan.prompts.length * nodes.length;
+  const prompts = evaluatedPrompts(plan).length;
+  const size = prompts * nodes.length;
   const table = {
     nodes,
-    prompts: plan.prompts.length,
-    metricClean: new Float64Array(plan.prompts.length).fill(Number.NaN),
-    metricCorrupted: new Float64Array(plan.prompts.length).fill(Number.NaN),
+    prompts,
+    metricClean: new Float64Array(prompts).fill(Number.NaN),
+    metricCorrupted: new Float64Array(prompts).fill(Number.NaN),
     metricPatched: new Float64Array(size).fill(Number.NaN),
     present: new Uint8Array(size),
     scores: new Map<string, Float64Array>(),
@@ -50,10 +52,14 @@ export async function readTruthTable(source: RecordSource, read: ReadArtifact): 
     const values = new Float64Array(size);
     const lookup = nodeLookup(plan, nodes);
     await forEachRecord(source, `scores-${name}`, (shard, payload) => {
+      if (promptUse(plan, must(shard.prompts[0], "first prompt")) === "select") return;
       addScores(shard, decodeScores(payload), lookup, nodes.length, values);
     });
     table.scores.set(name, values);
-    hidePrompts(table, missingOf(source, `scores-${name}`));
+    hidePrompts(
+      table,
+      missingOf(source, `scores-${name}`).filter((prompt) => prompt < prompts),
+    );
   }
   return table;
 }

@@ -7,6 +7,7 @@ import { calibrationBands } from "../../stats/calibration.js";
 import { perPromptPearson } from "../../stats/per-prompt.js";
 import { simultaneousIntervals } from "../../stats/simultaneous.js";
 import { differenceOf, validateFamily, type GroupAgreement } from "../../stats/validation.js";
+import { evaluatedPrompts } from "../../plan/held-out.js";
 import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import type { RecordSource } from "../../artifacts/stage-records.js";
@@ -24,19 +25,29 @@ const COMPARED = ["pearson", "spearman", "off"] as const;
 /** Computes every group's statistics: the text of `validation.json`. */
 export async function validationText(source: RecordSource, table: TruthTable, provenance: Provenance): Promise<string> {
   const { version, ...statistics } = validationStatistics(source.plan, table);
-  const reliability = await noiseFloors(source, table, familiesOf(table.nodes), promptClusters(source.plan.prompts));
+  const reliability = await noiseFloors(
+    source,
+    table,
+    familiesOf(table.nodes),
+    promptClusters(evaluatedPrompts(source.plan)),
+  );
   const content = { version, metadata: artifactMetadata(provenance, "none"), ...statistics, reliability };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
 /** All of `validation.json` that a table of effects and scores says. */
-export function validationStatistics(plan: Pick<Plan, "prompts" | "sweep">, table: TruthTable, resamples = RESAMPLES) {
-  const clusters = promptClusters(plan.prompts);
-  const context = { clusters, seed: plan.sweep.seed, first: firstDifference(plan.prompts), resamples };
+export function validationStatistics(
+  plan: Pick<Plan, "prompts" | "evaluated" | "sweep">,
+  table: TruthTable,
+  resamples = RESAMPLES,
+) {
+  const prompts = evaluatedPrompts(plan);
+  const clusters = promptClusters(prompts);
+  const context = { clusters, seed: plan.sweep.seed, first: firstDifference(prompts), resamples };
   const validated = familiesOf(table.nodes).map((family) => validate(table, family, context));
   return {
     version: VALIDATION_VERSION,
-    prompts: plan.prompts.length,
+    prompts: prompts.length,
     clusters: clusters.count,
     groups: withSimultaneous([...table.scores.keys()], validated, clusters),
     differences: validated.flatMap(differencesOf(clusters)),

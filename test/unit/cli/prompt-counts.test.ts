@@ -22,4 +22,7 @@ it("the line says what there is to say, and no more", () => {
   expect(promptsText({ kept: 24, dropped: 2, repeated: 3, clusters: 7 })).toBe(
     "24 prompts of 7 clusters (2 rows dropped, see artifacts/dropped.jsonl; 3 repeat the tokens and answers of an earlier one)",
   );
+  expect(promptsText({ kept: 24, dropped: 0, repeated: 0, clusters: 7, heldOut: { select: 50, shared: 3 } })).toBe(
+    "24 prompts of 7 clusters (50 others choose nodes and means, which have 3 of these clusters too)",
+  );
 });

@@ -56,6 +56,23 @@ describe("planSweep", () => {
     }
   });
 
+  it("refuses held-out rows that choose too, that are longer than what chooses, or of another kind", async () => {
+    const held = (select: string, evaluate: string): string =>
+      FULL.replace("{ path: data/pairs.jsonl }", `{ select: { path: ${select} }, evaluate: { path: ${evaluate} } }`);
+    const same = await fault(held("data/pairs.jsonl", "data/pairs.jsonl"));
+    expect(same.message).toMatch(/24 of its rows are rows of `select` too, the first in line 1 \(line 1 there\)/);
+    expect(same.detail).toMatchObject({ field: "dataset.evaluate", line: 4 });
+    expect((await fault(held("data/plain.jsonl", "data/pairs.jsonl"))).message).toMatch(/pairs and the other plain/);
+    const both = await fault(held("data/missing.jsonl", "data/lost.jsonl"));
+    expect([both.message, ...both.others.map(({ message }) => message)].join()).toMatch(
+      /lost\.jsonl[^]*missing\.jsonl/,
+    );
+    const half = await fault(FULL.replace("{ path: data/pairs.jsonl }", "{ select: { path: data/pairs.jsonl } }"));
+    expect(half.detail.field).toBe("dataset.evaluate");
+    const longer = await fault(held("data/pairs.jsonl", "data/pairs-mixed-lengths.jsonl"));
+    expect(longer.message).toMatch(/has a prompt of \d+ tokens, and the longest of `select` has 7/);
+  });
+
   it("evaluates circuits without SAEs in the variant `all` alone, with means of the sites", async () => {
     const text = FULL.replace("saes: { path: saes }\n", "").replace(/truth: .*\n/, "");
     const { plan: planned } = await plan(text);

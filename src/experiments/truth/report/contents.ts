@@ -1,6 +1,7 @@
 /** @file What the truth's part of a report is made of. */
 import { bytesOf, rowsOf, type RunContents } from "../../../report/run-contents.js";
 import { firstDifference } from "../../../nodes/prompt.js";
+import { evaluatedPrompts } from "../../../plan/held-out.js";
 import { runPaths } from "../../../run/run-folder.js";
 import { type NodeRow, toNodeRow } from "./node-row.js";
 import {
@@ -41,7 +42,7 @@ export async function readTruthContents(contents: RunContents): Promise<TruthCon
     differences: validation?.differences ?? [],
     unmeasured: validation?.unmeasured ?? [],
     reliability: validation?.reliability ?? [],
-    firstDifference: firstDifference(plan.prompts),
+    firstDifference: firstDifference(evaluatedPrompts(plan)),
     clusters: validation?.clusters ?? null,
   };
 }

@@ -1,6 +1,7 @@
 /** @file How well scores predict the truth, in a few sentences, the weakest place included. */
 
 import { KINDS } from "../../../nodes/kinds.js";
+import { evaluatedPrompts } from "../../../plan/held-out.js";
 import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCorrelation, formatCount, formatPercent } from "../../../report/format-number.js";
 import { scoreLabel, sitesOf, capitalised } from "../../../report/labels.js";
@@ -113,7 +114,7 @@ function clustersAnswer({ clusters, groups, plan }: TruthContents): Markup[] {
     return [
       markup`These statistics are of an earlier version: their intervals count prompts one by one and hold the drawn nodes fixed, so they are too narrow.`,
     ];
-  const said = `${formatCount(plan.prompts.length)} prompts form ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"}`;
+  const said = `${formatCount(evaluatedPrompts(plan).length)} prompts form ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"}`;
   if (clusters < FEWEST_CLUSTERS) return [markup`The ${said}: too few for any interval.`];
   if (clusters < ENOUGH_CLUSTERS)
     return [markup`The ${said}: intervals of agreement over so few are rough, and none of them is called 95 %.`];
