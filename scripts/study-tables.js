@@ -103,7 +103,7 @@ function runTable(runs) {
 /** Rows of the groups of all layers that `isTaken`. @param place - further cells behind the site. */
 function agreementRows({ name, validation }, isTaken, place) {
   return validation.groups
-    .filter((group) => group.layer === null && !group.global && isTaken(group))
+    .filter((group) => group.layer === null && !group.global && group.n > 0 && isTaken(group))
     .map((group) => [
       plain(name),
       plain(group.site),

@@ -1,5 +1,13 @@
 /** @file The statistics that compare scores with true effects, over node means: their names, and all of them at once. */
-import { leastSquares, pearson, relativeError, signAgreement, sizeRatio, spearmanOfLevels } from "./correlation.js";
+import {
+  isConstant,
+  leastSquares,
+  pearson,
+  relativeError,
+  signAgreement,
+  sizeRatio,
+  spearmanOfLevels,
+} from "./correlation.js";
 import { kendallOfLevels } from "./kendall.js";
 import type { Levels } from "./rank.js";
 import { topKOverlap } from "./top-k.js";
@@ -60,10 +68,11 @@ export function compareMeans(
   w: Float64Array | null,
 ): number[] {
   const { slope, intercept } = leastSquares(score, effect, w);
+  const isFlat = isConstant(score) || isConstant(effect);
   return [
     pearson(score, effect, w),
-    spearmanOfLevels(scoreLevels, effectLevels, w),
-    kendallOfLevels(scoreLevels, effectLevels, w),
+    isFlat ? Number.NaN : spearmanOfLevels(scoreLevels, effectLevels, w),
+    isFlat ? Number.NaN : kendallOfLevels(scoreLevels, effectLevels, w),
     signAgreement(score, effect, w),
     signAgreement(score, effect, byEffect(effect, w)),
     slope,

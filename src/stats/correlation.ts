@@ -2,7 +2,7 @@
  * @file Pearson and Spearman correlation, sign agreement and least squares, each with optional weights.
  *
  * A weight counts copies: integer weights give what the data with every row repeated that often would give. Results are
- * NaN where they are undefined: fewer than two rows, or a constant variable.
+ * NaN where they are undefined: fewer than two rows, or a variable that is constant but for rounding.
  */
 import { assert } from "../base/assert.js";
 import { levelsOf, midranks, type Levels } from "./rank.js";
@@ -46,9 +46,16 @@ function moments(x: Float64Array, y: Float64Array, w: Float64Array | null): Mome
   return { meanX, meanY, xx, yy, xy };
 }
 
-/** Whether all values are equal. Rounding of the mean can leave a constant a variance above zero, so this is asked directly. */
-function isConstant(values: Float64Array): boolean {
-  return values.every((value) => value === values[0]);
+/** Values that lie closer, as a share of their size, are equal: float32 leaves effects a third of it (docs/reference.md). */
+const ROUNDING = 1e-5;
+
+/**
+ * Whether all values are equal but for rounding, `[n]`. Where a metric comes to the same by every node of a group, as at the answer's
+ * `resid_post` when nothing before it differs, what is left of their order is rounding, and no statistic of it means anything.
+ */
+export function isConstant(values: Float64Array): boolean {
+  const [first = 0] = values;
+  return values.every((value) => Math.abs(value - first) <= ROUNDING * Math.max(Math.abs(value), Math.abs(first)));
 }
 
 function correlationOf({ xx, yy, xy }: Moments): number {
@@ -64,10 +71,10 @@ export function pearson(x: Float64Array, y: Float64Array, w: Float64Array | null
 
 /** Spearman correlation of paired values `[n]`: Pearson of average ranks. Source: Spearman 1904. */
 export function spearman(x: Float64Array, y: Float64Array, w: Float64Array | null = null): number {
-  return spearmanOfLevels(levelsOf(x), levelsOf(y), w);
+  return isConstant(x) || isConstant(y) ? Number.NaN : spearmanOfLevels(levelsOf(x), levelsOf(y), w);
 }
 
-/** {@link spearman} of values whose levels are known already. */
+/** {@link spearman} of values whose levels are known already, and which are known to vary. */
 export function spearmanOfLevels(x: Levels, y: Levels, w: Float64Array | null): number {
   if (x.count < 2 || y.count < 2) return Number.NaN;
   return correlationOf(moments(midranks(x, w), midranks(y, w), w));

@@ -10,17 +10,18 @@
  * A pair of rows weighs the product of their weights.
  */
 import { assert } from "../base/assert.js";
+import { isConstant } from "./correlation.js";
 import { levelsOf, levelWeights, orderByLevel, type Levels } from "./rank.js";
 
 /**
  * Kendall's tau-b of paired values `[n]`: `(C - D) / sqrt((pairs not tied in x) (pairs not tied in y))`. NaN where all
- * values of x or of y are equal. Source: Kendall 1945; the tree in place of Knight's merge sort (1966).
+ * values of x or of y are equal but for rounding. Source: Kendall 1945; the tree in place of Knight's merge sort (1966).
  */
 export function kendallTauB(x: Float64Array, y: Float64Array, w: Float64Array | null = null): number {
-  return kendallOfLevels(levelsOf(x), levelsOf(y), w);
+  return isConstant(x) || isConstant(y) ? Number.NaN : kendallOfLevels(levelsOf(x), levelsOf(y), w);
 }
 
-/** {@link kendallTauB} of values whose levels are known already. */
+/** {@link kendallTauB} of values whose levels are known already, and which are known to vary. */
 export function kendallOfLevels(x: Levels, y: Levels, w: Float64Array | null): number {
   assert(x.of.length === y.of.length, "paired values differ in length");
   if (x.count < 2 || y.count < 2) return Number.NaN;

@@ -37,15 +37,21 @@ def midranks(values, weights):
     return middle.loc[values].to_numpy()
 
 
+def flat(values):
+    """Equal but for what float32 leaves: no statistic of such an order means anything."""
+    first = values[0]
+    return bool((np.abs(values - first) <= 1e-5 * np.maximum(np.abs(values), abs(first))).all())
+
+
 def weighted_r(x, y, w):
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 2 or flat(x) or flat(y):
         return np.nan
     covariance = np.cov(x, y, aweights=w, ddof=0)
     return covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
 
 
 def weighted_tau(x, y, w):
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 2 or flat(x) or flat(y):
         return np.nan
     a, b = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
     pairs = w[:, None] * w
@@ -71,12 +77,12 @@ def overlap(x, y, w):
 def statistics(x, y, w):
     agree = np.sign(x) == np.sign(y)
     size = np.abs(y)
-    line = np.polyfit(x, y, 1, w=np.sqrt(w)) if len(x) > 1 and np.ptp(x) > 0 else (np.nan, np.nan)
+    line = np.polyfit(x, y, 1, w=np.sqrt(w)) if len(x) > 1 and not flat(x) else (np.nan, np.nan)
     spread = np.cov(x, y, aweights=w, ddof=0) if len(x) > 1 else np.full((2, 2), np.nan)
-    varies = len(x) > 1 and np.ptp(y) > 0
+    varies = len(x) > 1 and not flat(y)
     return {
         "pearson": weighted_r(x, y, w),
-        "spearman": weighted_r(midranks(x, w), midranks(y, w), w) if len(x) else np.nan,
+        "spearman": weighted_r(midranks(x, w), midranks(y, w), w) if len(x) > 1 and not flat(x) and not flat(y) else np.nan,
         "kendall": weighted_tau(x, y, w),
         "sign_agreement": np.average(agree, weights=w) if len(x) else np.nan,
         "sign_agreement_by_effect": np.average(agree, weights=w * size) if (w * size).sum() > 0 else np.nan,

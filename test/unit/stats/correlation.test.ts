@@ -148,6 +148,7 @@ describe("edges", () => {
     ["no rows", [], []],
     ["one row", [1], [2]],
     ["a constant", [0.1, 0.1, 0.1], [1, 2, 3]],
+    ["a constant but for rounding", [5.3, 5.300001, 5.299999], [1, 2, 3]],
   ];
 
   test.each(undefinedInputs)("%s has no correlation and no line", (_, x, y) => {

@@ -5,7 +5,9 @@ import { must } from "../../../src/base/assert.js";
 import { createRng } from "../../../src/base/rng.js";
 import { nodeHook } from "../../../src/nodes/node.js";
 import { SAE_SITES, type Site } from "../../../src/nodes/site.js";
+import { compareMeans, STATISTICS as ALL } from "../../../src/stats/agreement.js";
 import { clustersOf, type PromptMatrix } from "../../../src/stats/clusters.js";
+import { levelsOf } from "../../../src/stats/rank.js";
 import {
   differenceOf,
   validateFamily,
@@ -316,4 +318,15 @@ describe("statistics of sizes", () => {
     };
     expect(sample.size_ratio.value).toBeCloseTo(spread(score) / spread(effect), 12);
   });
+});
+
+test("effects that are equal but for rounding have no correlation, no order and no ratio of sizes", () => {
+  const score = Float64Array.of(1, 2, 3, 4);
+  const effect = Float64Array.of(5.3, 5.300002, 5.299999, 5.300001);
+  const means = { score, effect, scoreLevels: levelsOf(score), effectLevels: levelsOf(effect) };
+  const found = Object.fromEntries(ALL.map((name, i) => [name, compareMeans(means, null)[i]]));
+  for (const name of ["pearson", "spearman", "kendall", "size_ratio"]) expect(found[name], name).toBeNaN();
+  // How far scores are off is still known.
+  expect(found["off"]).toBeCloseTo(1 - 10 / 21.2, 5);
+  expect(found["sign_agreement"]).toBe(1);
 });
