@@ -2,7 +2,7 @@
  * @file `npm run study:gemma3-270m`: the sweeps behind docs/results/gemma3-270m.md on four templates of English agreement, and its tables.
  * Runs are kept under runs/study, and what is finished is not run again. Weights and the libtorch backend come as for `npm run demo:real`.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
@@ -11,7 +11,15 @@ import { torchOrWasm } from "./torch-or-wasm.js";
 /** Templates of data/english-agreement, from few words between subject and verb to many. */
 const TEMPLATES = ["simple", "within_rc", "nounpp", "rc"];
 const RUNS = join(ROOT, "runs", "study");
-const TABLES = join(ROOT, "docs", "results", "gemma3-270m-tables.md");
+const RESULTS = join(ROOT, "docs", "results");
+/** Figures of the page, and where in the runs' reports they come from. */
+const FIGURES = {
+  "gemma3-270m-truth-atp.svg": "rc/report/truth-atp.svg",
+  "gemma3-270m-positions.svg": "rc/report/correlations.svg",
+  "gemma3-270m-layers.svg": "rc/report/layers-site.svg",
+  "gemma3-270m-circuits.svg": "rc/report/faithfulness.svg",
+  "gemma3-270m-ig-positions.svg": "rc-ig/report/correlations.svg",
+};
 const DATA = join(ROOT, "data", "english-agreement");
 const TRUTH = { positions: "all", whole_sites: { sites: ["resid_post", "mlp_out", "attn_z"], layers: "all" } };
 /** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
@@ -68,8 +76,10 @@ async function main() {
   const sweeps = TEMPLATES.flatMap(sweepsOf);
   if (!sweeps.every((sweep) => run(sweep, backend))) return false;
   const { studyTables } = await import("./study-tables.js");
-  writeFileSync(TABLES, await studyTables(sweeps.map(({ name }) => join(RUNS, name))));
-  console.log(TABLES);
+  const tables = join(RESULTS, "gemma3-270m-tables.md");
+  writeFileSync(tables, await studyTables(sweeps.map(({ name }) => join(RUNS, name))));
+  for (const [name, from] of Object.entries(FIGURES)) copyFileSync(join(RUNS, from), join(RESULTS, name));
+  console.log(tables);
   return true;
 }
 
