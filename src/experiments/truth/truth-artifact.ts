@@ -39,6 +39,7 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
       float("metric_corrupted", (p) => must(table.metricCorrupted[p], "metric")),
       float("metric_patched", (p, n) => must(table.metricPatched[p * nodes.length + n], "metric")),
       float("effect", (p, n) => effectAt(table, p, n)),
+      { name: "ran", type: "BOOLEAN", values: cells.map(({ p, n }) => table.ran[p * nodes.length + n] === 1) },
       ...[...table.scores].map(([name, values]) => float(name, (p, n) => must(values[p * nodes.length + n], name))),
     ];
   }

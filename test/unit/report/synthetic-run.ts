@@ -243,6 +243,7 @@ function truthTable({ nodes, effect, scores }: SyntheticTable): TruthTable {
     metricCorrupted: new Float64Array(PROMPTS).fill(4),
     metricPatched: effect,
     present: new Uint8Array(effect.length).fill(1),
+    ran: new Uint8Array(effect.length).fill(1),
     scores: new Map(SCORES.map((name, s) => [name, scores[s] ?? effect])),
   };
 }
