@@ -1,7 +1,7 @@
 /**
  * @file What is known of Google's published SAEs: repositories, widths, and which SAEs have pages on Neuronpedia.
  * Source: sae_lens/pretrained_saes.yaml of SAELens 6.54.12, field `neuronpedia`. Two of its entries name the page of another layer or
- * L0, and are left out here. test/nightly/published-saes.test.ts compares all of it with the file of an installed SAELens.
+ * L0, and are left out here. test/libraries/published-saes.test.ts compares all of it with the file of an installed SAELens.
  */
 
 /** A repository of Gemma Scope: all of its SAEs sit at one site. */
