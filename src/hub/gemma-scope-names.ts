@@ -18,8 +18,7 @@ export interface ScopeRepo {
 /** Owner of the repositories. */
 export const SCOPE_OWNER = "google";
 
-/** Repositories of Gemma Scope by name. */
-export const GEMMA_SCOPE: Readonly<Record<string, ScopeRepo>> = {
+const SCOPE: Readonly<Record<string, ScopeRepo>> = {
   "gemma-scope-27b-pt-res": {
     model: "gemma-2-27b",
     pages: {
@@ -145,8 +144,7 @@ const THREE = ["16k", "65k", "262k"];
 const FOUR = [...THREE, "1m"];
 const USUAL = { res: FOUR, mlp: THREE, att: THREE };
 
-/** Repositories of Gemma Scope 2 by name. */
-export const GEMMA_SCOPE_2: Readonly<Record<string, Scope2Repo>> = {
+const SCOPE_2: Readonly<Record<string, Scope2Repo>> = {
   "gemma-scope-2-270m-pt": { model: "gemma-3-270m", widths: USUAL, layers: [5, 9, 12, 15], pages: FOUR },
   "gemma-scope-2-270m-it": { model: "gemma-3-270m-it", widths: USUAL, layers: [5, 9, 12, 15], pages: THREE },
   "gemma-scope-2-1b-pt": { model: "gemma-3-1b", widths: { ...USUAL, mlp: FOUR }, layers: [7, 13, 17, 22], pages: FOUR },
@@ -163,3 +161,9 @@ export const GEMMA_SCOPE_2: Readonly<Record<string, Scope2Repo>> = {
   "gemma-scope-2-27b-pt": { model: "gemma-3-27b", widths: { res: FOUR }, layers: [16, 31, 40, 53], pages: [] },
   "gemma-scope-2-27b-it": { model: "gemma-3-27b-it", widths: USUAL, layers: [16, 31, 40, 53], pages: FOUR },
 };
+
+/** Repositories of Gemma Scope by name. */
+export const GEMMA_SCOPE: ReadonlyMap<string, ScopeRepo> = new Map(Object.entries(SCOPE));
+
+/** Repositories of Gemma Scope 2 by name. */
+export const GEMMA_SCOPE_2: ReadonlyMap<string, Scope2Repo> = new Map(Object.entries(SCOPE_2));

@@ -49,7 +49,7 @@ function publishedSae(repo: string, site: SaeSiteName, folder: string): Publishe
 
 function ofScope(name: string, site: SaeSiteName, folder: string): PublishedSae | undefined {
   const [, layer, width = "", l0 = ""] = SCOPE_FOLDER.exec(folder) ?? [];
-  const { model, pages } = GEMMA_SCOPE[name] ?? {};
+  const { model, pages } = GEMMA_SCOPE.get(name) ?? {};
   const listed = pages?.[width];
   if (layer === undefined || listed === undefined) return undefined;
   const page = `${model ?? ""}/${layer}-gemmascope-${SITE_NAMES[site]}-${width}`;
@@ -60,7 +60,7 @@ function ofScope(name: string, site: SaeSiteName, folder: string): PublishedSae 
 
 function ofScope2(name: string, site: SaeSiteName, folder: string): PublishedSae | undefined {
   const [, all, saeId, layer = "", width = "", size = ""] = SCOPE_2_FOLDER.exec(folder) ?? [];
-  const repo = GEMMA_SCOPE_2[name];
+  const repo = GEMMA_SCOPE_2.get(name);
   const short = SITE_NAMES[site];
   const widths = repo?.widths[short];
   if (repo === undefined || widths === undefined || saeId === undefined) return undefined;

@@ -104,6 +104,7 @@ describe("an SAE of Gemma Scope 2", () => {
 
   it.each([
     ["google/gemma-scope-2-27b-pt", "attn_out/layer_16_width_16k_l0_big", "attn_z", 16, K16],
+    ["google/toString", "resid_post/layer_12_width_16k_l0_medium", "resid_post", 12, K16],
     [REPO, "resid_post/layer_3_width_16k_l0_medium", "resid_post", 3, K16],
     [REPO, "resid_post_all/layer_12_width_65k_l0_small", "resid_post", 12, 65_536],
     [REPO, "attn_out/layer_12_width_1m_l0_small", "attn_z", 12, M1],
