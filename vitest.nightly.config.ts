@@ -1,6 +1,6 @@
 /**
  * @file `npm run test:nightly`: what takes minutes and rarely breaks, on every backend that is built. `npm test` leaves it out: the folder
- * test/nightly, and suites that are slow on a native backend.
+ * test/nightly, suites that are slow on a native backend, and test/libraries, which asks Python libraries where they are installed.
  */
 import { defineConfig } from "vitest/config";
 import { COMMON, matchers, NATIVE_BUILDS, project } from "./test/projects.js";
@@ -16,6 +16,7 @@ export default defineConfig({
     ...COMMON,
     projects: [
       project("nightly", OPTIONS),
+      project("libraries", { timeoutMs: 600_000 }),
       ...NATIVE_BUILDS.map(({ name, backend, env, slow }) =>
         project(`nightly-${name}`, {
           ...OPTIONS,

@@ -22,8 +22,9 @@ import {
   writeRunFile,
 } from "../run/run-folder.js";
 import type { HasTasks } from "../plan/task-kinds.js";
-import { DROPPED_FILE, type NamesArtifacts, PROMPTS_FILE } from "../run/stage-artifacts.js";
+import { DROPPED_FILE, type NamesArtifacts, PROMPTS_FILE, SAES_FILE } from "../run/stage-artifacts.js";
 import { encodePrompts } from "./prompts-file.js";
+import { encodeSaes } from "./saes-file.js";
 
 /** How a run starts. */
 export interface PreparedRun {
@@ -142,12 +143,13 @@ function continueRun(
   return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };
 }
 
-/** Writes what planning knows of the dataset: no stage makes these artifacts. */
+/** Writes what planning knows of the dataset and the SAEs: no stage makes these artifacts. */
 function writePlanned(folder: string, { plan, planHash, texts, dropped }: PlannedRun, environment: Environment): void {
   const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
   writeArtifact(folder, DROPPED_FILE, Buffer.from(lines));
   const provenance = { plan, planHash, environment, missingPrompts: [] };
   writeArtifact(folder, PROMPTS_FILE, encodePrompts(provenance, texts));
+  if (plan.saes.length > 0) writeArtifact(folder, SAES_FILE, encodeSaes(provenance));
 }
 
 /** The topmost parts of two plans that differ, in words. */

@@ -5,6 +5,7 @@ import { canonicalJson, sha256 } from "../base/hash.js";
 import { readTextFile } from "../base/read-file.js";
 import { isPaired } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
+import { publishedSaes } from "../hub/published-saes.js";
 import { fingerprintDataset } from "../prompts/rows.js";
 import type { PromptText } from "../prompts/prompt-text.js";
 import type { DroppedRow } from "../prompts/prompts.js";
@@ -85,7 +86,7 @@ export async function planSweep(
     const { config } = checkpoint;
     const chosen = typeof options === "function" ? options(config) : options;
     const read = await readInputs({ source, inputs, checkpoint, rows }, faults);
-    const context = contextOf(config, read);
+    const context = contextOf(config, read, inputs);
     checkContext(experiments, source, { context, config, backend: chosen.backend }, faults);
     const { saes, fit, texts, dropped } = read;
     const fingerprints = {
@@ -102,12 +103,17 @@ export async function planSweep(
   }
 }
 
-function contextOf(config: ModelConfig, { saes, prompts, evaluated }: ReadInputs): PlanContext {
+function contextOf(config: ModelConfig, { saes, prompts, evaluated }: ReadInputs, { hub }: InputPaths): PlanContext {
   const { nLayers, dModel, nHeads, headDim, dMlp } = config;
+  const nameOf = publishedSaes(hub?.saes ?? []);
   const rows = { prompts, ...(evaluated === undefined ? {} : { evaluated }) };
   return {
     shape: { nLayers, dModel, nHeads, headDim, dMlp },
-    saes: saes.map(({ site, layer, dIn, dSae }): SaeSite => ({ site, layer, dIn, dSae })),
+    saes: saes.map((sae): SaeSite => {
+      const { site, layer, dIn, dSae } = sae;
+      const published = nameOf(sae);
+      return { site, layer, dIn, dSae, ...(published === undefined ? {} : { published }) };
+    }),
     ...rows,
     paired: isPaired(prompts),
     lengths: lengthsOf(evaluatedPrompts(rows)),

@@ -2,6 +2,7 @@
 import { must } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
 import type { SaeSiteAt } from "../nodes/site.js";
+import type { PublishedSae } from "../hub/published-sae.js";
 import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";
@@ -13,6 +14,8 @@ export interface SaeSite extends SaeSiteAt {
   readonly dIn: number;
   /** Number of features. */
   readonly dSae: number;
+  /** Its names, where it came from a repository whose SAEs are known; absent for every other, so that its plan says nothing. */
+  readonly published?: PublishedSae;
 }
 
 /** Sizes that planning and reduction need; the checkpoint's config.json holds the rest. */

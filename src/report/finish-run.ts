@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { readArtifactSums, writeArtifactSums } from "../run/artifact-sums.js";
 import { readPlanOnce } from "../run/plan-cache.js";
 import { readRunFile, runPaths } from "../run/run-folder.js";
-import { artifactStages, DROPPED_FILE, PROMPTS_FILE } from "../run/stage-artifacts.js";
+import { artifactStages, DROPPED_FILE, PROMPTS_FILE, SAES_FILE } from "../run/stage-artifacts.js";
 import { remakeIfDamaged, type ReducedExperiment } from "../artifacts/reduce-stage.js";
 import { writeReport } from "./write-report.js";
 import type { ScoreMethods } from "../methods/score-method.js";
@@ -26,6 +26,7 @@ export async function finishRun(register: Finishing, folder: string): Promise<st
   const ours = new Set([
     DROPPED_FILE,
     PROMPTS_FILE,
+    SAES_FILE,
     ...artifactStages(experiments, readPlanOnce(folder, planHash)).keys(),
   ]);
   const sums = [...readArtifactSums(folder)].filter(([name]) => ours.has(name));

@@ -1,8 +1,10 @@
 /** @file The nodes that a page can be asked about: the table that its script reads, and the form that asks. */
+import { neuronpediaUrl } from "../hub/published-sae.js";
 import { INDEX_FIELDS, KINDS, LISTED_KINDS } from "../nodes/kinds.js";
 import { indexOf, type Node } from "../nodes/node.js";
 import { positionColumn } from "../nodes/node-columns.js";
 import { SITES } from "../nodes/site.js";
+import type { Plan } from "../plan/plan.js";
 import { capitalised, positionLabel, sitesOf } from "./labels.js";
 import { Markup, markup } from "./markup.js";
 import { layerColor } from "./palette.js";
@@ -26,6 +28,8 @@ export interface NodeIndex {
     readonly estimates: boolean;
   }[];
   readonly layers: number;
+  /** SAEs of the run; features of published ones are linked to their pages. */
+  readonly saes: Plan["saes"];
   /** Which nodes these are, where they are not all. */
   readonly note: string | null;
 }
@@ -48,7 +52,7 @@ function indexWithin(node: Node): number {
 }
 
 /** The table as a JSON element of the page, column by column. */
-export function nodeTable({ nodes, scores, layers }: NodeIndex): Markup {
+export function nodeTable({ nodes, scores, layers, saes }: NodeIndex): Markup {
   const column = (valueOf: (node: IndexedNode) => number | undefined): (number | null)[] =>
     nodes.map((node) => {
       const value = valueOf(node) ?? Number.NaN;
@@ -59,6 +63,12 @@ export function nodeTable({ nodes, scores, layers }: NodeIndex): Markup {
     sites: SITES,
     scores,
     layerColors: Array.from({ length: layers }, (_, layer) => layerColor(layer, layers)),
+    pages: Object.fromEntries(
+      saes.flatMap(({ site, layer, published }) => {
+        const url = neuronpediaUrl(published);
+        return url === null ? [] : [[`${site}.${String(layer)}`, url]];
+      }),
+    ),
     kind: nodes.map(({ kind }) => LISTED_KINDS.indexOf(kind)),
     site: nodes.map(({ site }) => SITES.indexOf(site)),
     layer: nodes.map(({ layer }) => layer),

@@ -5,6 +5,7 @@ import { type HasTasks, taskKind } from "../plan/task-kinds.js";
 /** Artifacts that planning gives, and no stage makes. */
 export const DROPPED_FILE = "dropped.jsonl";
 export const PROMPTS_FILE = "prompts.parquet";
+export const SAES_FILE = "saes.parquet";
 
 /** What a kind of stage says of its artifacts. */
 export interface NamesArtifacts<Task extends StageTask = StageTask> {

@@ -98,6 +98,17 @@ describe.skipIf(leftOut)("a node", () => {
     expect(await page.locator(".kept").count()).toBe(0);
   });
 
+  test("is linked to its page where it is a feature of a published SAE, and only there", async () => {
+    const pages: Record<string, number> = {};
+    for (const node of ["resid_post.1.2.feature.0", "resid_post.2.2.feature.0", "resid_post.1.2.error.-1"]) {
+      await page.goto("about:blank");
+      await page.goto(address(`#node=${node}`));
+      expect(await page.locator(".card").isVisible(), node).toBe(true);
+      pages[node] = await page.locator('.card a[href="https://www.neuronpedia.org/tiny/1-scope-res-8/0"]').count();
+    }
+    expect(Object.values(pages)).toEqual([1, 0, 0]);
+  });
+
   test("is reached by keys: arrows walk from left to right, Enter keeps", async () => {
     await scatter().focus();
     await page.keyboard.press("ArrowLeft");

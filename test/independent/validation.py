@@ -122,6 +122,8 @@ def main(run):
     names = list(dict.fromkeys(group["score"] for group in said["groups"]))
     # A prompt without a cluster is one of its own.
     cluster = prompts["cluster"].where(prompts["cluster"].notna(), "row " + prompts.index.astype(str))
+    skipped = truth[~truth["ran"]]
+    same("rows that were not run whose metric is not the clean one", (skipped["metric_patched"] != skipped["metric_clean"]).sum(), 0)
     truth["cluster"] = truth["prompt"].map(cluster)
     same("clusters", said["clusters"], cluster.nunique())
     first = min(

@@ -19,7 +19,11 @@ scores:
   - { name: zero, method: zero }
   - { name: ig, method: ig }
 means: true
-truth: { positions: [all, global], errors: {}, features: { top: 20, random: 20 } }
+truth:
+  positions: [all, global]
+  errors: {}
+  features: { top: 20, random: 20 }
+  whole_sites: { sites: [resid_post], layers: [1] }
 circuits: { thresholds: [${thresholds.join(", ")}], keep: signed }
 `;
 
@@ -133,12 +137,32 @@ describe("artifacts of a golden run", () => {
     expect(still.every((row) => row["effect"] === 0 && row["atp"] === 0)).toBe(true);
   });
 
+  it("say of each row whether a forward pass gave its effect: exactly where the prompt's activation differs and reaches the answer", async () => {
+    const { rows } = await readParquet(artifact("truth.parquet"));
+    // AtP is the activation's difference times its gradient: the scores stage knows by itself where either is 0.
+    const disagreeing = rows.filter((row) => row["kind"] !== "site" && row["ran"] !== (row["atp"] !== 0));
+    expect(disagreeing).toEqual([]);
+    const skipped = rows.filter((row) => row["ran"] === false);
+    expect(skipped.filter((row) => row["effect"] !== 0 || row["metric_patched"] !== row["metric_clean"])).toEqual([]);
+    const nodeOf = (row: Record<string, unknown>): string => `${String(row["hook"])} ${String(row["position"])} ${String(row["feature"])}`; // prettier-ignore
+    const run = new Set(rows.filter((row) => row["ran"] === true).map(nodeOf));
+    const partly = new Set(skipped.map(nodeOf).filter((node) => run.has(node)));
+    expect([run.size > 100, partly.size > 100]).toEqual([true, true]);
+  });
+
+  it("say that the whole residual stream at all positions was run: the corrupted run is that pass", async () => {
+    const { rows } = await readParquet(artifact("truth.parquet"));
+    const whole = rows.filter((row) => row["kind"] === "site" && row["global"] === true);
+    expect(whole).toHaveLength(24);
+    expect(whole.every((row) => row["ran"] === true && row["metric_patched"] === row["metric_corrupted"])).toBe(true);
+  });
+
   it("carry each prompt's score beside its effect", async () => {
     const golden = await goldenArrays("scores-atp-prompts");
     const { rows } = await readParquet(artifact("truth.parquet"));
     let compared = 0;
     for (const row of rows) {
-      if (Number(row["prompt"]) > 2 || row["global"] === true) continue;
+      if (Number(row["prompt"]) > 2 || row["global"] === true || row["kind"] === "site") continue;
       const at = must(parseNodeHook(String(row["hook"])), "hook");
       const width = at.kind === "feature" ? 128 : 1;
       const index =

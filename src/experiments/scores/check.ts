@@ -10,7 +10,7 @@ const RESERVED = new Set<string>([
   ...INDEX_FIELDS,
   ...(
     "hook kind site layer position global prompt donor ran n effect effect_sem metric_clean metric_corrupted " +
-    "metric_patched normalised normalised_mean stratum inclusion_probability"
+    "metric_patched normalised normalised_mean stratum inclusion_probability neuronpedia_url"
   ).split(" "),
 ]);
 

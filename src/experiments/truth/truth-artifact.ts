@@ -1,8 +1,11 @@
 /** @file What is in `truth.parquet` (a row per node and prompt) and `validation.parquet` (a row per node). */
 import { must } from "../../base/assert.js";
 import { INDEX_FIELDS } from "../../nodes/kinds.js";
+import { neuronpediaUrl } from "../../hub/published-sae.js";
 import { GLOBAL_POSITION, hookOf } from "../../nodes/node.js";
 import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
+import { siteHook } from "../../nodes/site.js";
+import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import { type Column, type ColumnType, encodeParquet } from "../../artifacts/parquet.js";
 import { evaluatedPrompts } from "../../plan/held-out.js";
@@ -40,6 +43,7 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
       float("metric_corrupted", (p) => must(table.metricCorrupted[p], "metric")),
       float("metric_patched", (p, n) => must(table.metricPatched[p * nodes.length + n], "metric")),
       float("effect", (p, n) => effectAt(table, p, n)),
+      { name: "ran", type: "BOOLEAN", values: cells.map(({ p, n }) => table.ran[p * nodes.length + n] === 1) },
       ...[...table.scores].map(([name, values]) => float(name, (p, n) => must(values[p * nodes.length + n], name))),
     ];
   }
@@ -82,6 +86,7 @@ export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint
       "inclusion_probability",
       nodes.map(({ inclusionProbability }) => inclusionProbability),
     ),
+    { name: "neuronpedia_url", type: "STRING", nullable: true, values: nodes.map(pageIn(provenance.plan.saes)) },
   ];
   for (const [name, values] of table.scores) {
     const scores = nodes.map((_, n) =>
@@ -101,6 +106,12 @@ export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint
   const normalisation =
     "effect, scores: none; normalised: mean effect / mean (metric_corrupted - metric_clean); normalised_mean: mean of the per-prompt ratios";
   return encodeParquet([columns], artifactMetadata(provenance, normalisation));
+}
+
+/** The page of a feature, where its SAE is published and has pages. */
+function pageIn(saes: Plan["saes"]): (node: ListedNode) => string | null {
+  const byHook = new Map(saes.map((sae) => [siteHook(sae), sae.published]));
+  return (node) => (node.kind === "feature" ? neuronpediaUrl(byHook.get(siteHook(node)), node.feature) : null);
 }
 
 function nodeColumns(nodes: readonly ListedNode[]): Column[] {

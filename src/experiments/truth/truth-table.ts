@@ -12,6 +12,7 @@ import { evaluatedPrompts, promptUse } from "../../plan/held-out.js";
 import { decodeTruth } from "./payload.js";
 import { type ListedNode, readNodes } from "./node-table.js";
 import { truthTask } from "./task.js";
+import { endsAsCorrupted } from "./truth-rows.js";
 
 /** Matrices are `[P, N]`, prompt-major: P evaluated prompts of the plan, N listed nodes. */
 export interface TruthTable {
@@ -23,6 +24,8 @@ export interface TruthTable {
   readonly metricPatched: Float64Array;
   /** 1 where the prompt has the node's position, and its truth and all its scores were computed. */
   readonly present: Uint8Array;
+  /** 1 where a forward pass gave the patched metric; 0 where the effect is exactly 0 without one. */
+  readonly ran: Uint8Array;
   /** Scores by name, `[P, N]`. */
   readonly scores: ReadonlyMap<string, Float64Array>;
 }
@@ -40,6 +43,7 @@ export async function readTruthTable(source: RecordSource, read: ReadArtifact): 
     metricCorrupted: new Float64Array(prompts).fill(Number.NaN),
     metricPatched: new Float64Array(size).fill(Number.NaN),
     present: new Uint8Array(size),
+    ran: new Uint8Array(size),
     scores: new Map<string, Float64Array>(),
   };
   for (const { id, task } of plan.stages) {
@@ -103,17 +107,19 @@ function rowOfSlot(nodes: readonly ListedNode[], slot: number): number {
 function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Array): void {
   const { start, end, width, column } = listedSlots(shard, table.nodes);
   if (start >= end) return;
-  const { metricClean, metricCorrupted, metricPatched } = decodeTruth(payload);
+  const { metricClean, metricCorrupted, metricPatched, ran } = decodeTruth(payload);
   shard.prompts.forEach((prompt, row) => {
     table.metricClean[prompt] = must(metricClean[row], "metric");
     table.metricCorrupted[prompt] = must(metricCorrupted[row], "metric");
     const length = lengthOf(plan, prompt);
     for (let n = start; n < end; n++) {
-      const { position } = must(table.nodes[n], "node");
-      if (position !== GLOBAL_POSITION && position >= length) continue;
-      const cell = prompt * table.nodes.length + n;
-      table.metricPatched[cell] = must(metricPatched[row * width + column(n)], "patched metric");
+      const node = must(table.nodes[n], "node");
+      if (node.position !== GLOBAL_POSITION && node.position >= length) continue;
+      const [cell, recorded] = [prompt * table.nodes.length + n, row * width + column(n)];
+      table.metricPatched[cell] = must(metricPatched[recorded], "patched metric");
       table.present[cell] = 1;
+      // The corrupted run is the forward pass of such a node, and has run for all of them.
+      table.ran[cell] = endsAsCorrupted(node) ? 1 : must(ran[recorded], "ran");
     }
   });
 }

@@ -1,6 +1,6 @@
 /** @file What is said of a node: beside the pointer while it is there, and in the corner while it is kept. */
 import { attend, attention, onAttention } from "./attention.js";
-import { escaped, keyOf, labelOf, placeOf, spell } from "./nodes.js";
+import { escaped, keyOf, labelOf, pageOf, placeOf, spell } from "./nodes.js";
 
 /** @typedef {import("./nodes.js").NodeTable} NodeTable */
 
@@ -77,8 +77,9 @@ function fillCard(table) {
   card.hidden = n < 0;
   if (n < 0) return;
   const figures = figuresWith();
+  const page = pageOf(table, n);
   card.innerHTML = `<button type="button" aria-label="Let go of this node">×</button>${described(table, n)}
-<p class="small"><a href="#node=${keyOf(table, n)}">Link to this node</a></p>
+<p class="small"><a href="#node=${keyOf(table, n)}">Link to this node</a>${page === null ? "" : ` · <a href="${escaped(page)}">Neuronpedia</a>`}</p>
 <details class="small"><summary>Lit in ${figures.length} ${figures.length === 1 ? "figure" : "figures"}</summary>${figures.join("<br>")}</details>`;
   card.querySelector("button")?.addEventListener("click", () => keepNode(-1));
 }

@@ -7,6 +7,7 @@
  * @property {string[]} sites
  * @property {{ name: string, label: string, estimates: boolean }[]} scores
  * @property {string[]} layerColors
+ * @property {Record<string, string>} pages of published SAEs, by site and layer
  * @property {number[]} kind
  * @property {number[]} site
  * @property {number[]} layer
@@ -49,6 +50,12 @@ export function labelOf(table, n) {
 export function placeOf(table, n) {
   const at = table.position[n] < 0 ? "all positions at once" : `position ${table.position[n]}`;
   return `${table.sites[table.site[n]]}, layer ${table.layer[n]}, ${at}`;
+}
+
+/** Where others describe a feature of a published SAE; null for any other node. @param {NodeTable} table @param {number} n */
+export function pageOf(table, n) {
+  const page = table.pages[`${table.sites[table.site[n]]}.${table.layer[n]}`];
+  return page === undefined || table.kinds[table.kind[n]].name !== "feature" ? null : `${page}/${table.index[n]}`;
 }
 
 /** What names a node in links and in the page's tables. @param {NodeTable} table @param {number} n */

@@ -30,6 +30,7 @@ const TEXT: PromptText = {
 const plan = {
   sweep: { name: "run", metric: { reduce: "max" } },
   fingerprints: { model: "m", saes: null, dataset: "d" },
+  saes: [],
   prompts: [
     { line: 1, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },
     { line: 2, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },

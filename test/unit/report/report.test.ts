@@ -256,6 +256,13 @@ describe("a run that is not whole", () => {
     expect(figureFiles(folder)).toEqual([]);
   });
 
+  test("has the pages of published SAEs, and of no others", async () => {
+    const { html } = await report();
+    const [, table = ""] = /id="node-table">(.*?)<\/script>/s.exec(html) ?? [];
+    const { pages } = JSON.parse(table) as { pages: unknown };
+    expect(pages).toEqual({ "resid_post.1": "https://www.neuronpedia.org/tiny/1-scope-res-8" });
+  });
+
   test("replaces the files of an earlier report", async () => {
     const { folder } = await report();
     rmSync(runPaths(folder).artifact("circuits.parquet"));

@@ -6,6 +6,7 @@ import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
 import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
+import { siteHook } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
@@ -34,6 +35,10 @@ import {
 import { REGISTER } from "../../../src/experiments/registry.js";
 
 const SCORES = ["atp", "zero"] as const;
+
+/** Names of the one SAE that is published. */
+const PUBLISHED = { release: "scope-res", saeId: "layer_1/width_8", neuronpediaId: "tiny/1-scope-res-8" };
+const PUBLISHED_HOOK = "blocks.1.hook_resid_post";
 
 /** What to leave out or change. */
 export interface SyntheticOptions {
@@ -92,7 +97,10 @@ function makePlan(name: string): Plan {
     sweep: { ...sweep, name, saes: {}, dataset: {} },
     fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
     shape: { nLayers: LAYERS, dModel: 32, nHeads: 4, headDim: 16, dMlp: 96 },
-    saes: sites().map((at) => ({ ...at, dIn: 32, dSae: FEATURES })),
+    saes: sites().map((at) => {
+      const published = siteHook(at) === PUBLISHED_HOOK ? { published: PUBLISHED } : {};
+      return { ...at, dIn: 32, dSae: FEATURES, ...published };
+    }),
     prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
     donors: null,
     engine: { threads: 1, blockMib: 64, backend: "wasm" },
@@ -243,6 +251,7 @@ function truthTable({ nodes, effect, scores }: SyntheticTable): TruthTable {
     metricCorrupted: new Float64Array(PROMPTS).fill(4),
     metricPatched: effect,
     present: new Uint8Array(effect.length).fill(1),
+    ran: new Uint8Array(effect.length).fill(1),
     scores: new Map(SCORES.map((name, s) => [name, scores[s] ?? effect])),
   };
 }

@@ -53,6 +53,7 @@ function indexOf(contents: TruthContents): NodeIndex | null {
       estimates: methodOf(contents.methods, score).donor !== "zero",
     })),
     layers: plan.shape.nLayers,
+    saes: plan.saes,
     note: shownNote(shown.length, nodes.length),
   };
 }
