@@ -25,7 +25,7 @@ const TRUTH = { positions: "all", whole_sites: { sites: ["resid_post", "mlp_out"
 /** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
 const ENGINE_MEMORY = 3e9;
 /** Rows that choose circuits' nodes and means, that are evaluated, and that are evaluated with integrated gradients as well. */
-const ROWS = { select: 160, evaluate: 256, withIg: 64 };
+const ROWS = { select: 160, evaluate: 256, withIg: 48 };
 
 /** A template's rows: `limit` of its test file, held out from those of its training file. */
 function dataset(template, limit) {
