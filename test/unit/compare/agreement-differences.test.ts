@@ -108,7 +108,7 @@ describe("differences of agreement", () => {
     for (const { statistic, a, b, difference } of found) {
       expect(ofHalf).toMatchObject({ weighted: { [statistic]: a } });
       expect(ofNoisy).toMatchObject({ weighted: { [statistic]: b } });
-      const written = (differences as { position: null; weighted: Record<string, { value: number }> }[]).find(({ position }) => position === null); // prettier-ignore
+      const written = (differences as { position: number | null; weighted: Record<string, { value: number }> }[]).find(({ position }) => position === null); // prettier-ignore
       if (written?.weighted[statistic] !== undefined)
         expect(written.weighted[statistic].value).toBeCloseTo(-must(difference.value, "value"), 14);
     }
