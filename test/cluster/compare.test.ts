@@ -39,7 +39,6 @@ beforeAll(async () => {
     scores: [{ name: "atp", method: "atp" }, steps],
     circuits: { thresholds: [0.01, 0.1], completeness: false, ablation: "zero" },
   });
-  await run("shorter", { dataset: { path: join(WORLD, "data/pairs.jsonl"), limit: 7 }, circuits: undefined });
 });
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
@@ -109,19 +108,23 @@ describe("patchbay compare", () => {
     expect(await compare(join(folder, "runs", "fir"), join(folder, "runs", "sec"))).toMatchObject({ code: 0 });
   });
 
-  it("refuses runs on other prompts, names the field and both values, and prints nothing", async () => {
-    const { code, stdout, stderr } = await compare(out("first"), out("shorter"), "--allow", "code,nodes");
+  it("refuses a run of other code, names the field and both values, and prints nothing; unless it is allowed", async () => {
+    const file = join(out("second"), "run.json");
+    const text = readFileSync(file, "utf8");
+    writeFileSync(file, text.replace(/"code": ".*"/, '"code": "another"'));
+    const { code, stdout, stderr } = await compare(out("first"), out("second"));
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toContain(
-      `patchbay: ${out("shorter")}: prompts: expected 8 prompts, as in ${out("first")}, got 7 prompts`,
+    expect(stderr).toMatch(
+      /second: code: expected 0\.1\.0\+\w+, as in .*first, got another; --allow code compares them/,
     );
+    expect(await compare(out("first"), out("second"), "--allow", "code")).toMatchObject({ code: 0 });
+    writeFileSync(file, text);
   });
 
   it.each([
     ["a folder without a run", [], () => [folder], "expected the folder of a run"],
     ["a score that is none", ["--estimators", "atp,zero"], () => [out("first")], "--estimators: expected a score of"],
     ["three estimators", ["--estimators", "a,b,c"], () => [out("first")], "--estimators: expected two names"],
-    ["a field that pairs", ["--allow", "prompts"], () => [out("first")], "without the same prompts nothing is paired"],
     [
       "a figure of another kind",
       ["--figure", "x.png"],
@@ -136,15 +139,15 @@ describe("patchbay compare", () => {
   });
 
   it("refuses a run that has not ended, and a damaged artifact", async () => {
-    const file = join(out("shorter"), "run.json");
+    const file = join(out("second"), "run.json");
     const text = readFileSync(file, "utf8");
     writeFileSync(file, text.replace('"status": "complete"', '"status": "running"'));
-    const running = await compare(out("first"), out("shorter"));
+    const running = await compare(out("first"), out("second"));
     expect(running).toMatchObject({ code: 2, stdout: "" });
     expect(running.stderr).toContain("status: expected a complete run; this one has not ended");
     writeFileSync(file, text);
-    appendFileSync(join(out("shorter"), "artifacts/truth.parquet"), "x");
-    const damaged = await compare(out("shorter"));
+    appendFileSync(join(out("second"), "artifacts/truth.parquet"), "x");
+    const damaged = await compare(out("second"));
     expect(damaged).toMatchObject({ code: 1, stdout: "" });
     expect(damaged.stderr).toContain("it was damaged after it was written");
   });
