@@ -1,5 +1,5 @@
 /** @file `patchbay compare`: paired differences between finished runs, or between the scores of one, as tables, JSON and a figure. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { badInput } from "../base/errors.js";
 import { writeFileAtomically } from "../base/write-file.js";
@@ -55,7 +55,8 @@ function parseEstimators(given: string): ScorePair {
 
 function expectFigureFile(file: string, runs: number): void {
   if (!file.endsWith(".svg")) throw badInput(`expected a file that ends in .svg, got ${file}`, { field: "--figure" });
-  if (!existsSync(dirname(file)))
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (!existsSync(dirname(file)) || found?.isDirectory() === true)
     throw badInput(`expected a file in a folder that is there, got ${file}`, { field: "--figure" });
   if (runs > 2) throw badInput(`expected one run or two for a figure, got ${runs}`, { field: "--figure" });
 }

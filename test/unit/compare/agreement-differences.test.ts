@@ -86,6 +86,14 @@ describe("differences of agreement", () => {
     expect(compare(a, b, { isSame: false })[0]?.n).toEqual([14, 15]);
   });
 
+  test("a node whose mean is not a number in one run is compared in none", () => {
+    const broken = tableOf({ one: (effect, n, p) => (n === 2 && p === 5 ? Number.NaN : effect) });
+    for (const { n, a, difference } of compare(broken, NOISY)) {
+      expect(n).toEqual([14, 14]);
+      for (const { value } of [a, difference]) expect(value).not.toBeNaN();
+    }
+  });
+
   test("a score that does not vary has no correlation, and no difference of one", () => {
     const found = byName(compare(EXACT, tableOf({ one: () => 0 })));
     expect(found.get("pearson")?.difference).toEqual({ value: null, low: null, high: null, bias: null });
