@@ -49,13 +49,19 @@ export function encodeParquet(chunks: Iterable<readonly Column[]>, metadata: Met
   return target.getBytes();
 }
 
-/** All rows of a table as objects. 64-bit integers do not occur in our tables. */
+/**
+ * All rows of a table as objects. 64-bit integers do not occur in our tables.
+ * @param columns - those that are wanted, all where nothing is said. One that the table does not have is absent from the rows.
+ */
 export async function decodeParquet(
   bytes: Uint8Array,
+  columns?: readonly string[],
 ): Promise<{ rows: Record<string, unknown>[]; metadata: Metadata }> {
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
   const metadata = parquetMetadata(file);
-  const rows = await parquetReadObjects({ file, metadata });
+  const known = new Set(metadata.schema.map(({ name }) => name));
+  const wanted = columns?.filter((name) => known.has(name));
+  const rows = await parquetReadObjects({ file, metadata, ...(wanted === undefined ? {} : { columns: wanted }) });
   const pairs = (metadata.key_value_metadata ?? []).map(({ key, value }) => [key, value ?? ""] as const);
   return { rows, metadata: Object.fromEntries(pairs) };
 }

@@ -8,6 +8,7 @@ import { toPatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfCommander, exitCodeOfError } from "../base/exit-code.js";
 import { printError } from "../base/print-error.js";
 import type { ClientOptions } from "./client-commands.js";
+import type { CompareOptions } from "./compare-command.js";
 import type { FetchOptions } from "./fetch-command.js";
 import type { RunOptions } from "./run-command.js";
 
@@ -41,6 +42,17 @@ function buildProgram(finish: (code: number) => void): Command {
     .action(async (folders: string[], options: { json: boolean }) => {
       const { tablesCommand } = await import("./tables-command.js");
       await tablesCommand(folders, options);
+    });
+  program
+    .command("compare <run...>")
+    .description("print paired differences between finished runs (each less the first), or between the scores of one")
+    .option("--estimators <names>", "two scores, a,b: that of the first run and that of the others")
+    .option("--allow <fields>", "what may differ all the same: saes,fit,dtype,backend,device,threads,code,tfjs,nodes")
+    .option("--figure <file>", "write the differences as an SVG figure")
+    .option("--json", "print the tables as JSON", false)
+    .action(async (runs: string[], options: CompareOptions) => {
+      const { compareCommand } = await import("./compare-command.js");
+      await compareCommand(runs, options);
     });
   program
     .command("schema")

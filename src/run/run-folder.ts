@@ -203,7 +203,8 @@ export function expectRunFolder(folder: string): void {
   );
 }
 
-function foldersIn(folder: string): string[] {
+/** What lies in a folder, as paths; nothing where there is no folder. */
+export function foldersIn(folder: string): string[] {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
   return readdirSync(folder).map((name) => join(folder, name));
 }

@@ -12,6 +12,9 @@ import { createRng } from "../base/rng.js";
 import { FEWEST_CLUSTERS, type Clusters } from "./clusters.js";
 import { tailShare } from "./student.js";
 
+/** Resamples behind every interval of a run. */
+export const RESAMPLES = 1000;
+
 /** Draws of C clusters from C with replacement. */
 export interface Resamples {
   readonly clusters: Clusters;
@@ -28,6 +31,12 @@ export interface Interval {
   readonly high: number | null;
   /** Mean of the replicates less the estimate. */
   readonly bias: number | null;
+}
+
+/** An estimate with its replicates, one for each resample; NaN where undefined. */
+export interface Replicated {
+  readonly value: number;
+  readonly replicates: Float64Array;
 }
 
 /** An estimate that is not defined. */
@@ -62,6 +71,12 @@ let lastDraw: { clusters: number; count: number; seed: number; times: Uint32Arra
 /** How often each cluster occurs in resample `index`, `[C]` (a view). */
 export function timesOf({ clusters, times }: Resamples, index: number): Uint32Array {
   return times.subarray(index * clusters.count, (index + 1) * clusters.count);
+}
+
+/** The difference of two estimates whose replicates are of the same draws: first less second. */
+export function pairedDifference(first: Replicated, second: Replicated, clusters: number): Interval {
+  const replicates = first.replicates.map((one, i) => one - (second.replicates[i] as number));
+  return percentileInterval(first.value - second.value, replicates, clusters);
 }
 
 /** {@link percentileRange}, or no interval where clusters are fewer than {@link FEWEST_CLUSTERS}. */

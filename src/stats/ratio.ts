@@ -5,13 +5,21 @@
  */
 import { assert } from "../base/assert.js";
 import {
+  pairedDifference,
   percentileInterval,
   percentileRange,
   timesOf,
   UNDEFINED_INTERVAL,
   type Interval,
+  type Replicated,
   type Resamples,
 } from "./bootstrap.js";
+
+/** What a circuit recovers and what there is to recover, row by row, `[S, P]`. */
+export interface Recovered {
+  readonly numerator: Float64Array;
+  readonly denominator: Float64Array;
+}
 
 /** Mean over all rows. */
 export function meanOfRows(rows: Float64Array, resamples: Resamples): Interval {
@@ -35,10 +43,23 @@ export function isToldFromZero(rows: Float64Array, resamples: Resamples): boolea
  * docs/reference.md "Faithfulness".
  */
 export function ratioOfMeans(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
-  if (!isToldFromZero(denominator, resamples)) return UNDEFINED_INTERVAL;
+  const found = replicatedRatio({ numerator, denominator }, resamples);
+  if (found === null) return UNDEFINED_INTERVAL;
+  return percentileInterval(found.value, found.replicates, resamples.clusters.count);
+}
+
+/** The paired difference of two {@link ratioOfMeans} over the same prompts and draws: first less second. Undefined where either is. */
+export function differenceOfRatios(first: Recovered, second: Recovered, resamples: Resamples): Interval {
+  const [one, other] = [replicatedRatio(first, resamples), replicatedRatio(second, resamples)];
+  return one === null || other === null ? UNDEFINED_INTERVAL : pairedDifference(one, other, resamples.clusters.count);
+}
+
+/** A ratio of means with its replicates; null where the mean denominator is not told from zero. */
+function replicatedRatio({ numerator, denominator }: Recovered, resamples: Resamples): Replicated | null {
+  if (!isToldFromZero(denominator, resamples)) return null;
   const above = sumByCluster(numerator, resamples);
   const below = sumByCluster(denominator, resamples);
-  return bootstrap(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
+  return replicated(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
 }
 
 /** Mean over all rows of `numerator / denominator`. Undefined where any denominator is zero, or their mean is not told from zero. */
@@ -51,32 +72,20 @@ export function meanOfRatios(numerator: Float64Array, denominator: Float64Array,
 }
 
 /** Numerators and denominators of `(m(circuit) - m(empty)) / (m(full) - m(empty))`, row by row. */
-export function recovered(
-  circuit: Float64Array,
-  full: Float64Array,
-  empty: Float64Array,
-): { numerator: Float64Array; denominator: Float64Array } {
+export function recovered(circuit: Float64Array, full: Float64Array, empty: Float64Array): Recovered {
   return {
     numerator: circuit.map((m, row) => m - (empty[row] as number)),
     denominator: full.map((m, row) => m - (empty[row] as number)),
   };
 }
 
-function means(rows: Float64Array, resamples: Resamples): { value: number; replicates: Float64Array } {
+function means(rows: Float64Array, resamples: Resamples): Replicated {
   const sums = sumByCluster(rows, resamples);
   const sizes = sumByCluster(new Float64Array(rows.length).fill(1), resamples);
   return replicated(resamples, (times) => weightedSum(sums, times) / weightedSum(sizes, times));
 }
 
-function bootstrap(resamples: Resamples, statistic: (times: Uint32Array) => number): Interval {
-  const { value, replicates } = replicated(resamples, statistic);
-  return percentileInterval(value, replicates, resamples.clusters.count);
-}
-
-function replicated(
-  resamples: Resamples,
-  statistic: (times: Uint32Array) => number,
-): { value: number; replicates: Float64Array } {
+function replicated(resamples: Resamples, statistic: (times: Uint32Array) => number): Replicated {
   const replicates = new Float64Array(resamples.count);
   for (let index = 0; index < replicates.length; index++) replicates[index] = statistic(timesOf(resamples, index));
   return { value: statistic(new Uint32Array(resamples.clusters.count).fill(1)), replicates };

@@ -10,7 +10,7 @@
  * Source: max-t, Westfall and Young 1993; Fisher 1921; Student's reach, `student.ts`.
  */
 import { exponentialOf, logarithmOf } from "../base/elementary-functions.js";
-import { quantileSorted } from "./bootstrap.js";
+import { quantileSorted, type Replicated } from "./bootstrap.js";
 import { FEWEST_CLUSTERS } from "./clusters.js";
 import { NORMAL, studentReach } from "./student.js";
 
@@ -18,19 +18,13 @@ const COVERAGE = 0.95;
 /** Correlations nearer to 1 are taken as this. */
 const LARGEST = 1 - 1e-12;
 
-/** A correlation with its replicates, of draws that all correlations share. */
-export interface Replicated {
-  readonly value: number;
-  readonly replicates: Float64Array;
-}
-
 /** Bounds of an interval. */
 export interface Bounds {
   readonly low: number;
   readonly high: number;
 }
 
-/** Simultaneous 95 % intervals of correlations; null for all with too few clusters, and for one that is not defined or does not vary. */
+/** Simultaneous 95 % intervals of correlations whose replicates are of the same draws; null for all with too few clusters, and for one that is not defined or does not vary. */
 export function simultaneousIntervals(correlations: readonly Replicated[], clusters: number): (Bounds | null)[] {
   const known = correlations.map(({ value, replicates }) => {
     const centre = stretched(value);

@@ -11,7 +11,15 @@
  */
 import { assert } from "../base/assert.js";
 import { compareMeans, RANGES, STATISTICS, TOP_K, type NodeMeans, type Statistic } from "./agreement.js";
-import { percentileInterval, resampleClusters, timesOf, type Interval, type Resamples } from "./bootstrap.js";
+import {
+  pairedDifference,
+  percentileInterval,
+  resampleClusters,
+  timesOf,
+  type Interval,
+  type Replicated,
+  type Resamples,
+} from "./bootstrap.js";
 import { clusterMeans, clusterSums, type Clusters, type ClusterSums, type PromptMatrix } from "./clusters.js";
 import { resampledWeights, type NodeDesign } from "./node-weights.js";
 import { levelsOf } from "./rank.js";
@@ -184,11 +192,12 @@ export function differenceOf(
   statistic: Statistic,
   clusters: number,
 ): Interval {
-  const value = (first.frame[statistic].value ?? Number.NaN) - (second.frame[statistic].value ?? Number.NaN);
-  const others = second.replicates[statistic];
-  const replicates = first.replicates[statistic].map((one, i) => one - (others[i] as number));
-  const interval = percentileInterval(value, replicates, clusters);
-  return shownInterval(interval, [-Infinity, Infinity], first.n);
+  const replicated = ({ frame, replicates }: GroupAgreement): Replicated => ({
+    value: frame[statistic].value ?? Number.NaN,
+    replicates: replicates[statistic],
+  });
+  const interval = pairedDifference(replicated(first), replicated(second), clusters);
+  return shownInterval(interval, [-Infinity, Infinity], Math.min(first.n, second.n));
 }
 
 /**

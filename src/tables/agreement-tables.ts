@@ -103,7 +103,8 @@ function bySiteAndLayers(nodes: readonly Node[]): NodeGroup[] {
   );
 }
 
-function positionName(position: Node["position"]): string {
+/** `position 4`. */
+export function positionName(position: Node["position"]): string {
   return position === GLOBAL_POSITION ? "all positions at once" : `position ${position}`;
 }
 
@@ -218,6 +219,7 @@ function valuesOf(means: MeansByName, name: string): Float64Array {
   return must(means.get(name), name);
 }
 
-function spelled(score: string): string {
+/** A score as tables spell it. */
+export function spelled(score: string): string {
   return SPELLINGS[score] ?? score;
 }

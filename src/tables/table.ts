@@ -44,6 +44,18 @@ function twoDigits(number: number | null): string {
   return number === null || Number.isNaN(number) ? UNDEFINED : formatShort(number, 1);
 }
 
+/** Sections with the values of cells: numbers, and estimates as `{ value, low, high }`, null where undefined. */
+export function toValues(sections: readonly Section[]) {
+  return sections.map(({ title, tables }) => ({
+    title,
+    tables: tables.map(({ title: headline, columns, rows }) => ({
+      title: headline,
+      columns,
+      rows: rows.map((row) => row.map(({ value }) => value)),
+    })),
+  }));
+}
+
 /** Sections as Markdown, with headlines of the second and third level. */
 export function toMarkdown(sections: readonly Section[]): string {
   return sections.map(({ title, tables }) => [`## ${title}`, ...tables.map(tableMarkdown)].join("\n\n")).join("\n\n");

@@ -3,10 +3,9 @@ import { INDEX_FIELDS } from "../nodes/kinds.js";
 import type { Node } from "../nodes/node.js";
 import { nodeOfRow } from "../nodes/node-columns.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
-import { resampleClusters, timesOf } from "../stats/bootstrap.js";
+import { RESAMPLES, resampleClusters, timesOf } from "../stats/bootstrap.js";
 import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../stats/clusters.js";
 
-const RESAMPLES = 1000;
 const SEED = 0;
 
 /** What a score is compared with. */

@@ -9,7 +9,7 @@ import { siteHook } from "../../nodes/site.js";
 import { chooseCircuit, chooseCustom, circuitSites } from "./evaluation-interventions.js";
 import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "./evaluations.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
-import { resampleClusters, type Resamples } from "../../stats/bootstrap.js";
+import { RESAMPLES, resampleClusters, type Resamples } from "../../stats/bootstrap.js";
 import { promptClusters } from "../../stats/clusters.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
 import { type CircuitMetrics, circuitRatios } from "./circuit-ratios.js";
@@ -20,9 +20,6 @@ import { decodeCircuits } from "./payload.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
 import { circuitsSpecOf } from "./spec.js";
-
-/** Resamples of the prompts behind each interval. */
-const RESAMPLES = 1000;
 
 /** Metrics in the evaluator's sign, `[E, sides, P]`, for the prompts that every evaluation has. */
 interface Metrics {

@@ -1,8 +1,8 @@
 /** @file `validation.json`: how well each score predicts the true effects, by groups of nodes, and the noise floor. */
 import { must } from "../../base/assert.js";
 import { firstDifference } from "../../nodes/prompt.js";
-import { GLOBAL_POSITION } from "../../nodes/node.js";
-import { clusterMeans, clusterSums, promptClusters, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import { RESAMPLES } from "../../stats/bootstrap.js";
+import { promptClusters, type Clusters } from "../../stats/clusters.js";
 import { calibrationBands } from "../../stats/calibration.js";
 import { perPromptPearson } from "../../stats/per-prompt.js";
 import { simultaneousIntervals } from "../../stats/simultaneous.js";
@@ -14,11 +14,19 @@ import type { RecordSource } from "../../artifacts/stage-records.js";
 import { measuredNodes, strataOf, unmeasuredOf } from "./frame-findings.js";
 import { noiseFloors } from "./noise-floor.js";
 import type { TruthTable } from "./truth-table.js";
-import { designOf, effectsOf, familiesOf, type Family, type Group, groupsOf, scoresOf } from "./validation-groups.js";
+import {
+  designOf,
+  effectsOf,
+  enteringMembers,
+  familiesOf,
+  type Family,
+  type Group,
+  groupsOf,
+  scoresOf,
+} from "./validation-groups.js";
 
 /** What this version writes. */
 const VALIDATION_VERSION = 2;
-const RESAMPLES = 1000;
 /** Statistics whose differences between scores are given. */
 const COMPARED = ["pearson", "spearman", "off"] as const;
 
@@ -81,10 +89,7 @@ function validate(table: TruthTable, family: Family, { clusters, seed, resamples
   const [truth, scores] = [effectsOf(table, family), scoresOf(table, family)];
   const design = designOf(family, table.nodes);
   const own = family.members.map((n) => must(table.nodes[n], "node"));
-  const entering = enteringNodes([truth, ...scores.values()], clusters);
-  own.forEach(({ position }, i) => {
-    if (position !== GLOBAL_POSITION && position < first) entering[i] = 0;
-  });
+  const entering = enteringMembers(own, [truth, ...scores.values()], { clusters, first });
   const groups = groupsOf(family, table.nodes, entering);
   const all = must(groups.find(({ layer, position }) => layer === null && position === null), "whole family").members; // prettier-ignore
   const found = validateFamily({
@@ -117,14 +122,6 @@ function validate(table: TruthTable, family: Family, { clusters, seed, resamples
     whole,
     unmeasured: unmeasuredOf([...measured.values()][0] ?? []).map((one) => ({ kind, site, global, ...one })),
   };
-}
-
-/** 1 for nodes whose mean effect or any mean score is not 0, `[N]`: every score is compared over the same nodes. */
-function enteringNodes(matrices: readonly PromptMatrix[], clusters: Clusters): Uint8Array {
-  const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
-  return Uint8Array.from(must(means[0], "effects"), (_, n) =>
-    means.some((values) => values[n] !== 0) && means.every((values) => !Number.isNaN(values[n])) ? 1 : 0,
-  );
 }
 
 /** The groups of every score; correlations of whole families have intervals that hold together as well. */

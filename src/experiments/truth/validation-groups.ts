@@ -2,7 +2,7 @@
 import { must } from "../../base/assert.js";
 import { GLOBAL_POSITION } from "../../nodes/node.js";
 import type { NodeDesign } from "../../stats/node-weights.js";
-import type { PromptMatrix } from "../../stats/clusters.js";
+import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
 import { FEWEST_NODES } from "../../stats/validation.js";
 import type { ListedNode } from "./node-table.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
@@ -62,6 +62,25 @@ export function groupsOf({ members, global }: Family, nodes: readonly ListedNode
     .map(({ group, members: own }) => ({ ...group, members: own }))
     .filter((group) => !crossed(group) || group.members.length >= FEWEST_NODES)
     .sort((a, b) => (a.layer ?? -1) - (b.layer ?? -1) || (a.position ?? -1) - (b.position ?? -1));
+}
+
+/**
+ * 1 for nodes that enter the statistics, `[N]`: those whose mean effect or any mean score is not 0, so that all scores are compared
+ * over the same nodes. Nodes at positions before the `first` that differs in any pair are left out: no effect is possible there.
+ * @param nodes - N of them.
+ * @param matrices - effects and every score, `[P, N]` each.
+ */
+export function enteringMembers(
+  nodes: readonly Pick<ListedNode, "position">[],
+  matrices: readonly PromptMatrix[],
+  { clusters, first }: { readonly clusters: Clusters; readonly first: number },
+): Uint8Array {
+  const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
+  return Uint8Array.from(nodes, ({ position }, n) => {
+    const isPossible = position === GLOBAL_POSITION || position >= first;
+    const isThere = means.some((values) => values[n] !== 0) && means.every((values) => !Number.isNaN(values[n]));
+    return isPossible && isThere ? 1 : 0;
+  });
 }
 
 /** How a family's nodes were drawn: a stratum of a layer's frame is drawn by itself. */

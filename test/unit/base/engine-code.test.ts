@@ -7,7 +7,7 @@ import { engineCodeFiles, hashOfEngineCode } from "../../../src/base/engine-code
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 /** Rooms all of whose files only plan, schedule, price, show or fetch. */
-const WITHOUT_BITS = ["cli", "coordinator", "cost", "report", "tables", "sae-training", "doctor"];
+const WITHOUT_BITS = ["cli", "coordinator", "cost", "report", "tables", "compare", "sae-training", "doctor"];
 /** Rooms all of whose files decide numbers. */
 const WITH_BITS = ["passes", "methods", "stats"];
 
