@@ -4,6 +4,7 @@
  * Rows are `[S, P]` (side, prompt). The sides of a prompt, and the prompts of a cluster, are resampled together.
  */
 import { assert } from "../base/assert.js";
+import type { Replicated } from "./simultaneous.js";
 import {
   percentileInterval,
   percentileRange,
@@ -35,10 +36,21 @@ export function isToldFromZero(rows: Float64Array, resamples: Resamples): boolea
  * docs/reference.md "Faithfulness".
  */
 export function ratioOfMeans(numerator: Float64Array, denominator: Float64Array, resamples: Resamples): Interval {
-  if (!isToldFromZero(denominator, resamples)) return UNDEFINED_INTERVAL;
+  const ratio = replicatedRatio(numerator, denominator, resamples);
+  if (ratio === null) return UNDEFINED_INTERVAL;
+  return percentileInterval(ratio.value, ratio.replicates, resamples.clusters.count);
+}
+
+/** The ratio of means with its replicates; null where it is undefined. */
+export function replicatedRatio(
+  numerator: Float64Array,
+  denominator: Float64Array,
+  resamples: Resamples,
+): Replicated | null {
+  if (!isToldFromZero(denominator, resamples)) return null;
   const above = sumByCluster(numerator, resamples);
   const below = sumByCluster(denominator, resamples);
-  return bootstrap(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
+  return replicated(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
 }
 
 /** Mean over all rows of `numerator / denominator`. Undefined where any denominator is zero, or their mean is not told from zero. */
@@ -62,21 +74,13 @@ export function recovered(
   };
 }
 
-function means(rows: Float64Array, resamples: Resamples): { value: number; replicates: Float64Array } {
+function means(rows: Float64Array, resamples: Resamples): Replicated {
   const sums = sumByCluster(rows, resamples);
   const sizes = sumByCluster(new Float64Array(rows.length).fill(1), resamples);
   return replicated(resamples, (times) => weightedSum(sums, times) / weightedSum(sizes, times));
 }
 
-function bootstrap(resamples: Resamples, statistic: (times: Uint32Array) => number): Interval {
-  const { value, replicates } = replicated(resamples, statistic);
-  return percentileInterval(value, replicates, resamples.clusters.count);
-}
-
-function replicated(
-  resamples: Resamples,
-  statistic: (times: Uint32Array) => number,
-): { value: number; replicates: Float64Array } {
+function replicated(resamples: Resamples, statistic: (times: Uint32Array) => number): Replicated {
   const replicates = new Float64Array(resamples.count);
   for (let index = 0; index < replicates.length; index++) replicates[index] = statistic(timesOf(resamples, index));
   return { value: statistic(new Uint32Array(resamples.clusters.count).fill(1)), replicates };

@@ -44,7 +44,7 @@ describe("a complete run", () => {
     );
     expect(header).toMatch(/It (fails|is lowest) for SAE \w+ at \w+/);
     expect(header).toMatch(
-      /The smallest circuit that recovers at least 80 % of the metric has <strong>[\d\u202f]+ nodes/,
+      /The smallest circuit whose estimate reaches at least 80 % of the metric has <strong>[\d\u202f]+ nodes/,
     );
   });
 

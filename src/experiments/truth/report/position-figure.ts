@@ -9,8 +9,7 @@ import type { TruthContents } from "./contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "../../../report/palette.js";
 import { FEWEST_NODES } from "../../../stats/validation.js";
-import { familiesOf, measuredOf } from "./group-labels.js";
-import { intervalNote } from "./intervals.js";
+import { familiesOf, measuredOf, truthNote } from "./group-labels.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
 const SPREAD = 0.5;
@@ -41,7 +40,7 @@ export function positionFigures(contents: TruthContents): Figure[] {
       id: "correlations",
       title: "Correlation with true effects at each position",
       caption:
-        `Pearson correlation over the frame's nodes of one position ${intervalNote(contents)}. ` +
+        `Pearson correlation over the frame's nodes of one position ${truthNote(contents)}. ` +
         "Hollow points rest on fewer than ten nodes and have no interval: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
       panels,
       columns: 3,

@@ -23,7 +23,7 @@ import {
   validationCsv,
   validationTables,
 } from "./validation-tables.js";
-import { intervalNote } from "./intervals.js";
+import { truthNote } from "./group-labels.js";
 
 /** Reads the truth's artifacts, and says and shows what they hold. */
 export async function reportPart(run: RunContents): Promise<ReportPart> {
@@ -82,7 +82,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
 
 function footnotes(contents: TruthContents): Content {
   const sampled = (contents.groups ?? []).some(({ weighted, pearson }) => weighted.pearson.value !== pearson.value);
-  const note = intervalNote(contents);
+  const note = truthNote(contents);
   return markup`<p class="note">${sampled && "Each measured node counts by how many nodes of its frame it stands for. "}${note !== "" && `In brackets: ${note.slice(1, -1)}, seeded bootstrap; groups of fewer than ten nodes have none. These intervals hold one by one: of twenty, one may miss. `}† the resamples' mean lies more than half an interval from the estimate: prompts are too few for this many nodes, and the interval leans to the side of noise. Off: summed |score − effect| over summed |effect|, so 0 is exact and a score of 0 everywhere gives 1. Size ratio: standard deviation of scores over that of effects. Same sign, by effect: each node counts by the size of its effect. Recall at 10: the share of the ten largest effects that are among the ten largest scores.</p>`;
 }
 

@@ -117,7 +117,7 @@ function calibrationTable(label: string, whole: readonly Group[]): Markup[] {
       `${formatNumber(band.from, 2)} to ${formatNumber(band.to, 2)}`,
       measuredOf(band.n, band.frame_size),
       formatNumber(band.mean_score),
-      formatNumber(band.mean_effect.value),
+      formatNumber(band.mean_effect),
     ]),
   );
   if (rows.length === 0) return [];
