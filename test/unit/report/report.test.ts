@@ -87,6 +87,8 @@ describe("a complete run", () => {
       "maps-feature-atp",
       "correlations",
       "layers-error",
+      "calibration",
+      "recall",
       "scores-atp",
       "scores-zero",
       "components",

@@ -8,10 +8,12 @@ import type { NodeIndex } from "../../../report/node-index.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import type { RunContents } from "../../../report/run-contents.js";
 import { readTruthContents, type TruthContents } from "./contents.js";
+import { calibrationFigures } from "./calibration-figure.js";
 import { answers, glance, question } from "./headline.js";
 import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
+import { recallFigures } from "./recall-figure.js";
 import { shownNodes, shownNote } from "./shown-nodes.js";
 import { truthFigures } from "./truth-figures.js";
 import { truthMapFigures } from "./truth-map.js";
@@ -72,7 +74,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
     ]),
     resultSection(
       { id: "statistics", title: "Statistics", asked: compared },
-      [],
+      [...calibrationFigures(contents), ...recallFigures(contents)],
       [...statistics, footnote, ...comparisons(contents)],
     ),
     resultSection({ id: "reliability", title: "Noise floor", asked }, [], reliabilityTables(contents)),
