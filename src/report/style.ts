@@ -104,6 +104,7 @@ button.node[aria-pressed=true]{font-weight:650}
 .tip dt,.card dt{color:var(--soft)}
 .tip dd,.card dd{margin:0;text-align:right}
 .card details{margin:0}
+.card ol{margin:0 0 .35rem;padding-left:1.2rem}
 .tip small,.card small,.small,.cell{color:var(--soft);font-size:.92em}
 @media print{nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
 `;

@@ -15,6 +15,7 @@ import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
 import { recallFigures } from "./recall-figure.js";
 import { shownNodes, shownNote } from "./shown-nodes.js";
+import { strongestPrompts } from "./strongest-prompts.js";
 import { truthFigures } from "./truth-figures.js";
 import { truthMapFigures } from "./truth-map.js";
 import {
@@ -37,16 +38,17 @@ export async function reportPart(run: RunContents): Promise<ReportPart> {
     glance: glance(contents),
     facts: nodes === null ? [] : [[formatCount(nodes.length), "nodes patched"]],
     sections: sectionsOf(contents),
-    nodes: indexOf(contents),
+    nodes: await indexOf(contents),
     tables: { validation: validationCsv(contents), "strongest-nodes": strongestCsv(contents) },
   };
 }
 
 /** What the page can be asked about; null where nothing was measured. */
-function indexOf(contents: TruthContents): NodeIndex | null {
-  const { plan, nodes } = contents;
+async function indexOf(contents: TruthContents): Promise<NodeIndex | null> {
+  const { plan, nodes, folder, example, prompts } = contents;
   if (nodes === null || nodes.length === 0) return null;
   const shown = shownNodes(contents);
+  const strongest = await strongestPrompts(folder, nodes, shown);
   return {
     nodes: shown,
     scores: plan.sweep.scores.map((score) => ({
@@ -55,6 +57,12 @@ function indexOf(contents: TruthContents): NodeIndex | null {
       estimates: methodOf(contents.methods, score).donor !== "zero",
     })),
     layers: plan.shape.nLayers,
+    example,
+    prompts: shown.slice(0, strongest.size).map((node) => strongest.get(node) ?? []),
+    textOf: (prompt) => {
+      const row = prompts?.[prompt];
+      return row === undefined ? null : `${row.text.clean.text} (line ${String(row.ids.line)})`;
+    },
     note: shownNote(shown.length, nodes.length),
   };
 }
