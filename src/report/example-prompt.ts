@@ -40,7 +40,7 @@ export function positionTick(example: ExamplePrompt | null | undefined): (positi
   return (position) => {
     const token = example?.tokens[position];
     if (token === undefined) return String(position);
-    const letters = [...shownToken(token)];
+    const letters = Array.from(shownToken(token));
     const shown =
       letters.length > SHOWN_LETTERS ? `${letters.slice(0, SHOWN_LETTERS - 1).join("")}…` : letters.join("");
     return `${String(position)} ${shown}`;

@@ -45,6 +45,8 @@ export interface NodeIndex {
 
 /** Digits of numbers in the table: enough for a tenth of a pixel. */
 const DIGITS = 4;
+/** Digits of standard errors. */
+const SEM_DIGITS = 3;
 
 /** Letters of a prompt that are shown. */
 const LETTERS = 200;
@@ -65,10 +67,10 @@ function indexWithin(node: Node): number {
 
 /** The table as a JSON element of the page, column by column. */
 export function nodeTable({ nodes, scores, layers, example, prompts, textOf }: NodeIndex): Markup {
-  const column = (valueOf: (node: IndexedNode) => number | undefined): (number | null)[] =>
+  const column = (valueOf: (node: IndexedNode) => number | undefined, digits = DIGITS): (number | null)[] =>
     nodes.map((node) => {
       const value = valueOf(node) ?? Number.NaN;
-      return Number.isFinite(value) ? Number(value.toPrecision(DIGITS)) : null;
+      return Number.isFinite(value) ? Number(value.toPrecision(digits)) : null;
     });
   const told = [...new Set(prompts.flat().map(({ prompt }) => prompt))];
   const table = {
@@ -83,12 +85,12 @@ export function nodeTable({ nodes, scores, layers, example, prompts, textOf }: N
     index: nodes.map(indexWithin),
     prompts: nodes.map(({ n }) => n),
     effect: column(({ effect }) => effect),
-    effectSem: column(({ effectSem }) => effectSem),
+    effectSem: column(({ effectSem }) => effectSem, SEM_DIGITS),
     score: scores.map(({ name }) => column((node) => node.scores.get(name)?.mean)),
     example: example === null ? null : { line: example.line, tokens: example.tokens },
     strongest: prompts.map((own) => own.map(({ prompt, effect }) => [prompt, Number(effect.toPrecision(DIGITS))])),
     texts: Object.fromEntries(told.map((prompt) => [prompt, textOf(prompt)?.slice(0, LETTERS) ?? null])),
-    scoreSem: scores.map(({ name }) => column((node) => node.scores.get(name)?.sem)),
+    scoreSem: scores.map(({ name }) => column((node) => node.scores.get(name)?.sem, SEM_DIGITS)),
   };
   const json = JSON.stringify(table).replaceAll("<", "\\u003c");
   return new Markup(`<script type="application/json" id="node-table">${json}</script>`);

@@ -86,7 +86,8 @@ function fillCard(table) {
 /** Prompts on which the node's effect is largest, and whose token stands at its position. @param {NodeTable} table @param {number} n */
 function promptsOf(table, n) {
   const items = (table.strongest[n] ?? []).map(
-    ([prompt, effect]) => `<li><strong>${spell(effect)}</strong> ${escaped(table.texts[prompt] ?? `prompt ${prompt}`)}</li>`,
+    ([prompt, effect]) =>
+      `<li><strong>${spell(effect)}</strong> ${escaped(table.texts[prompt] ?? `prompt ${prompt}`)}</li>`,
   );
   const list = items.length === 0 ? "" : `<p class="small">Prompts of largest effect:</p><ol>${items.join("")}</ol>`;
   const { example } = table;
