@@ -118,7 +118,7 @@ function reliabilityTables(contents: TruthContents): Content[] {
   if (table === null) return [];
   return [
     table,
-    markup`<p class="note">Effects of random halves of the prompts' clusters against each other, mean and 95 % range over splits: how far the effects would repeat on other such clusters. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Correlation within clusters: the median intraclass correlation of the ten largest effects. Arithmetic: the same effects computed again with another block shape; it is 0 by construction where the backend computes each row by itself, as wasm does.</p>`,
+    markup`<p class="note">Effects of random halves of the prompts' clusters against each other, the mean over splits and what holds the middle 95 % of them: how far the effects would repeat on other such clusters. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Correlation within clusters: the median intraclass correlation of the ten largest effects. Arithmetic: the same effects computed again with another block shape; it is 0 by construction where the backend computes each row by itself, as wasm does.</p>`,
   ];
 }
 

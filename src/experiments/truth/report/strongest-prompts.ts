@@ -26,7 +26,9 @@ export async function strongestPrompts(
   if (!hasArtifact(folder, "truth.parquet")) return found;
   await checkArtifact(folder, "truth.parquet");
   const file = await asyncBufferFromFile(artifactFile(folder, "truth.parquet").path);
-  const rows = Number((await parquetMetadataAsync(file)).num_rows);
+  // Read once: a large table's takes longer to parse than some of its rows.
+  const metadata = await parquetMetadataAsync(file);
+  const rows = Number(metadata.num_rows);
   if (rows > MOST_ROWS || rows !== nodes.reduce((sum, { n }) => sum + n, 0)) return found;
   const asked = new Set(shown.slice(0, MOST_NODES));
   let rowStart = 0;
@@ -34,7 +36,7 @@ export async function strongestPrompts(
     const some = nodes.slice(start, start + NODES_AT_ONCE);
     const rowEnd = rowStart + some.reduce((sum, { n }) => sum + n, 0);
     if (some.some((node) => asked.has(node))) {
-      const effects = await parquetReadObjects({ file, columns: ["prompt", "effect"], rowStart, rowEnd });
+      const effects = await parquetReadObjects({ file, metadata, columns: ["prompt", "effect"], rowStart, rowEnd });
       let from = 0;
       for (const node of some) {
         const own = effects.slice(from, (from += node.n));
