@@ -15,11 +15,10 @@ import { decodeParquet } from "../../dist/artifacts/parquet.js";
 import { createRng } from "../../dist/base/rng.js";
 import { sampledNodes, strongestNodes } from "../../dist/experiments/truth/choose-nodes.js";
 import { resampleClusters } from "../../dist/stats/bootstrap.js";
-import { calibrationBands } from "../../dist/stats/calibration.js";
 import { clusterMeans, clusterSums, clustersOf } from "../../dist/stats/clusters.js";
 import { exceedingShare } from "../../dist/stats/exceedance.js";
-import { ratioOfMeans } from "../../dist/stats/ratio.js";
-import { simultaneousIntervals } from "../../dist/stats/simultaneous.js";
+import { ratioOfMeans, replicatedRatio } from "../../dist/stats/ratio.js";
+import { simultaneousIntervals, UNBOUNDED } from "../../dist/stats/simultaneous.js";
 import { differenceOf, validateFamily } from "../../dist/stats/validation.js";
 import { round } from "../figures.js";
 import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
@@ -30,6 +29,7 @@ const { values: flags } = parseArgs({
     samples: { type: "string", default: "200" },
     resamples: { type: "string", default: "400" },
     clusters: { type: "string", default: "10,20,50,200" },
+    only: { type: "string", default: "all" }, // "circuits": them alone
     name: { type: "string", default: "coverage" },
     results: RESULTS_OPTION,
   },
@@ -47,8 +47,10 @@ const families = familiesOf(await artifact("truth.parquet"));
 const circuits = circuitsOf(await artifact("circuits-prompts.parquet"));
 const results = [];
 for (const count of CLUSTERS) {
-  for (const nodes of NODES) measure(`features, ${nodes} + ${nodes} of each layer`, count, "feature", nodes);
-  measure("errors, all measured", count, "error", null);
+  if (flags.only !== "circuits") {
+    for (const nodes of NODES) measure(`features, ${nodes} + ${nodes} of each layer`, count, "feature", nodes);
+    measure("errors, all measured", count, "error", null);
+  }
   measureCircuits(count);
 }
 const command = ["node bench/coverage/coverage-bench.js", ...process.argv.slice(2)].join(" ");
@@ -174,21 +176,11 @@ function addSample(tally, family, truth, { sample, count, nodesOfEach }) {
   tally.add("difference of pearson", difference.low, difference.high, truth.found[0].frame.pearson.value - truth.found[1].frame.pearson.value); // prettier-ignore
   const held = simultaneousIntervals(SCORES.map((_, s) => ({ value: found[s].frame.pearson.value ?? Number.NaN, replicates: found[s].replicates.pearson })), clusters.count); // prettier-ignore
   held.forEach((one, s) => { tally.add("pearson, of two at once", one?.low ?? null, one?.high ?? null, truth.found[s].frame.pearson.value); }); // prettier-ignore
-  if (nodesOfEach !== null)
-    addFrameSample(tally, family, truth, { chosen, matrices, clusters, design, members, sample });
+  if (nodesOfEach !== null) addFrameSample(tally, truth, chosen);
 }
 
-/** Calibration and the bound on what was not measured. */
-function addFrameSample(tally, family, truth, { chosen, matrices, clusters, design, members, sample }) {
-  const bands = calibrationBands({ truth: matrices[0], score: matrices[1], clusters, design, members, seed: sample, resamples: RESAMPLES }); // prettier-ignore
-  const all = clustersOf(clusterNames.map(() => undefined));
-  const ofFrame = clusterMeans(clusterSums(matrix(family.matrices[1], clusterNames.length, family.nodes.length), all), null); // prettier-ignore
-  const first = bands[0];
-  if (first !== undefined) {
-    const inBand = truth.members.filter((n) => Math.abs(ofFrame[n]) > first.from);
-    const value = inBand.reduce((sum, n) => sum + Math.sign(ofFrame[n]) * truth.effects[n], 0) / inBand.length;
-    tally.add("mean effect, first band", first.mean_effect.low, first.mean_effect.high, value);
-  }
+/** The bound on what was not measured. */
+function addFrameSample(tally, truth, chosen) {
   const size = [...truth.effects].map(Math.abs).sort((a, b) => b - a)[9];
   const sampled = chosen.filter(({ probability }) => probability < 1);
   const strata = new Map();
@@ -230,12 +222,20 @@ function measureCircuits(count) {
   for (let sample = 0; sample < SAMPLES; sample++) {
     const { prompts, clusters } = drawPrompts(createRng(sample, "coverage of circuits", count), count);
     const resamples = resampleClusters(clusters, RESAMPLES, sample);
-    for (const { above, below } of circuits) {
-      const pick = (values) => Float64Array.from(prompts, (p) => values[p]);
-      const total = (values) => values.reduce((a, b) => a + b, 0);
+    const pick = (values) => Float64Array.from(prompts, (p) => values[p]);
+    const total = (values) => values.reduce((a, b) => a + b, 0);
+    const known = circuits.map(({ above, below }) => total(above) / total(below));
+    circuits.forEach(({ above, below }, c) => {
       const { low, high } = ratioOfMeans(pick(above), pick(below), resamples);
-      tally.add("faithfulness", low, high, total(above) / total(below));
-    }
+      tally.add("faithfulness", low, high, known[c]);
+    });
+    const ratios = circuits.map(({ above, below }) =>
+      replicatedRatio({ numerator: pick(above), denominator: pick(below) }, resamples),
+    );
+    if (ratios.includes(null)) continue;
+    const bounds = simultaneousIntervals(/** @type {any} */ (ratios), clusters.count, UNBOUNDED);
+    const isHeld = bounds.every((bound, c) => bound === null || (bound.low <= known[c] && bound.high >= known[c]));
+    tally.add("faithfulness of all circuits at once", 0, isHeld ? 1 : -1, 0);
   }
   report("circuits", count, tally);
 }

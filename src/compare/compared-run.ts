@@ -6,6 +6,7 @@ import { hookOf } from "../nodes/node.js";
 import { indexColumns, positionColumn } from "../nodes/node-columns.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import { readPlan, readRunFile, type RunFile } from "../run/run-folder.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
 import { toCircuitRow, type CircuitRow } from "../experiments/circuits/report/circuit-row.js";
@@ -47,9 +48,18 @@ export async function openRun(folder: string): Promise<ComparedRun> {
 /** Reads `truth.parquet`: what the run's own statistics were computed from. @throws PatchbayError `damaged_artifact`. */
 export async function readTruth({ folder, plan, nodes }: ComparedRun): Promise<TruthTable> {
   const names = plan.sweep.scores.map(({ name }) => name);
-  const columns = ["hook", "position", ...INDEX_FIELDS, "prompt", "metric_clean", "metric_corrupted", "metric_patched"];
+  const columns = [
+    "hook",
+    "position",
+    ...INDEX_FIELDS,
+    "prompt",
+    "metric_clean",
+    "metric_corrupted",
+    "metric_patched",
+    "ran",
+  ];
   const { rows } = await decodeParquet(await readArtifact(folder, TRUTH), [...columns, ...names]);
-  return truthOfRows(rows, { nodes, prompts: plan.prompts.length, scores: names });
+  return truthOfRows(rows, { nodes, prompts: evaluatedPrompts(plan).length, scores: names });
 }
 
 /** Rows of `truth.parquet` as the table that they were written from. Cells without a row are not present. */
@@ -65,7 +75,7 @@ export function truthOfRows(
   const size = prompts * nodes.length;
   const scores = new Map(names.map((name) => [name, new Float64Array(size)]));
   const [metricClean, metricCorrupted] = [new Float64Array(prompts), new Float64Array(prompts)];
-  const [metricPatched, present] = [new Float64Array(size), new Uint8Array(size)];
+  const [metricPatched, present, ran] = [new Float64Array(size), new Uint8Array(size), new Uint8Array(size)];
   for (const row of rows) {
     // Artifacts of earlier versions have fewer indexes.
     const key = keyOf([row["hook"], row["position"], ...INDEX_FIELDS.map((field) => row[field] ?? -1)]);
@@ -76,8 +86,9 @@ export function truthOfRows(
     metricPatched[cell] = Number(row["metric_patched"]);
     for (const [name, values] of scores) values[cell] = Number(row[name]);
     present[cell] = 1;
+    ran[cell] = row["ran"] === false ? 0 : 1;
   }
-  return { nodes, prompts, metricClean, metricCorrupted, metricPatched, present, scores };
+  return { nodes, prompts, metricClean, metricCorrupted, metricPatched, present, ran, scores };
 }
 
 function keyOf(parts: readonly unknown[]): string {

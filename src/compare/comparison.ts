@@ -2,6 +2,7 @@
 import { badInput } from "../base/errors.js";
 import type { TruthTable } from "../experiments/truth/truth-table.js";
 import { firstDifference } from "../nodes/prompt.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import { RESAMPLES, resampleClusters, type Resamples } from "../stats/bootstrap.js";
 import { promptClusters } from "../stats/clusters.js";
 import { agreementDifferences, type AgreementDifference } from "./agreement-differences.js";
@@ -49,7 +50,8 @@ export function expectComparison(a: ComparedRun, b: ComparedRun, { estimators, a
 /** Compares them. Both share every draw: the seed is the first run's. @throws PatchbayError as {@link expectComparison}; `damaged_artifact`. */
 export async function compareRuns(a: ComparedRun, b: ComparedRun, options: ComparisonOptions): Promise<Comparison> {
   expectComparison(a, b, options);
-  const { prompts, sweep } = a.plan;
+  const { sweep } = a.plan;
+  const prompts = evaluatedPrompts(a.plan);
   const clusters = promptClusters(prompts);
   const { resamples = RESAMPLES } = options;
   const draws = resampleClusters(clusters, resamples, sweep.seed);

@@ -9,7 +9,8 @@
 import { must } from "../base/assert.js";
 import { allOf, badInput, type PatchbayError } from "../base/errors.js";
 import { nodeKey } from "../nodes/node.js";
-import type { Prompt } from "../nodes/prompt.js";
+import { promptKey, type Prompt } from "../nodes/prompt.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
 import { promptClusters } from "../stats/clusters.js";
 import { groupLabel } from "../experiments/truth/report/group-labels.js";
 import { familiesOf, type Family } from "../experiments/truth/validation-groups.js";
@@ -19,7 +20,7 @@ import type { PairedFamily } from "./paired-sides.js";
 import { shortened } from "./sweep-differences.js";
 
 /** Parts of a run's fingerprints that may differ where the reader says so. */
-const COMPUTED_ON = ["saes", "fit", "dtype", "backend", "device", "threads", "code", "tfjs"] as const;
+const COMPUTED_ON = ["select", "saes", "fit", "dtype", "backend", "device", "threads", "code", "tfjs"] as const;
 const PAIRS = ["model", "metric", "prompts", "clusters"];
 
 /** Everything that may differ where the reader says so. */
@@ -74,7 +75,7 @@ function pairingDifferences(first: ComparedRun, second: ComparedRun): Difference
   return [
     ...unequal("model", a.fingerprints.model, b.fingerprints.model),
     ...unequal("metric", a.sweep.metric.reduce, b.sweep.metric.reduce),
-    ...promptDifferences(a.prompts, b.prompts),
+    ...promptDifferences(evaluatedPrompts(a), evaluatedPrompts(b)),
   ];
 }
 
@@ -90,7 +91,7 @@ function unequal(field: string, expected: string, got: string): Difference[] {
 /** By what is computed with: a line of another file with the same tokens and answers is the same prompt. */
 function promptDifferences(a: readonly Prompt[], b: readonly Prompt[]): Difference[] {
   if (a.length !== b.length) return unequal("prompts", `${a.length} prompts`, `${b.length} prompts`);
-  const at = a.findIndex((prompt, p) => computed(prompt) !== computed(must(b[p], "prompt")));
+  const at = a.findIndex((prompt, p) => promptKey(prompt) !== promptKey(must(b[p], "prompt")));
   if (at >= 0) return unequal("prompts", describe(at, a[at]), describe(at, b[at]));
   const [ofA, ofB] = [promptClusters(a), promptClusters(b)];
   if (ofA.count !== ofB.count) return unequal("clusters", `${ofA.count} clusters`, `${ofB.count} clusters`);
@@ -98,13 +99,9 @@ function promptDifferences(a: readonly Prompt[], b: readonly Prompt[]): Differen
   return other < 0 ? [] : unequal("clusters", clusterText(other, a[other]), clusterText(other, b[other]));
 }
 
-function computed({ clean, corrupted, correct, incorrect }: Prompt): string {
-  return JSON.stringify([clean, corrupted, correct, incorrect]);
-}
-
 function describe(index: number, prompt: Prompt | undefined): string {
-  const { line, ...rest } = must(prompt, "prompt");
-  return `prompt ${index} to be ${shortened(computed({ line, ...rest }))} (line ${line})`;
+  const known = must(prompt, "prompt");
+  return `prompt ${index} to be ${shortened(promptKey(known))} (line ${known.line})`;
 }
 
 function clusterText(index: number, prompt: Prompt | undefined): string {

@@ -5,6 +5,7 @@ import { indexOf, type Node } from "../nodes/node.js";
 import { positionColumn } from "../nodes/node-columns.js";
 import { SITES } from "../nodes/site.js";
 import type { Plan } from "../plan/plan.js";
+import { positionTick, type ExamplePrompt } from "./example-prompt.js";
 import { capitalised, positionLabel, sitesOf } from "./labels.js";
 import { Markup, markup } from "./markup.js";
 import { layerColor } from "./palette.js";
@@ -18,6 +19,12 @@ export type IndexedNode = Node & {
   readonly scores: ReadonlyMap<string, { readonly mean: number; readonly sem: number }>;
 };
 
+/** A prompt with its effect of patching a node. */
+export interface NodePrompt {
+  readonly prompt: number;
+  readonly effect: number;
+}
+
 /** The nodes of a page. */
 export interface NodeIndex {
   readonly nodes: readonly IndexedNode[];
@@ -30,12 +37,23 @@ export interface NodeIndex {
   readonly layers: number;
   /** SAEs of the run; features of published ones are linked to their pages. */
   readonly saes: Plan["saes"];
+  /** Whose tokens stand at positions. */
+  readonly example: ExamplePrompt | null;
+  /** Prompts of largest |effect| of the first nodes, in their order. */
+  readonly prompts: readonly (readonly NodePrompt[])[];
+  /** A prompt as it is shown. */
+  readonly textOf: (prompt: number) => string | null;
   /** Which nodes these are, where they are not all. */
   readonly note: string | null;
 }
 
 /** Digits of numbers in the table: enough for a tenth of a pixel. */
 const DIGITS = 4;
+/** Digits of standard errors. */
+const SEM_DIGITS = 3;
+
+/** Letters of a prompt that are shown. */
+const LETTERS = 200;
 
 /** What names a node in links and in tables of the page. The script spells the same. */
 export function nodeKeyOf(node: Node): string {
@@ -52,12 +70,13 @@ function indexWithin(node: Node): number {
 }
 
 /** The table as a JSON element of the page, column by column. */
-export function nodeTable({ nodes, scores, layers, saes }: NodeIndex): Markup {
-  const column = (valueOf: (node: IndexedNode) => number | undefined): (number | null)[] =>
+export function nodeTable({ nodes, scores, layers, saes, example, prompts, textOf }: NodeIndex): Markup {
+  const column = (valueOf: (node: IndexedNode) => number | undefined, digits = DIGITS): (number | null)[] =>
     nodes.map((node) => {
       const value = valueOf(node) ?? Number.NaN;
-      return Number.isFinite(value) ? Number(value.toPrecision(DIGITS)) : null;
+      return Number.isFinite(value) ? Number(value.toPrecision(digits)) : null;
     });
+  const told = [...new Set(prompts.flat().map(({ prompt }) => prompt))];
   const table = {
     kinds: LISTED_KINDS.map((name) => ({ name, label: KINDS[name].label, plural: KINDS[name].plural })),
     sites: SITES,
@@ -76,9 +95,12 @@ export function nodeTable({ nodes, scores, layers, saes }: NodeIndex): Markup {
     index: nodes.map(indexWithin),
     prompts: nodes.map(({ n }) => n),
     effect: column(({ effect }) => effect),
-    effectSem: column(({ effectSem }) => effectSem),
+    effectSem: column(({ effectSem }) => effectSem, SEM_DIGITS),
     score: scores.map(({ name }) => column((node) => node.scores.get(name)?.mean)),
-    scoreSem: scores.map(({ name }) => column((node) => node.scores.get(name)?.sem)),
+    example: example === null ? null : { line: example.line, tokens: example.tokens },
+    strongest: prompts.map((own) => own.map(({ prompt, effect }) => [prompt, Number(effect.toPrecision(DIGITS))])),
+    texts: Object.fromEntries(told.map((prompt) => [prompt, textOf(prompt)?.slice(0, LETTERS) ?? null])),
+    scoreSem: scores.map(({ name }) => column((node) => node.scores.get(name)?.sem, SEM_DIGITS)),
   };
   const json = JSON.stringify(table).replaceAll("<", "\\u003c");
   return new Markup(`<script type="application/json" id="node-table">${json}</script>`);
@@ -114,7 +136,10 @@ ${select(
     )}${number("from", "Layer from", "1")}${number("to", "to", "1")}${select(
       "position",
       "Position",
-      positions.map(([column, position]) => [String(column), positionLabel(position)]),
+      positions.map(([column, position]) => [
+        String(column),
+        positionColumn(position) < 0 ? positionLabel(position) : positionTick(index.example)(column),
+      ]),
     )}${number("size", "|effect| at least", "any")}<button type="reset">Clear</button></div>
 <p><output aria-live="polite"></output></p>
 ${foundTable(index)}

@@ -29,8 +29,8 @@ export interface Opening {
 /** A figure inside the page, with links to its files. */
 export function figureBlock(figure: Figure): Markup {
   const panels = figure.panels.map(
-    ({ title, notes, svg, asked = {} }) =>
-      markup`<div class="panel"${Object.entries(asked).map(([name, value]) => markup` data-${name}="${JSON.stringify(value)}"`)}><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg)}</div>`,
+    ({ title, notes, svg, width: across, height, asked = {} }) =>
+      markup`<div class="panel"${Object.entries(asked).map(([name, value]) => markup` data-${name}="${JSON.stringify(value)}"`)}><h4>${title}</h4>${notes.map((note) => markup`<p>${note}</p>`)}${new Markup(svg.replace("<svg ", `<svg style="aspect-ratio:${String(across)}/${String(height)}" `))}</div>`,
   );
   const width = Math.max(...figure.panels.map((panel) => panel.width));
   return markup`<figure id="${figure.id}">

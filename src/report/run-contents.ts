@@ -1,5 +1,6 @@
 /** @file What every part of a report is made of, read from a run folder. */
 import { z } from "zod";
+import { decodePrompts, type PromptRow } from "../artifacts/prompts-file.js";
 import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
 import { parseJson } from "../base/read-file.js";
 import type { ScoreMethods } from "../methods/score-method.js";
@@ -7,7 +8,9 @@ import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import { readPlanOnce } from "../run/plan-cache.js";
+import { PROMPTS_FILE } from "../run/stage-artifacts.js";
 import { readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
+import { exampleOf, type ExamplePrompt } from "./example-prompt.js";
 import { readBaseline, type Baseline } from "./baseline.js";
 
 /** A run folder, and what was read of it. */
@@ -16,6 +19,10 @@ export interface RunContents {
   readonly run: RunFile;
   readonly plan: Plan;
   readonly methods: ScoreMethods;
+  /** Null in runs of earlier versions. */
+  readonly prompts: readonly PromptRow[] | null;
+  /** Whose tokens stand at positions. */
+  readonly example: ExamplePrompt | null;
   readonly baseline: readonly Baseline[] | null;
   readonly dropped: readonly { readonly line: number; readonly reason: string }[];
 }
@@ -31,11 +38,15 @@ export async function readRunContents(methods: ScoreMethods, folder: string): Pr
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
   const baseline = await readBaseline(folder, evaluatedPrompts(plan).length);
+  const bytes = await bytesOf({ folder }, PROMPTS_FILE);
+  const prompts = bytes === null ? null : await decodePrompts(bytes);
   return {
     folder,
     run,
     plan,
     methods,
+    prompts,
+    example: exampleOf(prompts),
     baseline,
     dropped: parseDropped(await bytesOf({ folder }, "dropped.jsonl"), folder),
   };

@@ -2,12 +2,10 @@
  * @file What a score of a given size turns out to be: mean effects by bands of |score|.
  *
  * Bands are decades below the group's largest |score|. An effect counts with the sign of its node's score, so that a band's mean
- * effect equals its mean |score| where the score is right on average, and is 0 where it says nothing. Bands and signs are held fixed
- * over resamples.
+ * effect equals its mean |score| where the score is right on average, and is 0 where it says nothing. There is no interval: bands are
+ * themselves drawn, and intervals over resamples held the known mean in .70 to .79 of samples.
  */
-import { percentileInterval, resampleClusters, timesOf, type Interval } from "./bootstrap.js";
 import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "./clusters.js";
-import { resampledWeights, type NodeDesign } from "./node-weights.js";
 
 /** Lower edges of the bands as shares of the largest |score|; the last band holds all that is smaller. */
 const EDGES = [0.1, 0.01, 0.001, 0] as const;
@@ -23,7 +21,7 @@ export interface CalibrationBand {
   /** Weighted mean of |score|. */
   readonly mean_score: number;
   /** Weighted mean effect in the direction of the score. */
-  readonly mean_effect: Interval;
+  readonly mean_effect: number;
 }
 
 /** What {@link calibrationBands} reads. */
@@ -31,60 +29,35 @@ export interface CalibrationInput {
   readonly truth: PromptMatrix;
   readonly score: PromptMatrix;
   readonly clusters: Clusters;
-  readonly design: NodeDesign;
+  /** How many nodes of the frame each node stands for. */
+  readonly weights: Float64Array;
   /** Nodes that are compared. */
   readonly members: readonly number[];
-  readonly seed: number;
-  /** Number of bootstrap resamples. */
-  readonly resamples: number;
 }
 
 /** The bands that hold nodes, largest scores first; none where no score is above 0. */
-export function calibrationBands({
-  truth,
-  score,
-  clusters,
-  design,
-  members,
-  seed,
-  resamples: count,
-}: CalibrationInput): CalibrationBand[] {
-  const scores = clusterMeans(clusterSums(score, clusters), null);
-  const effects = clusterSums(truth, clusters);
+export function calibrationBands({ truth, score, clusters, weights, members }: CalibrationInput): CalibrationBand[] {
+  const [scores, effects] = [score, truth].map((matrix) => clusterMeans(clusterSums(matrix, clusters), null)) as [
+    Float64Array,
+    Float64Array,
+  ];
   const sizeOf = (n: number): number => Math.abs(scores[n] as number);
   const largest = members.reduce((most, n) => Math.max(most, sizeOf(n)), 0);
-  const bands = EDGES.map((edge, i) => ({
-    from: edge * largest,
-    to: i === 0 ? largest : largest * (EDGES[i - 1] ?? 1),
-  }))
-    .map((band) => ({ ...band, nodes: members.filter((n) => sizeOf(n) > band.from && sizeOf(n) <= band.to) }))
-    .filter(({ nodes }) => nodes.length > 0);
-  const meanEffect = (nodes: readonly number[], means: Float64Array, weights: Float64Array): number => {
-    const known = nodes.filter((n) => !Number.isNaN(means[n]));
-    return weightedMean(known, weights, (n) => Math.sign(scores[n] as number) * (means[n] as number));
-  };
-  const resamples = resampleClusters(clusters, count, seed);
-  const nextWeights = resampledWeights(design, seed);
-  const replicates = bands.map(() => new Float64Array(resamples.count));
-  for (let index = 0; index < resamples.count; index++) {
-    const [means, weights] = [clusterMeans(effects, timesOf(resamples, index)), nextWeights()];
-    bands.forEach(({ nodes }, b) => {
-      (replicates[b] as Float64Array)[index] = meanEffect(nodes, means, weights);
-    });
-  }
-  const means = clusterMeans(effects, null);
-  return bands.map(({ from, to, nodes }, b) => ({
-    from,
-    to,
-    n: nodes.length,
-    frame_size: nodes.reduce((sum, n) => sum + (design.weights[n] as number), 0),
-    mean_score: weightedMean(nodes, design.weights, sizeOf),
-    mean_effect: percentileInterval(
-      meanEffect(nodes, means, design.weights),
-      replicates[b] as Float64Array,
-      clusters.count,
-    ),
-  }));
+  return EDGES.flatMap((edge, i) => {
+    const [from, to] = [edge * largest, i === 0 ? largest : largest * (EDGES[i - 1] ?? 1)];
+    const nodes = members.filter((n) => sizeOf(n) > from && sizeOf(n) <= to);
+    if (nodes.length === 0) return [];
+    return [
+      {
+        from,
+        to,
+        n: nodes.length,
+        frame_size: nodes.reduce((sum, n) => sum + (weights[n] as number), 0),
+        mean_score: weightedMean(nodes, weights, sizeOf),
+        mean_effect: weightedMean(nodes, weights, (n) => Math.sign(scores[n] as number) * (effects[n] as number)),
+      },
+    ];
+  });
 }
 
 function weightedMean(nodes: readonly number[], weights: Float64Array, value: (n: number) => number): number {

@@ -55,7 +55,7 @@ export function differenceOfRatios(first: Recovered, second: Recovered, resample
 }
 
 /** A ratio of means with its replicates; null where the mean denominator is not told from zero. */
-function replicatedRatio({ numerator, denominator }: Recovered, resamples: Resamples): Replicated | null {
+export function replicatedRatio({ numerator, denominator }: Recovered, resamples: Resamples): Replicated | null {
   if (!isToldFromZero(denominator, resamples)) return null;
   const above = sumByCluster(numerator, resamples);
   const below = sumByCluster(denominator, resamples);

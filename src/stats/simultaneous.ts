@@ -1,8 +1,9 @@
 /**
- * @file Intervals of several correlations that hold all at once, for whoever picks the least or the largest of them.
+ * @file Intervals of several statistics that hold all at once, for whoever picks the least or the largest of them.
  *
- * 1. Each correlation r is taken as Fisher's z, `log((1 + r) / (1 - r)) / 2`, whose distribution is less skewed near 1.
- * 2. The replicates' largest distance from the estimates, each in its own spread, is taken over the correlations. A spread is half of
+ * 1. Each correlation r is taken as Fisher's z, `log((1 + r) / (1 - r)) / 2`, whose distribution is less skewed near 1. Ratios are taken
+ *    as they are.
+ * 2. The replicates' largest distance from the estimates, each in its own spread, is taken over the statistics. A spread is half of
  *    what holds the middle 68 % of the replicates, so that few replicates at 1 do not decide it.
  * 3. The interval of each reaches as many spreads as 95 % of these, scaled for few clusters and extended for bias as single intervals
  *    are.
@@ -24,18 +25,35 @@ export interface Bounds {
   readonly high: number;
 }
 
-/** Simultaneous 95 % intervals of correlations whose replicates are of the same draws; null for all with too few clusters, and for one that is not defined or does not vary. */
-export function simultaneousIntervals(correlations: readonly Replicated[], clusters: number): (Bounds | null)[] {
-  const known = correlations.map(({ value, replicates }) => {
-    const centre = stretched(value);
-    const values = replicates.map(stretched);
+/** The scale on which distances are taken. */
+interface Scale {
+  readonly from: (value: number) => number;
+  readonly back: (place: number) => number;
+}
+
+const FISHER: Scale = { from: stretched, back: shrunk };
+/** For statistics that are not bounded. */
+export const UNBOUNDED: Scale = { from: (value) => value, back: (place) => place };
+
+/**
+ * Simultaneous 95 % intervals; null for all with too few clusters, and for one that is not defined or does not vary.
+ * @param scale - that of correlations unless it is given.
+ */
+export function simultaneousIntervals(
+  statistics: readonly Replicated[],
+  clusters: number,
+  scale = FISHER,
+): (Bounds | null)[] {
+  const known = statistics.map(({ value, replicates }) => {
+    const centre = scale.from(value);
+    const values = replicates.map(scale.from);
     const sorted = values.filter(Number.isFinite).sort();
     const [spread, bias] = [spreadOf(sorted), quantileSorted(sorted, 0.5) - centre];
     return Number.isFinite(centre) && spread > 0 ? { centre, values, spread, bias } : null;
   });
   const some = known.filter((one) => one !== null);
   const draws = some[0]?.values.length ?? 0;
-  if (clusters < FEWEST_CLUSTERS || draws < 2) return correlations.map(() => null);
+  if (clusters < FEWEST_CLUSTERS || draws < 2) return statistics.map(() => null);
   const largest = Float64Array.from({ length: draws }, (_, draw) =>
     some.reduce((most, { centre, values, spread }) => {
       const distance = Math.abs((values[draw] as number) - centre) / spread;
@@ -47,8 +65,8 @@ export function simultaneousIntervals(correlations: readonly Replicated[], clust
     one === null
       ? null
       : {
-          low: shrunk(one.centre - reach * one.spread - Math.max(0, 2 * one.bias)),
-          high: shrunk(one.centre + reach * one.spread - Math.min(0, 2 * one.bias)),
+          low: scale.back(one.centre - reach * one.spread - Math.max(0, 2 * one.bias)),
+          high: scale.back(one.centre + reach * one.spread - Math.min(0, 2 * one.bias)),
         },
   );
 }

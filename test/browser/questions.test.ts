@@ -83,7 +83,7 @@ describe.skipIf(leftOut)("a node", () => {
     await page.mouse.down();
     await page.mouse.up();
     expect(await page.locator(".card").isVisible()).toBe(true);
-    for (const id of ["truth-atp", "truth-zero", "maps-error-atp", "scores-atp", "components"])
+    for (const id of ["truth-atp", "truth-zero", "maps-error-atp", "scores-atp", "components", "correlations"])
       expect(await page.locator(`figure#${id} .kept`).count(), id).toBeGreaterThan(0);
     expect(await page.locator("figure#maps-feature-atp .kept").count()).toBe(0);
     expect(page.url()).toMatch(/#node=attn_z\.\d\.\d\.error\.-1$/);
@@ -107,6 +107,30 @@ describe.skipIf(leftOut)("a node", () => {
       pages[node] = await page.locator('.card a[href="https://www.neuronpedia.org/tiny/1-scope-res-8/0"]').count();
     }
     expect(Object.values(pages)).toEqual([1, 0, 0]);
+  });
+
+  test("shows the word at its position, and its prompts of largest effect, as text", async () => {
+    await page.goto("about:blank");
+    await page.goto(address("#node=resid_post.4.3.error.-1"));
+    const said = await textOf(".card");
+    expect(said).toContain("resid_post, layer 4, position 3 “<b>”");
+    expect(said).toContain("that of line 1 of the dataset");
+    const items = await page.locator(".card li").allTextContents();
+    expect(items).toHaveLength(3);
+    expect(items[0]).toMatch(/^−?[\d.]+ The cat (<b>|that) sees & \(line \d+\)$/);
+    const sizes = items.map((item) => Math.abs(asNumber(item.split(" ")[0] ?? "")));
+    expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+    expect(await page.locator(".card b, .tip b").count()).toBe(0);
+  });
+
+  test("is lit at its layer, in every figure of layers where its position is drawn", async () => {
+    const panel = page.locator("figure#layers-error .panel").filter({ hasText: /^mlp_out, position 5/ });
+    const dot = panel.locator("circle.place").nth(2);
+    await dot.scrollIntoViewIfNeeded();
+    await dot.dispatchEvent("click");
+    expect(await textOf(".card")).toContain("mlp_out, layer 2, position 5 “&”");
+    expect(await panel.locator("circle.kept").count()).toBe(1);
+    expect(await page.locator("figure#layers-error .kept").count()).toBe(1);
   });
 
   test("is reached by keys: arrows walk from left to right, Enter keeps", async () => {

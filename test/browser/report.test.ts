@@ -19,6 +19,8 @@ const FIGURES = [
   "maps-feature-atp",
   "correlations",
   "layers-error",
+  "calibration",
+  "recall",
   "scores-atp",
   "scores-zero",
   "components",

@@ -1,6 +1,20 @@
 /** @file Faithfulness and completeness of a circuit with their intervals, or why there are none. */
-import { UNDEFINED_INTERVAL, type Interval, type Resamples } from "../../stats/bootstrap.js";
-import { isToldFromZero, meanOfRows, meanOfRatios, ratioOfMeans, recovered } from "../../stats/ratio.js";
+import {
+  percentileInterval,
+  UNDEFINED_INTERVAL,
+  type Interval,
+  type Replicated,
+  type Resamples,
+} from "../../stats/bootstrap.js";
+import {
+  isToldFromZero,
+  meanOfRows,
+  meanOfRatios,
+  ratioOfMeans,
+  recovered,
+  replicatedRatio,
+} from "../../stats/ratio.js";
+import { simultaneousIntervals, UNBOUNDED, type Bounds } from "../../stats/simultaneous.js";
 
 /** Metrics of a circuit's rows, `[sides, P]`, in the evaluator's sign. */
 export interface CircuitMetrics {
@@ -42,6 +56,47 @@ export function circuitRatios(
         ? "metric_full - metric_empty is 0"
         : "the 95 % interval of metric_full - metric_empty holds 0",
   };
+}
+
+/**
+ * Columns of intervals that hold at once for both ratios of all these circuits, a record for each circuit: for whoever picks one of
+ * them. NaN where there is no such interval.
+ */
+export function simultaneousRatios(
+  circuits: readonly CircuitMetrics[],
+  resamples: Resamples,
+): Record<string, number>[] {
+  const undefinedRatio = { value: Number.NaN, replicates: new Float64Array(resamples.count).fill(Number.NaN) };
+  const known = circuits.flatMap(({ circuit, complement, full, empty }) =>
+    [circuit, complement].map((metrics) => {
+      const rows = metrics === null ? null : recovered(metrics, full, empty);
+      return (rows && replicatedRatio(rows, resamples)) ?? undefinedRatio;
+    }),
+  );
+  const clusters = resamples.clusters.count;
+  const bounds = simultaneousIntervals(known, clusters, UNBOUNDED).map(
+    (bound, i) => bound ?? fixed(known[i], clusters),
+  );
+  return circuits.map((_, c) => simultaneousColumns(bounds[2 * c] ?? null, bounds[2 * c + 1] ?? null));
+}
+
+/** The columns for a circuit that no one picks. */
+export const NOT_PICKED = simultaneousColumns(null, null);
+
+function simultaneousColumns(faithfulness: Bounds | null, completeness: Bounds | null): Record<string, number> {
+  return {
+    faithfulness_simultaneous_low: faithfulness?.low ?? Number.NaN,
+    faithfulness_simultaneous_high: faithfulness?.high ?? Number.NaN,
+    completeness_simultaneous_low: completeness?.low ?? Number.NaN,
+    completeness_simultaneous_high: completeness?.high ?? Number.NaN,
+  };
+}
+
+/** The interval of a ratio that is the same in every resample, such as that of the full model to itself. */
+function fixed(ratio: Replicated | undefined, clusters: number): Bounds | null {
+  if (ratio === undefined) return null;
+  const { low, high } = percentileInterval(ratio.value, ratio.replicates, clusters);
+  return low === null || low !== high ? null : { low, high };
 }
 
 function ratios(name: string, rows: ReturnType<typeof recovered> | null, resamples: Resamples): Record<string, number> {

@@ -12,7 +12,7 @@ import type { Plan, StageTask } from "../../plan/plan.js";
 import { RESAMPLES, resampleClusters, type Resamples } from "../../stats/bootstrap.js";
 import { promptClusters } from "../../stats/clusters.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
-import { type CircuitMetrics, circuitRatios } from "./circuit-ratios.js";
+import { type CircuitMetrics, circuitRatios, NOT_PICKED, simultaneousRatios } from "./circuit-ratios.js";
 import { type Column, encodeParquet } from "../../artifacts/parquet.js";
 import { longestLength } from "../../artifacts/position-counts.js";
 import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.js";
@@ -20,6 +20,9 @@ import { decodeCircuits } from "./payload.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
 import { circuitsSpecOf } from "./spec.js";
+
+/** The variant of custom configurations. */
+const CUSTOM = "custom";
 
 /** Metrics in the evaluator's sign, `[E, sides, P]`, for the prompts that every evaluation has. */
 interface Metrics {
@@ -44,10 +47,11 @@ export async function reduce(
   const scores = name === undefined ? null : await readScoreMeans(artifacts.read, name);
   const clusters = promptClusters(metrics.prompts.map((p) => must(plan.prompts[p], "prompt")));
   const resamples = resampleClusters(clusters, RESAMPLES, plan.sweep.seed);
-  const rows = evaluations.flatMap((evaluation, e) => {
+  const found = evaluations.flatMap((evaluation, e) => {
     if (evaluation.kind !== "circuit" && evaluation.kind !== "custom") return [];
     return [circuitRow(plan, evaluations, e, evaluation, scores, metrics, resamples)];
   });
+  const rows = withSimultaneous(found, resamples);
   const metadata = artifactMetadata(
     provenance,
     "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios; no ratio where the interval of metric_full - metric_empty holds 0",
@@ -137,7 +141,7 @@ function circuitRow(
   return {
     labels: {
       circuit: isCustom ? evaluation.experiment.name : evaluation.circuit.name,
-      variant: isCustom ? "custom" : evaluation.circuit.variant,
+      variant: isCustom ? CUSTOM : evaluation.circuit.variant,
       ablation: evaluation.ablation,
       keep: keep ?? "none",
     },
@@ -154,6 +158,20 @@ function circuitRow(
     undefinedBecause: ratios.undefinedBecause,
     perRow,
   };
+}
+
+/** The rows with what holds of all threshold circuits at once, and the clusters that all intervals count. */
+function withSimultaneous(rows: readonly EvaluatedCircuit[], resamples: Resamples): EvaluatedCircuit[] {
+  const family = rows.filter(({ labels }) => labels.variant !== CUSTOM);
+  const bounds = simultaneousRatios(
+    family.map(({ perRow }) => perRow),
+    resamples,
+  );
+  return rows.map((row) => ({
+    ...row,
+    counts: { ...row.counts, clusters: resamples.clusters.count },
+    numbers: { ...row.numbers, ...(bounds[family.indexOf(row)] ?? NOT_PICKED) },
+  }));
 }
 
 function countsOf(

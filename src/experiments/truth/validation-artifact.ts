@@ -110,7 +110,7 @@ function validate(table: TruthTable, family: Family, { clusters, seed, resamples
       name,
       {
         strata: strataOf(must(measured.get(name), name)),
-        calibration: calibrationBands({ truth, score, clusters, design, members: all, seed, resamples }),
+        calibration: calibrationBands({ truth, score, clusters, weights: design.weights, members: all }),
         per_prompt: perPromptPearson(truth, score, design.weights, all),
       },
     ]),

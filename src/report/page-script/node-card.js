@@ -78,10 +78,22 @@ function fillCard(table) {
   if (n < 0) return;
   const figures = figuresWith();
   const page = pageOf(table, n);
-  card.innerHTML = `<button type="button" aria-label="Let go of this node">×</button>${described(table, n)}
+  card.innerHTML = `<button type="button" aria-label="Let go of this node">×</button>${described(table, n)}${promptsOf(table, n)}
 <p class="small"><a href="#node=${keyOf(table, n)}">Link to this node</a>${page === null ? "" : ` · <a href="${escaped(page)}">Neuronpedia</a>`}</p>
 <details class="small"><summary>Lit in ${figures.length} ${figures.length === 1 ? "figure" : "figures"}</summary>${figures.join("<br>")}</details>`;
   card.querySelector("button")?.addEventListener("click", () => keepNode(-1));
+}
+
+/** Prompts on which the node's effect is largest, and whose token stands at its position. @param {NodeTable} table @param {number} n */
+function promptsOf(table, n) {
+  const items = (table.strongest[n] ?? []).map(
+    ([prompt, effect]) =>
+      `<li><strong>${spell(effect)}</strong> ${escaped(table.texts[prompt] ?? `prompt ${prompt}`)}</li>`,
+  );
+  const list = items.length === 0 ? "" : `<p class="small">Prompts of largest effect:</p><ol>${items.join("")}</ol>`;
+  const { example } = table;
+  const hasToken = example !== null && example.tokens[table.position[n]] !== undefined;
+  return `${list}${hasToken ? `<p class="small">The word at the position is that of line ${example.line} of the dataset.</p>` : ""}`;
 }
 
 /** Links to the figures where the kept node is lit; called after they were lit. */

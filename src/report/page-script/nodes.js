@@ -18,6 +18,9 @@
  * @property {(number | null)[]} effectSem
  * @property {(number | null)[][]} score
  * @property {(number | null)[][]} scoreSem
+ * @property {{ line: number, tokens: string[] } | null} example
+ * @property {[prompt: number, effect: number][][]} strongest - of the first nodes
+ * @property {Record<string, string | null>} texts - prompts by number
  */
 
 /**
@@ -48,7 +51,9 @@ export function labelOf(table, n) {
 
 /** Where a node is. @param {NodeTable} table @param {number} n */
 export function placeOf(table, n) {
-  const at = table.position[n] < 0 ? "all positions at once" : `position ${table.position[n]}`;
+  const token = table.example?.tokens[table.position[n]]?.trim();
+  const said = token === undefined || token === "" ? "" : ` “${escaped(token)}”`;
+  const at = table.position[n] < 0 ? "all positions at once" : `position ${table.position[n]}${said}`;
   return `${table.sites[table.site[n]]}, layer ${table.layer[n]}, ${at}`;
 }
 

@@ -8,20 +8,24 @@ import { keepNode, pointAt } from "./node-card.js";
 export function askPlaces(panel, table) {
   const { kind, site } = JSON.parse(panel.getAttribute("data-map") ?? "");
   const svg = /** @type {SVGSVGElement} */ (panel.querySelector("svg"));
+  /** Marks of a position stand for all layers. @param {number} n */
+  const keysOf = (n) => [`${table.layer[n]} ${table.position[n]}`, `* ${table.position[n]}`];
   /** The largest measured node of each place. @type {Map<string, number>} */
   const largest = new Map();
   table.kind.forEach((_, n) => {
     if (table.kinds[table.kind[n]].name !== kind || table.sites[table.site[n]] !== site) return;
-    const key = `${table.layer[n]} ${table.position[n]}`;
-    const other = largest.get(key);
-    if (other === undefined || Math.abs(table.effect[n] ?? 0) > Math.abs(table.effect[other] ?? 0)) largest.set(key, n);
+    for (const key of keysOf(n)) {
+      const other = largest.get(key);
+      if (other === undefined || Math.abs(table.effect[n] ?? 0) > Math.abs(table.effect[other] ?? 0))
+        largest.set(key, n);
+    }
   });
   /** @type {Map<string, Element[]>} */
   const marks = new Map();
   for (const title of svg.querySelectorAll("title")) {
-    const [, layer, position] = /layer (\d+), position (\d+)/.exec(title.textContent ?? "") ?? [];
+    const [, layer = "*", position] = /(?:layer (\d+), )?position (\d+)/.exec(title.textContent ?? "") ?? [];
     const mark = title.parentElement;
-    if (layer === undefined || mark === null) continue;
+    if (position === undefined || mark === null) continue;
     const key = `${layer} ${position}`;
     marks.set(key, [...(marks.get(key) ?? []), mark]);
     answer(mark, title.textContent ?? "", largest.get(key));
@@ -39,7 +43,7 @@ export function askPlaces(panel, table) {
   const marksOf = (/** @type {number} */ n) =>
     n < 0 || table.kinds[table.kind[n]].name !== kind || table.sites[table.site[n]] !== site
       ? []
-      : (marks.get(`${table.layer[n]} ${table.position[n]}`) ?? []);
+      : keysOf(n).flatMap((key) => marks.get(key) ?? []);
 }
 
 /** @param {Element} mark @param {string} text @param {number | undefined} n - the place's largest node. */

@@ -47,7 +47,9 @@ describe("prompts.parquet", () => {
     async (name) => {
       const planned = await planOn(`data/${name}.jsonl`);
       const rows = await decodePrompts(encodePrompts(provenance(planned), planned.texts));
-      expect(rows).toEqual(planned.plan.prompts.map((ids, prompt) => ({ prompt, use: "both", ids, text: planned.texts[prompt] })));
+      expect(rows).toEqual(
+        planned.plan.prompts.map((ids, prompt) => ({ prompt, use: "both", ids, text: planned.texts[prompt] })),
+      );
       expect(rows.every(({ text }) => text.file === `${name}.jsonl`)).toBe(true);
     },
   );

@@ -46,6 +46,7 @@ export function tableOf(
     metricCorrupted: new Float64Array(PROMPTS).fill(4),
     metricPatched: effects,
     present: new Uint8Array(effects.length).fill(1),
+    ran: new Uint8Array(effects.length).fill(1),
     scores: new Map(
       Object.entries(scores).map(([name, score]) => [
         name,

@@ -36,6 +36,7 @@ function contentsOf(parts: Partial<AllContents>): AllContents {
     nodes: [],
     reliability: [],
     circuits: [],
+    clusters: 30,
     ...parts,
   } as unknown as AllContents;
 }
@@ -51,6 +52,19 @@ const node = (i: number, at: Node = featureNode(i)): NodeRow => ({
   inclusionProbability: 1,
   scores: new Map([["atp", { mean: (i + 1) / 900, sem: 0.001 }]]),
 });
+
+const atOnce = (low: number, high: number): CircuitRow["simultaneous"] => ({
+  faithfulnessLow: low,
+  faithfulnessHigh: high,
+  completenessLow: Number.NaN,
+  completenessHigh: Number.NaN,
+});
+
+/** The headline's sentences on circuits. */
+const saidOf = (circuits: CircuitRow[], clusters = 30): string =>
+  circuitAnswer({ circuits, clusters })
+    .map(({ text }) => text)
+    .join(" ");
 
 const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   circuit: "all-00",
@@ -78,6 +92,8 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   completeness: Number.NaN,
   completenessLow: Number.NaN,
   completenessHigh: Number.NaN,
+  simultaneous: atOnce(Number.NaN, Number.NaN),
+  clusters: Number.NaN,
   ...change,
 });
 
@@ -185,16 +201,15 @@ describe("circuits", () => {
       }),
     );
     const [figure] = circuitFigures(contentsOf({ circuits }));
-    expect(figure?.panels[0]?.notes).toEqual([
-      "all nodes: passes 1 between 5 and 32 nodes; highest 1.50 [1.45, 1.55] at 32 nodes",
-    ]);
+    expect(figure?.panels[0]?.notes).toEqual(["all nodes: passes 1 between 5 and 32 nodes; highest 1.50 at 32 nodes"]);
     expect(figure?.panels[0]?.svg).toContain("full model");
-    const said = (rows: CircuitRow[]): string =>
-      circuitAnswer(rows)
-        .map(({ text }) => text)
-        .join(" ");
-    expect(said(circuits)).toContain("the one of 32 nodes has <strong>1.50 [1.45, 1.55]</strong>, above 1");
-    expect(said(circuits.slice(0, 1))).not.toContain("above 1");
+    expect(saidOf(circuits)).toContain("the one of 32 nodes has <strong>1.50 [1.45, 1.55]</strong>, above 1");
+    expect(saidOf(circuits.slice(0, 1))).not.toContain("above 1");
+    const wide = circuits.map((row) => ({
+      ...row,
+      simultaneous: atOnce(row.faithfulness - 0.6, row.faithfulness + 0.6),
+    }));
+    expect(saidOf(wide)).not.toContain("above 1");
     const [below] = circuitFigures(contentsOf({ circuits: circuits.slice(0, 1) }));
     expect(below?.panels[0]?.notes[0]).toContain("never above 1");
   });
@@ -205,20 +220,41 @@ describe("circuits", () => {
     expect(experimentTable(contentsOf({ circuits }))?.text).toContain("no-errors");
   });
 
-  test("the headline takes the smallest faithful circuit, or admits that there is none", () => {
+  test("the headline takes the smallest whose interval at once with all others is high enough", () => {
+    const small = circuit({ features: 8, faithfulness: 0.9, faithfulnessLow: 0.85, faithfulnessHigh: 0.95, simultaneous: atOnce(0.7, 1.1) }); // prettier-ignore
+    const large = circuit({ features: 80, faithfulness: 0.99, faithfulnessLow: 0.95, faithfulnessHigh: 1.02, simultaneous: atOnce(0.91, 1.07) }); // prettier-ignore
+    const said = saidOf([large, small]);
+    expect(said).toContain("whose whole interval reaches at least 80 % of the metric has <strong>82 nodes</strong> and faithfulness <strong>0.99 [0.91, 1.07]</strong>"); // prettier-ignore
+    expect(said).toContain("By its estimate alone the circuit of 10 nodes does too: 0.90 [0.70, 1.10].");
+    expect(said).toContain("In brackets: rough intervals over 30 clusters of prompts, for all 2 circuits at once.");
+    expect(saidOf([large, small], 19)).toContain("In brackets: rough intervals over 19 clusters of prompts, for all");
+    expect(said).not.toMatch(/95\s%/);
+    expect(saidOf([small])).toContain("The smallest circuit whose estimate reaches at least 80 % of the metric has <strong>10 nodes</strong>"); // prettier-ignore
+  });
+
+  test("the headline's pick is exploratory where no interval holds for all circuits, or is no pick at all", () => {
     const small = circuit({ features: 8, faithfulness: 0.9, faithfulnessLow: 0.85, faithfulnessHigh: 0.95 });
     const large = circuit({ features: 80, faithfulness: 0.99, faithfulnessLow: 0.9, faithfulnessHigh: 1.1 });
-    const text = (circuits: CircuitRow[]): string =>
-      circuitAnswer(thresholdCircuits(circuits))
-        .map((part) => part.text)
-        .join(" ");
-    expect(text([large, small])).toContain(
-      "<strong>10 nodes</strong> and faithfulness <strong>0.90 [0.85, 0.95]</strong>",
-    );
-    expect(text([circuit({})])).toContain(
-      "No circuit recovers 80 % of the metric; the best one has <strong>10 nodes</strong>",
-    );
-    expect(text([])).toBe("");
+    expect(saidOf([large, small])).toContain("<strong>10 nodes</strong> and faithfulness <strong>0.90 [0.85, 0.95]</strong>"); // prettier-ignore
+    expect(saidOf([large, small])).toContain("it is exploratory. In brackets: 95 % over 30 clusters of prompts, for each circuit by itself."); // prettier-ignore
+    expect(saidOf([large, small], 5)).toContain("it is exploratory, and 5 clusters of prompts are too few for any interval."); // prettier-ignore
+    expect(saidOf([circuit({})])).toContain("No circuit&#39;s estimate reaches 80 % of the metric; the best one has <strong>10 nodes</strong>"); // prettier-ignore
+    expect(saidOf([])).toBe("");
+  });
+
+  test("call their intervals what clusters allow, in tables and figure too", () => {
+    const shown = (clusters: number): string => {
+      const contents = contentsOf({ circuits: [circuit({}), circuit({ variant: "custom" })], clusters });
+      return [
+        compositionTable(contents)?.text,
+        experimentTable(contents)?.text,
+        circuitFigures(contents)[0]?.caption,
+      ].join();
+    };
+    expect(shown(20).match(/95 % over 20 clusters of prompts/g)).toHaveLength(5);
+    expect(shown(19).match(/rough interval over 19 clusters of prompts/g)).toHaveLength(5);
+    expect(shown(19)).not.toMatch(/95\s%/);
+    expect(shown(5)).not.toMatch(/95\s%|rough|Bands/);
   });
 
   test("without faithfulness say so and why, in headline and tables, and have no curve", () => {
@@ -237,7 +273,7 @@ describe("circuits", () => {
       });
     const why = "under resample ablation (m(full) − m(empty) = 0.01 [−0.31, 0.36])";
     const circuits = [refused({}), refused({ circuit: "all-01", features: 80 })];
-    const headline = circuitAnswer(thresholdCircuits(circuits)).map(({ text }) => text);
+    const headline = circuitAnswer({ circuits, clusters: 30 }).map(({ text }) => text);
     expect(headline).toEqual([expect.stringContaining("<strong>Faithfulness is undefined</strong>")]);
     expect(headline[0]).toContain(why);
     expect(headline[0]).not.toMatch(/recovers|NaN/);

@@ -44,7 +44,7 @@ describe("a complete run", () => {
     );
     expect(header).toMatch(/It (fails|is lowest) for SAE \w+ at \w+/);
     expect(header).toMatch(
-      /The smallest circuit that recovers at least 80 % of the metric has <strong>[\d\u202f]+ nodes/,
+      /The smallest circuit whose estimate reaches at least 80 % of the metric has <strong>[\d\u202f]+ nodes/,
     );
   });
 
@@ -87,6 +87,8 @@ describe("a complete run", () => {
       "maps-feature-atp",
       "correlations",
       "layers-error",
+      "calibration",
+      "recall",
       "scores-atp",
       "scores-zero",
       "components",
@@ -121,6 +123,20 @@ describe("a complete run", () => {
     expect(svg.match(/<circle |M[-\d.]+ [-\d.]+h0/g)).toHaveLength(15 * 4 + 15 * 12);
     expect(svg).toMatch(/r = \.\d\d \[\.\d\d, (\.\d\d|1\.00)\] {3}all 20 nodes/);
     expect(readFigure(folder, "truth-atp.csv").trimEnd().split("\n")).toHaveLength(1 + 15 * 4 + 15 * 12);
+  });
+
+  test("says on every axis of positions what stands there in one prompt, and whose words they are", () => {
+    for (const id of ["maps-error-atp", "correlations", "scores-atp"]) {
+      expect(readFigure(folder, `${id}.svg`), id).toContain(">3 &lt;b&gt;</text>");
+      expect(readFigure(folder, `${id}.svg`), id).toContain("tokens of one prompt, line 1 of the dataset; others have other tokens there."); // prettier-ignore
+    }
+    expect(readFigure(folder, "scores-atp.svg")).toContain("position 5 “&amp;”");
+  });
+
+  test("shows calibration of what estimates the effect, and recall beside chance", () => {
+    expect(readFigure(folder, "calibration.csv")).not.toMatch(/^zero/m);
+    expect(readFigure(folder, "recall.svg")).toMatch(/recall at 10 [.\d]+( \[[^\]]+\])?\nby chance \.\d\d/);
+    expect(readFigure(folder, "recall.csv").split("\n")[0]).toContain("recall,low,high,chance");
   });
 
   test("marks the estimator of another effect", () => {

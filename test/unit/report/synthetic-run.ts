@@ -8,6 +8,8 @@ import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
 import { siteHook } from "../../../src/nodes/site.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
+import { encodePrompts } from "../../../src/artifacts/prompts-file.js";
+import type { PromptText } from "../../../src/prompts/prompt-text.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile, type RunFile } from "../../../src/run/run-folder.js";
 import { sweepSchema } from "../../../src/sweep/sweep-schema.js";
@@ -33,6 +35,18 @@ import {
   strings,
 } from "./synthetic-tables.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
+
+/** Prompts that differ in one word, the last of which is no character by itself. */
+const TEXTS: readonly PromptText[] = Array.from({ length: PROMPTS }, (_, p) => {
+  const tokens = ["<bos>", "The", " cat", p % 2 === 0 ? " <b>" : " that", " sees", " &"];
+  const side = { text: tokens.slice(1).join(""), tokens };
+  return { file: "rc.test.jsonl", clean: side, corrupted: side, correct: " is", incorrect: [" are"] };
+});
+
+function provenanceOf(plan: Plan): Parameters<typeof encodePrompts>[0] {
+  const environment = { code: "c", backend: "wasm", device: "d", threads: 1, dtype: "float32", tfjs: "t" };
+  return { plan, planHash: "0", environment, missingPrompts: [] };
+}
 
 const SCORES = ["atp", "zero"] as const;
 
@@ -60,7 +74,8 @@ export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }
     "components.parquet": encodeComponents,
     "validation.parquet": () => encodeParquet([nodeColumns(table)], {}),
     "validation.json": () => Buffer.from((validationText ??= JSON.stringify(validation(table)))),
-    "truth.parquet": encodeTruth,
+    "truth.parquet": () => encodeTruth(table.effect, table.nodes.length),
+    "prompts.parquet": () => encodePrompts(provenanceOf(plan), TEXTS),
     "circuits.parquet": encodeCircuits,
     "dropped.jsonl": () => Buffer.from('{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n'),
   };

@@ -75,9 +75,10 @@ export function encodeComponents(): Uint8Array {
   );
 }
 
-/** `truth.parquet`: the metrics alone. */
-export function encodeTruth(): Uint8Array {
-  const prompts = Array.from({ length: PROMPTS }, (_, p) => p);
+/** `truth.parquet`: metrics and effects, node after node. @param effects - `[P, N]`. */
+export function encodeTruth(effects: Float64Array, nodes: number): Uint8Array {
+  const prompts = Array.from({ length: nodes * PROMPTS }, (_, row) => row % PROMPTS);
+  const nodeOf = (row: number): number => Math.floor(row / PROMPTS);
   return encodeParquet(
     [
       [
@@ -89,6 +90,10 @@ export function encodeTruth(): Uint8Array {
         doubles(
           "metric_corrupted",
           prompts.map((p) => 2 + p / 20),
+        ),
+        doubles(
+          "effect",
+          prompts.map((p, row) => effects[p * nodes + nodeOf(row)] ?? Number.NaN),
         ),
       ],
     ],

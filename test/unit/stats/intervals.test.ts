@@ -191,16 +191,14 @@ describe("calibration", () => {
       truth: matrix(effects),
       score: matrix(scores),
       clusters: clustersOf(new Array<undefined>(prompts).fill(undefined)),
-      design: { weights: Float64Array.of(1, 1, 3, 3, 1, 1), strata: ["a", "a", "b", "b", "a", "a"] },
+      weights: Float64Array.of(1, 1, 3, 3, 1, 1),
       members: [0, 1, 2, 3, 4, 5],
-      seed: 0,
-      resamples: 20,
     });
     expect(bands.map(({ n }) => n)).toEqual([2, 2, 1]);
     expect(bands.map(({ frame_size }) => frame_size)).toEqual([2, 6, 1]);
     expect(bands[0]?.mean_score).toBeCloseTo(0.75, 12);
-    expect(bands[0]?.mean_effect.value).toBeCloseTo(1.5, 12);
-    expect(bands[1]?.mean_effect.value).toBeCloseTo(0.02, 12);
+    expect(bands[0]?.mean_effect).toBeCloseTo(1.5, 12);
+    expect(bands[1]?.mean_effect).toBeCloseTo(0.02, 12);
   });
 });
 

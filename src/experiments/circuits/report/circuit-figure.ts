@@ -2,6 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber, formatShare } from "../../../report/format-number.js";
+import { intervalNote } from "../../../report/interval-note.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { CircuitContents } from "./contents.js";
 import { passingNote } from "./above-full.js";
@@ -9,7 +10,7 @@ import { isUndefined } from "./undefined-ratios.js";
 import { VARIANT_NAMES, sizeOf, thresholdCircuits, type CircuitRow } from "./circuit-row.js";
 
 /** The figure, or none where the run holds no threshold circuits. */
-export function circuitFigures({ circuits }: CircuitContents): Figure[] {
+export function circuitFigures({ circuits, clusters }: CircuitContents): Figure[] {
   const rows = thresholdCircuits(circuits);
   const first = rows[0];
   if (first === undefined || isUndefined(rows)) return [];
@@ -22,7 +23,8 @@ export function circuitFigures({ circuits }: CircuitContents): Figure[] {
       title: "Faithfulness against circuit size",
       caption:
         `Each point is a circuit: the nodes with ${kept}; all others are ablated (${first.ablation}). Faithfulness is the share of the metric that the circuit recovers, as a ratio of means over prompts ` +
-        "(1: all of it, 0: as much as the empty circuit). Above 1 a circuit has more of the metric than the full model: the nodes that it leaves out, taken together, lower it. Bands are 95 % bootstrap intervals over prompts." +
+        "(1: all of it, 0: as much as the empty circuit). Above 1 a circuit has more of the metric than the full model: the nodes that it leaves out, taken together, lower it." +
+        bandNote(clusters) +
         (hasComplement
           ? " Completeness is the same of the complement, with the circuit's nodes ablated: near 0 where the circuit holds everything that matters. Its axis is as long as its values need."
           : "") +
@@ -66,6 +68,12 @@ export function circuitFigures({ circuits }: CircuitContents): Figure[] {
       },
     },
   ];
+}
+
+/** What the bands are, where there are any. */
+function bandNote(clusters: number): string {
+  const note = intervalNote(clusters).slice(1, -1);
+  return note === "" ? "" : ` Bands: ${note}, for each circuit by itself.`;
 }
 
 /** Completeness up to which its axis reaches at least. */

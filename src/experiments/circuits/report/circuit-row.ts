@@ -31,6 +31,15 @@ export interface CircuitRow {
   readonly completeness: number;
   readonly completenessLow: number;
   readonly completenessHigh: number;
+  /** Bounds that hold for both ratios of all threshold circuits at once. */
+  readonly simultaneous: {
+    readonly faithfulnessLow: number;
+    readonly faithfulnessHigh: number;
+    readonly completenessLow: number;
+    readonly completenessHigh: number;
+  };
+  /** Clusters of the prompts behind every interval; NaN where an earlier version does not say. */
+  readonly clusters: number;
 }
 
 /** Reads one of them. */
@@ -63,6 +72,13 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
     completeness: optional("completeness"),
     completenessLow: optional("completeness_low"),
     completenessHigh: optional("completeness_high"),
+    simultaneous: {
+      faithfulnessLow: optional("faithfulness_simultaneous_low"),
+      faithfulnessHigh: optional("faithfulness_simultaneous_high"),
+      completenessLow: optional("completeness_simultaneous_low"),
+      completenessHigh: optional("completeness_simultaneous_high"),
+    },
+    clusters: optional("clusters"),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { CircuitContents } from "./contents.js";
 import { htmlTable, numberColumn, stacked, textColumn, type Table } from "../../../report/table.js";
 import { formatCount, formatNumber, formatPercent, formatShare } from "../../../report/format-number.js";
+import { intervalNote } from "../../../report/interval-note.js";
 import { markup, type Markup } from "../../../report/markup.js";
 import { sizeOf, thresholdCircuits, type CircuitRow, VARIANT_NAMES } from "./circuit-row.js";
 
@@ -26,14 +27,14 @@ function kindsOf(
 }
 
 /** One row for each threshold, with the faithfulness of every variant; null where the run holds no circuits. */
-export function compositionTable({ circuits }: CircuitContents): Markup | null {
+export function compositionTable({ circuits, clusters }: CircuitContents): Markup | null {
   const rows = thresholdCircuits(circuits);
   if (rows.length === 0) return null;
   const variants = Object.keys(VARIANT_NAMES).filter((variant) => rows.some((row) => row.variant === variant));
   const kinds = kindsOf(rows);
   const base = rows.filter(({ variant }) => variant === variants[0]);
   return htmlTable(
-    `Nodes kept at each threshold (${VARIANT_NAMES[variants[0] ?? ""] ?? ""}) and faithfulness [95 %]`,
+    `Nodes kept at each threshold (${VARIANT_NAMES[variants[0] ?? ""] ?? ""}) and faithfulness ${intervalNote(clusters)}`,
     [
       numberColumn("threshold"),
       numberColumn("nodes"),
@@ -62,11 +63,11 @@ export function compositionTable({ circuits }: CircuitContents): Markup | null {
 }
 
 /** Custom ablate and restore configurations, or null where the run holds none. */
-export function experimentTable({ circuits }: CircuitContents): Markup | null {
+export function experimentTable({ circuits, clusters }: CircuitContents): Markup | null {
   const rows = (circuits ?? []).filter(({ variant }) => !(variant in VARIANT_NAMES));
   if (rows.length === 0) return null;
   return htmlTable(
-    "Custom configurations",
+    `Custom configurations and their faithfulness ${intervalNote(clusters)}`,
     [
       textColumn("name"),
       textColumn("ablation"),
@@ -75,7 +76,7 @@ export function experimentTable({ circuits }: CircuitContents): Markup | null {
       numberColumn("other errors live"),
       numberColumn("metric"),
       numberColumn("unablated"),
-      numberColumn("faithful [95 %]"),
+      numberColumn("faithful"),
     ],
     rows.map((row) => [
       row.circuit,
@@ -116,6 +117,8 @@ export function compositionCsv({ circuits }: CircuitContents): Table {
       "faithfulness_low",
       "faithfulness_high",
       "faithfulness_mean",
+      "faithfulness_simultaneous_low",
+      "faithfulness_simultaneous_high",
       "completeness",
       "undefined_because",
     ],
@@ -141,6 +144,8 @@ export function compositionCsv({ circuits }: CircuitContents): Table {
       row.faithfulnessLow,
       row.faithfulnessHigh,
       row.faithfulnessMean,
+      row.simultaneous.faithfulnessLow,
+      row.simultaneous.faithfulnessHigh,
       row.completeness,
       row.undefinedBecause,
     ]),

@@ -7,4 +7,6 @@ import type { CircuitRow } from "./circuit-row.js";
 export interface CircuitContents extends RunContents {
   /** Null where there are none. */
   readonly circuits: readonly CircuitRow[] | null;
+  /** Clusters of the prompts that circuits were evaluated on. */
+  readonly clusters: number;
 }

@@ -3,6 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { parseNodeHook } from "../../../nodes/node.js";
 import { SITES } from "../../../nodes/site.js";
 import { KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
+import { tokenAt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised } from "../../../report/labels.js";
@@ -14,15 +15,18 @@ import type { ComponentRow } from "./component-row.js";
 interface Point extends ComponentRow {
   readonly title: string;
   readonly layer: number;
+  /** Where it is, in words. */
+  readonly place: string;
 }
 
 /** The figure, or none where the run holds no components. */
-export function componentFigures({ components }: ScoresContents): Figure[] {
+export function componentFigures({ components, example }: ScoresContents): Figure[] {
   if (components === null || components.length === 0) return [];
   const points = components.flatMap((row): Point[] => {
     const at = parseNodeHook(row.hook);
     if (at === undefined || !(row.deltaNorm > 0) || !(row.gradNorm > 0)) return [];
-    return [{ ...row, title: `${capitalised(KINDS[at.kind].plural)}, ${at.site}`, layer: at.layer }];
+    const place = `layer ${String(at.layer)}, position ${String(row.position)}${tokenAt(example, row.position)}`;
+    return [{ ...row, title: `${capitalised(KINDS[at.kind].plural)}, ${at.site}`, layer: at.layer, place }];
   });
   const titles = LISTED_KINDS.flatMap((kind) =>
     SITES.map((site) => `${capitalised(KINDS[kind].plural)}, ${site}`),
@@ -95,8 +99,8 @@ function componentPanel(
         stroke: ({ dot }: Point) => (dot < 0 ? NEGATIVE : POSITIVE),
         strokeOpacity: 0.55,
         strokeWidth: 1,
-        title: ({ layer, position, deltaNorm, gradNorm, cosine, dot }: Point) =>
-          `layer ${String(layer)}, position ${String(position)}
+        title: ({ place, deltaNorm, gradNorm, cosine, dot }: Point) =>
+          `${place}
 difference norm ${formatNumber(deltaNorm)}
 gradient norm ${formatNumber(gradNorm)}
 cosine ${formatNumber(cosine)}

@@ -2,6 +2,7 @@
 import { KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
 import { parseNodeHook } from "../../../nodes/node.js";
 import { SITES } from "../../../nodes/site.js";
+import { withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import type { Figure } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel } from "../../../report/labels.js";
@@ -23,25 +24,27 @@ export function scoreMapFigures(contents: ScoresContents): Figure[] {
         return { ...at, position, value };
       });
     });
-    return cells.length === 0 ? [] : [mapFigure(scoreLabel(contents, name), name, cells)];
+    return cells.length === 0 ? [] : [mapFigure(scoreLabel(contents, name), name, cells, contents.example)];
   });
 }
 
-function mapFigure(label: string, name: string, cells: readonly PlaceCell[]): Figure {
+function mapFigure(label: string, name: string, cells: readonly PlaceCell[], example: ExamplePrompt | null): Figure {
   const largest = Math.max(...cells.map(({ value }) => Math.abs(value)).filter(Number.isFinite));
   const panels = LISTED_KINDS.flatMap((kind) =>
     SITES.flatMap((site) => {
       const mine = cells.filter((cell) => cell.kind === kind && cell.site === site);
       const title = `${capitalised(KINDS[kind].plural)}, ${site}`;
-      return mine.length === 0 ? [] : [placeMap({ title, what: "score", cells: mine, largest })];
+      return mine.length === 0 ? [] : [placeMap({ title, what: "score", cells: mine, largest, example })];
     }),
   );
   return {
     id: `scores-${name}`,
     title: `${capitalised(label)}: scores by layer and position`,
-    caption:
+    caption: withExample(
       "Mean score over prompts of all nodes of one kind at a layer and position, added up: for features the sum over the site's features. " +
-      "All maps share one scale. Orange raises the incorrect answer when patched, blue lowers it; what is as pale as the page is near zero. Colour follows the square root of the size, so that small scores are seen beside large ones.",
+        "All maps share one scale. Orange raises the incorrect answer when patched, blue lowers it; what is as pale as the page is near zero. Colour follows the square root of the size, so that small scores are seen beside large ones.",
+      example,
+    ),
     panels,
     columns: 3,
     legend: { kind: "signed", label: "score", largest: formatNumber(largest) },

@@ -3,6 +3,7 @@
 import { LISTED_KINDS, KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { SITES } from "../../../nodes/site.js";
 import { formatCount } from "../../../report/format-number.js";
+import { intervalNote } from "../../../report/interval-note.js";
 import type { Group } from "./validation-file.js";
 
 /** Orders groups as the report lists them: kind, global last, site, position. */
@@ -48,4 +49,9 @@ export function familiesOf(rows: readonly Pick<GroupName, "kind" | "global">[]):
 export function measuredOf(n: number, frameSize: number | null): string {
   if (frameSize !== null && Math.round(frameSize) !== n) return `${formatCount(n)} of ${formatCount(frameSize)} nodes`;
   return n === 1 ? "1 node" : `${frameSize === null ? "" : "all "}${formatCount(n)} nodes`;
+}
+
+/** What the brackets of statistics hold. */
+export function truthNote({ clusters }: { readonly clusters: number | null }): string {
+  return intervalNote(clusters, " and the drawn nodes");
 }

@@ -9,8 +9,7 @@ import { type Markup, markup, joined, type Content } from "../../../report/marku
 import { ENOUGH_CLUSTERS, FEWEST_CLUSTERS } from "../../../stats/clusters.js";
 import { htmlTable, textColumn, numberColumn } from "../../../report/table.js";
 import type { TruthContents } from "./contents.js";
-import { familiesOf, groupLabel, measuredOf } from "./group-labels.js";
-import { intervalNote } from "./intervals.js";
+import { familiesOf, groupLabel, measuredOf, truthNote } from "./group-labels.js";
 import type { Group } from "./validation-file.js";
 
 /** A correlation over fewer nodes is not held against a score. */
@@ -56,7 +55,7 @@ export function glance(contents: TruthContents): Markup | null {
     ]),
   );
   return htmlTable(
-    `Pearson r of score and true effect over each frame of nodes ${intervalNote(contents)}`,
+    `Pearson r of score and true effect over each frame of nodes ${truthNote(contents)}`,
     [textColumn("nodes"), textColumn("score"), ...sites.map((site) => numberColumn(site))],
     rows,
   );

@@ -4,6 +4,7 @@ import { KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
 import { GLOBAL_POSITION } from "../../../nodes/node.js";
 import type { Site } from "../../../nodes/site.js";
 import { spacedTicks } from "../../../report/axis-ticks.js";
+import { tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
@@ -37,11 +38,18 @@ export function layerFigures(contents: TruthContents): Figure[] {
       {
         id: `layers-${kind}`,
         title: `${capitalised(KINDS[kind].plural)}: effect and scores by layer`,
-        caption:
+        caption: withExample(
           `Mean over prompts, at the ${positions.length === 1 ? "position" : "positions"} with the largest effects. ` +
-          "The band is ± 1.96 standard errors of the true effect, over clusters of prompts. Where a score's line leaves it, the estimate is off by what lies between.",
+            "The band is ± 1.96 standard errors of the true effect, over clusters of prompts. Where a score's line leaves it, the estimate is off by what lies between.",
+          contents.example,
+        ),
         panels: positions.flatMap((position) =>
-          sitesOf(shown).map((site) => layerPanel(shown, site, position, scores, plan.shape.nLayers)),
+          sitesOf(shown).map((site) =>
+            layerPanel(
+              shown.filter((node) => node.site === site && node.position === position),
+              { site, position, scores, nLayers: plan.shape.nLayers, example: contents.example },
+            ),
+          ),
         ),
         columns: sitesOf(shown).length,
         legend: { kind: "series", entries: [{ label: "true effect", color: "currentColor", dash: "none" }, ...legend] },
@@ -85,16 +93,18 @@ interface Point {
   readonly value: number;
 }
 
-function layerPanel(
-  nodes: readonly PlacedRow[],
-  site: Site,
-  position: number,
-  scores: readonly string[],
-  nLayers: number,
-): Panel {
-  const mine = nodes
-    .filter((node) => node.site === site && node.position === position)
-    .sort((a, b) => a.layer - b.layer);
+/** Where a panel's nodes are, and what all panels share. */
+interface LayerPanel {
+  readonly site: Site;
+  readonly position: number;
+  readonly scores: readonly string[];
+  readonly nLayers: number;
+  readonly example: ExamplePrompt | null;
+}
+
+function layerPanel(nodes: readonly PlacedRow[], { site, position, scores, nLayers, example }: LayerPanel): Panel {
+  const mine = [...nodes].sort((a, b) => a.layer - b.layer);
+  const place = `position ${String(position)}${tokenAt(example, position)}`;
   const points = scores.map((name) =>
     mine.flatMap(({ layer, scores: means }): Point[] => {
       const value = means.get(name)?.mean;
@@ -103,11 +113,11 @@ function layerPanel(
   );
   const text = ({ layer, effect, scores: means }: NodeRow): string =>
     [
-      `layer ${String(layer)}`,
+      `layer ${String(layer)}, ${place}`,
       `true effect ${formatNumber(effect)}`,
       ...scores.map((name) => `${name} ${formatNumber(means.get(name)?.mean ?? null)}`),
     ].join("\n");
-  return drawPanel(`${site}, position ${String(position)}`, [], {
+  const panel = drawPanel(`${site}, ${place}`, [], {
     width: 290,
     height: 200,
     marginLeft: 40,
@@ -146,4 +156,6 @@ function layerPanel(
       Plot.dot(mine, { x: "layer", y: "effect", r: 2.2, fill: "currentColor", title: text }),
     ],
   });
+  const [some] = mine;
+  return some === undefined ? panel : { ...panel, asked: { map: { kind: some.kind, site } } };
 }

@@ -2,6 +2,7 @@
 import * as Plot from "@observablehq/plot";
 import { KINDS } from "../../../nodes/kinds.js";
 import { spacedTicks } from "../../../report/axis-ticks.js";
+import { positionAxis, tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatCorrelation } from "../../../report/format-number.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
@@ -9,8 +10,7 @@ import type { TruthContents } from "./contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "../../../report/palette.js";
 import { FEWEST_NODES } from "../../../stats/validation.js";
-import { familiesOf, measuredOf } from "./group-labels.js";
-import { intervalNote } from "./intervals.js";
+import { familiesOf, measuredOf, truthNote } from "./group-labels.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
 const SPREAD = 0.5;
@@ -31,8 +31,7 @@ export function positionFigures(contents: TruthContents): Figure[] {
       positionPanel(
         `${capitalised(KINDS[kind].plural)}, ${site}`,
         placed.filter((group) => group.kind === kind && group.site === site && group.global === global),
-        names,
-        lowest < 0 ? -1 : 0,
+        { names, lowest: lowest < 0 ? -1 : 0, example: contents.example },
       ),
     ),
   );
@@ -40,9 +39,11 @@ export function positionFigures(contents: TruthContents): Figure[] {
     {
       id: "correlations",
       title: "Correlation with true effects at each position",
-      caption:
-        `Pearson correlation over the frame's nodes of one position ${intervalNote(contents)}. ` +
-        "Hollow points rest on fewer than ten nodes and have no interval: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
+      caption: withExample(
+        `Pearson correlation over the frame's nodes of one position ${truthNote(contents)}. ` +
+          "Hollow points rest on fewer than ten nodes and have no interval: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
+        contents.example,
+      ),
       panels,
       columns: 3,
       legend: {
@@ -72,23 +73,31 @@ export function positionFigures(contents: TruthContents): Figure[] {
   ];
 }
 
-function positionPanel(title: string, groups: readonly Group[], names: readonly string[], lowest: -1 | 0): Panel {
+/** What all panels of the figure share. */
+interface Shared {
+  readonly names: readonly string[];
+  readonly lowest: -1 | 0;
+  readonly example: ExamplePrompt | null;
+}
+
+function positionPanel(title: string, groups: readonly Group[], { names, lowest, example }: Shared): Panel {
+  const { axis, room } = positionAxis(example);
   const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
   const [first, last] = [positions[0] ?? 0, positions.at(-1) ?? 0];
   const placeOf = ({ position, score }: Group): number =>
     (position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
   const colorOf = ({ score }: Group): string => seriesStyle(names.indexOf(score)).color;
-  return drawPanel(title, [], {
+  const panel = drawPanel(title, [], {
     width: 290,
-    height: 190,
+    height: 190 + room,
     marginLeft: 36,
-    marginBottom: 34,
+    marginBottom: 34 + room,
     marginTop: 24,
     marginRight: 10,
     x: {
       domain: [first - 0.6, last + 0.6],
       ticks: spacedTicks(positions, MOST_TICKS),
-      tickFormat: String,
+      ...axis,
       label: "position →",
       labelAnchor: "right",
       tickSize: 3,
@@ -124,8 +133,10 @@ function positionPanel(title: string, groups: readonly Group[], names: readonly 
         fill: colorOf,
         fillOpacity: ({ n }: Group) => (n < FEWEST_NODES ? 0 : 1),
         title: ({ score, position, weighted, n, frame_size }: Group) =>
-          `${score}, position ${String(position)}\nr = ${formatCorrelation(weighted.pearson)}\n${measuredOf(n, frame_size)}`,
+          `${score}, position ${String(position)}${tokenAt(example, position ?? -1)}\nr = ${formatCorrelation(weighted.pearson)}\n${measuredOf(n, frame_size)}`,
       }),
     ],
   });
+  const [some] = groups;
+  return some === undefined ? panel : { ...panel, asked: { map: { kind: some.kind, site: some.site } } };
 }

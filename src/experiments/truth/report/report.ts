@@ -8,11 +8,14 @@ import type { NodeIndex } from "../../../report/node-index.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import type { RunContents } from "../../../report/run-contents.js";
 import { readTruthContents, type TruthContents } from "./contents.js";
+import { calibrationFigures } from "./calibration-figure.js";
 import { answers, glance, question } from "./headline.js";
 import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
+import { recallFigures } from "./recall-figure.js";
 import { shownNodes, shownNote } from "./shown-nodes.js";
+import { strongestPrompts } from "./strongest-prompts.js";
 import { truthFigures } from "./truth-figures.js";
 import { truthMapFigures } from "./truth-map.js";
 import {
@@ -23,7 +26,7 @@ import {
   validationCsv,
   validationTables,
 } from "./validation-tables.js";
-import { intervalNote } from "./intervals.js";
+import { truthNote } from "./group-labels.js";
 
 /** Reads the truth's artifacts, and says and shows what they hold. */
 export async function reportPart(run: RunContents): Promise<ReportPart> {
@@ -35,16 +38,17 @@ export async function reportPart(run: RunContents): Promise<ReportPart> {
     glance: glance(contents),
     facts: nodes === null ? [] : [[formatCount(nodes.length), "nodes patched"]],
     sections: sectionsOf(contents),
-    nodes: indexOf(contents),
+    nodes: await indexOf(contents),
     tables: { validation: validationCsv(contents), "strongest-nodes": strongestCsv(contents) },
   };
 }
 
 /** What the page can be asked about; null where nothing was measured. */
-function indexOf(contents: TruthContents): NodeIndex | null {
-  const { plan, nodes } = contents;
+async function indexOf(contents: TruthContents): Promise<NodeIndex | null> {
+  const { plan, nodes, folder, example, prompts } = contents;
   if (nodes === null || nodes.length === 0) return null;
   const shown = shownNodes(contents);
+  const strongest = await strongestPrompts(folder, nodes, shown);
   return {
     nodes: shown,
     scores: plan.sweep.scores.map((score) => ({
@@ -54,6 +58,12 @@ function indexOf(contents: TruthContents): NodeIndex | null {
     })),
     layers: plan.shape.nLayers,
     saes: plan.saes,
+    example,
+    prompts: shown.slice(0, strongest.size).map((node) => strongest.get(node) ?? []),
+    textOf: (prompt) => {
+      const row = prompts?.[prompt];
+      return row === undefined ? null : `${row.text.clean.text} (line ${String(row.ids.line)})`;
+    },
     note: shownNote(shown.length, nodes.length),
   };
 }
@@ -73,7 +83,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
     ]),
     resultSection(
       { id: "statistics", title: "Statistics", asked: compared },
-      [],
+      [...calibrationFigures(contents), ...recallFigures(contents)],
       [...statistics, footnote, ...comparisons(contents)],
     ),
     resultSection({ id: "reliability", title: "Noise floor", asked }, [], reliabilityTables(contents)),
@@ -83,7 +93,7 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
 
 function footnotes(contents: TruthContents): Content {
   const sampled = (contents.groups ?? []).some(({ weighted, pearson }) => weighted.pearson.value !== pearson.value);
-  const note = intervalNote(contents);
+  const note = truthNote(contents);
   return markup`<p class="note">${sampled && "Each measured node counts by how many nodes of its frame it stands for. "}${note !== "" && `In brackets: ${note.slice(1, -1)}, seeded bootstrap; groups of fewer than ten nodes have none. These intervals hold one by one: of twenty, one may miss. `}† the resamples' mean lies more than half an interval from the estimate: prompts are too few for this many nodes, and the interval leans to the side of noise. Off: summed |score − effect| over summed |effect|, so 0 is exact and a score of 0 everywhere gives 1. Size ratio: standard deviation of scores over that of effects. Same sign, by effect: each node counts by the size of its effect. Recall at 10: the share of the ten largest effects that are among the ten largest scores.</p>`;
 }
 
@@ -109,7 +119,7 @@ function reliabilityTables(contents: TruthContents): Content[] {
   if (table === null) return [];
   return [
     table,
-    markup`<p class="note">Effects of random halves of the prompts' clusters against each other, mean and 95 % range over splits: how far the effects would repeat on other such clusters. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Correlation within clusters: the median intraclass correlation of the ten largest effects. Arithmetic: the same effects computed again with another block shape; it is 0 by construction where the backend computes each row by itself, as wasm does.</p>`,
+    markup`<p class="note">Effects of random halves of the prompts' clusters against each other, the mean over splits and what holds the middle 95 % of them: how far the effects would repeat on other such clusters. A score shares its prompts, and so its noise, with the effects beside it, and can agree with them better than that. Correlation within clusters: the median intraclass correlation of the ten largest effects. Arithmetic: the same effects computed again with another block shape; it is 0 by construction where the backend computes each row by itself, as wasm does.</p>`,
   ];
 }
 

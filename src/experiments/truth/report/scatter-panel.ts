@@ -18,7 +18,7 @@ const FEW_NODES = 60;
 /** Strongest nodes that are named in a panel. */
 const NAMED_NODES = 4;
 /** Points of one panel that say what they are when pointed at without a script: each adds a line of text to the page. */
-const DESCRIBED_POINTS = 120;
+const DESCRIBED_POINTS = 60;
 /** The frame in pixels. Its inside is a square, because both axes hold the same quantity. */
 const FRAME = { width: 290, height: 292, marginLeft: 46, marginBottom: 38, marginTop: 20, marginRight: 10 };
 

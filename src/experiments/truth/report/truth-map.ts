@@ -6,7 +6,8 @@ import { methodOf } from "../../../methods/score-method.js";
 import type { Figure, Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
-import { placeMap, type PlaceCell } from "../../../report/place-map.js";
+import { withExample } from "../../../report/example-prompt.js";
+import { placeMap, type PlaceCell, type PlaceMap } from "../../../report/place-map.js";
 import type { TruthContents } from "./contents.js";
 import type { NodeRow } from "./node-row.js";
 
@@ -53,17 +54,19 @@ function mapFigure(contents: TruthContents, kind: NodeKind, name: string, places
   return {
     id: `maps-${kind}-${name}`,
     title: `${capitalised(KINDS[kind].plural)}: true effects, ${label}, and their difference`,
-    caption:
+    caption: withExample(
       `Left: the measured mean effect over prompts. Middle: the mean ${label} score. Right: score minus effect, orange where the score is too high and blue where it is too low. ` +
-      (isSum
-        ? `Each cell adds up the ${KINDS[kind].plural} that were measured at a layer and position, on both sides the same ones; it is a sum of single effects, and not the effect of patching them together. `
-        : "") +
-      "All maps of this figure share one scale; colour follows the square root of the size. Places without a measured node are blank.",
+        (isSum
+          ? `Each cell adds up the ${KINDS[kind].plural} that were measured at a layer and position, on both sides the same ones; it is a sum of single effects, and not the effect of patching them together. `
+          : "") +
+        "All maps of this figure share one scale; colour follows the square root of the size. Places without a measured node are blank.",
+      contents.example,
+    ),
     panels: sitesOf(places).flatMap((site) =>
       mapRow(
         site,
         places.filter((place) => place.site === site),
-        largest,
+        { largest, example: contents.example },
       ),
     ),
     columns: 3,
@@ -85,13 +88,13 @@ function mapFigure(contents: TruthContents, kind: NodeKind, name: string, places
 }
 
 /** The three maps of a site. */
-function mapRow(site: Site, places: readonly Place[], largest: number): Panel[] {
+function mapRow(site: Site, places: readonly Place[], shared: Pick<PlaceMap, "largest" | "example">): Panel[] {
   const mapOf = (what: string, valueOf: (place: Place) => number): Panel =>
     placeMap({
       title: `${site}: ${what}`,
       what,
       cells: places.map((place) => ({ ...place, value: valueOf(place) })),
-      largest,
+      ...shared,
     });
   return [
     mapOf("true effect", ({ effect }) => effect),

@@ -57,7 +57,8 @@ const band = z.object({
   n: integer,
   frame_size: z.number(),
   mean_score: z.number(),
-  mean_effect: bounded,
+  // Earlier files of version 2 have an interval, which held too seldom to be shown.
+  mean_effect: z.union([number, bounded.transform(({ value }) => value)]),
 });
 const group = groupName.extend({
   score: z.string(),

@@ -44,7 +44,7 @@ export function validationTables(contents: TruthContents): Markup[] {
         ? []
         : [
             markup`<details><summary>${label}, ${what} (${among.length} groups)</summary>
-${htmlTable(`${label}, ${what}`, COLUMNS, among.map(groupRow))}</details>`,
+${htmlTable(`${label}, ${what}${listedNote(among.length)}`, COLUMNS, among.slice(0, MOST_LISTED).map(groupRow))}</details>`,
           ];
     return [
       htmlTable(`${label}, all positions together`, COLUMNS, whole.map(groupRow)),
@@ -57,6 +57,15 @@ ${htmlTable(`${label}, ${what}`, COLUMNS, among.map(groupRow))}</details>`,
       ...calibrationTable(label, whole),
     ];
   });
+}
+
+/** Groups that a folded table lists; the page would be large of more. */
+const MOST_LISTED = 100;
+
+function listedNote(groups: number): string {
+  return groups <= MOST_LISTED
+    ? ""
+    : `: the first ${String(MOST_LISTED)} of ${String(groups)}; all are in validation.csv`;
 }
 
 function groupRow(group: Group): Content[] {
@@ -117,7 +126,7 @@ function calibrationTable(label: string, whole: readonly Group[]): Markup[] {
       `${formatNumber(band.from, 2)} to ${formatNumber(band.to, 2)}`,
       measuredOf(band.n, band.frame_size),
       formatNumber(band.mean_score),
-      formatNumber(band.mean_effect.value),
+      formatNumber(band.mean_effect),
     ]),
   );
   if (rows.length === 0) return [];
