@@ -81,7 +81,9 @@ async function scorePairs(artifact, name) {
   const { arrays } = await readSafetensorsFile(artifact(`scores-${name}.safetensors`));
   const expected = await goldenOf(`scores-${name}`);
   return [...arrays].flatMap(([key, { values }]) =>
-    key.endsWith(".sem") ? [] : Array.from(values, (value, i) => [Number(value), Number(expected.get(key).values[i])]),
+    key.endsWith(".sem")
+      ? []
+      : Array.from({ length: values.length }, (_, i) => [values[i], expected.get(key).values[i]].map(Number)),
   );
 }
 
