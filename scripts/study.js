@@ -10,6 +10,8 @@ import { torchOrWasm } from "./torch-or-wasm.js";
 
 /** Templates of data/english-agreement, from few words between subject and verb to many. */
 const TEMPLATES = ["simple", "within_rc", "nounpp", "rc"];
+/** Those with integrated gradients as well, which take several times as long as all the rest. */
+const WITH_IG = ["rc", "nounpp"];
 const RUNS = join(ROOT, "runs", "study");
 const RESULTS = join(ROOT, "docs", "results");
 /** Figures of the page, and where in the runs' reports they come from. */
@@ -35,7 +37,7 @@ function dataset(template, limit) {
   };
 }
 
-/** The sweeps of a template by name. */
+/** The sweep of a template, and the one with integrated gradients. */
 function sweepsOf(template) {
   const name = template.replace("_", "-");
   const scores = ["atp", "relp"].map((method) => ({ name: method, method }));
@@ -47,15 +49,15 @@ function sweepsOf(template) {
     engine: { threads: 1 },
   };
   const circuits = { scores: "atp", nodes: "heads", thresholds: { log10: [-2, 0], count: 9 }, ablation: "mean" };
-  return [
-    { name, dataset: dataset(template, ROWS.evaluate), scores, circuits, ...common },
-    {
+  return {
+    all: { name, dataset: dataset(template, ROWS.evaluate), scores, circuits, ...common },
+    withIg: {
       name: `${name}-ig`,
       dataset: dataset(template, ROWS.withIg),
       scores: [...scores, { name: "ig", method: "ig", steps: 4 }],
       ...common,
     },
-  ];
+  };
 }
 
 /** Runs a sweep; one that is finished in its folder is left as it is. The number of workers decides no bits. */
@@ -73,7 +75,10 @@ async function main() {
   if (!runStep(process.execPath, [join(ROOT, "bin", "patchbay.js"), "fetch", "gemma-3-270m"])) return false;
   const backend = await torchOrWasm("hours");
   mkdirSync(RUNS, { recursive: true });
-  const sweeps = TEMPLATES.flatMap(sweepsOf);
+  const sweeps = [
+    ...TEMPLATES.map((template) => sweepsOf(template).all),
+    ...WITH_IG.map((template) => sweepsOf(template).withIg),
+  ];
   if (!sweeps.every((sweep) => run(sweep, backend))) return false;
   const { studyTables } = await import("./study-tables.js");
   const tables = join(RESULTS, "gemma3-270m-tables.md");
