@@ -4,6 +4,9 @@
  * L0, and are left out here. test/libraries/published-saes.test.ts compares all of it with the file of an installed SAELens.
  */
 
+/** What SAELens and Neuronpedia call a site. */
+export type SiteName = "res" | "mlp" | "att";
+
 /** A repository of Gemma Scope: all of its SAEs sit at one site. */
 export interface ScopeRepo {
   /** Neuronpedia's name of the model. */
@@ -133,7 +136,7 @@ export interface Scope2Repo {
   /** Neuronpedia's name of the model. */
   readonly model: string;
   /** Widths by site, of the folders that do not end in `_all`. */
-  readonly widths: Readonly<Partial<Record<"res" | "mlp" | "att", readonly string[]>>>;
+  readonly widths: Readonly<Partial<Record<SiteName, readonly string[]>>>;
   /** Layers of these folders. */
   readonly layers: readonly number[];
   /** Widths at `resid_post`, in these layers, whose SAEs of medium L0 have pages. */

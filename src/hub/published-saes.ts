@@ -8,12 +8,12 @@ import { basename, dirname } from "node:path";
 import { siteHook, type SaeSiteAt, type SaeSiteName } from "../nodes/site.js";
 import { listGemmaScopeFiles } from "../weights/gemma-scope.js";
 import { listGemmaScope2Files } from "../weights/gemma-scope-2.js";
-import { GEMMA_SCOPE, GEMMA_SCOPE_2, SCOPE_OWNER } from "./gemma-scope-names.js";
+import { GEMMA_SCOPE, GEMMA_SCOPE_2, SCOPE_OWNER, type SiteName } from "./gemma-scope-names.js";
 import type { PublishedSae } from "./published-sae.js";
 import type { HubSnapshot } from "./snapshot.js";
 
 /** What SAELens and Neuronpedia call sites. */
-const SITE_NAMES = { attn_z: "att", mlp_out: "mlp", resid_post: "res" } as const satisfies Record<SaeSiteName, string>;
+const SITE_NAMES: Readonly<Record<SaeSiteName, SiteName>> = { attn_z: "att", mlp_out: "mlp", resid_post: "res" };
 const SCOPE_FOLDER = /^layer_(\d+)\/width_(\w+)\/average_l0_(\d+)$/;
 const SCOPE_2_FOLDER = /^(?:resid_post|attn_out|mlp_out)(_all)?\/(layer_(\d+)_width_(\d+[km])_l0_(small|medium|big))$/;
 /** What Gemma Scope 2 has in every layer, in the folders that end in `_all`. */

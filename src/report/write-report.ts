@@ -2,7 +2,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { writeFileAtomically } from "../base/write-file.js";
-import { evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
+import { countClusters } from "../nodes/prompt.js";
+import { countSharedClusters, evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
 import { runPaths } from "../run/run-folder.js";
 import { standaloneSvg } from "./figure.js";
 import { formatCount, formatNumber } from "./format-number.js";
@@ -63,12 +64,20 @@ function questionOf({ plan, run }: RunContents, parts: readonly ReportPart[]): s
   const chosen =
     select === undefined
       ? "The same prompts chose nodes and means: all of it is in-sample."
-      : `They were held out: ${formatCount(selectionPrompts(plan).length)} prompts of ${basename(select)} chose nodes and means.`;
+      : heldOutNote(plan, select);
   return [
     ...(asked.length === 0 ? ["Scores and mean activations."] : [...asked]),
     where,
     ...(asked.length === 0 ? [] : [chosen]),
   ].join(" ");
+}
+
+/** Which rows chose, and how far they are others. */
+function heldOutNote(plan: RunContents["plan"], select: string): string {
+  const chose = `${formatCount(selectionPrompts(plan).length)} prompts of ${basename(select)} chose nodes and means`;
+  const [shared, clusters] = [countSharedClusters(plan), countClusters(evaluatedPrompts(plan))];
+  const known = shared === 0 ? "" : `, which have ${formatCount(shared)} of the ${formatCount(clusters)} clusters too`;
+  return `They were held out: ${chose}${known}.`;
 }
 
 function factsOf({ plan, baseline, dropped }: RunContents, parts: readonly ReportPart[]): Opening["facts"] {

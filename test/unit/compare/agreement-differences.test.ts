@@ -140,6 +140,7 @@ test("truth.parquet is read back as the table that it was written from", async (
   expect(read).toEqual({
     ...table,
     metricPatched: hide(table.metricPatched),
+    ran: table.present,
     scores: new Map([...table.scores].map(([name, values]) => [name, hide(values)])),
   });
 });

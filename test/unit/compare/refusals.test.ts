@@ -122,6 +122,6 @@ test("what may differ is read from names, and what pairs runs cannot be allowed"
   expect([...parseAllowed("saes, code")]).toEqual(["saes", "code"]);
   expect(() => parseAllowed("prompts")).toThrow("without the same prompts nothing is paired");
   expect(() => parseAllowed("weather")).toThrow(
-    "--allow: expected some of saes, fit, dtype, backend, device, threads, code, tfjs, nodes; got weather",
+    "--allow: expected some of select, saes, fit, dtype, backend, device, threads, code, tfjs, nodes; got weather",
   );
 });

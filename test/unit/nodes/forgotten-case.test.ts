@@ -127,6 +127,7 @@ describe("a new case that nobody is told of is a type error", () => {
       "src/experiments/error-fit/error-fit.ts",
       "src/experiments/means/means.ts",
       "src/hub/fetch-weights.ts",
+      "src/hub/published-saes.ts",
       "src/passes/capture.ts",
       "src/weights/gemma-scope-2.ts",
     ];
