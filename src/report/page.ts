@@ -41,6 +41,9 @@ ${figure.legend !== null && legendSvg(figure.legend, figure.id)}
 </figure>`;
 }
 
+/** Pages of more nodes draw a figure when it is scrolled to: all of them at once take seconds. A picture of the whole page lacks the others. */
+const MANY_NODES = 3000;
+
 /** The whole page. @param nodes - what it can be asked about; null: nothing. */
 export function page(opening: Opening, sections: readonly Section[], nodes: NodeIndex | null): string {
   const script = pageScript();
@@ -56,7 +59,7 @@ export function page(opening: Opening, sections: readonly Section[], nodes: Node
 <link rel="icon" href="data:,">
 <style>${new Markup(STYLE)}</style>
 </head>
-<body>
+<body${(nodes?.nodes.length ?? 0) > MANY_NODES && markup` class="many"`}>
 <nav aria-label="Contents"><p>Contents</p><ol>${sections.map(({ id, title }) => markup`<li><a href="#${id}">${title}</a></li>`)}</ol></nav>
 <main>
 <header>

@@ -49,7 +49,7 @@ figure svg{display:block;max-width:100%;height:auto;overflow:visible}
 figure .legend{margin:0 0 .9rem;overflow:hidden}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,15rem),1fr));gap:1.2rem 1.4rem}
 .panel{max-width:calc(var(--width)*1.15);min-width:0}
-.panel svg{width:100%;margin-top:.3rem;content-visibility:auto}
+.panel svg{width:100%;margin-top:.3rem}.many .panel svg{content-visibility:auto}
 .panel p{margin:0;font-size:.8rem;line-height:1.45;color:var(--soft);white-space:pre-wrap}
 @media(min-width:60rem){.panels{grid-template-columns:repeat(var(--columns),minmax(0,calc(var(--width)*1.15)))}}
 figcaption{margin-top:.9rem;font-size:.88rem;line-height:1.55;color:var(--soft);max-width:46rem}
@@ -106,5 +106,5 @@ button.node[aria-pressed=true]{font-weight:650}
 .card details{margin:0}
 .card ol{margin:0 0 .35rem;padding-left:1.2rem}
 .tip small,.card small,.small,.cell{color:var(--soft);font-size:.92em}
-@media print{.panel svg{content-visibility:visible}nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
+@media print{.many .panel svg{content-visibility:visible}nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
 `;

@@ -3,6 +3,7 @@ import { formatCount } from "../../../report/format-number.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import { rowsOf, type RunContents } from "../../../report/run-contents.js";
 import type { Plan } from "../../../plan/plan.js";
+import { evaluatedPrompts } from "../../../plan/held-out.js";
 import { promptClusters } from "../../../stats/clusters.js";
 import { circuitsSpecOf, experimentsOf } from "../spec.js";
 import { circuitFigures } from "./circuit-figure.js";
@@ -35,7 +36,7 @@ export async function reportPart(run: RunContents): Promise<ReportPart> {
 }
 
 /** As many as the table says; in those of earlier versions, as many as the plan's prompts form. */
-function clustersOf({ prompts }: Plan, circuits: readonly CircuitRow[] | null): number {
+function clustersOf(plan: Plan, circuits: readonly CircuitRow[] | null): number {
   const said = circuits?.[0]?.clusters ?? Number.NaN;
-  return Number.isNaN(said) ? promptClusters(prompts).count : said;
+  return Number.isNaN(said) ? promptClusters(evaluatedPrompts(plan)).count : said;
 }
