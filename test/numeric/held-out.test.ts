@@ -11,6 +11,7 @@ import { runPaths } from "../../src/run/run-folder.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { goldenSpliced, TINY_A } from "./golden.js";
 import { runPipeline } from "./pipeline.js";
+import { TEST_BACKEND } from "./test-backend.js";
 
 const DATA = mkdtempSync(join(tmpdir(), "patchbay-held-out-"));
 const LINES = readFileSync(resolve(TINY_A, "data/pairs.jsonl"), "utf8").trimEnd().split("\n");
@@ -65,13 +66,21 @@ describe("a run with held-out rows", () => {
     expect(own).not.toEqual(others);
   });
 
-  it("has the effects and scores of the other rows, bit by bit", async () => {
+  it("has the effects and scores of the other rows", async () => {
     const keyOf = (row: ParquetRow): string => [row["hook"], row["position"], row["feature"], row["prompt"]].join(" ");
     const own = new Map((await rowsOf("both", "truth.parquet")).map((row) => [keyOf(row), row]));
     const shared = (await rowsOf("evaluate", "truth.parquet")).filter((row) => own.has(keyOf(row)));
     // All error nodes, and features that both choose.
     expect(shared.length).toBeGreaterThan(24 * 8);
-    for (const row of shared) expect(own.get(keyOf(row))).toEqual(row);
+    // Blocks hold other nodes beside these: bits are the same where a backend sums each row alone.
+    for (const column of ["metric_clean", "metric_corrupted", "metric_patched", "effect", "atp"]) {
+      const [found, expected] = [
+        shared.map((row) => Number(own.get(keyOf(row))?.[column])),
+        shared.map((row) => Number(row[column])),
+      ];
+      if (TEST_BACKEND === "wasm") expect(found, column).toEqual(expected);
+      else expect(found, column).toBeAllclose(expected);
+    }
     expect([...new Set([...own.values()].map((row) => row["prompt"]))].sort()).toEqual(FILES.evaluate.map((_, i) => i));
   });
 
