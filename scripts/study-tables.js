@@ -75,16 +75,7 @@ function table(title, columns, rows) {
 
 /** What a machine that runs the study again compares. */
 function runTable(runs) {
-  const columns = [
-    "run",
-    "prompts",
-    "clusters",
-    "chosen on",
-    "backend",
-    "device",
-    "plan_hash",
-    "SHA-256 of SHA256SUMS",
-  ];
+  const columns = ["run", "prompts", "clusters", "chosen on", "device", "code", "plan_hash", "SHA-256 of SHA256SUMS"];
   const rows = runs.map(({ name, run: { counts, fingerprints, plan_hash: plan }, validation, sums }) =>
     [
       name,
