@@ -49,8 +49,8 @@ function heading() {
   return [
     "# Tables of the Gemma 3 270M study",
     "",
-    "`npm run study:gemma3-270m` writes this file. [gemma3-270m.md](gemma3-270m.md) says what it means. Intervals resample clusters",
-    "of prompts (nouns that the verb agrees with), and are 95 % where a table does not say otherwise.",
+    "`npm run study:gemma3-270m` writes this file. [gemma3-270m.md](gemma3-270m.md) says what it means.",
+    "Intervals are 95 %. They resample clusters of prompts, which are the nouns.",
   ].join("\n");
 }
 
