@@ -106,5 +106,5 @@ button.node[aria-pressed=true]{font-weight:650}
 .card details{margin:0}
 .card ol{margin:0 0 .35rem;padding-left:1.2rem}
 .tip small,.card small,.small,.cell{color:var(--soft);font-size:.92em}
-@media print{.many .panel svg{content-visibility:visible}nav,form,.axes,.tip,.card{display:none}section{break-inside:avoid-page}.scroll{overflow:visible}}
+@media print{.many .panel svg{content-visibility:visible}nav,form,.axes,.tip,.card,#ask{display:none}.panel{break-inside:avoid}section{break-inside:avoid-page}.scroll{overflow:visible}}
 `;
