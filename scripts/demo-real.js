@@ -5,12 +5,9 @@
  * arguments go to `patchbay run`; `--out DIR` to the first sweep, DIR-ig, DIR-saes and DIR-saes-ig to the others.
  */
 import { existsSync } from "node:fs";
-import { availableParallelism, freemem } from "node:os";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
-import { torchOrWasm } from "./torch-or-wasm.js";
+import { engineCount, torchOrWasm } from "./torch-or-wasm.js";
 
-/** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
-const ENGINE_MEMORY = 3e9;
 const SWEEPS = { "data/demo-real.yaml": "", "data/demo-real-ig.yaml": "-ig" };
 const SAE_SWEEPS = { "data/demo-real-saes.yaml": "-saes", "data/demo-real-saes-ig.yaml": "-saes-ig" };
 /** The card of a set of SAEs is written last. */
@@ -34,8 +31,7 @@ async function main() {
   if (!ensureInstalled() || !runStep("npm", ["run", "--silent", "build"])) return false;
   if (!runStep(process.execPath, [`${ROOT}bin/patchbay.js`, "fetch", "gemma-3-270m"])) return false;
   const backend = await torchOrWasm("hours");
-  const engines = Math.max(1, Math.min(4, availableParallelism(), Math.floor(freemem() / ENGINE_MEMORY)));
-  const options = ["--backend", backend, "--workers", String(engines)];
+  const options = ["--backend", backend, "--workers", String(engineCount())];
   return Object.entries(sweeps()).every(([sweep, suffix]) =>
     runStep(process.execPath, [
       `${ROOT}bin/patchbay.js`,

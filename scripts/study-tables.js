@@ -5,10 +5,10 @@ import { sha256 } from "../dist/base/hash.js";
 import { decodePrompts } from "../dist/artifacts/prompts-file.js";
 import { readArtifact } from "../dist/run/artifacts.js";
 import { readRunFile } from "../dist/run/run-folder.js";
+import { spelled } from "../dist/tables/agreement-tables.js";
 import { bounded, plain, toMarkdown } from "../dist/tables/table.js";
 import { tablesOfRun } from "../dist/tables/run-tables.js";
 
-const NAMES = { atp: "AtP", relp: "RelP", ig: "IG" };
 /** Statistics of the frame, in the order of the columns. */
 const STATISTICS = {
   r: "pearson",
@@ -99,7 +99,7 @@ function agreementRows({ name, validation }, isTaken, place) {
       plain(name),
       plain(group.site),
       ...place(group),
-      plain(NAMES[group.score] ?? group.score),
+      plain(spelled(group.score)),
       plain(group.n),
       ...Object.values(STATISTICS).map((statistic) => bounded(group.weighted[statistic])),
     ]);
@@ -119,7 +119,7 @@ function differenceTable(runs) {
       .map(({ first, second, site, weighted }) => [
         plain(name),
         plain(site),
-        plain(`${NAMES[first]} − ${NAMES[second]}`),
+        plain(`${spelled(first)} − ${spelled(second)}`),
         ...["pearson", "spearman", "off"].map((statistic) => bounded(weighted[statistic])),
       ]),
   );

@@ -3,10 +3,9 @@
  * Runs are kept under runs/study, and what is finished is not run again. Weights and the libtorch backend come as for `npm run demo:real`.
  */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, freemem } from "node:os";
 import { join } from "node:path";
 import { ensureInstalled, ROOT, runStep } from "./install.js";
-import { torchOrWasm } from "./torch-or-wasm.js";
+import { engineCount, torchOrWasm } from "./torch-or-wasm.js";
 
 /** Templates of data/english-agreement, from few words between subject and verb to many. */
 const TEMPLATES = ["simple", "within_rc", "nounpp", "rc"];
@@ -24,8 +23,6 @@ const FIGURES = {
 };
 const DATA = join(ROOT, "data", "english-agreement");
 const TRUTH = { positions: "all", whole_sites: { sites: ["resid_post", "mlp_out", "attn_z"], layers: "all" } };
-/** Float32 weights, activations and the runtime of one engine, in bytes, with room to spare. */
-const ENGINE_MEMORY = 3e9;
 /** Rows that choose circuits' nodes and means, that are evaluated, and that are evaluated with integrated gradients as well. */
 const ROWS = { select: 160, evaluate: 256, withIg: 48 };
 
@@ -65,8 +62,7 @@ function run(sweep, backend) {
   const file = join(RUNS, `${sweep.name}.yaml`);
   writeFileSync(file, `${JSON.stringify(sweep, null, 1)}\n`);
   const patchbay = join(ROOT, "bin", "patchbay.js");
-  const workers = Math.max(1, Math.min(4, availableParallelism(), Math.floor(freemem() / ENGINE_MEMORY)));
-  const options = ["--out", join(RUNS, sweep.name), "--backend", backend, "--workers", String(workers)];
+  const options = ["--out", join(RUNS, sweep.name), "--backend", backend, "--workers", String(engineCount())];
   return runStep(process.execPath, [patchbay, "run", file, ...options]);
 }
 

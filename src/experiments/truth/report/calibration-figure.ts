@@ -9,6 +9,7 @@ import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { TruthContents } from "./contents.js";
 import { familiesOf, measuredOf } from "./group-labels.js";
+import { scoreSeries } from "./score-series.js";
 import type { Group } from "./validation-file.js";
 
 /** One band of one score. */
@@ -49,7 +50,7 @@ export function calibrationFigures(contents: TruthContents): Figure[] {
       columns: 3,
       legend: {
         kind: "series",
-        entries: names.map((name, i) => ({ label: capitalised(scoreLabel(contents, name)), ...seriesStyle(i) })),
+        entries: scoreSeries(contents, names),
       },
       table: {
         columns: ["score", "kind", "site", "global", "from", "to", "n", "frame_size", "mean_score", "mean_effect"],

@@ -7,10 +7,11 @@ import { spacedTicks } from "../../../report/axis-ticks.js";
 import { tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
-import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
+import { capitalised, sitesOf } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { NodeRow } from "./node-row.js";
+import { scoreSeries } from "./score-series.js";
 import { methodOf } from "../../../methods/score-method.js";
 
 /** Positions that are drawn. */
@@ -33,7 +34,7 @@ export function layerFigures(contents: TruthContents): Figure[] {
     const positions = strongestPositions(mine);
     const shown = mine.filter(({ position }) => positions.includes(position));
     if (shown.length === 0 || plan.shape.nLayers < 2) return [];
-    const legend = scores.map((name, i) => ({ label: capitalised(scoreLabel(contents, name)), ...seriesStyle(i) }));
+    const legend = scoreSeries(contents, scores);
     return [
       {
         id: `layers-${kind}`,

@@ -5,11 +5,12 @@ import { spacedTicks } from "../../../report/axis-ticks.js";
 import { positionAxis, tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatCorrelation } from "../../../report/format-number.js";
-import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
+import { capitalised, sitesOf } from "../../../report/labels.js";
 import type { TruthContents } from "./contents.js";
 import type { Group } from "./validation-file.js";
 import { seriesStyle } from "../../../report/palette.js";
 import { FEWEST_NODES } from "../../../stats/validation.js";
+import { scoreSeries } from "./score-series.js";
 import { familiesOf, measuredOf, truthNote } from "./group-labels.js";
 
 /** Room between the marks of different scores at one position, as a share of a position. */
@@ -48,11 +49,7 @@ export function positionFigures(contents: TruthContents): Figure[] {
       columns: 3,
       legend: {
         kind: "series",
-        entries: names.map((name, i) => ({
-          label: capitalised(scoreLabel(contents, name)),
-          ...seriesStyle(i),
-          dash: "none",
-        })),
+        entries: scoreSeries(contents, names).map((entry) => ({ ...entry, dash: "none" })),
       },
       table: {
         columns: ["score", "kind", "site", "position", "n", "frame_size", "pearson", "low", "high", "spearman"],

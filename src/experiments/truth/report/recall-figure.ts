@@ -3,10 +3,11 @@ import * as Plot from "@observablehq/plot";
 import { KINDS } from "../../../nodes/kinds.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatCorrelation } from "../../../report/format-number.js";
-import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
+import { capitalised, sitesOf } from "../../../report/labels.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { TruthContents } from "./contents.js";
 import { familiesOf, measuredOf, truthNote } from "./group-labels.js";
+import { scoreSeries } from "./score-series.js";
 import type { Group } from "./validation-file.js";
 
 /** Pixels of a score's row within a site's, and of the margins above and below. */
@@ -47,11 +48,7 @@ export function recallFigures(contents: TruthContents): Figure[] {
       columns: 2,
       legend: {
         kind: "series",
-        entries: names.map((name, i) => ({
-          label: capitalised(scoreLabel(contents, name)),
-          ...seriesStyle(i),
-          dash: "none",
-        })),
+        entries: scoreSeries(contents, names).map((entry) => ({ ...entry, dash: "none" })),
       },
       table: {
         columns: ["score", "kind", "site", "global", "n", "frame_size", "k", "recall", "low", "high", "chance"],
