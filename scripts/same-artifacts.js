@@ -74,7 +74,7 @@ function eachRun(take) {
   try {
     for (const file of readdirSync(SWEEPS)) {
       const run = join(scratch, file);
-      const options = ["--out", run, "--backend", "wasm", "--json"];
+      const options = ["--out", run, "--backend", "wasm", "--fresh", "--json"];
       const command = [join(ROOT, "bin/patchbay.js"), "run", join(SWEEPS, file), ...options];
       const { status, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
       if (status !== 0) throw new Error(`${file}: patchbay run ended with ${String(status)}\n${stderr}`);

@@ -22,7 +22,7 @@ export function hashesOn(node, sweep) {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-nodes-"));
   const run = join(folder, "run");
   try {
-    const options = ["--out", run, "--backend", "wasm", "--json"];
+    const options = ["--out", run, "--backend", "wasm", "--fresh", "--json"];
     const command = [join(ROOT, "bin/patchbay.js"), "run", sweep, ...options];
     const { status, stderr } = spawnSync(node, command, { encoding: "utf8" });
     if (status !== 0) throw new Error(`${node}: ${sweep}: patchbay run ended with ${String(status)}\n${stderr}`);

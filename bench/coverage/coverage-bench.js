@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { decodeParquet } from "../../dist/artifacts/parquet.js";
 import { createRng } from "../../dist/base/rng.js";
-import { sampledNodes, strongestNodes } from "../../dist/experiments/truth/choose-nodes.js";
+import { sampledNodes, strongestNodes } from "../../dist/nodes/choose-nodes.js";
 import { resampleClusters } from "../../dist/stats/bootstrap.js";
 import { clusterMeans, clusterSums, clustersOf } from "../../dist/stats/clusters.js";
 import { exceedingShare } from "../../dist/stats/exceedance.js";

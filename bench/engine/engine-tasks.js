@@ -56,15 +56,9 @@ export async function openTasks(size, folder, dtype = "float32") {
 
   // As in an engine of the cluster: the unpatched runs and the errors' differences are computed once for a block of prompts.
   const truth = async (kind) => {
-    const { metricPatched, ran } = await computeTruth(
-      spliced,
-      prompts,
-      "max",
-      nodes[kind],
-      blocks.truthRows,
-      undefined,
-      kept,
-    );
+    const { metricPatched, ran } = await computeTruth(spliced, prompts, "max", nodes[kind], blocks.truthRows, {
+      cache: kept,
+    });
     return { units: ran.reduce((sum, one) => sum + one, 0), values: () => metricPatched };
   };
   const parts = circuitParts(size, placed.length);

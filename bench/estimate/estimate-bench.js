@@ -10,12 +10,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openSpliced } from "../../dist/passes/spliced-model.js";
 import { canonicalJson, sha256 } from "../../dist/base/hash.js";
-import { CALIBRATION_MS, estimateRun } from "../../dist/cli/estimate.js";
+import { CALIBRATION_MS, estimateRun, workOf } from "../../dist/cli/estimate.js";
 import { readArtifact } from "../../dist/run/artifacts.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
 import { prepareRun } from "../../dist/artifacts/prepare-run.js";
 import { runPaths } from "../../dist/run/run-folder.js";
 import { stagesOf } from "../../dist/plan/make-plan.js";
+import { tokenCounts } from "../../dist/plan/held-out.js";
 import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
 import { reduceStage } from "../../dist/artifacts/reduce-stage.js";
 import { readScoreMeans } from "../../dist/artifacts/scores-file.js";
@@ -64,7 +65,7 @@ for (const { id } of first.stages.filter(({ task }) => ["means", "scores", "node
   await finish(id);
 const { plan } = planRun(await thresholds());
 const inputs = { model: join(folder, "model"), saes: join(folder, "saes"), dataset: "none", saeOptions: {} };
-const planned = { plan, planHash: "", dropped: [], texts: [], inputs };
+const planned = { plan, planHash: "", dropped: [], texts: [], borrowed: [], filteredBy: [], inputs };
 const measured = plan.stages.filter(({ shards, task }) => shards.length > 0 && !("floor" in task && task.floor));
 const share = (1000 * Number(flags["budget-seconds"])) / measured.length;
 const results = {};
@@ -72,14 +73,11 @@ let predictedPeak = 0;
 for (const stage of measured) {
   const began = performance.now();
   await compute(stage);
+  const place = { backend: flags.backend, threads, workers: 1 };
   const turns = [];
   while (turns.length < Number(flags.repeats) && (turns.length === 0 || performance.now() - began < share)) {
-    const prediction = await estimateRun(
-      experiments,
-      planned,
-      { backend: flags.backend, threads, workers: 1 },
-      CALIBRATION_MS,
-    );
+    const work = workOf(experiments, planned, place);
+    const prediction = await estimateRun(experiments, { ...planned, work }, place, CALIBRATION_MS);
     const predicted = prediction.stages[stage.id];
     predictedPeak = Math.max(predictedPeak, predicted.peak_mib);
     const before = performance.now();
@@ -164,7 +162,13 @@ function planRun(thresholds) {
   const saes = entries.map(({ site, layer, dIn, dSae }) => ({ site, layer, dIn, dSae }));
   const blocks = blocksFor({ config, dSae: SIZES[flags.size].features, positions: TOKENS }, DEFAULT_BLOCK_MIB);
   const prompts = randomPrompts(blocks.prompts, SIZES[flags.size].vocabulary);
-  const stages = stagesOf(experiments, sweep, blocks, { shape, saes, prompts, paired: true, lengths: [TOKENS] });
+  const stages = stagesOf(experiments, sweep, blocks, {
+    shape,
+    saes,
+    prompts,
+    paired: true,
+    lengths: tokenCounts({ prompts }),
+  });
   const engine = { threads, blockMib: DEFAULT_BLOCK_MIB, backend: flags.backend };
   const fingerprints = { model: "", saes: "", dataset: "" };
   const rest = { sweep: { ...sweep, saes: {} }, fingerprints, shape, saes, prompts, donors: null };
@@ -181,7 +185,7 @@ function prepare(plan) {
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };
   const { folder: made } = prepareRun(
     experiments,
-    { plan, planHash: hash, inputs, dropped: [], texts: [] },
+    { plan, planHash: hash, inputs, dropped: [], texts: [], borrowed: [], filteredBy: [] },
     { out, environment, allowPartial: false },
   );
   return { folder: made, hash, ...runPaths(made) };

@@ -39,7 +39,7 @@ try {
     circuits: { thresholds: { log10: [-3, -1], count: 3 }, variants: ["all"] },
   };
   writeFileSync(join(scratch, "sweep.json"), JSON.stringify(sweep));
-  const run = ["run", join(scratch, "sweep.json"), "--out", folder, "--backend", flags.backend, "--json"];
+  const run = ["run", join(scratch, "sweep.json"), "--out", folder, "--backend", flags.backend, "--fresh", "--json"];
   execFileSync(process.execPath, [COMMAND, ...run], { stdio: ["ignore", "ignore", "inherit"] });
   await measure(folder, Number(flags.shards));
 } finally {

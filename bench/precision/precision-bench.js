@@ -49,7 +49,7 @@ async function measure(backend) {
   const [sweep, out] = [join(folder, `${backend}.json`), join(folder, backend)];
   writeFileSync(sweep, JSON.stringify(SWEEP));
   const patchbay = join(ROOT, "bin", "patchbay.js");
-  const { status } = spawnSync(process.execPath, [patchbay, "run", sweep, "--out", out, "--backend", backend], { stdio: "inherit" }); // prettier-ignore
+  const { status } = spawnSync(process.execPath, [patchbay, "run", sweep, "--out", out, "--backend", backend, "--fresh"], { stdio: "inherit" }); // prettier-ignore
   if (status !== 0) throw new Error(`patchbay run --backend ${backend} ended with ${String(status)}`);
   const artifact = (name) => join(out, "artifacts", name);
   const { rows } = await decodeParquet(readFileSync(artifact("truth.parquet")));

@@ -24,7 +24,7 @@ export async function writeLargeRun(folder, count) {
   const side = { text: WORDS.slice(1).join(""), tokens: WORDS };
   const text = { file: "pairs.jsonl", clean: side, corrupted: side, correct: " is", incorrect: [" are"] };
   writeArtifact(folder, "prompts.parquet", encodePrompts(provenance, plan.prompts.map(() => text))); // prettier-ignore
-  writeArtifact(folder, "truth.parquet", encodeTruthRows(table, provenance));
+  writeArtifact(folder, "truth.parquet", encodeTruthRows(table, [], provenance));
   writeArtifact(folder, "validation.parquet", encodeNodeMeans(table, provenance));
   const statistics = { ...validationStatistics(plan, table, RESAMPLES), reliability: [] };
   writeArtifact(folder, "validation.json", Buffer.from(JSON.stringify(statistics)));
@@ -73,15 +73,16 @@ function tableOf(count) {
   const sizes = nodes.map(() => 0.05 * Math.exp(1.5 * rng.normal()) * Math.sign(rng.normal()));
   const values = (spread) => Float64Array.from({ length: PROMPTS * count }, (_, i) => sizes[i % count] * (1 + spread * rng.normal())); // prettier-ignore
   const effects = values(0.5);
-  return /** @type {any} */ ({
-    nodes,
+  return {
+    nodes: /** @type {import("../../dist/experiments/truth/node-table.js").ListedNode[]} */ (nodes),
     prompts: PROMPTS,
     metricClean: new Float64Array(PROMPTS).fill(-2),
     metricCorrupted: new Float64Array(PROMPTS).fill(2),
     metricPatched: effects.map((effect) => effect - 2),
     present: new Uint8Array(effects.length).fill(1),
+    ran: new Uint8Array(effects.length).fill(1),
     scores: new Map(SCORES.map((name, s) => [name, values(0.3 + s)])),
-  });
+  };
 }
 
 function runFileOf(planHash, environment) {

@@ -44,6 +44,7 @@ export function artifactMetadata(
     dataset,
     ...(select === undefined ? {} : { select }),
     ...(fit === undefined ? {} : { fit }),
+    ...(plan.borrowed === undefined ? {} : { from: plan.borrowed.plan }),
     prompts: sha256(canonicalJson(plan.prompts.map(withoutCluster))),
     ...environment,
     threads: String(environment.threads),

@@ -1,15 +1,16 @@
 /** @file How many prompts have each position: the divisor of every per-position mean. */
 import { must } from "../base/assert.js";
+import { positionCount } from "../nodes/span.js";
 import type { Plan } from "../plan/plan.js";
 
-/** Token count of prompt `index`. */
+/** How many positions prompt `index` has: its tokens, or its spans. */
 export function lengthOf(plan: Plan, index: number): number {
-  return must(plan.prompts[index], `prompt ${String(index)}`).clean.length;
+  return positionCount(must(plan.prompts[index], `prompt ${String(index)}`));
 }
 
-/** Longest kept token count. */
+/** The most positions that a kept prompt has. */
 export function longestLength(plan: Plan): number {
-  return plan.prompts.reduce((longest, { clean }) => Math.max(longest, clean.length), 0);
+  return plan.prompts.reduce((longest, prompt) => Math.max(longest, positionCount(prompt)), 0);
 }
 
 /** For each position, the number of `prompts` that have it. */

@@ -2,13 +2,15 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import type { Environment } from "../base/environment.js";
+import { must } from "../base/assert.js";
 import { badInput, type ErrorDetail, PatchbayError } from "../base/errors.js";
 import { canonicalJson } from "../base/hash.js";
 import { isDiskFull } from "../base/write-file.js";
 import { findDamage } from "../run/artifact-sums.js";
-import { writeArtifact } from "../run/artifacts.js";
+import { copyArtifact, writeArtifact } from "../run/artifacts.js";
 import { countClusters, countRepeats } from "../nodes/prompt.js";
-import { evaluatedPrompts, selectionPrompts } from "../plan/held-out.js";
+import { evaluatedPrompts, promptUse, selectionPrompts } from "../plan/held-out.js";
+import { datasetLines } from "../prompts/rows.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Plan } from "../plan/plan.js";
 import {
@@ -22,7 +24,14 @@ import {
   writeRunFile,
 } from "../run/run-folder.js";
 import type { HasTasks } from "../plan/task-kinds.js";
-import { DROPPED_FILE, type NamesArtifacts, PROMPTS_FILE, SAES_FILE } from "../run/stage-artifacts.js";
+import {
+  DATASET_FILE,
+  DROPPED_FILE,
+  type NamesArtifacts,
+  PROMPTS_FILE,
+  SAES_FILE,
+  SELECT_FILE,
+} from "../run/stage-artifacts.js";
 import { encodePrompts } from "./prompts-file.js";
 import { encodeSaes } from "./saes-file.js";
 
@@ -57,8 +66,7 @@ export function prepareRun(
   planned: PlannedRun,
   choices: RunChoices,
 ): PreparedRun {
-  const { plan, planHash } = planned;
-  const folder = resolve(choices.out ?? join("runs", runName(plan.sweep.name, planHash)));
+  const folder = runFolderOf(planned, choices.out);
   try {
     if (holdsRun(folder)) return continueRun(experiments, folder, planned, choices);
     refuseForeignFolder(folder);
@@ -66,6 +74,11 @@ export function prepareRun(
   } catch (thrown) {
     throw writeFault(folder, thrown);
   }
+}
+
+/** The folder of a run, given the value of `--out`. */
+export function runFolderOf({ plan, planHash }: PlannedRun, out: string | undefined): string {
+  return resolve(out ?? join("runs", runName(plan.sweep.name, planHash)));
 }
 
 function beginRun(
@@ -143,13 +156,24 @@ function continueRun(
   return { folder, start: "continued", ...(damaged === undefined ? {} : { damaged: relative(folder, damaged) }) };
 }
 
-/** Writes what planning knows of the dataset and the SAEs: no stage makes these artifacts. */
-function writePlanned(folder: string, { plan, planHash, texts, dropped }: PlannedRun, environment: Environment): void {
+/** Writes what planning knows of the dataset and the SAEs, and copies what is another run's: no stage makes these artifacts. */
+function writePlanned(folder: string, planned: PlannedRun, environment: Environment): void {
+  const { plan, planHash, texts, dropped, inputs, filteredBy, borrowed } = planned;
   const lines = dropped.map((row) => `${JSON.stringify(row)}\n`).join("");
   writeArtifact(folder, DROPPED_FILE, Buffer.from(lines));
   const provenance = { plan, planHash, environment, missingPrompts: [] };
   writeArtifact(folder, PROMPTS_FILE, encodePrompts(provenance, texts));
+  for (const { field } of filteredBy) {
+    const isSelect = field.includes("select");
+    const used = plan.prompts.flatMap(({ line }, i) =>
+      (promptUse(plan, i) === "select") === isSelect ? { file: must(texts[i], "text").file, line } : [],
+    );
+    const text = datasetLines((isSelect ? inputs.select : inputs.dataset) ?? "", used);
+    writeArtifact(folder, isSelect ? SELECT_FILE : DATASET_FILE, Buffer.from(text));
+  }
   if (plan.saes.length > 0) writeArtifact(folder, SAES_FILE, encodeSaes(provenance));
+  for (const { name, path, sha256 } of borrowed)
+    copyArtifact(folder, name, { path, sha256, remedy: "see to the run that it is taken from" });
 }
 
 /** The topmost parts of two plans that differ, in words. */
@@ -186,11 +210,19 @@ function refuseForeignFolder(folder: string): void {
 }
 
 function newRunFile(
-  { plan, planHash, inputs, dropped }: PlannedRun,
+  { plan, planHash, inputs, dropped, filteredBy }: PlannedRun,
   environment: Environment,
   allowPartial: boolean,
 ): RunFile {
   const evaluated = evaluatedPrompts(plan);
+  const filtered = filteredBy.map(({ field, folder, planHash: hash, rows, measured, kept }) => ({
+    dataset: field.join("."),
+    from: folder,
+    plan_hash: hash,
+    rows,
+    measured,
+    kept,
+  }));
   return {
     version: 1,
     name: plan.sweep.name,
@@ -200,6 +232,7 @@ function newRunFile(
     sweep: { ...plan.sweep, engine: plan.engine },
     inputs,
     fingerprints: { ...plan.fingerprints, ...environment },
+    ...(filtered.length === 0 ? {} : { filtered }),
     counts: {
       prompts: evaluated.length,
       ...(plan.evaluated === undefined ? {} : { select: selectionPrompts(plan).length }),

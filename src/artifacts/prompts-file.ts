@@ -1,8 +1,10 @@
 /** @file `prompts.parquet`: a row per kept prompt, with what people and joins need of it. */
 import { must } from "../base/assert.js";
-import type { Prompt } from "../nodes/prompt.js";
+import { type Prompt, type Side, SIDES } from "../nodes/prompt.js";
+import type { TokenRange } from "../nodes/span.js";
 import type { PromptText } from "../prompts/prompt-text.js";
 import { type PromptUse, promptUse } from "../plan/held-out.js";
+import { spansOf } from "../plan/span-positions.js";
 import { artifactMetadata, type Provenance } from "./artifact-metadata.js";
 import { type Column, decodeParquet, encodeParquet, type ParquetRow } from "./parquet.js";
 
@@ -25,7 +27,30 @@ export function encodePrompts(provenance: Provenance, texts: readonly PromptText
     ids,
     text: must(texts[prompt], "text"),
   }));
-  return encodeParquet([columnsOf(rows)], artifactMetadata(provenance, "none"));
+  const spans = spansOf(plan.sweep) === undefined ? [] : SIDES.map((side) => spanColumn(side, rows));
+  return encodeParquet([[...columnsOf(rows), ...spans]], artifactMetadata(provenance, "none"));
+}
+
+/** Where spans stand in one side, in order: the first token of each, and the one behind its last. */
+function spanColumn(side: Side, rows: readonly PromptRow[]): Column {
+  const values = rows.map(({ ids }) => (ids.spans ?? []).flatMap((span) => [...span[side]]));
+  return { name: `${side}_spans`, type: "INT32", list: true, nullable: true, values };
+}
+
+/** The spans of a row; nothing in files whose prompts have none. */
+function spansIn(row: ParquetRow): Pick<Prompt, "spans"> {
+  const [clean, corrupted] = SIDES.map((side) => rangesIn(row[`${side}_spans`]));
+  if (clean === undefined || corrupted === undefined) return {};
+  return { spans: clean.map((range, i) => ({ clean: range, corrupted: must(corrupted[i], "span") })) };
+}
+
+function rangesIn(bounds: unknown): TokenRange[] | undefined {
+  if (!Array.isArray(bounds)) return undefined;
+  const numbers = bounds.map(Number);
+  return Array.from({ length: numbers.length / 2 }, (_, i) => [
+    must(numbers[2 * i], "first token"),
+    must(numbers[2 * i + 1], "token behind"),
+  ]);
 }
 
 function columnsOf(rows: readonly PromptRow[]): Column[] {
@@ -88,6 +113,7 @@ function toPromptRow(row: ParquetRow): PromptRow {
       corrupted: (row["corrupted_ids"] ?? null) as number[] | null,
       correct: row["correct_id"] as number,
       incorrect: row["incorrect_ids"] as number[],
+      ...spansIn(row),
       ...(typeof cluster === "string" ? { cluster } : {}),
     },
     text: {

@@ -4,7 +4,7 @@
  *
  * 1. Begin with the two entries.
  * 2. Follow every import by a relative path, static or not. Packages are the environment's part (tfjs, Node).
- * 3. Of an experiment, its stages, checks, work and report are left out. What stands in one file with what computes is covered: the
+ * 3. Of an experiment, its stages, checks, filters, keys, work and report are left out. What stands in one file with what computes is covered: the
  *    label of a score method, the fields beside the nodes that they name.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -16,8 +16,8 @@ const ENTRIES = ["engine/engine-main.js", "artifacts/reduce-stage.js"];
 /** An import that is there when the program runs: a type is none. */
 const IMPORTS =
   /(?:\bimport\s+(?!type\b)[^"';]*?\bfrom\s*|\bexport\s+(?!type\b)[^"';]*?\bfrom\s*|\bimport\s*\(?\s*)"(\.{1,2}\/[^"]+)"/g;
-/** An experiment's parts that plan, price and show. What they decide of a plan is in the plan, which has a hash of its own. */
-const WITHOUT_BITS = /\/experiments\/[^/]+\/(?:(?:stages|check|work)\.[jt]s$|report\/)/;
+/** An experiment's parts that plan, compare plans, price and show. What they decide of a plan is in the plan, which has a hash of its own. */
+const WITHOUT_BITS = /\/experiments\/[^/]+\/(?:(?:stages|check|filter-rows|keys|work)\.[jt]s$|report\/)/;
 const NATIVE_SOURCE = /\.(cc|h)$/;
 
 /**

@@ -1,5 +1,5 @@
 /** @file Writes a file in one step: readers see the old one or the new one, whatever happens. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, copyFileSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { PatchbayError } from "./errors.js";
 
 /** One write: Node accepts no more than 2 GiB. */
@@ -17,6 +17,28 @@ export function writeFileAtomically(path: string, contents: string | Uint8Array)
   } catch (thrown) {
     rmSync(temporary, { force: true });
     throw writeFault(path, thrown);
+  }
+}
+
+/** Copies a file as {@link writeFileAtomically} writes one. @throws as that does. */
+export function copyFileAtomically(from: string, path: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    copyFileSync(from, temporary);
+    syncToDisk(temporary);
+    renameSync(temporary, path);
+  } catch (thrown) {
+    rmSync(temporary, { force: true });
+    throw writeFault(path, thrown);
+  }
+}
+
+function syncToDisk(path: string): void {
+  const file = openSync(path, "r+");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -1,11 +1,10 @@
 /** @file Commands that talk to a running coordinator: submit, status, watch, cancel. */
 import { existsSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { badInput, PatchbayError } from "../base/errors.js";
 import { EXIT, exitCodeOfState } from "../base/exit-code.js";
-import { readTextFile } from "../base/read-file.js";
 import { runPaths } from "../run/run-folder.js";
 import { isAddress } from "../wire/address.js";
+import { readSweepFiles } from "../sweep/sweep-files.js";
 import { type ClusterClient, connectCluster } from "../wire/cluster-client.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import { followRun } from "./follow-run.js";
@@ -26,15 +25,14 @@ const print = (text: string): void => {
   process.stdout.write(`${text}\n`);
 };
 
-/** Gives a sweep to the coordinator, which plans and queues it. Relative paths start at the sweep file's folder. */
+/** Gives a sweep to the coordinator, which plans and queues it. Relative paths start at the folder of the first file. */
 export async function submitCommand(
-  sweepFile: string,
-  options: ClientOptions & { readonly allowPartial: boolean },
+  sweepFiles: readonly string[],
+  options: ClientOptions & { readonly allowPartial: boolean; readonly fresh: boolean },
 ): Promise<void> {
-  const sweep = readTextFile(sweepFile);
-  const baseFolder = dirname(resolve(sweepFile));
+  const { text: sweep, file, baseFolder, files = [] } = readSweepFiles(sweepFiles);
   const reply = await withClient(options, (client) =>
-    client.submit({ sweep, baseFolder, allowPartial: options.allowPartial, file: sweepFile }),
+    client.submit({ sweep, baseFolder, allowPartial: options.allowPartial, file, files, fresh: options.fresh }),
   );
   print(
     options.json

@@ -69,8 +69,11 @@ async function writeFigure(file: string, comparisons: readonly Comparison[]): Pr
     writeFileAtomically(file, standaloneSvg(differenceFigure(comparison, titleOf(comparison))));
 }
 
+/** Runs by the names of their sweeps; those of one name by their folders. */
 function titleOf({ a, b }: Comparison): string {
-  return a === b ? `Scores of ${a.file.name}` : `${b.file.name} − ${a.file.name}`;
+  if (a === b) return `Scores of ${a.file.name}`;
+  const [ofA, ofB] = a.file.name === b.file.name ? [a.folder, b.folder] : [a.file.name, b.file.name];
+  return `${ofB} − ${ofA}`;
 }
 
 function comparisonText(comparison: Comparison): string {

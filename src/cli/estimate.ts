@@ -1,7 +1,9 @@
 /** @file `patchbay run --estimate`: what a sweep will take, before it runs. */
+import { counted } from "../base/counted.js";
 import type { CountedTask } from "../cost/counted-task.js";
-import { countWork, predict } from "../cost/estimate.js";
+import { countWork, predict, type RunWork } from "../cost/estimate.js";
 import { probePlan, type ProbedExperiment } from "../cost/probe-plan.js";
+import { usualSeconds } from "../cost/rates.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { HasTasks } from "../plan/task-kinds.js";
 import type { Prediction } from "../run/run-folder.js";
@@ -16,21 +18,41 @@ export const CALIBRATION_MS = 12_000;
 /** What an estimate needs of an experiment. */
 type EstimatedExperiment = ProbedExperiment & HasTasks<CountedTask>;
 
-/** Estimates a planned run; `budgetMs` is for measuring. */
+/** Less than this, in seconds of a usual machine, is over before its speed would be measured. */
+const WORTH_MEASURING = 1;
+
+/** Estimates a planned run of so much work; `budgetMs` is for measuring. */
 export async function estimateRun(
   experiments: readonly EstimatedExperiment[],
-  { plan, inputs }: PlannedRun,
+  { plan, inputs, work }: PlannedRun & { readonly work: RunWork },
   place: CalibrationPlace,
   budgetMs: number,
 ): Promise<Prediction> {
-  const config = readModelConfig(inputs.model);
-  const run = countWork(experiments, plan, config, place.workers);
   const { model, saes, saeOptions } = inputs;
+  const config = readModelConfig(model);
   const rates = await calibrate(
     { plan: probePlan(experiments, plan, config), inputs: { model, saes, saeOptions }, budgetMs },
     place,
   );
-  return predict(run, rates, place.workers, place.threads);
+  return predict(work, rates, place.workers, place.threads);
+}
+
+/** Whether a run is so small that measuring for a prediction would take longer than it. */
+export function isSmall({ stages }: RunWork): boolean {
+  const seconds = stages.map(({ work }) => {
+    const { products, traffic, calls } = usualSeconds(work);
+    return products + traffic + calls;
+  });
+  return seconds.reduce((a, b) => a + b, 0) < WORTH_MEASURING;
+}
+
+/** What a planned run asks of its engines. */
+export function workOf(
+  experiments: readonly EstimatedExperiment[],
+  { plan, inputs }: PlannedRun,
+  { workers }: CalibrationPlace,
+): RunWork {
+  return countWork(experiments, plan, readModelConfig(inputs.model), workers);
 }
 
 const COLUMNS = ["stage", "shards", "rows", "TFLOP", "GB moved", "kernel calls", "peak MiB", "seconds"] as const;
@@ -60,8 +82,6 @@ export function estimateText({ workers, threads, stages, weights_mib, peak_mib, 
     "which features differ, and how many a circuit keeps, is assumed: docs/performance.md says what",
   ].join("\n");
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;
 
 const show = (value: number): string =>
   value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(3)));

@@ -74,8 +74,10 @@ function buildProgram(finish: (code: number) => void): Command {
 
 function addRun(program: Command, finish: (code: number) => void): void {
   program
-    .command("run <sweep>")
-    .description("run a sweep on this machine: starts a coordinator and workers, ends with the path of the report")
+    .command("run <sweep...>")
+    .description(
+      "run a sweep (several files are one) on this machine: starts a coordinator and workers, ends with the path of the report",
+    )
     .option("--out <folder>", "run folder (default: runs/<name>-<plan hash>); the same folder continues a run")
     .option("--workers <n>", "worker processes", "1")
     .option("--backend <name>", "auto | torch | tensorflow | wasm", "auto")
@@ -83,9 +85,14 @@ function addRun(program: Command, finish: (code: number) => void): void {
     .option("--memory-mib <n>", "memory for each worker; weights that do not fit are read as needed", "auto")
     .option("--port <n>", "port of the coordinator on 127.0.0.1 (0: any free one)", "0")
     .option("--allow-partial", "go on past quarantined shards; every artifact names the missing prompts", false)
+    .option(
+      "--reuse <folder>",
+      "a run, or a folder of runs, whose results are taken (default: those beside the run folder)",
+    )
+    .option("--fresh", "compute everything, whatever earlier runs have", false)
     .option("--estimate", "print work, memory and time of every stage, and run nothing", false)
     .option("--json", "print the result as JSON", false)
-    .action(async (sweep: string, options: RunOptions) => {
+    .action(async (sweep: string[], options: RunOptions) => {
       const { runCommand } = await import("./run-command.js");
       finish(await runCommand(sweep, options));
     });
@@ -119,9 +126,10 @@ function addClientCommands(program: Command, finish: (code: number) => void): vo
       .description(description)
       .option("--coordinator <address>", "HOST:PORT of the coordinator", COORDINATOR)
       .option("--json", "print the result as JSON", false);
-  command("submit <sweep>", "give a sweep to a running coordinator")
+  command("submit <sweep...>", "give a sweep to a running coordinator")
     .option("--allow-partial", "go on past quarantined shards", false)
-    .action(async (sweep: string, options: ClientOptions & { allowPartial: boolean }) => {
+    .option("--fresh", "compute everything, whatever earlier runs have", false)
+    .action(async (sweep: string[], options: ClientOptions & { allowPartial: boolean; fresh: boolean }) => {
       const { submitCommand } = await clientCommands();
       await submitCommand(sweep, options);
     });

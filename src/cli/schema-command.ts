@@ -11,6 +11,9 @@ interface SchemaNode {
   readonly items?: SchemaNode;
   readonly anyOf?: readonly SchemaNode[];
   readonly oneOf?: readonly SchemaNode[];
+  readonly additionalProperties?: SchemaNode | boolean;
+  /** Parts that name themselves: sets of nodes alone. */
+  readonly $defs?: Readonly<Record<string, SchemaNode>>;
 }
 
 /** JSON Schema (draft 2020-12) of what a user may write. A description that an experiment gives its own field stands. */
@@ -20,7 +23,7 @@ export function sweepJsonSchema(parts: readonly SweepPart[]): object {
     const text = FIELD_DESCRIPTIONS[path];
     if (text !== undefined) field.description ??= text;
   });
-  return { title: "Patchbay sweep", ...schema };
+  return { title: "Patchbay sweep", ...schema, patternProperties: { "^x-": {} } };
 }
 
 /** Visits every field below a part, with the names on the way to it. */
@@ -35,4 +38,6 @@ export function eachField(
   }
   const inner = [...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.items === undefined ? [] : [node.items])];
   for (const part of inner) eachField(part, path, visit);
+  if (typeof node.additionalProperties === "object") eachField(node.additionalProperties, path, visit);
+  for (const set of Object.values(node.$defs ?? {})) eachField(set, ["sets"], visit);
 }

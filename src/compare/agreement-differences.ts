@@ -32,6 +32,8 @@ export interface AgreementDifference {
   readonly scores: ScorePair;
   /** Nodes compared on each side. */
   readonly n: Sides<number>;
+  /** Whether both sides have the same nodes. */
+  readonly isSame: boolean;
   readonly statistic: ComparedStatistic;
   readonly a: Interval;
   readonly b: Interval;
@@ -60,6 +62,7 @@ export function agreementDifferences(
       family: family.a,
       scores,
       n: [a.n, b.n] as const,
+      isSame: family.isSame,
       statistic,
       a: a.frame[statistic],
       b: b.frame[statistic],

@@ -1,27 +1,30 @@
 /** @file A finished run as comparisons read it: its plan, its nodes, and on demand its truth and its circuits. */
+import { realpathSync } from "node:fs";
 import { must } from "../base/assert.js";
 import { badInput } from "../base/errors.js";
 import { INDEX_FIELDS } from "../nodes/kinds.js";
-import { hookOf } from "../nodes/node.js";
-import { indexColumns, positionColumn } from "../nodes/node-columns.js";
+import { nodeKey } from "../nodes/node.js";
+import { nodeOfRow } from "../nodes/node-columns.js";
 import { hasArtifact, readArtifact } from "../run/artifacts.js";
-import { readPlan, readRunFile, type RunFile } from "../run/run-folder.js";
+import { completeRun, readPlan, type RunFile } from "../run/run-folder.js";
 import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
+import { CIRCUIT_PROMPTS_FILE, CIRCUITS_FILE } from "../experiments/circuits/circuit-files.js";
 import { toCircuitRow, type CircuitRow } from "../experiments/circuits/report/circuit-row.js";
 import { readNodes, type ListedNode } from "../experiments/truth/node-table.js";
+import { SET_KIND } from "../experiments/truth/truth-artifact.js";
 import type { TruthTable } from "../experiments/truth/truth-table.js";
 import { statusPhrase } from "../report/labels.js";
 import { groupIndexes } from "../stats/clusters.js";
 
 const TRUTH = "truth.parquet";
-const CIRCUITS = "circuits.parquet";
-const CIRCUIT_PROMPTS = "circuits-prompts.parquet";
 
 /** A run that may be compared. */
 export interface ComparedRun {
   readonly folder: string;
+  /** The one path of the folder: absolute, without links. */
+  readonly path: string;
   readonly file: RunFile;
   readonly plan: Plan;
   /** Nodes whose true effects it measured; none where it measured none. */
@@ -34,15 +37,22 @@ export interface ComparedRun {
  * @throws PatchbayError `bad_input` where the run is not complete: what was given up is missing from its means; `damaged_artifact`.
  */
 export async function openRun(folder: string): Promise<ComparedRun> {
-  const file = readRunFile(folder);
-  if (file.status !== "complete")
-    throw badInput(
-      `expected a complete run; this one ${statusPhrase(file.status)}: see it to its end with the command that began it`,
+  const file = completeRun(folder, (status) =>
+    badInput(
+      `expected a complete run; this one ${statusPhrase(status)}: see it to its end with the command that began it`,
       { file: folder, field: "status" },
-    );
+    ),
+  );
   const plan = readPlan(folder, file.plan_hash);
   const nodes = hasArtifact(folder, TRUTH) ? await readNodes((name) => readArtifact(folder, name)) : [];
-  return { folder, file, plan, nodes, hasCircuits: hasArtifact(folder, CIRCUIT_PROMPTS) };
+  return {
+    folder,
+    path: realpathSync(folder),
+    file,
+    plan,
+    nodes,
+    hasCircuits: hasArtifact(folder, CIRCUIT_PROMPTS_FILE),
+  };
 }
 
 /** Reads `truth.parquet`: what the run's own statistics were computed from. @throws PatchbayError `damaged_artifact`. */
@@ -51,6 +61,7 @@ export async function readTruth({ folder, plan, nodes }: ComparedRun): Promise<T
   const columns = [
     "hook",
     "position",
+    "global",
     ...INDEX_FIELDS,
     "prompt",
     "metric_clean",
@@ -58,8 +69,9 @@ export async function readTruth({ folder, plan, nodes }: ComparedRun): Promise<T
     "metric_patched",
     "ran",
   ];
-  const { rows } = await decodeParquet(await readArtifact(folder, TRUTH), [...columns, ...names]);
-  return truthOfRows(rows, { nodes, prompts: evaluatedPrompts(plan).length, scores: names });
+  const { rows } = await decodeParquet(await readArtifact(folder, TRUTH), ["kind", ...columns, ...names]);
+  const single = rows.filter((row) => row["kind"] !== SET_KIND);
+  return truthOfRows(single, { nodes, prompts: evaluatedPrompts(plan).length, scores: names });
 }
 
 /** Rows of `truth.parquet` as the table that they were written from. Cells without a row are not present. */
@@ -71,14 +83,13 @@ export function truthOfRows(
     scores: names,
   }: { readonly nodes: readonly ListedNode[]; readonly prompts: number; readonly scores: readonly string[] },
 ): TruthTable {
-  const places = new Map(nodes.map((node, n) => [keyOf([hookOf(node), positionColumn(node.position), ...indexColumns(node)]), n])); // prettier-ignore
+  const places = new Map(nodes.map((node, n) => [nodeKey(node), n]));
   const size = prompts * nodes.length;
   const scores = new Map(names.map((name) => [name, new Float64Array(size)]));
   const [metricClean, metricCorrupted] = [new Float64Array(prompts), new Float64Array(prompts)];
   const [metricPatched, present, ran] = [new Float64Array(size), new Uint8Array(size), new Uint8Array(size)];
   for (const row of rows) {
-    // Artifacts of earlier versions have fewer indexes.
-    const key = keyOf([row["hook"], row["position"], ...INDEX_FIELDS.map((field) => row[field] ?? -1)]);
+    const key = nodeKey(nodeOfRow(row));
     const prompt = Number(row["prompt"]);
     const cell = prompt * nodes.length + must(places.get(key), key);
     metricClean[prompt] = Number(row["metric_clean"]);
@@ -89,10 +100,6 @@ export function truthOfRows(
     ran[cell] = row["ran"] === false ? 0 : 1;
   }
   return { nodes, prompts, metricClean, metricCorrupted, metricPatched, present, ran, scores };
-}
-
-function keyOf(parts: readonly unknown[]): string {
-  return parts.join(" ");
 }
 
 /** A circuit with the metrics of its rows, `[sides, P]`, in the evaluator's sign. */
@@ -108,8 +115,8 @@ export interface MeasuredCircuit {
 /** Reads the circuits of a run with their rows. @throws PatchbayError `damaged_artifact`. */
 export async function readCircuits({ folder }: ComparedRun): Promise<MeasuredCircuit[]> {
   const [described, measured] = [
-    await decodeParquet(await readArtifact(folder, CIRCUITS)),
-    await decodeParquet(await readArtifact(folder, CIRCUIT_PROMPTS)),
+    await decodeParquet(await readArtifact(folder, CIRCUITS_FILE)),
+    await decodeParquet(await readArtifact(folder, CIRCUIT_PROMPTS_FILE)),
   ];
   const byCircuit = groupIndexes(measured.rows.map((row) => String(row["circuit"])));
   return described.rows.map(toCircuitRow).map((row) => {

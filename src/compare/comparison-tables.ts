@@ -2,11 +2,19 @@
 import { LISTED_KINDS } from "../nodes/kinds.js";
 import { GLOBAL_POSITION } from "../nodes/node.js";
 import { VARIANT_NAMES } from "../experiments/circuits/report/circuit-row.js";
-import { formatCorrelation, formatCount, formatInterval, formatNumber, type Bounded } from "../report/format-number.js";
+import {
+  counted,
+  formatCorrelation,
+  formatCount,
+  formatInterval,
+  formatNumber,
+  type Bounded,
+} from "../report/format-number.js";
 import { nodeLabel } from "../report/labels.js";
 import type { Interval } from "../stats/bootstrap.js";
 import { ENOUGH_CLUSTERS, FEWEST_CLUSTERS } from "../stats/clusters.js";
 import { positionName, spelled } from "../tables/agreement-tables.js";
+import { kindTitle } from "../tables/kind-title.js";
 import { plain, shownAs, type Cell, type Section, type Table } from "../tables/table.js";
 import type { AgreementDifference, ComparedStatistic } from "./agreement-differences.js";
 import { MEASURES, type CircuitDifference } from "./circuit-differences.js";
@@ -29,9 +37,9 @@ const CORRELATIONS: ReadonlySet<ComparedStatistic> = new Set(["pearson", "spearm
 const MOST_DECIMALS = 6;
 
 /** Every section that has something to show. */
-export function comparisonSections({ swept, agreement, ranks, circuits, clusters }: Comparison): Section[] {
+export function comparisonSections({ a, swept, agreement, ranks, circuits, clusters }: Comparison): Section[] {
   const kinds = LISTED_KINDS.map((kind) => ({
-    title: `Nodes of kind ${kind}`,
+    title: kindTitle(kind, a.plan),
     tables: [
       ...agreementTables(agreement.filter(({ family }) => family.kind === kind), clusters), // prettier-ignore
       ...ranks.filter((one) => one.kind === kind && one.nodes.length > 0).map((one) => rankTable(one, clusters)),
@@ -53,10 +61,10 @@ function sweepTables(swept: readonly SweepDifference[]): Table[] {
 
 function agreementTables(differences: readonly AgreementDifference[], clusters: number): Table[] {
   if (differences.length === 0) return [];
-  const rows = differences.map(({ family: { site, global }, scores, n, statistic, a, b, difference }) => [
+  const rows = differences.map(({ family: { site, global }, scores, n, isSame, statistic, a, b, difference }) => [
     plain(global ? `${site}, ${positionName(GLOBAL_POSITION)}` : site),
     plain(pairLabel(scores)),
-    countCell(n),
+    countCell(n, isSame),
     plain(STATISTIC_NAMES[statistic]),
     ...[a, b].map((interval) => estimate(interval, CORRELATIONS.has(statistic) ? formatCorrelation : formatInterval)),
     estimate(difference),
@@ -71,10 +79,11 @@ function agreementTables(differences: readonly AgreementDifference[], clusters: 
   ];
 }
 
-function rankTable({ global, n, columns, nodes }: KindRanks, clusters: number): Table {
+function rankTable({ global, n, places, columns, nodes }: KindRanks, clusters: number): Table {
   const where = global ? ", all positions at once" : "";
+  const frame = Math.round(places) === n ? "" : `, which stand for ${formatCount(places)}`;
   return {
-    title: `Ranks of the largest effects among ${formatCount(n)} measured nodes${where}${noteOf(clusters)}`,
+    title: `Ranks of the largest effects among ${counted(n, "measured node")}${frame}${where}${noteOf(clusters)}`,
     columns: ["node", ...columns],
     rows: nodes.map(({ node, ranks }) => [plain(rankedLabel(node)), ...ranks.map(rankCell)]),
     grouped: false,
@@ -93,7 +102,8 @@ function circuitTables(
   const own = differences.filter((one) => one.measure === measure && (one.a.value !== null || one.b.value !== null));
   if (own.length === 0) return [];
   const rows = own.map(({ circuit, threshold, sizes, a, b, difference }) => [
-    plain(VARIANT_NAMES[circuit] ?? circuit),
+    // An experiment is called what its sweep calls it, be it the name of a variant.
+    plain(Number.isNaN(threshold) ? circuit : (VARIANT_NAMES[circuit] ?? circuit)),
     Number.isNaN(threshold) ? plain("–") : shownAs(threshold.toPrecision(2), threshold),
     ...sizes.map((size) => shownAs(formatCount(size), size)),
     ...[a, b, difference].map((interval) => estimate(interval)),
@@ -113,8 +123,9 @@ export function pairLabel([a, b]: readonly [string, string]): string {
   return a === b ? spelled(a) : `A ${spelled(a)}, B ${spelled(b)}`;
 }
 
-function countCell([a, b]: readonly [number, number]): Cell {
-  return plain(a === b ? a : `${a}, ${b}`);
+/** Nodes of both sides: one number where they are the same nodes. */
+function countCell([a, b]: readonly [number, number], isSame: boolean): Cell {
+  return plain(isSame && a === b ? a : `${a}, ${b} others`);
 }
 
 function estimate(
@@ -134,7 +145,8 @@ function rankCell(rank: Interval): Cell {
 
 /** What an interval is called: one of 95 % only where its coverage was measured to be so (docs/reference.md). */
 export function noteOf(clusters: number, beside = ""): string {
-  if (clusters < FEWEST_CLUSTERS) return ` (no interval: ${formatCount(clusters)} clusters of prompts are too few)`;
+  if (clusters < FEWEST_CLUSTERS)
+    return ` (no interval: ${clusters === 1 ? "1 cluster of prompts is" : `${formatCount(clusters)} clusters of prompts are`} too few)`;
   const called = clusters < ENOUGH_CLUSTERS ? "rough interval" : "95 %";
   return ` [${called} over ${formatCount(clusters)} clusters of prompts${beside}]`;
 }

@@ -1,7 +1,7 @@
 /** @file Compares two runs, or the estimators of one: everything that tables, figure and JSON show. */
 import { badInput } from "../base/errors.js";
 import type { TruthTable } from "../experiments/truth/truth-table.js";
-import { firstDifference } from "../nodes/prompt.js";
+import { firstPatched } from "../experiments/truth/validation-groups.js";
 import { evaluatedPrompts } from "../plan/held-out.js";
 import { RESAMPLES, resampleClusters, type Resamples } from "../stats/bootstrap.js";
 import { promptClusters } from "../stats/clusters.js";
@@ -38,13 +38,27 @@ export interface Comparison {
 
 /** Passes where there is something to compare. @throws PatchbayError `bad_input`. */
 export function expectComparison(a: ComparedRun, b: ComparedRun, { estimators, allowed }: ComparisonOptions): void {
-  if (a !== b) expectComparable(a, b, allowed);
+  if (a !== b) {
+    expectTwoRuns(a, b);
+    expectComparable(a, b, allowed);
+  }
   const hasTruth = sharedFamilies(a, b).length > 0;
-  if (hasTruth || a === b) pairsOf(a, b, estimators);
+  if (hasTruth || a === b || estimators !== null) pairsOf(a, b, estimators);
+  if (a !== b && !hasTruth && estimators !== null)
+    throw badInput("expected true effects of the same kind at the same site in both runs, found none", { file: b.folder, field: "--estimators" }); // prettier-ignore
   const hasCircuits = a !== b && a.hasCircuits && b.hasCircuits;
   if (hasTruth || hasCircuits) return;
   const what = a === b ? "true effects" : "true effects of the same kind at the same site, or circuits, in both runs";
   throw badInput(`expected ${what}, found none`, { file: b.folder });
+}
+
+/** A folder is one run, however its path is written. */
+function expectTwoRuns(a: ComparedRun, b: ComparedRun): void {
+  if (a.path !== b.path) return;
+  throw badInput(
+    `expected a run other than ${a.folder}, got the same folder; name it alone to compare its scores with one another`,
+    { file: b.folder },
+  );
 }
 
 /** Compares them. Both share every draw: the seed is the first run's. @throws PatchbayError as {@link expectComparison}; `damaged_artifact`. */
@@ -55,7 +69,7 @@ export async function compareRuns(a: ComparedRun, b: ComparedRun, options: Compa
   const clusters = promptClusters(prompts);
   const { resamples = RESAMPLES } = options;
   const draws = resampleClusters(clusters, resamples, sweep.seed);
-  const context = { clusters, first: firstDifference(prompts), seed: sweep.seed, resamples };
+  const context = { clusters, first: firstPatched(sweep, prompts), seed: sweep.seed, resamples };
   return {
     a,
     b,
@@ -94,11 +108,13 @@ function pairsOf(a: ComparedRun, b: ComparedRun, estimators: ScorePair | null): 
   if (estimators !== null) {
     expectScore(a, estimators[0]);
     expectScore(b, estimators[1]);
+    if (a === b && estimators[0] === estimators[1])
+      throw badInput(`expected two scores of one run (${ofA.join(", ")}), got ${estimators[0]} twice`, { field: "--estimators" }); // prettier-ignore
     return [estimators];
   }
   if (a === b) {
     if (ofA.length < 2)
-      throw badInput(`expected two scores to compare, found ${ofA.join()}; name another run beside it`, { file: a.folder }); // prettier-ignore
+      throw badInput(`expected two scores to compare, the run has ${ofA.length === 0 ? "none" : `one (${ofA.join()})`}; name another run beside it`, { file: a.folder }); // prettier-ignore
     return ofA.flatMap((first, i) => ofA.slice(i + 1).map((second): ScorePair => [first, second]));
   }
   const common = ofA.filter((name) => ofB.includes(name));

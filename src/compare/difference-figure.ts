@@ -3,7 +3,7 @@ import * as Plot from "@observablehq/plot";
 import { KINDS } from "../nodes/kinds.js";
 import { VARIANT_NAMES } from "../experiments/circuits/report/circuit-row.js";
 import { drawPanel, type Figure, type Panel } from "../report/figure.js";
-import { formatInterval, formatNumber } from "../report/format-number.js";
+import { formatInterval } from "../report/format-number.js";
 import { seriesStyle } from "../report/palette.js";
 import type { Interval } from "../stats/bootstrap.js";
 import type { ComparedStatistic } from "./agreement-differences.js";
@@ -29,10 +29,10 @@ export function differenceFigure(comparison: Comparison, title: string): Figure 
   const named = [...agreementPanels(comparison), ...circuitPanels(comparison)];
   return {
     id: "differences",
-    title,
+    title: `${title}${noteOf(comparison.clusters)}`,
     caption:
-      `Each dot is ${DIFFERENCE}, and its line an interval${noteOf(comparison.clusters)}. Both sides share every resample of the prompts. ` +
-      "Where the line holds 0 the two are not told apart. A row without a dot is undefined.",
+      `Each dot is ${DIFFERENCE}, and its line the interval. Both sides share every resample of the prompts. ` +
+      "Where the line holds 0 the two are not told apart. A dot without a line has no interval, and a row without a dot is undefined.",
     panels: named.map(({ name, rows }) => panel(name, rows)),
     columns: 2,
     legend: null,
@@ -74,10 +74,15 @@ function circuitPanels({ circuits }: Comparison): NamedRows[] {
 function circuitRow({ circuit, threshold, difference }: CircuitDifference): Row {
   const isExperiment = Number.isNaN(threshold);
   return {
-    label: isExperiment ? circuit : `at least ${formatNumber(threshold, 4)}`,
+    label: isExperiment ? circuit : `at least ${thresholdText(threshold)}`,
     series: isExperiment ? "experiments" : (VARIANT_NAMES[circuit] ?? circuit),
     difference,
   };
+}
+
+/** Four digits, so that close thresholds have rows of their own, without the zeros at their end. */
+function thresholdText(threshold: number): string {
+  return String(Number(threshold.toPrecision(4))).replaceAll("-", "−");
 }
 
 function panel(name: string, rows: readonly Row[]): Panel {
@@ -94,7 +99,7 @@ function panel(name: string, rows: readonly Row[]): Panel {
     marginLeft,
     marginTop: HEAD,
     marginBottom: FOOT,
-    marginRight: 12,
+    marginRight: 24,
     x: { domain: [-most, most], label: `${DIFFERENCE} →`, labelAnchor: "right", ticks: 5, tickSize: 3, grid: true },
     y: { type: "band", domain: labels, label: null, tickSize: 0 },
     marks: [

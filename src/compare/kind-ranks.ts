@@ -25,6 +25,8 @@ export interface KindRanks {
   readonly global: boolean;
   /** Nodes that were ranked. */
   readonly n: number;
+  /** Nodes of the frame that they stand for: the last place that a node can have. */
+  readonly places: number;
   /** What they are ranked by: effects first. */
   readonly columns: readonly string[];
   readonly nodes: readonly NodeRanks[];
@@ -49,6 +51,7 @@ export function kindRanks(
         kind,
         global,
         n: nodes.length,
+        places: nodes.reduce((sum, { inclusionProbability }) => sum + 1 / inclusionProbability, 0),
         columns: quantities.map(({ label }) => label),
         nodes: ranksOfLargest(nodes, quantities, RANKED_NODES, context.draws),
       },

@@ -2,7 +2,7 @@
  * @file The ranks of the nodes with the largest effects, by effect and by each estimator, with intervals over the prompts' clusters.
  *
  * 1. Nodes of one kind that enter the statistics are ranked by the size of their means over prompts, 1 for the largest. A sampled node
- *    counts as the nodes of the frame that it stands for, and nodes of equal size share the middle of their places.
+ *    counts as the nodes of the frame that it stands for, and nodes of a size that is equal but for rounding share the middle of their places.
  * 2. The means are taken again over each resample of the clusters, and ranked again. The list of nodes, and what each stands for, is
  *    held fixed.
  */
@@ -10,6 +10,7 @@ import { must } from "../base/assert.js";
 import type { ListedNode } from "../experiments/truth/node-table.js";
 import { percentileInterval, timesOf, type Interval, type Resamples } from "../stats/bootstrap.js";
 import { clusterMeans, clusterSums, type PromptMatrix } from "../stats/clusters.js";
+import { isSame } from "../stats/correlation.js";
 
 /** A quantity that ranks nodes: true effects, or an estimator. */
 export interface RankedBy {
@@ -70,8 +71,8 @@ function rankOf(n: number, sizes: Float64Array, weights: Float64Array): number {
   let [larger, equal] = [0, 0];
   for (let i = 0; i < sizes.length; i++) {
     const [size, weight] = [sizes[i] as number, weights[i] as number];
-    if (size > own) larger += weight;
-    else if (size === own) equal += weight;
+    if (isSame(size, own)) equal += weight;
+    else if (size > own) larger += weight;
   }
   return larger + (equal + 1) / 2;
 }

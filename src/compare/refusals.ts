@@ -11,17 +11,18 @@ import { allOf, badInput, type PatchbayError } from "../base/errors.js";
 import { nodeKey } from "../nodes/node.js";
 import { promptKey, type Prompt } from "../nodes/prompt.js";
 import { evaluatedPrompts } from "../plan/held-out.js";
+import { nodeListOf, truthDonorOf } from "../plan/node-list.js";
 import { promptClusters } from "../stats/clusters.js";
 import { groupLabel } from "../experiments/truth/report/group-labels.js";
 import { familiesOf, type Family } from "../experiments/truth/validation-groups.js";
 import type { ListedNode } from "../experiments/truth/node-table.js";
 import type { ComparedRun } from "./compared-run.js";
 import type { PairedFamily } from "./paired-sides.js";
-import { shortened } from "./sweep-differences.js";
+import { shownApart } from "./sweep-differences.js";
 
 /** Parts of a run's fingerprints that may differ where the reader says so. */
 const COMPUTED_ON = ["select", "saes", "fit", "dtype", "backend", "device", "threads", "code", "tfjs"] as const;
-const PAIRS = ["model", "metric", "prompts", "clusters"];
+const PAIRS = ["model", "metric", "truth.donor", "prompts", "clusters"];
 
 /** Everything that may differ where the reader says so. */
 const ALLOWABLE = [...COMPUTED_ON, "nodes"] as const;
@@ -59,13 +60,14 @@ export function parseAllowed(given: string): ReadonlySet<Allowable> {
 export function expectComparable(first: ComparedRun, second: ComparedRun, allowed: ReadonlySet<Allowable>): void {
   const fault = ({ field, expected, got }: Difference, remedy: string): PatchbayError =>
     badInput(`expected ${expected}, as in ${first.folder}, got ${got}; ${remedy}`, { file: second.folder, field });
+  const unpaired = pairingDifferences(first, second);
+  const where =
+    unpaired.length === 0 ? "compares them all the same" : "lets them differ, once model and prompts are the same";
   const [one, ...others] = [
-    ...pairingDifferences(first, second).map((difference) =>
-      fault(difference, "runs are compared on the same prompts of the same model only"),
-    ),
+    ...unpaired.map((difference) => fault(difference, "runs are compared on the same prompts of the same model only")),
     ...[...computedDifferences(first, second), ...nodeDifferences(first, second)]
       .filter(({ field }) => !allowed.has(field as Allowable))
-      .map((difference) => fault(difference, `--allow ${difference.field} compares them all the same`)),
+      .map((difference) => fault(difference, `--allow ${difference.field} ${where}`)),
   ];
   if (one !== undefined) throw allOf([one, ...others]);
 }
@@ -75,8 +77,15 @@ function pairingDifferences(first: ComparedRun, second: ComparedRun): Difference
   return [
     ...unequal("model", a.fingerprints.model, b.fingerprints.model),
     ...unequal("metric", a.sweep.metric.reduce, b.sweep.metric.reduce),
+    ...donorDifferences(a.sweep, b.sweep),
     ...promptDifferences(evaluatedPrompts(a), evaluatedPrompts(b)),
   ];
+}
+
+/** Effects of two donors are effects of two things. */
+function donorDifferences(a: ComparedRun["plan"]["sweep"], b: ComparedRun["plan"]["sweep"]): Difference[] {
+  if (nodeListOf(a) === undefined || nodeListOf(b) === undefined) return [];
+  return unequal("truth.donor", truthDonorOf(a), truthDonorOf(b));
 }
 
 function computedDifferences(first: ComparedRun, second: ComparedRun): Difference[] {
@@ -92,16 +101,26 @@ function unequal(field: string, expected: string, got: string): Difference[] {
 function promptDifferences(a: readonly Prompt[], b: readonly Prompt[]): Difference[] {
   if (a.length !== b.length) return unequal("prompts", `${a.length} prompts`, `${b.length} prompts`);
   const at = a.findIndex((prompt, p) => promptKey(prompt) !== promptKey(must(b[p], "prompt")));
-  if (at >= 0) return unequal("prompts", describe(at, a[at]), describe(at, b[at]));
+  if (at >= 0) return [promptDifference(at, [must(a[at], "prompt"), must(b[at], "prompt")], isReordered(a, b))];
   const [ofA, ofB] = [promptClusters(a), promptClusters(b)];
   if (ofA.count !== ofB.count) return unequal("clusters", `${ofA.count} clusters`, `${ofB.count} clusters`);
   const other = ofA.of.findIndex((cluster, p) => cluster !== ofB.of[p]);
   return other < 0 ? [] : unequal("clusters", clusterText(other, a[other]), clusterText(other, b[other]));
 }
 
-function describe(index: number, prompt: Prompt | undefined): string {
-  const known = must(prompt, "prompt");
-  return `prompt ${index} to be ${shortened(promptKey(known))} (line ${known.line})`;
+function isReordered(a: readonly Prompt[], b: readonly Prompt[]): boolean {
+  const [ofA, ofB] = [a, b].map((prompts) => prompts.map(promptKey).sort().join("\n"));
+  return ofA === ofB;
+}
+
+function promptDifference(index: number, [a, b]: readonly [Prompt, Prompt], isReordered: boolean): Difference {
+  const [ofA, ofB] = shownApart(promptKey(a), promptKey(b));
+  const text = (key: string, { line }: Prompt): string => `prompt ${index} to be ${key} (line ${line})`;
+  return {
+    field: "prompts",
+    expected: text(ofA, a),
+    got: `${text(ofB, b)}${isReordered ? ": the same prompts in another order" : ""}`,
+  };
 }
 
 function clusterText(index: number, prompt: Prompt | undefined): string {

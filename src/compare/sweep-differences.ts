@@ -4,6 +4,8 @@ import type { ComparedRun } from "./compared-run.js";
 
 /** Characters of a value that are shown. */
 const SHOWN = 80;
+/** Characters before the first difference that are shown. */
+const LEAD = 20;
 const ABSENT = "–";
 
 /** A field that differs, with both values in words. */
@@ -24,7 +26,9 @@ export function sweepDifferences(first: ComparedRun, second: ComparedRun): Sweep
   const fields = [...new Set([...(a?.keys() ?? []), ...(b?.keys() ?? [])])];
   return fields.flatMap((field) => {
     const [ofA, ofB] = [a?.get(field) ?? ABSENT, b?.get(field) ?? ABSENT];
-    return ofA === ofB ? [] : [{ field, a: shortened(ofA), b: shortened(ofB) }];
+    if (ofA === ofB) return [];
+    const [shownA, shownB] = shownApart(ofA, ofB);
+    return [{ field, a: shownA, b: shownB }];
   });
 }
 
@@ -35,7 +39,14 @@ function leavesOf(value: unknown, path: string): [path: string, text: string][] 
   return Object.entries(value).flatMap(([key, inner]) => leavesOf(inner, path === "" ? key : `${path}.${key}`));
 }
 
-/** As much of a text as is shown. */
-export function shortened(text: string): string {
-  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}…`;
+/** As much of two texts as is shown: their beginnings, or where these are the same, the place at which they come apart. */
+export function shownApart(a: string, b: string): [a: string, b: string] {
+  let same = 0;
+  while (same < a.length && a[same] === b[same]) same++;
+  const start = same < SHOWN - LEAD ? 0 : same - LEAD;
+  const shown = (text: string): string => {
+    const part = text.slice(start, start + SHOWN);
+    return `${start === 0 ? "" : "…"}${part}${start + SHOWN < text.length ? "…" : ""}`;
+  };
+  return [shown(a), shown(b)];
 }

@@ -7,6 +7,7 @@
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { WorkerEnvironment } from "../base/environment.js";
+import { warningsOfTaken } from "../run/earlier-artifacts.js";
 import { runPaths } from "../run/run-folder.js";
 import type { ClusterStatus, RunStatus } from "../wire/messages.js";
 import type { CoordinatorEffect, CoordinatorEvent, EffectOf } from "./events.js";
@@ -285,9 +286,15 @@ async function reduce(
   { stage, missing }: EffectOf<"reduce">,
 ): Promise<CoordinatorEvent> {
   try {
+    const known = missing.length === 0 ? await warningsOfTaken(run.folder, run.file, stage) : undefined;
+    if (known !== undefined) {
+      keeper.noteWarnings(stage, known);
+      return { kind: "stageReduced", run: run.id, stage, warnings: known };
+    }
     keeper.write(); // An artifact that must be made again is made without the shards that run.json says were given up.
     const { remade, warnings } = await options.reducer.reduceStage(run.folder, stage, missing);
     sayRemade(options, run.folder, remade);
+    keeper.noteWarnings(stage, warnings);
     return { kind: "stageReduced", run: run.id, stage, warnings };
   } catch (thrown) {
     const { code, message } = toPatchbayError(thrown);

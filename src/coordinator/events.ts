@@ -18,6 +18,8 @@ export interface RecordFacts {
   /** The engine's wall time. */
   readonly seconds: number;
   readonly units: Readonly<Record<string, number>>;
+  /** Whether an earlier run took this time and did this work. */
+  readonly reused: boolean;
 }
 
 /** A run to take up. */

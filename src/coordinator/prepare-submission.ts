@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { badInput } from "../base/errors.js";
 import { planSweep } from "../plan/make-plan.js";
 import { prepareRun } from "../artifacts/prepare-run.js";
+import { reuseRecords } from "../run/earlier-records.js";
 import { runName } from "../run/run-folder.js";
 import { environmentOn, type WorkerEnvironment } from "../base/environment.js";
 import type { SubmitRequest } from "../wire/messages.js";
@@ -25,7 +26,7 @@ export interface SubmissionOptions {
  *   `different_environment`.
  */
 export async function prepareSubmission(
-  { sweep, baseFolder, allowPartial, file }: SubmitRequest,
+  { sweep, baseFolder, allowPartial, file, files, fresh }: SubmitRequest,
   { runsFolder, log, threads }: SubmissionOptions,
   workers: readonly WorkerEnvironment[],
 ): Promise<RunToServe> {
@@ -35,15 +36,18 @@ export async function prepareSubmission(
   }
   const autoThreads = worker.threads === 0 ? threads : worker.threads;
   const { experiments } = await loadRegister();
-  const source = { text: sweep, file: file === "" ? "sweep" : file, baseFolder };
+  const source = { text: sweep, file: file === "" ? "sweep" : file, baseFolder, files };
   const planned = await planSweep(experiments, source, { backend: worker.backend, autoThreads }, process.stderr);
   const { plan, planHash } = planned;
-  const { folder } = prepareRun(experiments, planned, {
+  const environment = environmentOn(worker, { threads: plan.engine.threads, dtype: plan.sweep.dtype });
+  const { folder, start } = prepareRun(experiments, planned, {
     out: join(runsFolder, runName(plan.sweep.name, planHash)),
-    environment: environmentOn(worker, { threads: plan.engine.threads, dtype: plan.sweep.dtype }),
+    environment,
     backendReason: "the first worker's",
     allowPartial,
     submitted: new Date().toISOString(),
   });
+  if (start !== "complete")
+    await reuseRecords(experiments, { folder, plan, environment }, { kind: fresh ? "nowhere" : "beside" });
   return { folder, log };
 }

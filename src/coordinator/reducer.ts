@@ -30,13 +30,15 @@ export type ReduceAnswer =
 
 /** A reduction thread. Owner: whoever started it, through `close`. */
 export interface Reducer extends Reductions {
+  /** Loads what the thread runs, so that the first request need not wait for it. */
+  warm(): void;
   close(): Promise<void>;
 }
 
 /** Modules that together export {@link Reductions}. */
 const MODULES = [entryUrl("reductions").href];
 
-/** Makes a reducer; its thread starts with the first request, and again after it died. */
+/** Makes a reducer; its thread starts with {@link Reducer.warm} or the first request, and again after it died. */
 export function makeReducer(modules: readonly string[] = MODULES): Reducer {
   const waiting = new Map<number, { resolve: (reduced: Reduced) => void; reject: (error: Error) => void }>();
   let thread: Worker | null = null;
@@ -61,17 +63,20 @@ export function makeReducer(modules: readonly string[] = MODULES): Reducer {
     });
     return worker;
   };
+  const started = (): Worker => (thread ??= start());
   const ask = (request: ReduceRequest): Promise<Reduced> =>
     new Promise((resolve, reject) => {
       waiting.set(request.id, { resolve, reject });
-      thread ??= start();
-      thread.postMessage(request);
+      started().postMessage(request);
     });
 
   return {
     reduceStage: (...args) => ask({ id: ++lastId, call: "reduceStage", args }),
     remakeIfDamaged: async (...args) => (await ask({ id: ++lastId, call: "remakeIfDamaged", args })).remade,
     finishRun: async (...args) => (await ask({ id: ++lastId, call: "finishRun", args })).remade,
+    warm: () => {
+      started();
+    },
     close: async () => {
       await thread?.terminate();
       giveUp(new PatchbayError("cancelled", "the coordinator is stopping"));

@@ -54,6 +54,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<RunSt
   const own = options.run === undefined ? null : await openServedRun(options.run);
   const opened: Reopened[] = [];
   try {
+    if (own !== null) reducer.warm(); // Beside the workers' start.
     if (own !== null) opened.push({ run: own, replayed: await replay(own) });
     const others = await reopenAll(options, opened);
     const epochs = opened.map(({ replayed }) => replayed.epoch);

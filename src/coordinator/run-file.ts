@@ -17,6 +17,8 @@ export interface RunFileKeeper {
   touch(): void;
   /** A worker process says how long it has spent on loading weights so far. */
   noteLoading(instance: string, seconds: number): void;
+  /** Keeps what a stage's reduction says. */
+  noteWarnings(stage: string, warnings: readonly string[]): void;
   /** Writes now. */
   write(): void;
   /** Writes for the last time. A problem makes the run a failed one. */
@@ -27,6 +29,7 @@ export interface RunFileKeeper {
 export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunFileKeeper {
   const loading = new Map<string, number>();
   const workers = new Set<string>();
+  const warnings = new Map(Object.entries(run.file.stage_warnings ?? {}));
   const nodes = new Set([...(run.file.node ?? []), NODE_VERSION]);
   let timer: NodeJS.Timeout | null = null;
   const compose = (): RunFile => {
@@ -34,7 +37,11 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
     timer = null;
     const loadSeconds = [...loading.values()].reduce((sum, seconds) => sum + seconds, 0);
     const described = describeRun(run, must(state().runs.get(run.id), run.id), workers.size, loadSeconds);
-    return { ...described, node: [...nodes].sort() };
+    return {
+      ...described,
+      node: [...nodes].sort(),
+      ...(warnings.size === 0 ? {} : { stage_warnings: Object.fromEntries(warnings) }),
+    };
   };
   const write = (): void => {
     writeRunFile(run.folder, compose());
@@ -49,6 +56,10 @@ export function keepRunFile(run: ServedRun, state: () => CoordinatorState): RunF
     },
     noteLoading: (instance, seconds) => {
       loading.set(instance, Math.max(seconds, loading.get(instance) ?? 0));
+    },
+    noteWarnings: (stage, said) => {
+      if (said.length > 0) warnings.set(stage, [...said]);
+      else warnings.delete(stage);
     },
     write,
     end: (problem) => {
@@ -128,9 +139,10 @@ function addKind(before: Rate | undefined, kind: string, rate: Rate): Rate {
   return { ...makeRate(seconds, units, rate.unit), by_kind: { ...before?.by_kind, [kind]: rate } };
 }
 
-function rateOf({ engineSeconds, units }: StageProgress): Rate {
+/** What this run took and did: none of that is its own which records that it took over say. */
+function rateOf({ engineSeconds, units, reused }: StageProgress): Rate {
   const [unit, amount] = Object.entries(units)[0] ?? ["shards", 0];
-  return makeRate(engineSeconds, amount, unit);
+  return makeRate(engineSeconds - reused.engineSeconds, amount - (reused.units[unit] ?? 0), unit);
 }
 
 function makeRate(seconds: number, units: number, unit: string): Rate {

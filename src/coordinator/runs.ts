@@ -69,11 +69,18 @@ function startStage(
     counts: shards.counts,
     cursor: 0,
     failures: 0,
-    engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
-    units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
+    ...totals(records),
+    reused: totals(records.filter(({ reused }) => reused)),
     freshUnits: {},
     firstLeaseAt: null,
     lastDoneAt: null,
+  };
+}
+
+function totals(records: readonly RecordFacts[]): Pick<StageProgress, "engineSeconds" | "units"> {
+  return {
+    engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
+    units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
   };
 }
 

@@ -10,6 +10,7 @@ import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
 import type { Plan } from "../plan/plan.js";
 import { environmentOfRun, readPlan, readRunFile, runName, runPaths, type RunFile } from "../run/run-folder.js";
+import { isTakenOver } from "../run/earlier-records.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import { unlessDamaged } from "../runlog/record-codec.js";
@@ -153,8 +154,9 @@ function expectOurs(run: ServedRun, { shard, planHash, environment }: RecordEnve
   }
 }
 
-function factsOf({ shard, sha256: hash, seconds, units }: RecordEnvelope): RecordFacts {
-  return { shard, sha256: hash, seconds, units };
+function factsOf(envelope: RecordEnvelope): RecordFacts {
+  const { shard, sha256: hash, seconds, units } = envelope;
+  return { shard, sha256: hash, seconds, units, reused: isTakenOver(envelope) };
 }
 
 /** The run as the state machine takes it. */

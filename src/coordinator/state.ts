@@ -52,6 +52,8 @@ export interface StageProgress {
   readonly failures: number;
   readonly engineSeconds: number;
   readonly units: Readonly<Record<string, number>>;
+  /** What of both is an earlier run's, whose records were taken over. */
+  readonly reused: { readonly engineSeconds: number; readonly units: Readonly<Record<string, number>> };
   readonly freshUnits: Readonly<Record<string, number>>;
   readonly firstLeaseAt: number | null;
   readonly lastDoneAt: number | null;

@@ -54,6 +54,8 @@ export interface CostPart {
    * Absent where they stay as they are.
    */
   probed?(sweep: Plan["sweep"], prompts: readonly Prompt[], withSaes: boolean): Readonly<Record<string, unknown>>;
+  /** What an estimate says of its part of a plan, beside its stages. */
+  counted?(plan: Plan): readonly string[];
   /** Whether a stage of its is run in a probe; absent where all are. */
   isProbed?(task: StageTask): boolean;
 }

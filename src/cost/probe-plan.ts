@@ -10,7 +10,7 @@ import { isPaired, type Prompt } from "../nodes/prompt.js";
 import { stagesOf } from "../plan/make-plan.js";
 import { promptBlocks } from "../plan/stages.js";
 import type { Plan } from "../plan/plan.js";
-import { lengthsOf } from "../plan/prompt-lengths.js";
+import { tokenCounts } from "../plan/held-out.js";
 import type { ModelConfig } from "../families/family.js";
 import type { PlanPart, PlanContext } from "../plan/plan-part.js";
 import type { Sweep } from "../sweep/sweep.js";
@@ -44,7 +44,7 @@ export function probePlan(experiments: readonly ProbedExperiment[], plan: Plan, 
   const saes = plan.saes.filter(({ layer }) => layer < nLayers);
   const shape = { ...plan.shape, nLayers };
   const sweep = probeSweep(experiments, plan.sweep, prompts, saes.length > 0);
-  const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths: lengthsOf(prompts) };
+  const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths: tokenCounts({ prompts }) };
   const { evaluated: _evaluated, ...whole } = plan;
   const stages = stagesOf(experiments, sweep as unknown as Sweep, plan.blocks, context)
     .filter(({ task }) => experiments.every((experiment) => experiment.isProbed?.(task) !== false))

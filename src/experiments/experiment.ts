@@ -7,7 +7,9 @@
 import type { Reduction } from "../artifacts/reduction.js";
 import type { CostPart, CountedTask } from "../cost/counted-task.js";
 import type { StageTask } from "../plan/plan.js";
+import type { HasOwnFields } from "../plan/stage-view.js";
 import type { HasTasks } from "../plan/task-kinds.js";
+import type { KeyedTask } from "../plan/shard-keys.js";
 import type { PlanPart } from "../plan/plan-part.js";
 import type { HasProgram } from "../passes/shard-program.js";
 import type { ReportedExperiment } from "../report/report-part.js";
@@ -16,11 +18,13 @@ import type { SweepPart } from "../sweep/sweep-part.js";
 
 /** All that is particular to the stages of one kind. */
 export type TaskKind<Task extends StageTask = StageTask> = NamesArtifacts<Task> &
+  KeyedTask<Task> &
   Reduction<Task> &
   CountedTask<Task> &
   HasProgram<Task>;
 
 /** A slice of the product. */
-export interface Experiment extends SweepPart, PlanPart, CostPart, ReportedExperiment, HasTasks<TaskKind> {
+export interface Experiment
+  extends SweepPart, PlanPart, HasOwnFields, CostPart, ReportedExperiment, HasTasks<TaskKind> {
   readonly name: string;
 }

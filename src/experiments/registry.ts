@@ -9,7 +9,7 @@ import type { Experiment } from "./experiment.js";
 import { means } from "./means/index.js";
 import { noop } from "./noop/index.js";
 import { scoresExperiment } from "./scores/index.js";
-import { truth } from "./truth/index.js";
+import { truthExperiment } from "./truth/index.js";
 
 /** Everything that a sweep may ask for. */
 export interface Register {
@@ -20,7 +20,7 @@ export interface Register {
 
 /** The register of these methods, with experiments beside the product's own. @throws PatchbayError `bad_input` for a name that is taken. */
 export function registerOf(methods: ScoreMethods, others: readonly Experiment[] = []): Register {
-  const experiments = [means, errorFit, scoresExperiment(methods), truth, circuits, noop, ...others];
+  const experiments = [means, errorFit, scoresExperiment(methods), truthExperiment(methods), circuits, noop, ...others];
   refuseTwice(
     "name",
     experiments.map(({ name }) => name),

@@ -5,9 +5,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { readJsonFile } from "../base/read-file.js";
-import { parseWidth } from "../weights/gemma-scope.js";
 import { listGemmaScope2Files } from "../weights/gemma-scope-2.js";
-import { chooseSaes, type SaeOptions } from "../weights/sae-folder.js";
+import { chooseSaes, isOfWidth, type SaeOptions } from "../weights/sae-folder.js";
 import { fetchFiles } from "./fetch-files.js";
 import type { HubConnection } from "./hub-connection.js";
 import type { HubSnapshot } from "./snapshot.js";
@@ -31,12 +30,8 @@ export async function chooseScope2(
   const anyL0 = listed.map((one, place) => ({ ...one, l0: place }));
   chooseSaes(repo, anyL0, options);
   const { sites, layers, width } = options;
-  const features = width === undefined ? undefined : parseWidth(String(width));
   const meant = listed.filter(
-    (one) =>
-      (sites?.includes(one.site) ?? true) &&
-      (layers?.includes(one.layer) ?? true) &&
-      (features === undefined || one.width === features),
+    (one) => (sites?.includes(one.site) ?? true) && (layers?.includes(one.layer) ?? true) && isOfWidth(one, width),
   );
   const folderOf = ({ path }: { readonly path: string }): string => path.slice(0, path.lastIndexOf("/"));
   const configs = new Set(meant.map((one) => `${folderOf(one)}/config.json`));

@@ -18,9 +18,10 @@ import type { LayerContext } from "./layer-context.js";
 import { mlpNeurons, mlpOut } from "./mlp.js";
 import { ropeTables, type Rope } from "./rope.js";
 
-/** What attention needs to know of a block: `batch` prompts of T tokens, all positions. */
+/** What attention needs to know of a block: `batch` prompts, and which of their positions have rows. */
 export interface Frame {
   readonly batch: number;
+  /** Rows of each prompt: its tokens, or the last T of them. */
   readonly T: number;
   /** By the layer's type; the same tables where all layers rotate alike. */
   readonly ropes: Readonly<Record<LayerType, Rope>>;
@@ -30,13 +31,22 @@ export interface Frame {
 
 /** The frame of `batch` whole prompts of `T` tokens. Owner: caller. */
 export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame {
-  const positions = Array.from({ length: T }, (_, t) => t);
+  return frameFrom(config, batch, { start: 0, length: T });
+}
+
+/** The frame of rows at the last positions of `batch` prompts, which see the keys of all positions. Owner: caller. */
+export function frameFrom(
+  config: ModelConfig,
+  batch: number,
+  { start, length: T }: { readonly start: number; readonly length: number },
+): Frame {
+  const positions = Array.from({ length: T }, (_, t) => start + t);
   const ropes = ropesAt(
     config,
-    Array.from({ length: batch * T }, (_, row) => row % T),
+    Array.from({ length: batch * T }, (_, row) => start + (row % T)),
   );
-  const full = attentionMask(config, "full", positions, T);
-  const sliding = attentionMask(config, "sliding", positions, T);
+  const full = attentionMask(config, "full", positions, start + T);
+  const sliding = attentionMask(config, "sliding", positions, start + T);
   const dispose = (): void => {
     for (const rope of new Set(Object.values(ropes))) rope.dispose();
     tf.dispose([full, sliding]);

@@ -30,9 +30,19 @@ export function unembed(
 
 /** Rows of the last position of each prompt: `[B x T, D]` to `[B, D]`. Owner: caller. */
 export function lastRows(resid_RD: Tensor, batch: number): Tensor {
+  const [R] = shapeOf(resid_RD, "RD");
+  return rowsOfPositions(resid_RD, batch, { start: R / batch - 1, length: 1 });
+}
+
+/** Rows of consecutive positions of each prompt: `[B x T, D]` to `[B x length, D]`. Owner: caller. */
+export function rowsOfPositions(
+  x_RD: Tensor,
+  batch: number,
+  { start, length }: { readonly start: number; readonly length: number },
+): Tensor {
   return tf.tidy(() => {
-    const [R, D] = shapeOf(resid_RD, "RD");
-    const T = R / batch;
-    return tf.reshape(tf.slice(tf.reshape(resid_RD, [batch, T, D]), [0, T - 1, 0], [batch, 1, D]), [batch, D]);
+    const [R, D] = shapeOf(x_RD, "RD");
+    const x_BTD = tf.reshape(x_RD, [batch, R / batch, D]);
+    return tf.reshape(tf.slice(x_BTD, [0, start, 0], [batch, length, D]), [batch * length, D]);
   });
 }

@@ -25,7 +25,8 @@ export function kindsAt(at: CircuitSite): readonly NodeKind[] {
   return "kind" in at ? [at.kind] : WHOLE_SAE_KINDS;
 }
 
-const WHOLE_SAE_KINDS = NODE_KINDS.filter((kind) => isSaeKind(kind) && !isPartKind(kind));
+/** Kinds of the nodes that circuits have where an SAE sits. */
+export const WHOLE_SAE_KINDS = NODE_KINDS.filter((kind) => isSaeKind(kind) && !isPartKind(kind));
 
 /** How many nodes of a kind circuits have at each position of a site. */
 export function nodesPerPosition(at: CircuitSite, kind: NodeKind): number {

@@ -5,7 +5,7 @@ import { parseSiteHook, siteHook, type SiteAt } from "./site.js";
 /** Position of a node that is patched at all positions at once. */
 export const GLOBAL_POSITION = "global";
 
-/** 0-based from BOS, or {@link GLOBAL_POSITION}. */
+/** 0-based from BOS; negative from the end of each prompt, where prompts have several lengths; or {@link GLOBAL_POSITION}. */
 export type NodePosition = number | typeof GLOBAL_POSITION;
 
 /** Where a node is. */
@@ -25,6 +25,21 @@ export type Node = { [Kind in NodeKind]: NodeOf<Kind> }[NodeKind];
 export function nodeAt(kind: NodeKind, { site, layer, position }: NodePlace, index: number): Node {
   const field = KINDS[kind].index;
   return { kind, site, layer, position, ...(field === null ? {} : { [field]: index }) } as Node;
+}
+
+/** The node in prompts of `length` tokens: its position counted from BOS. Undefined where such prompts do not have it. */
+export function nodeInPrompt<Named extends Node>(node: Named, length: number): Named | undefined {
+  const { position } = node;
+  if (position === GLOBAL_POSITION) return node;
+  const fromStart = position < 0 ? position + length : position;
+  if (fromStart < 0 || fromStart >= length) return undefined;
+  return fromStart === position ? node : { ...node, position: fromStart };
+}
+
+/** Orders positions: those from BOS, those from the end, then all at once. */
+export function comparePositions(a: NodePosition, b: NodePosition): number {
+  const rank = (position: NodePosition): number => (position === GLOBAL_POSITION ? 2 : position < 0 ? 1 : 0);
+  return rank(a) - rank(b) || Number(a) - Number(b) || 0;
 }
 
 /** A text that tells the node apart from all others. */

@@ -1,7 +1,9 @@
 /** @file A tokenised prompt: a clean run, its corrupted twin where there is one, and the answers that the metric compares. */
+import { must } from "../base/assert.js";
+import { counterparts, positionCount, type PromptSpan, tokenPositions } from "./span.js";
 
 /**
- * One kept row of a dataset. Clean and corrupted have the same token count; the answer position is the last token.
+ * One kept row of a dataset. Clean and corrupted have the same token count, unless the row has spans; the answer position is the last token.
  * Answers have the same roles on both sides (REFERENCE 4).
  */
 export interface Prompt {
@@ -11,6 +13,8 @@ export interface Prompt {
   readonly clean: readonly number[];
   /** Token ids of the corrupted prompt, `[T]`; null for a plain dataset. */
   readonly corrupted: readonly number[] | null;
+  /** Where the spans stand that are the prompt's positions, in the order of the dataset's names for them; absent where its tokens are. */
+  readonly spans?: readonly PromptSpan[];
   /** Token id of the correct answer. */
   readonly correct: number;
   /** Token ids of the incorrect answers, at least one. */
@@ -24,9 +28,9 @@ export function withoutCluster({ cluster: _cluster, ...computed }: Prompt): Prom
   return computed;
 }
 
-/** Equal for prompts of the same tokens and answers. */
-export function promptKey({ clean, corrupted, correct, incorrect }: Prompt): string {
-  return JSON.stringify([clean, corrupted, correct, incorrect]);
+/** Equal for prompts of the same tokens, answers and spans. */
+export function promptKey({ clean, corrupted, correct, incorrect, spans }: Prompt): string {
+  return JSON.stringify([clean, corrupted, correct, incorrect, ...(spans === undefined ? [] : [spans])]);
 }
 
 /** How many prompts have the tokens and answers of an earlier one. */
@@ -44,11 +48,20 @@ export function isPaired(prompts: readonly Prompt[]): boolean {
   return prompts.every(({ corrupted }) => corrupted !== null);
 }
 
-/** First position at which any clean prompt differs from its corrupted twin; the prompts' one length where none does. */
+/** First token at which the corrupted run can differ from any clean one; the prompts' most tokens where it can in none. */
 export function firstDifference(prompts: readonly Prompt[]): number {
-  const firsts = prompts.map(({ clean, corrupted }) => {
-    const at = clean.findIndex((id, t) => id !== corrupted?.[t]);
-    return at < 0 ? clean.length : at;
+  const firsts = prompts.map((prompt) => {
+    const at = prompt.corrupted === null ? 0 : counterparts(prompt).findIndex((token) => token >= 0);
+    return at < 0 ? prompt.clean.length : at;
+  });
+  return Math.min(...firsts);
+}
+
+/** The same as a position of tables: where prompts have spans, the first span. */
+export function firstPosition(prompts: readonly Prompt[]): number {
+  const firsts = prompts.map((prompt) => {
+    const first = firstDifference([prompt]);
+    return first >= prompt.clean.length ? positionCount(prompt) : must(tokenPositions(prompt, "clean")[first], "token");
   });
   return Math.min(...firsts);
 }

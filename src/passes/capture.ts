@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { must } from "../base/assert.js";
+import { assert, must } from "../base/assert.js";
 import { PatchbayError } from "../base/errors.js";
 import type { Prompt, Side } from "../nodes/prompt.js";
 import type { SaeSiteAt } from "../nodes/site.js";
@@ -17,6 +17,7 @@ import { KeptProducts } from "../model/products.js";
 import { readAndDispose } from "../model/read-tensor.js";
 import { withScope } from "../model/tensor-scope.js";
 import type { Pooled } from "../model/weight-pool.js";
+import { alignedIndex, alignRows, needsAlignment } from "./align-rows.js";
 import { breathe } from "./breathe.js";
 
 /** Token ids of one side of the prompts. A plain prompt has no corrupted side; asking for it is refused. */
@@ -108,7 +109,8 @@ interface Capture {
 }
 
 /**
- * Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Owner: caller.
+ * Runs sides of the prompts side by side, so that a layer is read once for all, and keeps all site activations. Where prompts have spans,
+ * the corrupted run's rows stand in the places of the clean ones that they are the counterparts of. Owner: caller.
  * @param backward the side whose gradients will be asked for: its products are kept too.
  */
 export async function captureRuns(
@@ -134,7 +136,17 @@ export async function captureRuns(
       }
     });
     const runs: Run[] = [];
-    for (const capture of captures) runs.push(await runOf(model, capture, answers));
+    for (const [i, capture] of captures.entries()) {
+      const logits = await readAndDispose(
+        answerLogits(model, inputOf(capture, capture.layers.length), capture.frame.batch, answers),
+      );
+      const placed =
+        capture.side === "corrupted" && needsAlignment(prompts)
+          ? align(capture, must(captures[0], "clean run"), prompts)
+          : capture;
+      captures[i] = placed;
+      runs.push(runOf(placed, logits, answers));
+    }
     return runs;
   } catch (error) {
     captures.forEach(disposeCapture);
@@ -149,10 +161,29 @@ function keptIn({ products }: Capture): KeptProducts {
   return kept;
 }
 
-async function runOf(model: Model, capture: Capture, answers: Answers): Promise<Run> {
+/** Moves the rows of a corrupted run to the places of clean ones. */
+function align(corrupted: Capture, clean: Capture, prompts: readonly Prompt[]): Capture {
+  assert(clean.side === "clean", "a corrupted run is aligned with the clean one beside it");
+  const index = alignedIndex(prompts);
+  const moved = (of: (capture: Capture) => Tensor): Tensor => {
+    const own_RD = of(corrupted);
+    const aligned_RD = alignRows(of(clean), own_RD, index);
+    own_RD.dispose();
+    return aligned_RD;
+  };
+  for (const layer of corrupted.layers.keys()) {
+    const at = (site: SaeSiteAt["site"]): Tensor => moved(({ layers }) => must(layers[layer], "layer")[site]);
+    corrupted.layers[layer] = { attn_z: at("attn_z"), mlp_out: at("mlp_out"), resid_post: at("resid_post") };
+  }
+  const dispose = (): void => {
+    corrupted.frame.dispose();
+  };
+  return { ...corrupted, embedded_RD: moved(({ embedded_RD }) => embedded_RD), frame: { ...clean.frame, dispose } };
+}
+
+function runOf(capture: Capture, logits: Float32Array, answers: Answers): Run {
   const { side, frame, layers } = capture;
   const input = (layer: number): Tensor => inputOf(capture, layer);
-  const logits = await readAndDispose(answerLogits(model, input(layers.length), frame.batch, answers));
   const site = ({ site, layer }: SaeSiteAt): Tensor => must(layers[layer], "layer")[site];
   const dispose = (): void => {
     disposeCapture(capture);

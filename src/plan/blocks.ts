@@ -38,6 +38,6 @@ export function blocksFor(sizes: Omit<MemoryShape, "ownKernels">, blockMib: numb
   return {
     prompts,
     truthRows: largest(MAX_ROWS, (rows) => unpatchedSize(shape, prompts) + truthBlockSize(shape, rows)),
-    circuitRows: largest(MAX_ROWS, (rows) => circuitBlockSize(shape, rows)),
+    circuitRows: largest(MAX_ROWS, (rows) => unpatchedSize(shape, prompts) + circuitBlockSize(shape, rows)),
   };
 }

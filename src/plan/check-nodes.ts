@@ -29,7 +29,7 @@ export function unknownScores({ sweep }: SweepSource, name: string): string | un
  * @throws what `fault` makes of one that no prompt has.
  */
 export function checkPosition(position: number, { lengths }: PlanContext, fault: (message: string) => Error): void {
-  const longest = Math.max(...lengths);
+  const { longest } = lengths;
   if (position >= longest || position < -longest) {
     throw fault(
       `the kept prompts have at most ${String(longest)} tokens: positions ${String(-longest)} to ${String(longest - 1)}, got ${String(position)}`,

@@ -2,6 +2,7 @@
 import { PatchbayError } from "../base/errors.js";
 import type { ModelConfig } from "../families/family.js";
 import { isPaired, type Prompt, withoutCluster } from "../nodes/prompt.js";
+import { asChat } from "../prompts/chat-rows.js";
 import { checkTokenIds, toPrompts } from "../prompts/prompts.js";
 import { fingerprintDataset, readDataset } from "../prompts/rows.js";
 import type { Tokenizer } from "../prompts/tokenizer.js";
@@ -29,7 +30,8 @@ export async function readFitDataset(
   const spec = fitOf(sweep);
   if (spec === undefined || path === undefined) return null;
   try {
-    const { prompts } = toPrompts(readDataset(path), tokenizer, spec.limit);
+    const rows = readDataset(path);
+    const { prompts } = toPrompts(spec.chat === true ? asChat(rows, tokenizer) : rows, tokenizer, spec.limit);
     checkTokenIds(prompts, config.vocabSize, model);
     const wrong = unfit(prompts, config);
     if (wrong !== undefined) throw fault(["fit", "path"], wrong);
@@ -43,6 +45,8 @@ export async function readFitDataset(
 
 /** Why prompts cannot be fitted on, in words. */
 function unfit(prompts: readonly Prompt[], { maxPositions }: ModelConfig): string | undefined {
+  if (prompts.some(({ spans }) => spans !== undefined))
+    return "a fit on rows with spans is not built; name rows without them, whose prompts have as many tokens as each other";
   if (!isPaired(prompts)) return `${NO_PAIRS}, which a fit needs; name a dataset of pairs`;
   const longest = Math.max(...prompts.map(({ clean }) => clean.length));
   if (longest > maxPositions)

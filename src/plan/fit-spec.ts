@@ -8,6 +8,7 @@ import { z } from "zod";
 export const fitField = z.strictObject({
   path: z.string().min(1),
   limit: z.int().min(1).optional(),
+  chat: z.boolean().optional(),
   ridge: z.number().positive().default(1e-3),
 });
 

@@ -5,8 +5,9 @@
  */
 import { isPaired, type Prompt, promptKey } from "../nodes/prompt.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
+import { rowsOf } from "../sweep/sweep.js";
 import type { Plan } from "./plan.js";
-import { lengthsOf } from "./prompt-lengths.js";
+import { positionCounts } from "./prompt-lengths.js";
 import { promptBlocks } from "./stages.js";
 
 /** The prompts of a plan, and how many of them are evaluated. */
@@ -16,8 +17,14 @@ type Rows = Pick<Plan, "prompts" | "evaluated">;
  * Passes where held-out rows can be evaluated with what the others choose.
  * @throws PatchbayError `bad_input` where the two are of different kinds, share a row, or where a prompt has positions without means.
  */
-export function checkHeldOut({ fault }: SweepSource, rows: Rows): void {
+export function checkHeldOut({ sweep, fault }: SweepSource, rows: Rows): void {
   const [evaluated, chosen] = [evaluatedPrompts(rows), selectionPrompts(rows)];
+  const [own, select] = rowsOf(sweep);
+  if ((own.chat ?? false) !== (select?.chat ?? false))
+    throw fault(
+      ["dataset"],
+      "one of `select` and `evaluate` is rendered as a chat and the other is not: the same tokens stand elsewhere in them; set `chat` alike in both",
+    );
   if (isPaired(evaluated) !== isPaired(chosen))
     throw fault(
       ["dataset"],
@@ -31,7 +38,7 @@ export function checkHeldOut({ fault }: SweepSource, rows: Rows): void {
       ["dataset", "evaluate"],
       `${String(shared.length)} of its rows ${shared.length === 1 ? "is a row" : "are rows"} of \`select\` too, the first in line ${String(first.line)} (line ${String(known.get(promptKey(first)))} there): they are not held out; take them out of one`,
     );
-  const longest = (prompts: readonly Prompt[]): number => Math.max(...lengthsOf(prompts));
+  const longest = (prompts: readonly Prompt[]): number => Math.max(...positionCounts(prompts));
   if (longest(evaluated) > longest(chosen))
     throw fault(
       ["dataset", "evaluate"],
@@ -63,7 +70,7 @@ export function promptUse({ evaluated }: Rows, index: number): PromptUse {
   return index < evaluated ? "evaluate" : "select";
 }
 
-/** Blocks of prompts of one length, by what the prompts are for: no block mixes them. */
+/** Blocks of prompts that run together, by what the prompts are for: no block mixes them. */
 export interface PromptBlocks {
   readonly all: readonly (readonly number[])[];
   readonly select: readonly (readonly number[])[];
@@ -85,4 +92,18 @@ export function countSharedClusters(rows: Rows): number {
   return new Set(
     evaluatedPrompts(rows).flatMap(({ cluster }) => (cluster !== undefined && chose.has(cluster) ? [cluster] : [])),
   ).size;
+}
+
+/** How many positions prompts have, tokens or spans: which a sweep may name. */
+export interface TokenCounts {
+  /** The most among the evaluated prompts. */
+  readonly longest: number;
+  /** Whether the plan's prompts have other numbers: positions from the end are then elsewhere in each. */
+  readonly areMixed: boolean;
+}
+
+/** Those of a plan's prompts. */
+export function tokenCounts(rows: Rows): TokenCounts {
+  const longest = Math.max(...positionCounts(evaluatedPrompts(rows)));
+  return { longest, areMixed: positionCounts(rows.prompts).length > 1 };
 }

@@ -1,8 +1,6 @@
 /** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
-import { resolve } from "node:path";
 import { FaultList } from "../base/fault-list.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
-import { readTextFile } from "../base/read-file.js";
 import { isPaired } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { publishedSaes } from "../hub/published-saes.js";
@@ -13,18 +11,29 @@ import { openCheckpoint } from "../weights/checkpoint.js";
 import type { ModelConfig } from "../families/family.js";
 import { fingerprintSaes } from "../weights/sae-folder.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "./blocks.js";
-import { blocksByUse, evaluatedPrompts } from "./held-out.js";
+import { blocksByUse, tokenCounts } from "./held-out.js";
+import { type BorrowedFile, checkLender, type Lender, lenderPlace, type NeededMeans } from "./lender.js";
 import type { FitDataset } from "./fit-dataset.js";
+import { filterDatasets, type FilteredBy } from "./filter-rows.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
 import type { InputPaths, Plan, SaeSite, Stage } from "./plan.js";
-import { lengthsOf } from "./prompt-lengths.js";
+import { mostTokens } from "./prompt-lengths.js";
 import type { PlanContext, PlanPart } from "./plan-part.js";
-import { readInputs, type ReadInputs, readSweepAndDataset, type SweepText } from "./read-inputs.js";
+import { withSpans } from "./span-positions.js";
+import { readInputs, type ReadInputs, readSweepAndDataset } from "./read-inputs.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
 import { type HasTasks, taskKind } from "./task-kinds.js";
+import type { SweepText } from "../sweep/sweep-files.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
-import { type ResolvedSweep, type RowLimits, rowsOf, scoresNeurons, type Sweep } from "../sweep/sweep.js";
+import {
+  type ResolvedSweep,
+  type RowChoice,
+  rowsOf,
+  type RowsSpec,
+  scoresNeurons,
+  type Sweep,
+} from "../sweep/sweep.js";
 
 /** Facts about where the run happens that the plan records. */
 export interface PlanOptions {
@@ -49,17 +58,10 @@ export interface PlannedRun {
   /** What the file says of each of the plan's prompts. */
   readonly texts: readonly PromptText[];
   readonly dropped: readonly DroppedRow[];
-}
-
-/** Reads and plans the sweep file at `path`. @throws PatchbayError `bad_input`, `not_built`. */
-export async function planSweepFile(
-  experiments: readonly PlannedExperiment[],
-  path: string,
-  options: PlanOptionsFor,
-  screen: Screen,
-): Promise<PlannedRun> {
-  const source = { text: readTextFile(path), file: path, baseFolder: resolve(path, "..") };
-  return planSweep(experiments, source, options, screen);
+  /** The runs that rows were filtered by. */
+  readonly filteredBy: readonly FilteredBy[];
+  /** What is taken from another run. */
+  readonly borrowed: readonly BorrowedFile[];
 }
 
 /** What planning needs of an experiment. */
@@ -79,13 +81,23 @@ export async function planSweep(
   screen: Screen = NO_SCREEN,
 ): Promise<PlannedRun> {
   const faults = new FaultList();
-  const { source, rows } = readSweepAndDataset(experiments, text, faults);
-  const inputs = await obtainInputs(source, text.baseFolder, screen);
+  const { source: written, rows } = readSweepAndDataset(experiments, text, faults);
+  const filtered =
+    rows === undefined
+      ? undefined
+      : await faults.attemptAsync(() => filterDatasets(experiments, written, rows, text.baseFolder));
+  const { filteredBy = [] } = filtered ?? {};
+  const lender = faults.attempt(() =>
+    experiments.map((experiment) => experiment.openLender?.(written, text.baseFolder)).find((one) => one !== undefined),
+  );
+  const inputs = await obtainInputs(written, text.baseFolder, screen);
   const checkpoint = faults.needed(await faults.attemptAsync(() => openCheckpoint(inputs.model)));
   try {
     const { config } = checkpoint;
     const chosen = typeof options === "function" ? options(config) : options;
-    const read = await readInputs({ source, inputs, checkpoint, rows }, faults);
+    const read = await readInputs({ source: written, inputs, checkpoint, rows: filtered?.rows }, faults);
+    const named = faults.needed(faults.attempt(() => withSpans(written, read.spans)));
+    const source = lender === undefined ? named : lent(named, lender);
     const context = contextOf(config, read, inputs);
     checkContext(experiments, source, { context, config, backend: chosen.backend }, faults);
     const { saes, fit, texts, dropped } = read;
@@ -96,11 +108,42 @@ export async function planSweep(
       ...(inputs.select === undefined ? {} : { select: await fingerprintDataset(inputs.select) }),
       ...(fit === null ? {} : { fit: fit.fingerprint }),
     };
-    const plan = assemble(experiments, source, { config, context, fit, fingerprints }, chosen);
-    return { plan, planHash: sha256(canonicalJson(plan)), inputs, texts, dropped };
+    if (lender !== undefined) checkLender(source, lender, { prompts: read.prompts, fit, fingerprints }, faults);
+    const borrowed = await faults.attemptAsync(async () => lender?.files(neededMeans(experiments, source.sweep)));
+    faults.throwIfAny();
+    const plan = {
+      ...assemble(experiments, source, { config, context, fit, fingerprints, filteredBy }, chosen),
+      ...(lender === undefined ? {} : { borrowed: borrowedBy(lender, borrowed ?? []) }),
+    };
+    return {
+      plan,
+      planHash: sha256(canonicalJson(plan)),
+      inputs: lender === undefined ? inputs : { ...inputs, from: lenderPlace(lender, read.prompts) },
+      texts,
+      dropped,
+      filteredBy,
+      borrowed: borrowed ?? [],
+    };
   } finally {
     await checkpoint.close();
   }
+}
+
+/** The sweep with what the lender says of the scores that are taken from it. */
+function lent(source: SweepSource, { scores }: Lender): SweepSource {
+  return { ...source, sweep: { ...source.sweep, scores } };
+}
+
+function borrowedBy({ planHash }: Lender, files: readonly BorrowedFile[]): NonNullable<Plan["borrowed"]> {
+  return { plan: planHash, artifacts: Object.fromEntries(files.map(({ name, sha256 }) => [name, sha256])) };
+}
+
+/** Which means the experiments of a sweep read. */
+function neededMeans(experiments: readonly PlanPart[], sweep: Sweep): NeededMeans {
+  return {
+    means: experiments.some((experiment) => experiment.needsMeans?.(sweep) === true),
+    neurons: experiments.some((experiment) => experiment.needsNeuronMeans?.(sweep) === true),
+  };
 }
 
 function contextOf(config: ModelConfig, { saes, prompts, evaluated }: ReadInputs, { hub }: InputPaths): PlanContext {
@@ -116,7 +159,7 @@ function contextOf(config: ModelConfig, { saes, prompts, evaluated }: ReadInputs
     }),
     ...rows,
     paired: isPaired(prompts),
-    lengths: lengthsOf(evaluatedPrompts(rows)),
+    lengths: tokenCounts(rows),
   };
 }
 
@@ -135,7 +178,7 @@ function checkContext(
   faults: FaultList,
 ): void {
   const { sweep, fault } = source;
-  const longest = Math.max(...lengthsOf(context.prompts));
+  const longest = mostTokens(context.prompts);
   faults.attempt(() => {
     if (longest <= maxPositions) return;
     throw fault(["dataset"], `a prompt has ${String(longest)} tokens, the model has ${String(maxPositions)} positions`);
@@ -154,12 +197,13 @@ interface PlanParts {
   readonly context: PlanContext;
   readonly fit: FitDataset | null;
   readonly fingerprints: Plan["fingerprints"];
+  readonly filteredBy: readonly FilteredBy[];
 }
 
 function assemble(
   experiments: readonly PlannedExperiment[],
   source: SweepSource,
-  { config, context, fit, fingerprints }: PlanParts,
+  { config, context, fit, fingerprints, filteredBy }: PlanParts,
   { backend, autoThreads }: PlanOptions,
 ): Plan {
   const { sweep } = source;
@@ -171,14 +215,15 @@ function assemble(
     blockMib: blockMib === "auto" ? DEFAULT_BLOCK_MIB : blockMib,
   };
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
-  const positions = Math.max(...lengthsOf(prompts), ...(fit?.prompts ?? []).map(({ clean }) => clean.length));
+  const positions = mostTokens([...prompts, ...(fit?.prompts ?? [])]);
   const blocks = blocksFor({ config, dSae, positions, neurons: sweep.scores.some(scoresNeurons) }, engine.blockMib);
   const stages = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
+  expectEvaluation(source, stages, evaluated);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});
   return {
     version: 1,
-    sweep: resolvedSweep(sweep),
+    sweep: resolvedSweep(sweep, filteredBy),
     fingerprints,
     shape,
     saes,
@@ -201,26 +246,66 @@ export function stagesOf(
   blocks: Plan["blocks"],
   context: PlanContext,
 ): Stage[] {
+  const { means, neurons } = neededMeans(experiments, sweep);
   const stageContext = {
     ...context,
     sweep,
     blocks,
     promptBlocks: blocksByUse(context, blocks.prompts),
-    needsMeans: experiments.some((experiment) => experiment.needsMeans?.(sweep) === true),
-    needsNeuronMeans: experiments.some((experiment) => experiment.needsNeuronMeans?.(sweep) === true),
+    needsMeans: means,
+    needsNeuronMeans: neurons,
+    needsSiteMeans: experiments.some((experiment) => experiment.needsSiteMeans?.(sweep) === true),
   };
-  return experiments.flatMap((experiment) => experiment.stages(stageContext));
+  return inOrder(experiments.flatMap((experiment) => experiment.stages(stageContext)));
 }
 
-function withoutPath({ limit, ridge }: FitSpec): FitSpec {
-  return limit === undefined ? { ridge } : { limit, ridge };
+/** Each stage after those it depends on, and else as they are. */
+function inOrder(stages: readonly Stage[]): Stage[] {
+  const ordered: Stage[] = [];
+  const placed = new Set<string>();
+  const left = [...stages];
+  while (left.length > 0) {
+    const next = left.findIndex(({ dependsOn }) => dependsOn.every((id) => placed.has(id)));
+    const [stage] = left.splice(next, next < 0 ? 0 : 1);
+    if (stage === undefined) throw new Error(`bug: stages wait for each other: ${left.map(({ id }) => id).join(", ")}`);
+    placed.add(stage.id);
+    ordered.push(stage);
+  }
+  return ordered;
 }
 
-function limitOf({ limit }: RowLimits): RowLimits {
-  return limit === undefined ? {} : { limit };
+/** Rows that a sweep names to be evaluated are never ignored. @throws PatchbayError `bad_input`. */
+function expectEvaluation({ fault }: SweepSource, stages: readonly Stage[], evaluated = 0): void {
+  const isEvaluated = ({ shards }: Stage): boolean => shards.some(({ prompts }) => prompts.some((p) => p < evaluated));
+  if (evaluated === 0 || stages.some(isEvaluated)) return;
+  throw fault(
+    ["dataset", "evaluate"],
+    "nothing is measured on these rows: scores and means are of the rows of `select`; ask for truth, circuits or experiments, or name one dataset by its `path`",
+  );
 }
 
-function resolvedSweep(sweep: Sweep): ResolvedSweep {
+function withoutPath({ ridge, ...choice }: FitSpec): FitSpec {
+  return { ...choiceOf(choice), ridge };
+}
+
+function choiceOf({ limit, chat, template }: RowChoice): RowChoice {
+  return {
+    ...(limit === undefined ? {} : { limit }),
+    ...(chat === true ? { chat } : {}),
+    ...(template === undefined ? {} : { template }),
+  };
+}
+
+/** Which rows are kept, the run that a filter goes by named by its plan. */
+function rowsIn({ field, where, ...choice }: RowsSpec, filteredBy: readonly FilteredBy[]): RowChoice {
+  const by = filteredBy.find((one) => one.field.join() === field.join());
+  return {
+    ...choiceOf(choice),
+    ...(where === undefined || by === undefined ? {} : { where: Object.assign({}, where, { from: by.planHash }) }),
+  };
+}
+
+function resolvedSweep(sweep: Sweep, filteredBy: readonly FilteredBy[]): ResolvedSweep {
   const { model, engine, saes, dataset: _dataset, ...rest } = sweep;
   const fit = fitOf(sweep);
   const [evaluate, select] = rowsOf(sweep);
@@ -228,6 +313,9 @@ function resolvedSweep(sweep: Sweep): ResolvedSweep {
     ...rest,
     ...(fit === undefined ? {} : { fit: withoutPath(fit) }),
     saes: saes === "none" ? "none" : saeOptionsOf(saes),
-    dataset: select === undefined ? limitOf(evaluate) : { select: limitOf(select), evaluate: limitOf(evaluate) },
+    dataset:
+      select === undefined
+        ? rowsIn(evaluate, filteredBy)
+        : { select: rowsIn(select, filteredBy), evaluate: rowsIn(evaluate, filteredBy) },
   };
 }

@@ -1,65 +1,98 @@
-/** @file Sets of nodes by kind, site, layer and position, as a sweep writes them, and what they come to for a model. */
-import { z } from "zod";
-import { KINDS, NODE_KINDS, type NodeKind } from "../nodes/kinds.js";
-import { siteHook, SITES, sitesOfLayers, type SiteAt } from "../nodes/site.js";
-import type { ModelShape, SaeSite } from "./plan.js";
-import { nameField, positionField } from "../sweep/fields.js";
+/**
+ * @file What `truth.nodes` lists: sets of nodes, in the grammar of all sets (set-expression.ts).
+ *
+ * The truth reads what stands in an entry itself in its own way: each kind is ranked apart, and `sample` draws beside `top`, from the rest.
+ * An entry of no more than kinds, places, `top` and `sample` is plain: every site has slots of its own for it.
+ */
+import type { NodeKind } from "../nodes/kinds.js";
+import type { Site } from "../nodes/site.js";
+import {
+  isList,
+  isScored,
+  type LayerPart,
+  measuredSetField,
+  partsOf,
+  type PositionPart,
+  type SetExpression,
+  type SetTerm,
+  termsOf,
+} from "./set-expression.js";
 
-const oneOrSeveral = <Value>(value: z.ZodType<Value>): z.ZodType<readonly Value[]> =>
-  z.union([value.transform((one) => [one]), z.array(value).min(1)]);
-
-const layer = z.int().min(-4096).max(4095);
-const layerRange = z
-  .string()
-  .regex(/^-?\d{1,4}\.\.-?\d{1,4}$/, "layers are `all`, a number, a range such as 2..5, or a list of these");
-
-const sample = z.strictObject({
-  n: z.int().min(1).max(1_000_000),
-  seed: z.int().min(0).max(0xffffffff).optional(),
-  strata: z.enum(["magnitude", "none"]).default("magnitude"),
-});
-
-/** A set: every field narrows it. */
-export const nodeSetField = z.strictObject({
-  kind: oneOrSeveral(z.enum(NODE_KINDS)),
-  site: oneOrSeveral(z.enum(SITES)).optional(),
-  layers: oneOrSeveral(z.union([z.literal("all"), layer, layerRange])).default(["all"]),
-  at: oneOrSeveral(z.union([z.literal("all"), z.literal("global"), positionField])).default(["all"]),
-  top: z.int().min(1).max(1_000_000).optional(),
-  by: nameField.optional(),
-  sample: sample.optional(),
-});
-
-/** A set as the sweep has it, its defaults filled in. */
-export type NodeSet = z.infer<typeof nodeSetField>;
-
-/** Name of the scores that a set ranks by; undefined where it takes every node. */
-export function rankedBy({ top, sample: drawn, by }: NodeSet): string | undefined {
-  return top === undefined && drawn === undefined ? undefined : (by ?? "atp");
+/** A plain entry, its defaults filled in. */
+export interface NodeSet extends SetTerm {
+  readonly kind: readonly NodeKind[];
+  readonly site?: readonly Site[] | undefined;
+  readonly layers: readonly LayerPart[];
+  readonly at: readonly PositionPart[];
+  readonly sample?: { readonly n: number; readonly seed?: number; readonly strata: "magnitude" | "none" } | undefined;
 }
 
-/** Layers of the set, ascending, without repeats; those that the model lacks are left in. Negative ones count from the last. */
-export function layersOfSet({ layers }: NodeSet, nLayers: number): number[] {
-  const fromStart = (one: number): number => (one < 0 ? one + nLayers : one);
-  const each = layers.flatMap((part) => {
-    if (part === "all") return Array.from({ length: nLayers }, (_, i) => i);
-    if (typeof part === "number") return [fromStart(part)];
-    const [first = 0, last = 0] = part.split("..").map((text) => fromStart(Number(text)));
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+const PLAIN_FIELDS = new Set(["kind", "site", "layers", "at", "top", "by", "sample"]);
+
+/** An entry as a sweep writes it; plain ones have their defaults filled in. */
+export const nodeSetField = measuredSetField.transform(withDefaults);
+
+function withDefaults(entry: SetExpression): SetExpression {
+  if (typeof entry === "string") return entry;
+  if (isList(entry)) return entry.map(withDefaults);
+  const { kind, site, layers = "all", at = "all", sample, ...rest } = entry;
+  if (kind === undefined || Object.keys(entry).some((field) => !PLAIN_FIELDS.has(field))) return entry;
+  return {
+    kind: partsOf(kind),
+    ...(site === undefined ? {} : { site: partsOf(site) }),
+    layers: partsOf(layers),
+    at: partsOf(at),
+    ...rest,
+    ...(sample === undefined ? {} : { sample: { ...sample, strata: sample.strata ?? "magnitude" } }),
+  };
+}
+
+/** One set of the list: a name or a term. */
+export type MeasuredSet = string | SetTerm;
+
+/** A set and its place in the list. */
+export interface ListedSet {
+  readonly set: MeasuredSet;
+  readonly path: readonly number[];
+}
+
+/** The sets of a list; those of lists within it are each one of them. */
+export function listedSets(nodes: readonly SetExpression[] = [], within: readonly number[] = []): ListedSet[] {
+  return nodes.flatMap((entry, i) => {
+    const path = [...within, i];
+    return typeof entry !== "string" && isList(entry) ? listedSets(entry, path) : [{ set: entry, path }];
   });
-  return [...new Set(each)].sort((a, b) => a - b);
 }
 
-/** The sites of the set that have nodes of a kind, in forward order. */
-export function sitesOfSet(
-  set: NodeSet,
-  kind: NodeKind,
-  { shape: { nLayers }, saes }: { readonly shape: Pick<ModelShape, "nLayers">; readonly saes: readonly SaeSite[] },
-): SiteAt[] {
-  const sites = KINDS[kind].sites.filter((site) => set.site === undefined || set.site.includes(site));
-  const layers = new Set(layersOfSet(set, nLayers));
-  const withSae = new Set(saes.map(siteHook));
-  return sitesOfLayers(sites, nLayers).filter(
-    (at) => layers.has(at.layer) && (!KINDS[kind].onSae || withSae.has(siteHook(at))),
+/** Whether a set is plain. */
+export function isPlain(set: MeasuredSet): set is NodeSet {
+  return (
+    typeof set !== "string" && set.kind !== undefined && Object.keys(set).every((field) => PLAIN_FIELDS.has(field))
   );
+}
+
+/** Whether a sweep's truth lists sets that may name others. */
+export function readsSets({ truth }: { readonly [field: string]: unknown }): boolean {
+  const { nodes } = (truth ?? {}) as { readonly nodes?: readonly SetExpression[] };
+  return listedSets(nodes).some(({ set }) => !isPlain(set));
+}
+
+/** A set as each of its kinds has it: ranked and drawn apart. */
+export function kindsApart(set: MeasuredSet): MeasuredSet[] {
+  if (typeof set === "string" || set.kind === undefined) return [set];
+  if (set.top === undefined && set.sample === undefined) return [set];
+  return partsOf(set.kind).map((kind) => ({ ...set, kind }));
+}
+
+/** Name of the scores that a plain set ranks by; undefined where it takes every node. */
+export function rankedBy({ top, sample: drawn, by }: NodeSet): string | undefined {
+  return top === undefined && drawn === undefined ? undefined : (by ?? DEFAULT_SCORES);
+}
+
+/** Scores of a set that names none. */
+export const DEFAULT_SCORES = "atp";
+
+/** Names of the scores that a set goes by. */
+export function scoresOfSet(set: SetExpression, sets: Readonly<Record<string, SetExpression>>): string[] {
+  return termsOf(set, sets).flatMap((term) => (isScored(term) ? [term.by ?? DEFAULT_SCORES] : []));
 }

@@ -2,10 +2,11 @@
  * @file The slots of the nodes whose truth a sweep asks for: how many there are and in what order, fixed before anything runs.
  *
  * Slots come by kind (error, site, head, feature, neuron, parts of errors), then layer, site, position (all positions at once last), then
- * head, neuron or feature; sets come after what the short forms name, without what was named before. A slot whose node is known now is
- * static; one that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
+ * head, neuron or feature; sets come after what the short forms name, without what was named before: plain ones, then others. A slot whose
+ * node is known now is static; one that waits for scores is chosen by the `nodes` stage, and stays empty where there are too few candidates.
  */
-import { KINDS, type NodeKind, type SiteSizes, SLOT_KINDS } from "../nodes/kinds.js";
+import { must } from "../base/assert.js";
+import { KINDS, type NodeKind, SLOT_KINDS } from "../nodes/kinds.js";
 import {
   GLOBAL_POSITION,
   type Node,
@@ -17,18 +18,43 @@ import {
   parseNodeHook,
 } from "../nodes/node.js";
 import { type Site, type SiteAt, SITES, sitesOfLayers } from "../nodes/site.js";
-import type { NodeListSpec, ShortForm } from "./node-list.js";
-import { type NodeSet, rankedBy, sitesOfSet } from "./node-sets.js";
-import type { ModelShape, SaeSite } from "./plan.js";
+import {
+  type FoundSet,
+  foundSets,
+  goesByScores,
+  kindsAtPlaces,
+  measuredContext,
+  mostOfSet,
+  nodesIn,
+} from "./measured-sets.js";
+import { mostOfKind } from "./most-nodes.js";
+import { circuitKinds } from "./circuit-sites.js";
+import { type NodeListSpec, nodeListOf, type ShortForm } from "./node-list.js";
+import { patchPositions, sitesOfSet, sizesAt } from "./node-places.js";
+import { isPlain, listedSets, type NodeSet, rankedBy } from "./node-sets.js";
+import type { ModelShape } from "./plan.js";
+import { resolveSet, type SetContext } from "./resolve-set.js";
+import { scorelessContext, type SetInputs } from "./set-context.js";
+import { kindsIn, type SetExpression, setsOf, termsOf } from "./set-expression.js";
+import { placesOfSet, type SetPlaces } from "./set-places.js";
 
 /** A run of slots of one kind. */
 export type SlotGroup =
   /** Nodes known now. */
   | { readonly kind: NodeKind; readonly nodes: readonly Node[]; readonly mustDiffer: false }
-  /** A node is dropped where clean and corrupted differ in no prompt. */
+  /** A node is dropped where the donor changes it in no prompt. */
   | { readonly kind: "feature"; readonly nodes: readonly NodeOf<"feature">[]; readonly mustDiffer: true }
   /** `top` and `random` nodes of one site, over the given positions (or over global nodes). */
-  | { readonly kind: NodeKind; readonly choose: NodeDraw };
+  | { readonly kind: NodeKind; readonly choose: NodeDraw }
+  /** Nodes of one kind of a set that goes by scores. */
+  | { readonly kind: NodeKind; readonly find: NodeSearch };
+
+/** A set that goes by scores, and what is known of its nodes of one kind before. */
+export interface NodeSearch extends FoundSet {
+  /** How many there are at most. */
+  readonly most: number;
+  readonly places: SetPlaces;
+}
 
 /** What `top` and `random` choose from. */
 export interface NodeDraw {
@@ -46,17 +72,12 @@ export interface NodeDraw {
 }
 
 /** What slot planning needs of a plan. */
-export interface SlotInputs {
-  readonly truth: NodeListSpec;
-  readonly shape: ModelShape;
-  readonly saes: readonly SaeSite[];
-  /** Token counts of the kept prompts, without repeats. */
-  readonly lengths: readonly number[];
-}
+export type SlotInputs = SetInputs;
 
 /** Number of slots in a group. */
 export function slotCount(group: SlotGroup): number {
-  return "nodes" in group ? group.nodes.length : group.choose.top + group.choose.random;
+  if ("nodes" in group) return group.nodes.length;
+  return "choose" in group ? group.choose.top + group.choose.random : group.find.most;
 }
 
 /** The fields of a sweep's `truth` that name nodes of one kind, each by its short form; kinds without one are named by sets alone. */
@@ -70,31 +91,73 @@ export const TRUTH_FIELDS: Readonly<Record<NodeKind, ShortForm | null>> = {
   neuron: null,
 };
 
-/** Sizes that decide how many nodes a site has. */
-export function sizesAt({ saes, shape }: Pick<SlotInputs, "saes" | "shape">, at: SiteAt): SiteSizes {
-  const sae = saes.find(({ site, layer }) => site === at.site && layer === at.layer);
-  return { dSae: sae?.dSae ?? 0, nHeads: shape.nHeads, dMlp: shape.dMlp };
-}
-
-/** Whether the truth names nodes of a kind. */
-export function namesKind(truth: NodeListSpec | undefined, kind: NodeKind): boolean {
+/** Whether the truth names nodes of a kind, or goes by them. */
+export function namesKind(sweep: SlotInputs["sweep"], kind: NodeKind): boolean {
+  const truth = nodeListOf(sweep);
   if (truth === undefined) return false;
   const field = TRUTH_FIELDS[kind];
-  return (field !== null && truth[field] !== undefined) || setsOf(truth, kind).length > 0;
+  return (field !== null && truth[field] !== undefined) || kindsOfSets(sweep, truth).includes(kind);
 }
 
-function setsOf({ nodes = [] }: NodeListSpec, kind: NodeKind): NodeSet[] {
-  return nodes.filter((set) => set.kind.includes(kind));
+/** Kinds of the terms of all sets; of a term that names none they are those that circuits may be made of. */
+function kindsOfSets(sweep: SlotInputs["sweep"], { nodes = [] }: NodeListSpec): NodeKind[] {
+  return termsOf(nodes, setsOf(sweep)).flatMap(({ kind, set }): readonly NodeKind[] =>
+    kind === undefined && set === undefined ? circuitKinds(sweep) : kindsIn(kind),
+  );
 }
 
 /** All groups in slot order. */
 export function slotGroups(inputs: SlotInputs): SlotGroup[] {
-  const positions = patchPositions(inputs.truth.positions, inputs.lengths);
+  const truth = must(nodeListOf(inputs.sweep), "truth");
+  const ofTruth = { ...inputs, truth };
+  const positions = patchPositions(truth.positions, inputs.lengths);
+  const found = foundGroups(truth.nodes, inputs);
   return SLOT_KINDS.flatMap((kind) => {
-    const groups = SLOTS[kind](inputs, positions);
-    const ofSets = setsOf(inputs.truth, kind).flatMap((set) => groupsOfSet(inputs, set, kind));
+    const groups = SLOTS[kind](ofTruth, positions);
+    const plain = plainSets(truth, kind).flatMap((set) => groupsOfSet(inputs, set, kind));
+    const ofSets = [...plain, ...found.filter((group) => group.kind === kind)];
     return ofSets.length === 0 ? groups : withoutRepeats([...groups, ...ofSets]);
   });
+}
+
+function plainSets({ nodes }: NodeListSpec, kind: NodeKind): NodeSet[] {
+  return listedSets(nodes)
+    .map(({ set }) => set)
+    .filter(isPlain)
+    .filter((set) => set.kind.includes(kind));
+}
+
+/** The slots of sets that are not plain. */
+export function foundGroups(nodes: readonly SetExpression[] | undefined, inputs: SlotInputs): SlotGroup[] {
+  const context = scorelessContext(inputs);
+  return foundSets(nodes, inputs).flatMap((found) => {
+    const own = measuredContext(context, found.isGlobal);
+    return goesByScores(found.set, own.sets) ? searchesOf(found, own) : knownOf(found, own);
+  });
+}
+
+function searchesOf(found: FoundSet, context: SetContext): SlotGroup[] {
+  const [places, most] = [placesOfSet(found.set, context), mostOfSet(found.set, context)];
+  return kindsAtPlaces(places).map((kind) => {
+    const own = [...places].filter(([hook]) => must(parseNodeHook(hook), hook).kind === kind);
+    return { kind, find: { ...found, most: mostOfKind(most, kind), places: new Map(own) } };
+  });
+}
+
+/** Nodes of a set that goes by no score. */
+function knownOf({ set }: FoundSet, context: SetContext): SlotGroup[] {
+  const { nodes } = resolveSet(set, context);
+  return kindsAtPlaces(nodes).map((kind) =>
+    listed(
+      kind,
+      nodesIn(nodes, kind, context).map(({ node }) => node),
+    ),
+  );
+}
+
+/** Nodes that sets name one by one; features are left out where the donor never changes them. */
+function listed(kind: NodeKind, nodes: readonly Node[]): SlotGroup {
+  return kind === "feature" ? { kind, nodes: nodes as NodeOf<"feature">[], mustDiffer: true } : known(kind, nodes);
 }
 
 /** Drops nodes that an earlier group names. */
@@ -102,7 +165,7 @@ function withoutRepeats(groups: readonly SlotGroup[]): SlotGroup[] {
   const named = new Set<string>();
   const isNew = (node: Node): boolean => named.size !== named.add(nodeKey(node)).size;
   return groups.map((group) => {
-    if ("choose" in group) return group;
+    if (!("nodes" in group)) return group;
     return group.mustDiffer
       ? { ...group, nodes: group.nodes.filter(isNew) }
       : { ...group, nodes: group.nodes.filter(isNew) };
@@ -125,7 +188,7 @@ function groupsOfSet(inputs: SlotInputs, set: NodeSet, kind: NodeKind): SlotGrou
     const indexes = Array.from({ length: KINDS[kind].perPosition(sizesAt(inputs, at)) }, (_, i) => i);
     return placesOf([at], positions).flatMap((place) => indexes.map((index) => nodeAt(kind, place, index)));
   });
-  return [kind === "feature" ? { kind, nodes: nodes as NodeOf<"feature">[], mustDiffer: true } : known(kind, nodes)];
+  return [listed(kind, nodes)];
 }
 
 /** Positions that nodes are chosen over together: those one by one, and null for all at once. */
@@ -136,8 +199,13 @@ function framesOf(positions: Positions): (readonly number[] | null)[] {
 
 type Positions = readonly NodePosition[];
 
+/** A plan with its truth. */
+interface TruthInputs extends SlotInputs {
+  readonly truth: NodeListSpec;
+}
+
 /** The slots of each kind that the truth names by its short form. */
-const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions) => SlotGroup[]>> = {
+const SLOTS: Readonly<Record<NodeKind, (inputs: TruthInputs, positions: Positions) => SlotGroup[]>> = {
   feature: featureGroups,
   error: ({ truth: { errors }, saes, shape }, positions) => {
     if (errors === undefined) return [];
@@ -176,7 +244,7 @@ const SLOTS: Readonly<Record<NodeKind, (inputs: SlotInputs, positions: Positions
   },
 };
 
-function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Positions): SlotGroup[] {
+function featureGroups({ truth: { features }, saes }: TruthInputs, positions: Positions): SlotGroup[] {
   if (features === undefined) return [];
   const withFeature = (at: SiteAt, list: readonly number[]): NodeOf<"feature">[] =>
     placesOf([at], positions).flatMap((place) => list.map((feature) => ({ ...place, kind: "feature", feature })));
@@ -202,20 +270,6 @@ function featureGroups({ truth: { features }, saes }: SlotInputs, positions: Pos
     const choose = { at: { site, layer }, top, random, by, strata: "magnitude" as const };
     return framesOf(positions).map((frame) => ({ kind: "feature" as const, choose: { ...choose, positions: frame } }));
   });
-}
-
-/** Positions to patch, ascending, {@link GLOBAL_POSITION} last. Negative ones count from each length's end. */
-export function patchPositions(spec: NodeSet["at"], lengths: readonly number[]): NodePosition[] {
-  const longest = Math.max(...lengths);
-  const local = new Set<number>();
-  for (const position of spec) {
-    if (position === "global") continue;
-    if (position === "all") for (let t = 0; t < longest; t++) local.add(t);
-    else if (position >= 0) local.add(position);
-    else for (const length of lengths) if (length + position >= 0) local.add(length + position);
-  }
-  const ascending = [...local].sort((a, b) => a - b);
-  return spec.includes("global") ? [...ascending, GLOBAL_POSITION] : ascending;
 }
 
 function known(kind: NodeKind, nodes: readonly Node[]): SlotGroup {

@@ -29,7 +29,7 @@ export interface ModelShape {
 
 /** Block shapes. They fix the shapes of every matrix product, and so the bits of the results. */
 export interface Blocks {
-  /** Prompts in one block, all of one length. */
+  /** Prompts in one block, all of one length, and of one layout of spans. */
   readonly prompts: number;
   /** (prompt, node) rows that true patching runs at once. */
   readonly truthRows: number;
@@ -42,11 +42,11 @@ export interface StageTask {
   readonly kind: string;
 }
 
-/** A unit of work: prompts of one length, and a range of slots. */
+/** A unit of work: prompts whose tokens have the same positions, and a range of slots. */
 export interface Shard {
   /** `<stage>.<five digits>`; also the run-log key. */
   readonly id: string;
-  /** Indexes into {@link Plan.prompts}, all of one token count. */
+  /** Indexes into {@link Plan.prompts}, all of one token count, and of one layout of spans. */
   readonly prompts: readonly number[];
   /**
    * Half-open range of what the stage lists, as node slots (truth: rows of nodes.parquet) or evaluations (circuits).
@@ -67,7 +67,7 @@ export interface Stage {
   readonly task: StageTask;
   /** Stages whose artifacts this one reads. */
   readonly dependsOn: readonly string[];
-  /** Files under `artifacts/` that its shards need on the worker, written by the stages it depends on. */
+  /** Files under `artifacts/` that its shards need on the worker: written by the stages it depends on, or taken from another run. */
   readonly reads: readonly string[];
   readonly shards: readonly Shard[];
 }
@@ -93,6 +93,8 @@ export interface Plan {
   readonly evaluated?: number;
   /** Pairs that errors are split on, in file order; absent where the sweep splits none. */
   readonly fitPrompts?: readonly Prompt[];
+  /** The run that scores and means are taken from, and the hashes of what is; absent where all are its own. */
+  readonly borrowed?: { readonly plan: string; readonly artifacts: Readonly<Record<string, string>> };
   /** Resample ablation: every draw of donors; null where no circuit resamples. */
   readonly donors: readonly Donors[] | null;
   readonly engine: { readonly threads: number; readonly blockMib: number; readonly backend: string };
@@ -100,6 +102,14 @@ export interface Plan {
   /** Truth: number of slots of the node list, by kind in order. */
   readonly nodeSlots: number;
   readonly stages: readonly Stage[];
+}
+
+/** The run that scores and means are taken from. */
+export interface LenderPlace {
+  readonly path: string;
+  readonly plan_hash: string;
+  /** How many of the evaluated prompts are among those that its scores and means are over. */
+  readonly shared_prompts: number;
 }
 
 /** Where the inputs lie on this machine. Not part of the plan: equal inputs in other folders are the same run. */
@@ -112,6 +122,8 @@ export interface InputPaths {
   readonly select?: string;
   /** The dataset that errors are split on. */
   readonly fit?: string;
+  /** The run that scores and means are taken from. */
+  readonly from?: LenderPlace;
   readonly saeOptions: SaeOptions;
   /** What of it a hub gave, at which commit; workers fetch the same files. */
   readonly hub?: HubInputs;

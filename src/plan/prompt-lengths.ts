@@ -1,18 +1,37 @@
-/** @file Prompts by their token counts: a block holds prompts of one length. */
+/** @file Prompts by their tokens and positions: a block holds prompts whose tokens have the same positions. */
 import type { Prompt } from "../nodes/prompt.js";
+import { layoutKey, positionCount } from "../nodes/span.js";
 
 /** Indexes of the prompts of each token count, lengths ascending, file order within. */
 export function byLength(prompts: readonly Prompt[]): Map<number, number[]> {
-  const groups = new Map<number, number[]>();
-  prompts.forEach(({ clean }, i) => {
-    const group = groups.get(clean.length);
-    if (group === undefined) groups.set(clean.length, [i]);
-    else group.push(i);
-  });
+  const groups = grouped(prompts.keys(), (i) => (prompts[i] as Prompt).clean.length);
   return new Map([...groups].sort(([a], [b]) => a - b));
 }
 
-/** Token counts of the prompts without repeats, ascending. */
-export function lengthsOf(prompts: readonly Prompt[]): number[] {
-  return [...byLength(prompts).keys()];
+/** Indexes of the prompts whose tokens have the same positions: those of one length, and of one layout of spans where there are some. */
+export function byLayout(prompts: readonly Prompt[]): number[][] {
+  return [...byLength(prompts).values()].flatMap((members) => [
+    ...grouped(members, (i) => layoutKey(prompts[i] as Prompt)).values(),
+  ]);
+}
+
+function grouped<Key>(indexes: Iterable<number>, keyOf: (index: number) => Key): Map<Key, number[]> {
+  const groups = new Map<Key, number[]>();
+  for (const i of indexes) {
+    const key = keyOf(i);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [i]);
+    else group.push(i);
+  }
+  return groups;
+}
+
+/** How many positions the prompts have, without repeats, ascending. */
+export function positionCounts(prompts: readonly Prompt[]): number[] {
+  return [...new Set(prompts.map(positionCount))].sort((a, b) => a - b);
+}
+
+/** Tokens of the longest run of the prompts, of either side. */
+export function mostTokens(prompts: readonly Prompt[]): number {
+  return prompts.reduce((most, { clean, corrupted }) => Math.max(most, clean.length, corrupted?.length ?? 0), 0);
 }

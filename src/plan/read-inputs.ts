@@ -8,28 +8,24 @@
  */
 import { resolve } from "node:path";
 import { must } from "../base/assert.js";
+import { PatchbayError } from "../base/errors.js";
 import { FaultList } from "../base/fault-list.js";
+import { asChat } from "../prompts/chat-rows.js";
 import { describePrompts, type PromptText } from "../prompts/prompt-text.js";
-import { checkTokenIds, type ReadPrompts, toPrompts } from "../prompts/prompts.js";
+import { checkTokenIds, type DroppedRow, type ReadPrompts, toPrompts } from "../prompts/prompts.js";
+import { positionNames } from "../prompts/row-spans.js";
 import { type DatasetRow, readDataset } from "../prompts/rows.js";
-import { openTokenizer } from "../prompts/tokenizer.js";
+import { byTemplate } from "../prompts/template-rows.js";
+import { openTokenizer, type Tokenizer } from "../prompts/tokenizer.js";
 import { datasetPathsIn, readSweep, type SweepSource } from "../sweep/read-sweep.js";
-import { rowsOf } from "../sweep/sweep.js";
+import { type RowsSpec, rowsOf } from "../sweep/sweep.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
+import type { SweepText } from "../sweep/sweep-files.js";
 import type { Checkpoint } from "../weights/checkpoint.js";
 import { findSaes, type SaeEntry } from "../weights/sae-folder.js";
 import { type FitDataset, readFitDataset } from "./fit-dataset.js";
 import { checkHeldOut } from "./held-out.js";
 import type { InputPaths } from "./plan.js";
-
-/** A sweep file's text. */
-export interface SweepText {
-  readonly text: string;
-  /** Its name, for errors. */
-  readonly file: string;
-  /** Relative paths in the sweep start here. */
-  readonly baseFolder: string;
-}
 
 /**
  * Reads the sweep and its dataset. The rows are undefined where the dataset has faults, which `faults` holds.
@@ -37,11 +33,12 @@ export interface SweepText {
  */
 export function readSweepAndDataset(
   parts: readonly SweepPart[],
-  { text, file, baseFolder }: SweepText,
+  { baseFolder, ...sweepText }: SweepText,
   faults: FaultList,
 ): { source: SweepSource; rows: DatasetRow[][] | undefined } {
-  const source = faults.attempt(() => readSweep(parts, text, file));
-  const paths = source === undefined ? datasetPathsIn(text) : rowsOf(source.sweep).map((spec) => spec?.path ?? "");
+  const source = faults.attempt(() => readSweep(parts, sweepText));
+  const paths =
+    source === undefined ? datasetPathsIn(sweepText.text) : rowsOf(source.sweep).map((spec) => spec?.path ?? "");
   const read = paths.map((path) => faults.attempt(() => readDataset(resolve(baseFolder, path))));
   const rows = read.every((one) => one !== undefined) ? read : undefined;
   if (source === undefined) return { source: faults.needed<SweepSource>(source), rows };
@@ -56,6 +53,8 @@ export interface ReadInputs extends Omit<ReadPrompts, "rows"> {
   readonly evaluated?: number;
   readonly saes: readonly SaeEntry[];
   readonly texts: readonly PromptText[];
+  /** Names of the spans that are positions, in order; absent where tokens are. */
+  readonly spans?: readonly string[];
   readonly fit: FitDataset | null;
 }
 
@@ -81,7 +80,8 @@ export async function readInputs(
   const tokenise = (given: readonly (readonly DatasetRow[])[]): ReadPrompts[] =>
     rowsOf(source.sweep).flatMap((spec, i) => {
       if (spec === undefined) return [];
-      const read = toPrompts(must(given[i], "rows"), tokenizer, spec.limit);
+      const asked = asAsked(source, spec, must(given[i], "rows"), tokenizer);
+      const read = located(source, spec.field, () => toPrompts(asked, tokenizer, spec.limit));
       checkTokenIds(read.prompts, config.vocabSize, inputs.model);
       return read;
     });
@@ -90,10 +90,56 @@ export async function readInputs(
   const [evaluate, select] = faults.settled(read);
   const all = joined(must(evaluate, "rows"), select);
   faults.attempt(() => {
-    if (select !== undefined) checkHeldOut(source, all);
+    if (select === undefined) return;
+    checkSameSpans(source, must(evaluate, "rows"), select);
+    checkHeldOut(source, all);
   });
   const texts = describePrompts(all.prompts, all.rows, tokenizer);
-  return { saes: faults.settled(saes), ...all, texts, fit: fit ?? null };
+  const spans = spansIn(all);
+  return {
+    saes: faults.settled(saes),
+    ...all,
+    texts,
+    ...(spans === undefined ? {} : { spans }),
+    fit: fit ?? null,
+  };
+}
+
+/** Names of the spans that rows have. */
+function spansIn({ rows: [first] }: ReadPrompts): readonly string[] | undefined {
+  return first?.kind === "pair" && first.spans !== undefined ? positionNames(first.spans) : undefined;
+}
+
+/** Rows that choose have the positions of those that are evaluated. @throws PatchbayError `bad_input`. */
+function checkSameSpans({ fault }: SweepSource, evaluate: ReadPrompts, select: ReadPrompts): void {
+  const [own, other] = [evaluate, select].map((read) => spansIn(read)?.join(", ") ?? "no spans");
+  if (own === other) return;
+  throw fault(
+    ["dataset", "select"],
+    `has other spans than \`evaluate\` (${String(other)} here, ${String(own)} there), so that its positions are others; name the same spans in both`,
+  );
+}
+
+/** Puts the sweep's field in front of what is wrong. */
+function located<T>({ fault }: SweepSource, field: readonly string[], make: () => T): T {
+  try {
+    return make();
+  } catch (thrown) {
+    if (thrown instanceof PatchbayError && thrown.code === "bad_input") throw fault(field, thrown.message);
+    throw thrown;
+  }
+}
+
+/** Rows as the sweep says that they become prompts. @throws PatchbayError `bad_input` at the sweep's field. */
+function asAsked(
+  source: SweepSource,
+  { field, chat, template }: RowsSpec,
+  rows: readonly DatasetRow[],
+  tokenizer: Tokenizer,
+): readonly DatasetRow[] {
+  const within = <T>(name: string, make: () => T): T => located(source, [...field, name], make);
+  const written = template === undefined ? rows : within("template", () => byTemplate(rows, template));
+  return chat === true ? within("chat", () => asChat(written, tokenizer)) : written;
 }
 
 /** What both datasets hold, that which is evaluated first. */
@@ -102,7 +148,10 @@ function joined(evaluate: ReadPrompts, select: ReadPrompts | undefined): ReadPro
   return {
     prompts: [...evaluate.prompts, ...select.prompts],
     rows: [...evaluate.rows, ...select.rows],
-    dropped: [...evaluate.dropped, ...select.dropped],
+    dropped: [
+      ...evaluate.dropped.map((row): DroppedRow => ({ ...row, use: "evaluate" })),
+      ...select.dropped.map((row): DroppedRow => ({ ...row, use: "select" })),
+    ],
     evaluated: evaluate.prompts.length,
   };
 }

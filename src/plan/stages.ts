@@ -1,6 +1,6 @@
 /** @file Stages and their shards, cut from the sweep alone: never from the number of workers. */
 import type { Prompt } from "../nodes/prompt.js";
-import { byLength } from "./prompt-lengths.js";
+import { byLayout } from "./prompt-lengths.js";
 import type { Shard, Stage, StageTask } from "./plan.js";
 
 /** Row blocks that one shard runs: enough to make leasing cheap, few enough to lose little with a worker. */
@@ -22,22 +22,25 @@ export function stage(id: string, task: StageTask, { dependsOn = [], reads = [],
   return { id, task, dependsOn, reads, shards };
 }
 
-/** Shards of the slots `start` to `end` for each block of prompts, when a block of the engine has `rows` rows and a slot as many as prompts. */
+/**
+ * Shards of ranges of slots for each block of prompts, when a block of the engine has `rows` rows and a slot as many as prompts. No shard has
+ * slots of two ranges.
+ */
 export function slotShards(
   promptBlocks: readonly (readonly number[])[],
-  [start, end]: readonly [number, number],
+  slotRanges: readonly (readonly [start: number, end: number])[],
   rows: number,
   sides = 1,
 ): ShardWork[] {
   return promptBlocks.flatMap((prompts) => {
     const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * rows) / (sides * prompts.length)));
-    return ranges(start, end, perShard).map((slots) => ({ prompts, slots }));
+    return slotRanges.flatMap(([start, end]) => ranges(start, end, perShard).map((slots) => ({ prompts, slots })));
   });
 }
 
-/** Blocks of at most `size` prompts of one length, lengths ascending, file order within. */
+/** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, file order within. */
 export function promptBlocks(prompts: readonly Prompt[], size: number): number[][] {
-  return [...byLength(prompts).values()].flatMap((members) =>
+  return byLayout(prompts).flatMap((members) =>
     ranges(0, members.length, size).map(([start, end]) => members.slice(start, end)),
   );
 }

@@ -2,12 +2,13 @@
  * @file Dataset rows to tokenised prompts. A row that cannot be used is dropped with the first reason that holds:
  *
  * 1. `multi_token_answer`: an answer is not exactly one token.
- * 2. `unequal_length`: clean and corrupted prompt have different token counts.
+ * 2. `unequal_length`: clean and corrupted prompt have different token counts, and the row has no spans.
  * 3. `merge`: a prompt followed by its answer does not tokenise as the two parts do, so the answer position would be wrong.
  */
 import { badInput } from "../base/errors.js";
 import type { Prompt } from "../nodes/prompt.js";
 import type { DatasetRow } from "./rows.js";
+import { placeSpans } from "./span-tokens.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 /** Why a row is not used, in the order of the checks. */
@@ -22,6 +23,8 @@ export interface DroppedRow {
   /** 1-based. */
   readonly line: number;
   readonly reason: DropReason;
+  /** What its dataset is for, where a sweep names two: their files may have one name. */
+  readonly use?: "select" | "evaluate";
 }
 
 /** What the dataset was turned into. */
@@ -40,7 +43,7 @@ export interface Side {
 
 /**
  * Tokenises rows in file order, until `limit` prompts are kept; rows behind that are neither kept nor dropped.
- * @throws PatchbayError `bad_input` with a count for each reason when no row is left.
+ * @throws PatchbayError `bad_input` with a count for each reason when no row is left, and for a span that names no tokens of its own.
  */
 export function toPrompts(rows: readonly DatasetRow[], tokenizer: Tokenizer, limit = Infinity): ReadPrompts {
   const prompts: Prompt[] = [];
@@ -84,7 +87,8 @@ function toPrompt(row: DatasetRow, tokenizer: Tokenizer): Prompt | DropReason {
     idOf.set(answer, id);
   }
   const [clean = [], corrupted = null] = sides.map(({ text }) => tokenizer.encode(text));
-  if (corrupted !== null && corrupted.length !== clean.length) return "unequal_length";
+  const spanned = row.kind === "pair" && row.spans !== undefined ? { ...row, spans: row.spans } : null;
+  if (spanned === null && corrupted !== null && corrupted.length !== clean.length) return "unequal_length";
   for (const { text, answers } of sides) {
     const ids = tokenizer.encode(text);
     for (const answer of answers) {
@@ -95,15 +99,16 @@ function toPrompt(row: DatasetRow, tokenizer: Tokenizer): Prompt | DropReason {
     line: row.line,
     clean,
     corrupted,
+    ...(spanned === null ? {} : { spans: placeSpans(spanned, tokenizer) }),
     correct: idOf.get(correct) as number,
     incorrect: incorrect.map((answer) => idOf.get(answer) as number),
     ...(row.cluster === undefined ? {} : { cluster: row.cluster }),
   };
 }
 
-/** The two kinds of row in one form: each side is checked with the answers that belong to it. */
+/** All kinds of row in one form: each side is checked with the answers that belong to it. */
 export function partsOf(row: DatasetRow): { correct: string; incorrect: readonly string[]; sides: readonly Side[] } {
-  if (row.kind === "plain") {
+  if (row.kind !== "pair") {
     const { prompt, trueAnswer, falseAnswers } = row;
     const side = { text: prompt, answers: [trueAnswer, ...falseAnswers] };
     return { correct: trueAnswer, incorrect: falseAnswers, sides: [side] };
@@ -124,6 +129,5 @@ function nothingLeft(dropped: readonly DroppedRow[]) {
   );
   return badInput(
     `expected at least one usable row, got none: all ${String(dropped.length)} were dropped (${counts.join(", ")}); are the answers single tokens, with their leading space?`,
-    { field: "dataset" },
   );
 }

@@ -1,4 +1,4 @@
-/** @file Dataset files: JSON lines of contrast pairs or of plain prompts, every fault located by file, line and field. */
+/** @file Dataset files: JSON lines of contrast pairs, of plain prompts or of questions, every fault located by file, line and field. */
 import { readdirSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -6,7 +6,9 @@ import { z } from "zod";
 import { badInput, type ErrorDetail } from "../base/errors.js";
 import { FaultList } from "../base/fault-list.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
-import { parseJson, readTextFile, unreadable } from "../base/read-file.js";
+import { checked, parseJson, readTextFile, unreadable } from "../base/read-file.js";
+import { choiceQuestion, statementQuestion } from "./question-rows.js";
+import { type RowSpan, readSpans, spanNames, spansField } from "./row-spans.js";
 
 /** Where a row stands. */
 interface RowPlace {
@@ -27,11 +29,15 @@ export interface PairRow extends RowPlace {
   readonly patchAnswers: readonly string[];
   /** The row's family, where the file says one. */
   readonly case?: string;
+  /** What stands for positions, where the row names it. */
+  readonly spans?: readonly RowSpan[];
 }
 
-/** A prompt without a corrupted twin. */
+/** A prompt without a corrupted twin: as the row writes it, or made of a question. */
 export interface PlainRow extends RowPlace {
-  readonly kind: "plain";
+  readonly kind: "plain" | "multiple choice" | "true or false";
+  /** What a template puts together, of a question. */
+  readonly parts?: Readonly<Record<string, string>>;
   readonly prompt: string;
   readonly trueAnswer: string;
   readonly falseAnswers: readonly string[];
@@ -57,14 +63,16 @@ const pairSchema = z.object({
   clean_answer: z.string(),
   patch_answer: answers,
   case: z.string().optional(),
+  spans: spansField,
   cluster,
 });
 const plainSchema = z.object({ prompt: z.string(), true_answer: z.string(), false_answer: answers, cluster });
+const clusterSchema = z.object({ cluster });
 const lineSchema = z.record(z.string(), z.unknown());
 
 /**
  * Reads a dataset: a JSON-lines file, or a folder whose `.jsonl` files are read in name order. Blank lines are skipped.
- * @throws PatchbayError `bad_input` naming file, line and field of every fault; also when there is no row, or when pairs and plain prompts are mixed.
+ * @throws PatchbayError `bad_input` naming file, line and field of every fault; also when there is no row, or when kinds of rows are mixed.
  */
 export function readDataset(path: string): DatasetRow[] {
   const faults = new FaultList();
@@ -79,7 +87,21 @@ export function readDataset(path: string): DatasetRow[] {
       { file: other.file === basename(path) ? path : join(path, other.file), line: other.line },
     );
   }
+  checkSpanNames(rows, path);
   return rows;
+}
+
+/** Positions are the same in every row. @throws PatchbayError `bad_input` naming file and line of a row with other spans than the first. */
+function checkSpanNames([first, ...rows]: readonly DatasetRow[], path: string): void {
+  const namesOf = (row: DatasetRow | undefined): string =>
+    spanNames(row?.kind === "pair" ? row.spans : undefined).join(", ");
+  const other = rows.find((row) => namesOf(row) !== namesOf(first));
+  if (first === undefined || other === undefined) return;
+  const said = (names: string): string => (names === "" ? "no spans" : `the spans ${names}`);
+  throw badInput(
+    `expected ${said(namesOf(first))} as in ${first.file}:${String(first.line)}, got ${said(namesOf(other))}; every row names the same spans in the same order`,
+    { file: other.file === basename(path) ? path : join(path, other.file), line: other.line, field: "spans" },
+  );
 }
 
 /**
@@ -101,6 +123,15 @@ function filesOf(path: string): string[] {
   }
 }
 
+/** Some lines of a dataset as they stand in its files, one after the other. @param places - file names without folder, and lines from 1. */
+export function datasetLines(
+  path: string,
+  places: readonly { readonly file: string; readonly line: number }[],
+): string {
+  const linesOf = new Map(filesOf(path).map((file) => [basename(file), readTextFile(file).split("\n")]));
+  return places.map(({ file, line }) => `${linesOf.get(file)?.[line - 1]?.trim() ?? ""}\n`).join("");
+}
+
 /** @throws PatchbayError `bad_input` with the faults of all lines. */
 function readRows(path: string): DatasetRow[] {
   const faults = new FaultList();
@@ -115,31 +146,42 @@ function clusterOf({ cluster }: { readonly cluster?: string | undefined }): Pick
   return cluster === undefined ? {} : { cluster };
 }
 
+function clusterIn(fields: Readonly<Record<string, unknown>>, where: ErrorDetail): Pick<RowPlace, "cluster"> {
+  return clusterOf(checked(fields, clusterSchema, where));
+}
+
 function readRow(text: string, path: string, line: number): DatasetRow {
   const where: ErrorDetail = { file: path, line };
   const place = { file: basename(path), line };
   const fields = parseJson(text, lineSchema, where);
   if ("clean_prefix" in fields || "patch_prefix" in fields) {
     const row = parseJson(text, pairSchema, where);
+    const texts = { cleanPrefix: row.clean_prefix, patchPrefix: row.patch_prefix };
+    const spans = readSpans(row.spans, texts, where);
     return {
       ...place,
       kind: "pair",
-      cleanPrefix: row.clean_prefix,
-      patchPrefix: row.patch_prefix,
+      ...texts,
       cleanAnswer: row.clean_answer,
       patchAnswers: row.patch_answer,
       ...(row.case === undefined ? {} : { case: row.case }),
+      ...(spans === undefined ? {} : { spans }),
       ...clusterOf(row),
     };
   }
+  if ("spans" in fields) throw badInput("is built for rows of pairs alone; leave it out", { ...where, field: "spans" });
   if ("prompt" in fields) {
     const row = parseJson(text, plainSchema, where);
     const { prompt, true_answer: trueAnswer, false_answer: falseAnswers } = row;
     return { ...place, kind: "plain", prompt, trueAnswer, falseAnswers, ...clusterOf(row) };
   }
+  if ("question" in fields)
+    return { ...place, kind: "multiple choice", ...choiceQuestion(fields, where), ...clusterIn(fields, where) };
+  if ("statement" in fields)
+    return { ...place, kind: "true or false", ...statementQuestion(fields, where), ...clusterIn(fields, where) };
   const got = Object.keys(fields).slice(0, 8).join(", ");
   throw badInput(
-    `expected clean_prefix, patch_prefix, clean_answer and patch_answer, or prompt, true_answer and false_answer, got ${got === "" ? "no field" : got}`,
+    `expected clean_prefix, patch_prefix, clean_answer and patch_answer; or prompt, true_answer and false_answer; or question, choices and answerKey; or statement and label; got ${got === "" ? "no field" : got}`,
     where,
   );
 }

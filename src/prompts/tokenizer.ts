@@ -31,6 +31,8 @@ export interface Tokenizer {
   encode(text: string): number[];
   /** The text of one token, special ones by their names; U+FFFD for bytes that are no character by themselves. */
   textOf(id: number): string;
+  /** The text of several tokens that follow one another, likewise. */
+  decode(ids: readonly number[]): string;
   /**
    * A conversation in the model's own format.
    * @throws PatchbayError `bad_input` when the folder has no chat template, or the template refuses the messages.
@@ -71,14 +73,21 @@ export function openTokenizer(folder: string, bos: BosRule): Tokenizer {
   const tokenizer = load(file, settings);
   const start = startOf(tokenizer, settings, bos, file);
   const idsOf = (text: string): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const decode = (ids: readonly number[]): string =>
+    tokenizer.decode([...ids], { skip_special_tokens: false, clean_up_tokenization_spaces: false });
   const source = templateOf(folder, settings);
+  let template: Template | undefined;
   return {
     start,
     encode: (text) => [...start, ...idsOf(text)],
-    textOf: (id) => tokenizer.decode([id], { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
+    textOf: (id) => decode([id]),
+    decode,
     chat: (messages, addGenerationPrompt) => {
       if (source === undefined) throw badInput("expected a chat template in the folder, got none", { file: folder });
-      const text = render(source, { ...settings, messages, add_generation_prompt: addGenerationPrompt }, folder);
+      const text = located(folder, () => {
+        template ??= new Template(source);
+        return template.render({ ...settings, messages, add_generation_prompt: addGenerationPrompt });
+      });
       return { text, ids: idsOf(text) };
     },
   };
@@ -122,9 +131,9 @@ function templateOf(folder: string, { chat_template: field }: Settings): string 
   return field?.find(({ name }) => name === "default")?.template;
 }
 
-function render(source: string, values: Record<string, unknown>, folder: string): string {
+function located(folder: string, render: () => string): string {
   try {
-    return new Template(source).render(values);
+    return render();
   } catch (error) {
     throw badInput(`the chat template failed: ${(error as Error).message}`, { file: folder }, error);
   }

@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { readArtifactSums, writeArtifactSums } from "../run/artifact-sums.js";
 import { readPlanOnce } from "../run/plan-cache.js";
 import { readRunFile, runPaths } from "../run/run-folder.js";
-import { artifactStages, DROPPED_FILE, PROMPTS_FILE, SAES_FILE } from "../run/stage-artifacts.js";
+import { artifactStages, plannedArtifacts } from "../run/stage-artifacts.js";
 import { remakeIfDamaged, type ReducedExperiment } from "../artifacts/reduce-stage.js";
 import { writeReport } from "./write-report.js";
 import type { ScoreMethods } from "../methods/score-method.js";
@@ -23,12 +23,8 @@ export interface Finishing {
 export async function finishRun(register: Finishing, folder: string): Promise<string[]> {
   const { experiments } = register;
   const { plan_hash: planHash } = readRunFile(folder);
-  const ours = new Set([
-    DROPPED_FILE,
-    PROMPTS_FILE,
-    SAES_FILE,
-    ...artifactStages(experiments, readPlanOnce(folder, planHash)).keys(),
-  ]);
+  const plan = readPlanOnce(folder, planHash);
+  const ours = new Set([...plannedArtifacts(plan), ...artifactStages(experiments, plan).keys()]);
   const sums = [...readArtifactSums(folder)].filter(([name]) => ours.has(name));
   writeArtifactSums(folder, new Map(sums)); // A damaged line may name a file that never was.
   const there = readdirSync(runPaths(folder).artifacts).filter((name) => ours.has(name));

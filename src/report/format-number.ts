@@ -27,6 +27,11 @@ export function formatCount(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
+/** `1 prompt`, `12 prompts`. */
+export function counted(count: number, what: string): string {
+  return `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
+}
+
 /** A share of 1 in percent. */
 export function formatPercent(share: number | null, decimals = 1): string {
   return share === null || !Number.isFinite(share) ? UNDEFINED : `${fixed(100 * share, decimals)}\u202f%`;
@@ -47,12 +52,14 @@ export function formatInterval({ value, low, high }: Bounded, most = 6): string 
   return `${fixed(value, decimals)} [${fixed(low, decimals)}, ${fixed(high, decimals)}]`;
 }
 
-/** A correlation or share: two decimals, near 1 as many as the difference from 1 needs, no leading zero. `.93 [.91, .95]`. */
+/** A correlation or share: two decimals, near 1 as many as the difference from 1 needs and the interval carries, no leading zero. `.93 [.91, .95]`. */
 export function formatCorrelation(bounded: Bounded): string {
   const { value, low, high } = bounded;
   if (value === null) return UNDEFINED;
   const numbers = [value, low ?? value, high ?? value];
-  const decimals = decimalsNear1(Math.abs(value));
+  const near = decimalsNear1(Math.abs(value));
+  const width = low === null || high === null ? 0 : high - low;
+  const decimals = width > 0 ? Math.max(2, Math.min(near, decimalsOf(width / 2, value))) : near;
   const [v = "", l = "", h = ""] = numbers.map((one) => fixed(one, decimals).replace(/^(−?)0\./, "$1."));
   return low === null || high === null ? v : `${v} [${l}, ${h}]`;
 }
@@ -63,8 +70,12 @@ function decimalsNear1(size: number): number {
   return rest > 0.005 || rest < 1e-6 ? 2 : Math.ceil(-Math.log10(rest));
 }
 
+/** Below this, numbers are spelled with a power of ten: their zeros would fill a tight place. */
+const LEAST_SHORT = 1e-3;
+
 /** A number in a tight place: enough decimals for `largest`, no leading zero. */
 export function formatShort(value: number, largest: number): string {
+  if (largest < LEAST_SHORT) return formatNumber(value, 1);
   const decimals = Math.max(largest < 10 ? 2 : 0, 1 - Math.floor(Math.log10(largest)));
   return fixed(value, decimals).replace(/^(−?)0\./, "$1.");
 }

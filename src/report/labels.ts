@@ -29,9 +29,9 @@ export function nodeLabel(node: Node): string {
   return index === null ? label : `${label} ${String(indexOf(node, index))}`;
 }
 
-/** A position in a table. */
-export function positionLabel(position: NodePosition): string {
-  return position === GLOBAL_POSITION ? "all at once" : String(position);
+/** A position in a table. @param spans - names of positions, where rows have spans. */
+export function positionLabel(position: NodePosition, spans?: readonly string[]): string {
+  return position === GLOBAL_POSITION ? "all at once" : (spans?.at(position) ?? String(position));
 }
 
 /** Sites that occur among rows, in forward order. */

@@ -1,8 +1,7 @@
 /** @file The nodes that a page can be asked about: the table that its script reads, and the form that asks. */
 import { neuronpediaUrl } from "../hub/published-sae.js";
 import { INDEX_FIELDS, KINDS, LISTED_KINDS } from "../nodes/kinds.js";
-import { indexOf, type Node } from "../nodes/node.js";
-import { positionColumn } from "../nodes/node-columns.js";
+import { comparePositions, GLOBAL_POSITION, indexOf, type Node, type NodePosition } from "../nodes/node.js";
 import { SITES } from "../nodes/site.js";
 import type { Plan } from "../plan/plan.js";
 import { positionTick, type ExamplePrompt } from "./example-prompt.js";
@@ -57,12 +56,16 @@ const LETTERS = 200;
 
 /** What names a node in links and in tables of the page. The script spells the same. */
 export function nodeKeyOf(node: Node): string {
-  return [node.site, node.layer, positionColumn(node.position), node.kind, indexWithin(node)].join(".");
+  return [node.site, node.layer, positionKey(node.position), node.kind, indexWithin(node)].join(".");
 }
 
 /** A node's name in a table, which the script makes a button. */
 export function askedName(node: Node, name: string): Markup {
   return markup`<span data-node="${nodeKeyOf(node)}">${name}</span>`;
+}
+
+function positionKey(position: NodePosition): string {
+  return position === GLOBAL_POSITION ? "all" : String(position);
 }
 
 function indexWithin(node: Node): number {
@@ -91,7 +94,7 @@ export function nodeTable({ nodes, scores, layers, saes, example, prompts, textO
     kind: nodes.map(({ kind }) => LISTED_KINDS.indexOf(kind)),
     site: nodes.map(({ site }) => SITES.indexOf(site)),
     layer: nodes.map(({ layer }) => layer),
-    position: nodes.map(({ position }) => positionColumn(position)),
+    position: nodes.map(({ position }) => (position === GLOBAL_POSITION ? null : position)),
     index: nodes.map(indexWithin),
     prompts: nodes.map(({ n }) => n),
     effect: column(({ effect }) => effect),
@@ -110,9 +113,7 @@ export function nodeTable({ nodes, scores, layers, saes, example, prompts, textO
 export function askSection(index: NodeIndex): Section {
   const { nodes, note } = index;
   const kinds = LISTED_KINDS.filter((kind) => nodes.some((node) => node.kind === kind));
-  const positions = [...new Map(nodes.map(({ position }) => [positionColumn(position), position]))].sort(
-    ([a], [b]) => a - b,
-  );
+  const positions = [...new Set(nodes.map(({ position }) => position))].sort(comparePositions);
   const select = (name: string, label: string, options: readonly (readonly [string, string])[]): Markup =>
     markup`<label>${label} <select name="${name}"><option value="">any</option>${options.map(([value, text]) => markup`<option value="${value}">${text}</option>`)}</select></label>`;
   const number = (name: string, label: string, step: string): Markup =>
@@ -136,9 +137,9 @@ ${select(
     )}${number("from", "Layer from", "1")}${number("to", "to", "1")}${select(
       "position",
       "Position",
-      positions.map(([column, position]) => [
-        String(column),
-        positionColumn(position) < 0 ? positionLabel(position) : positionTick(index.example)(column),
+      positions.map((position) => [
+        positionKey(position),
+        position === GLOBAL_POSITION ? positionLabel(position) : positionTick(index.example)(position),
       ]),
     )}${number("size", "|effect| at least", "any")}<button type="reset">Clear</button></div>
 <p><output aria-live="polite"></output></p>

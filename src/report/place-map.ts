@@ -1,6 +1,7 @@
 /** @file Maps of layers against positions, with a coloured cell for each place: panels of score maps and of effect maps. */
 import * as Plot from "@observablehq/plot";
 import type { NodeKind } from "../nodes/kinds.js";
+import { comparePositions } from "../nodes/node.js";
 import type { Site } from "../nodes/site.js";
 import { spacedTicks } from "./axis-ticks.js";
 import { positionAxis, tokenAt, type ExamplePrompt } from "./example-prompt.js";
@@ -33,7 +34,7 @@ export interface PlaceMap {
 /** Draws it. */
 export function placeMap({ title, what, cells, largest, example }: PlaceMap): Panel {
   const layers = ascending(cells.map(({ layer }) => layer));
-  const positions = ascending(cells.map(({ position }) => position));
+  const positions = ascending(cells.map(({ position }) => position)).sort(comparePositions);
   const roomy = positions.length <= 8 && layers.length <= 12;
   const { axis, room } = positionAxis(example);
   const band = { type: "band", tickSize: 0, padding: 0.06 } as const;

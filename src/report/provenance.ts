@@ -1,10 +1,16 @@
 /** @file Where the numbers come from: inputs, environment, definitions, timings, warnings, dropped rows. */
-import { basename, isAbsolute, join, relative } from "node:path";
+import { truthDonorOf } from "../plan/node-list.js";
+import { basename, dirname, isAbsolute, join, relative } from "node:path";
 import type { HubSnapshot } from "../hub/snapshot.js";
-import { formatCount, formatNumber } from "./format-number.js";
+import { counted, formatCount, formatNumber } from "./format-number.js";
 import { markup, type Content, type Markup } from "./markup.js";
 import type { RunContents } from "./run-contents.js";
+import { evaluatedPrompts } from "../plan/held-out.js";
+import { promptKey } from "../nodes/prompt.js";
 import { htmlTable, numberColumn, textColumn, type Table } from "./table.js";
+
+/** What patched nodes take their values from. */
+const DONORS = { corrupted: "corrupted prompt", mean: "mean at the position", zero: "0" } as const;
 
 /** Dropped rows that are listed one by one. */
 const LISTED_ROWS = 40;
@@ -28,18 +34,53 @@ export function droppedTable({ dropped }: RunContents): Markup {
       explain(reason),
     ]),
   );
-  const rows = dropped.slice(0, LISTED_ROWS).map(({ line, reason }) => [String(line), markup`<code>${reason}</code>`]);
+  const places = placesOf(dropped);
+  const rows = dropped
+    .slice(0, LISTED_ROWS)
+    .map((row) => [...places.map(({ of }) => of(row)), String(row.line), markup`<code>${row.reason}</code>`]);
   const rest = dropped.length - rows.length;
   return markup`${counts}<details><summary>Line by line</summary>${htmlTable(
     rest > 0 ? `The first ${String(rows.length)} of ${String(dropped.length)}; all are in dropped.csv` : "All of them",
-    [numberColumn("line of the dataset"), textColumn("reason")],
+    [
+      ...places.map(({ name }) => textColumn(name)),
+      numberColumn(places.length > 0 ? "line" : "line of the dataset"),
+      textColumn("reason"),
+    ],
     rows,
   )}</details>`;
 }
 
 /** Dropped rows for `report/dropped.csv`. */
 export function droppedCsv({ dropped }: RunContents): Table {
-  return { columns: ["line", "reason"], rows: dropped.map(({ line, reason }) => [line, reason]) };
+  const places = placesOf(dropped);
+  return {
+    columns: [...places.map(({ name }) => name), "line", "reason"],
+    rows: dropped.map((row) => [...places.map(({ of }) => of(row)), row.line, row.reason]),
+  };
+}
+
+type Dropped = RunContents["dropped"][number];
+
+/** What says, beside its line, which row is meant: what the row was for, and its file, where there are several. */
+function placesOf(dropped: readonly Dropped[]): { readonly name: string; readonly of: (row: Dropped) => string }[] {
+  const places = [
+    { name: "use", of: ({ use = "" }: Dropped) => use },
+    { name: "file", of: ({ file = "" }: Dropped) => file },
+  ];
+  return places.filter(({ of }) => new Set(dropped.map(of)).size > 1);
+}
+
+/** Names of the two datasets of a sweep, or of the one: with their folders where the files are called alike. */
+export function datasetNames({ dataset, select }: RunContents["run"]["inputs"]): {
+  readonly dataset: string;
+  readonly select: string;
+} {
+  const named = [dataset, select ?? ""] as const;
+  const isAlike = basename(named[0]) === basename(named[1]);
+  const [first, second] = named.map((path) =>
+    isAlike ? join(basename(dirname(path)), basename(path)) : basename(path),
+  );
+  return { dataset: first ?? "", select: second ?? "" };
 }
 
 /** Definitions in a sentence each. Source: docs/reference.md. */
@@ -50,7 +91,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     "effect",
-    "m of the clean prompt with one node's activation taken from the corrupted prompt, minus m of the clean prompt; everything downstream is recomputed. Positive: patching raises the incorrect answer, so the node supports the correct one.",
+    "m of the clean prompt with one node's activation taken from the corrupted prompt (or set to its mean or to zero, where the sweep says so), minus m of the clean prompt; everything downstream is recomputed. Positive: patching raises the incorrect answer, so the node supports the correct one.",
   ],
   ["share of m’s shift", "mean effect divided by the mean of m(corrupted) − m(clean): a ratio of means."],
   [
@@ -63,7 +104,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     "faithfulness",
-    "(m(circuit) − m(empty)) / (m(full) − m(empty)) as a ratio of means over clean and corrupted prompts, with the sign turned so that good is positive on both; “mean of ratios” averages the same ratio prompt by prompt. Complement (completeness): the same with the circuit's nodes ablated instead.",
+    "(m(circuit) − m(empty)) / (m(full) − m(empty)) as a ratio of means over prompts (of pairs, over clean and corrupted ones, with the sign turned so that good is positive on both); “mean of ratios” averages the same ratio prompt by prompt. Complement (completeness): the same with the circuit's nodes ablated instead.",
   ],
   [
     "statistics",
@@ -75,7 +116,7 @@ const DEFINITIONS: readonly (readonly [term: string, meaning: string])[] = [
   ],
   [
     "weighted",
-    "each sampled node counts 1 / its inclusion probability, so that the result speaks for all nodes whose activation differs, not only for the strongest.",
+    "each sampled node counts 1 / its inclusion probability, so that the result speaks for all nodes of its frame, not only for the strongest: those whose activation differs from the donor’s in some of the prompts that chose nodes.",
   ],
 ];
 
@@ -126,13 +167,15 @@ export function provenanceList({ run, plan }: RunContents): Markup {
     [
       "dataset",
       [
-        basename(run.inputs.dataset),
-        `${formatCount(counts.prompts)} prompts used, ${formatCount(counts.dropped)} rows dropped`,
+        datasetNames(run.inputs).dataset,
+        `${counted(counts.prompts, "prompt")} used, ${counted(counts.dropped, "row")} dropped${run.inputs.select === undefined ? "" : " of both datasets"}`,
         hash(fingerprints.dataset),
       ].map(line),
     ],
+    ...filterEntries(run),
     ...selectEntry(run),
     ...fitEntry({ run, plan }),
+    ...lenderEntry(run),
     ["plan", [`${formatCount(counts.shards)} shards, seed ${String(sweep.seed)}`, hash(run.plan_hash)].map(line)],
     ["code", hash(fingerprints.code)],
     [
@@ -140,7 +183,11 @@ export function provenanceList({ run, plan }: RunContents): Markup {
       `${fingerprints.backend}, ${fingerprints.device}, ${fingerprints.dtype}, ${counted(fingerprints.threads, "thread")}, tfjs ${fingerprints.tfjs}`,
     ],
     ["Node (decides no bits)", run.node === undefined ? "not recorded" : run.node.join(", ")],
-    ["sign and direction", "positive raises the incorrect answer; base: clean prompt, donor: corrupted prompt"],
+    ...reusedEntry(run),
+    [
+      "sign and direction",
+      `positive raises the incorrect answer; base: clean prompt, donor: ${DONORS[truthDonorOf(sweep)]}`,
+    ],
     ["several incorrect answers", `${sweep.metric.reduce} of their logits`],
     ["normalisation", "scores and effects: none; share: mean(m(corrupted) − m(clean))"],
     [
@@ -156,24 +203,58 @@ export function provenanceList({ run, plan }: RunContents): Markup {
   return markup`<dl class="facts">${entries.map(([term, value]) => markup`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`;
 }
 
+/** The runs that rows were filtered by, and how many were kept. */
+function filterEntries({ filtered = [] }: RunContents["run"]): [string, Content][] {
+  return filtered.map(({ dataset, from, plan_hash: hash, rows, measured, kept }) => [
+    `filter of ${dataset}`,
+    [
+      `${formatCount(kept)} of ${formatCount(measured)} rows that ${basename(from)} evaluated (${formatCount(rows)} in the file)`,
+      markup`<code>${hash}</code>`,
+    ].map(line),
+  ]);
+}
+
 /** The rows that chose, where they were others. */
 function selectEntry({ inputs, counts, fingerprints }: RunContents["run"]): [string, Content][] {
   if (inputs.select === undefined) return [];
-  const used = `${counted(counts.select ?? 0, "prompt")} chose nodes and means, and were not evaluated`;
+  const used = `${counted(counts.select ?? 0, "prompt")} chose nodes and means, without being evaluated`;
   return [
-    ["selection rows", [basename(inputs.select), used, markup`<code>${fingerprints.select ?? ""}</code>`].map(line)],
+    [
+      "selection rows",
+      [datasetNames(inputs).select, used, markup`<code>${fingerprints.select ?? ""}</code>`].map(line),
+    ],
   ];
+}
+
+/** What was not computed, because earlier runs had it. */
+function reusedEntry({ reused = [], reused_artifacts: artifacts = [] }: RunContents["run"]): [string, Content][] {
+  const places = new Map(reused.map((one) => [`${one.from} ${one.plan_hash}`, one]));
+  const lines: Content[] = [...places.values()].flatMap(({ from, plan_hash: hash }) => {
+    const own = reused.filter((one) => one.from === from && one.plan_hash === hash);
+    const stages = own.map(({ stage, shards, of }) => `${stage} ${formatCount(shards)} of ${formatCount(of)}`);
+    return [`shards from the run ${from}: ${stages.join(", ")}`, markup`<code>${hash}</code>`];
+  });
+  if (artifacts.length > 0) lines.push(`artifacts of ${artifacts.map(({ stage }) => stage).join(", ")}`);
+  return lines.length === 0 ? [] : [["reused, not computed", lines.map(line)]];
 }
 
 /** The dataset that errors are split on, where the sweep splits them. */
 function fitEntry({ run, plan }: Pick<RunContents, "run" | "plan">): [string, Content][] {
   if (plan.fitPrompts === undefined) return [];
   const { fit = "" } = run.inputs;
-  const pairs = `${counted(plan.fitPrompts.length, "pair")} used`;
+  const measured = new Set(evaluatedPrompts(plan).map(promptKey));
+  const both = plan.fitPrompts.filter((prompt) => measured.has(promptKey(prompt))).length;
+  const pairs = `${counted(plan.fitPrompts.length, "pair")} used${both === 0 ? "" : `, ${formatCount(both)} of which ${both === 1 ? "is" : "are"} measured too`}`;
   return [["fit of errors", [basename(fit), pairs, markup`<code>${run.fingerprints.fit ?? ""}</code>`].map(line)]];
 }
 
-const counted = (count: number, what: string): string => `${formatCount(count)} ${what}${count === 1 ? "" : "s"}`;
+/** The run that scores and means are taken from. */
+function lenderEntry({ inputs: { from } }: RunContents["run"]): [string, Content][] {
+  if (from === undefined) return [];
+  return [
+    ["scores and means", [`of the run ${basename(from.path)}`, markup`plan <code>${from.plan_hash}</code>`].map(line)],
+  ];
+}
 
 const line = (content: Content): Markup => markup`<span class="line">${content}</span>`;
 

@@ -10,6 +10,7 @@ import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import { readPlanOnce } from "../run/plan-cache.js";
 import { PROMPTS_FILE } from "../run/stage-artifacts.js";
 import { readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
+import { spansOf } from "../plan/span-positions.js";
 import { exampleOf, type ExamplePrompt } from "./example-prompt.js";
 import { readBaseline, type Baseline } from "./baseline.js";
 
@@ -24,10 +25,20 @@ export interface RunContents {
   /** Whose tokens stand at positions. */
   readonly example: ExamplePrompt | null;
   readonly baseline: readonly Baseline[] | null;
-  readonly dropped: readonly { readonly line: number; readonly reason: string }[];
+  readonly dropped: readonly {
+    readonly use?: string;
+    readonly file?: string;
+    readonly line: number;
+    readonly reason: string;
+  }[];
 }
 
-const droppedRow = z.object({ line: z.int(), reason: z.string() });
+const droppedRow = z.object({
+  use: z.string().exactOptional(),
+  file: z.string().exactOptional(),
+  line: z.int(),
+  reason: z.string(),
+});
 
 /**
  * Reads what every run has.
@@ -46,7 +57,7 @@ export async function readRunContents(methods: ScoreMethods, folder: string): Pr
     plan,
     methods,
     prompts,
-    example: exampleOf(prompts),
+    example: exampleOf(prompts, spansOf(plan.sweep)),
     baseline,
     dropped: parseDropped(await bytesOf({ folder }, "dropped.jsonl"), folder),
   };

@@ -42,10 +42,7 @@ export function indexOf(parts: readonly ReportPart[]): NodeIndex | null {
 }
 
 function droppedSection(contents: RunContents): ResultSection {
-  const rows =
-    contents.dropped.length === 0
-      ? markup`<p class="note">Every row of the dataset was used.</p>`
-      : droppedTable(contents);
+  const rows = contents.dropped.length === 0 ? markup`<p class="note">No row was dropped.</p>` : droppedTable(contents);
   return resultSection({ id: "dropped", title: "Dropped prompts", asked: null }, [], [rows]);
 }
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { sha256 } from "../base/hash.js";
-import { writeFileAtomically } from "../base/write-file.js";
+import { copyFileAtomically, writeFileAtomically } from "../base/write-file.js";
 import { holds, readArtifactSums, writeArtifactSums } from "./artifact-sums.js";
 import { checkKnownFile, damage, type KnownFile, readKnownFile } from "./known-file.js";
 import { runPaths } from "./run-folder.js";
@@ -30,6 +30,19 @@ export function writeArtifact(folder: string, name: string, bytes: Uint8Array): 
   if (sums.get(name) === hash && holds(path, hash)) return;
   writeArtifactSums(folder, sums.set(name, hash));
   writeFileAtomically(path, bytes);
+}
+
+/**
+ * Copies a file that is known by its hash, and becomes an artifact as {@link writeArtifact} makes one. It is never in memory as a whole.
+ * @throws PatchbayError `damaged_artifact` where the copy is not what the hash says; `disk_full`.
+ */
+export function copyArtifact(folder: string, name: string, file: KnownFile): void {
+  const path = runPaths(folder).artifact(name);
+  const sums = readArtifactSums(folder);
+  if (sums.get(name) === file.sha256 && holds(path, file.sha256)) return;
+  writeArtifactSums(folder, sums.set(name, file.sha256));
+  copyFileAtomically(file.path, path);
+  if (!holds(path, file.sha256)) throw damage(file, "other bytes");
 }
 
 /** Whether there is, or was, such an artifact. */

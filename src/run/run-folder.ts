@@ -39,10 +39,13 @@ export type RecordedStatus = (typeof RUN_STATUSES)[number];
 
 const rate = z.object({ seconds: z.number(), units: z.number(), unit: z.string(), per_second: z.number() });
 
+const oneValue = z.union([z.number(), z.string()]);
+const bySite = z.union([oneValue, z.record(z.string(), oneValue)]);
+
 /** How SAEs are chosen, as run.json keeps it and workers are told. */
 export const saeOptionsSchema = z.object({
-  width: z.union([z.number(), z.string()]).exactOptional(),
-  l0: z.union([z.literal("canonical"), z.number(), z.partialRecord(z.enum(SAE_SITES), z.number())]).exactOptional(),
+  width: bySite.exactOptional(),
+  l0: bySite.exactOptional(),
   sites: z.array(z.enum(SAE_SITES)).readonly().exactOptional(),
   layers: z.array(z.number()).readonly().exactOptional(),
 });
@@ -82,6 +85,34 @@ const prediction = z.object({
   stages: z.record(z.string(), stagePrediction),
 });
 
+const reusedShards = z.object({
+  stage: z.string(),
+  /** How many of the stage's shards came from there, */
+  shards: z.int(),
+  /** of how many that it has. */
+  of: z.int(),
+  /** The earlier run's folder, from the one that holds this run's. */
+  from: z.string(),
+  /** The earlier run's plan. */
+  plan_hash: z.string(),
+});
+
+const reusedArtifacts = z.object({
+  stage: z.string(),
+  /** Their hashes as they were taken over, by their names; none where that was not recorded. */
+  sums: z.record(z.string(), z.string()).default({}),
+  from: z.string(),
+  plan_hash: z.string(),
+  /** What the stage's reduction said there. */
+  warnings: z.array(z.string()),
+});
+
+/** Artifacts of one stage that were not made again, because an earlier run had them. */
+export type ReusedArtifacts = z.infer<typeof reusedArtifacts>;
+
+/** Shards of one stage that were not computed again, because an earlier run had them. */
+export type ReusedShards = z.infer<typeof reusedShards>;
+
 /** What a run was expected to take, before it started. */
 export type Prediction = z.infer<typeof prediction>;
 
@@ -101,6 +132,8 @@ const runFileSchema = z.object({
     dataset: z.string(),
     select: z.string().exactOptional(),
     fit: z.string().exactOptional(),
+    /** The run that scores and means are taken from. */
+    from: z.object({ path: z.string(), plan_hash: z.string(), shared_prompts: z.int() }).exactOptional(),
     saeOptions: saeOptionsSchema,
     hub: hubInputsSchema.exactOptional(),
   }),
@@ -111,6 +144,19 @@ const runFileSchema = z.object({
     select: z.string().exactOptional(),
     fit: z.string().exactOptional(),
   }),
+  /** What a dataset's rows were filtered by: a run, and how many rows it evaluated and the filter kept. */
+  filtered: z
+    .array(
+      z.object({
+        dataset: z.string(),
+        from: z.string(),
+        plan_hash: z.string(),
+        rows: z.int(),
+        measured: z.int(),
+        kept: z.int(),
+      }),
+    )
+    .exactOptional(),
   /** Versions of Node that workers and coordinator ran on, over all starts of the run. They decide no bits. */
   node: z.array(z.string()).exactOptional(),
   /** Why the backend was taken, in words. */
@@ -137,6 +183,11 @@ const runFileSchema = z.object({
   timings: z.record(z.string(), rate.extend({ by_kind: z.record(z.string(), rate).optional() })),
   /** What `timings` were expected to be; absent where nothing was measured before the run. */
   prediction: prediction.exactOptional(),
+  /** What came from earlier runs; absent where nothing did. */
+  reused: z.array(reusedShards).exactOptional(),
+  reused_artifacts: z.array(reusedArtifacts).exactOptional(),
+  /** Warnings of reductions, by stage: those that have any. */
+  stage_warnings: z.record(z.string(), z.array(z.string())).exactOptional(),
   /** Engine seconds spent on loading weights, over all engines. */
   weight_loading_seconds: z.number(),
   warnings: z.array(z.string()),
@@ -166,6 +217,13 @@ export function readRunFile(folder: string): RunFile {
     file,
     field: issue?.path.join(".") ?? "",
   });
+}
+
+/** Reads run.json of a run that came to its end. @throws what `fault` makes of another status; `bad_input` as {@link readRunFile}. */
+export function completeRun(folder: string, fault: (status: RecordedStatus) => Error): RunFile {
+  const run = readRunFile(folder);
+  if (run.status !== "complete") throw fault(run.status);
+  return run;
 }
 
 /** Writes run.json in one step: readers see the old file or the new one. */

@@ -15,6 +15,7 @@
 import { randomUUID } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   fdatasync,
   fstatSync,
   fsync,
@@ -67,6 +68,19 @@ export async function openDirectoryLog(folder: string): Promise<RunLog> {
     list: () => list(folder),
     close: () => Promise.resolve(),
   };
+}
+
+/**
+ * A record of a log that another run has, which is left as it is. @returns null where there is none.
+ * @throws PatchbayError `corrupt_record`.
+ */
+export function readDirectoryRecord(folder: string, shard: string): Promise<RunRecord | null> {
+  return read(folder, shard);
+}
+
+/** Whether a log has a record of the shard, sound or not. */
+export function hasDirectoryRecord(folder: string, shard: string): boolean {
+  return existsSync(recordPath(folder, shard));
 }
 
 async function append(

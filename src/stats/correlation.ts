@@ -55,7 +55,12 @@ const ROUNDING = 1e-5;
  */
 export function isConstant(values: Float64Array): boolean {
   const [first = 0] = values;
-  return values.every((value) => Math.abs(value - first) <= ROUNDING * Math.max(Math.abs(value), Math.abs(first)));
+  return values.every((value) => isSame(value, first));
+}
+
+/** Whether two values are equal but for rounding. */
+export function isSame(a: number, b: number): boolean {
+  return Math.abs(a - b) <= ROUNDING * Math.max(Math.abs(a), Math.abs(b));
 }
 
 function correlationOf({ xx, yy, xy }: Moments): number {

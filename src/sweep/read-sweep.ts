@@ -1,6 +1,7 @@
 /** @file Reads a sweep file: YAML or JSON text to a checked sweep, every fault with its file, line and field. */
 import { isNode, LineCounter, parseDocument, visit, type Document } from "yaml";
 import { allOf, badInput, PatchbayError } from "../base/errors.js";
+import { placeInFiles, type SweepText } from "./sweep-files.js";
 import { sweepFaults } from "./sweep-fault.js";
 import type { SweepPart } from "./sweep-part.js";
 import { sweepSchema } from "./sweep-schema.js";
@@ -14,6 +15,8 @@ export interface SweepSource {
   readonly sweep: Sweep;
   /** A fault of the field at `path`, with the file and line put in front. */
   readonly fault: (path: readonly (string | number)[], message: string) => PatchbayError;
+  /** Whether the file itself has the field, and not its default. */
+  readonly has: (path: readonly (string | number)[]) => boolean;
 }
 
 type Path = readonly (string | number)[];
@@ -21,11 +24,11 @@ type Path = readonly (string | number)[];
 /**
  * Parses and checks the text of a sweep file.
  * @param parts - the experiments that a sweep may ask for.
- * @param file - name to print in errors.
  * @throws PatchbayError `bad_input` with file, line and field, of every fault; `not_built` for an option of the contract that this version
  *   lacks.
  */
-export function readSweep(parts: readonly SweepPart[], text: string, file: string): SweepSource {
+export function readSweep(parts: readonly SweepPart[], named: Omit<SweepText, "baseFolder">): SweepSource {
+  const { text, file } = named;
   if (text.length > MAX_SWEEP_CHARACTERS) {
     throw badInput(
       `a sweep file has at most ${String(MAX_SWEEP_CHARACTERS)} characters, this has ${String(text.length)}`,
@@ -33,19 +36,21 @@ export function readSweep(parts: readonly SweepPart[], text: string, file: strin
     );
   }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const broken = document.errors[0];
   if (broken !== undefined) {
-    const message = broken.message.split("\n", 1)[0] ?? "";
-    throw badInput(`not valid YAML: ${message}`, { file, line: lines.linePos(broken.pos[0]).line }, broken);
+    const message =
+      broken.code === "MULTIPLE_DOCS" ? "another document begins here; take the line `---` out" : broken.message;
+    throw badInput(`not valid YAML: ${message}`, placeInFiles(named, lines.linePos(broken.pos[0]).line), broken);
   }
   const place = (path: Path): { file: string; line?: number; field?: string } => {
     const line = lineOf(document, lines, path);
-    return { file, ...(line === undefined ? {} : { line }), ...(path.length === 0 ? {} : { field: fieldName(path) }) };
+    const at = line === undefined ? { file } : placeInFiles(named, line);
+    return { ...at, ...(path.length === 0 ? {} : { field: fieldName(path) }) };
   };
   const fault = (path: Path, message: string): PatchbayError => badInput(message, place(path));
 
-  const raw = valueOf(document, lines, file);
+  const raw = withoutExtensions(valueOf(document, lines, named));
   const notBuilt = findNotBuilt(raw);
   const schema = sweepSchema(parts);
   const parsed = schema.safeParse(raw);
@@ -60,7 +65,7 @@ export function readSweep(parts: readonly SweepPart[], text: string, file: strin
   if (first !== undefined) throw allOf([first, ...rest]);
   if (!parsed.success) throw fault([], parsed.error.message);
   requireWork(parts, parsed.data, fault);
-  return { sweep: parsed.data, fault };
+  return { sweep: parsed.data, fault, has: (path) => document.hasIn(path) };
 }
 
 /** Where a sweep that may have faults says that its datasets lie. */
@@ -83,7 +88,7 @@ function asNotBuilt({ message, detail }: PatchbayError): PatchbayError {
 }
 
 /** The document's value. A name (`*name`) must stand for something, and few names may not stand for a lot. */
-function valueOf(document: Document, lines: LineCounter, file: string): unknown {
+function valueOf(document: Document, lines: LineCounter, named: Pick<SweepText, "file" | "files">): unknown {
   try {
     return document.toJS();
   } catch (error) {
@@ -96,8 +101,17 @@ function valueOf(document: Document, lines: LineCounter, file: string): unknown 
       },
     });
     const message = error instanceof Error ? error.message : String(error);
-    throw badInput(`not valid YAML: ${message}`, { file, ...(line === undefined ? {} : { line }) }, error);
+    const place = line === undefined ? { file: named.file } : placeInFiles(named, line);
+    throw badInput(`not valid YAML: ${message}`, place, error);
   }
+}
+
+/** Topmost fields of these names are the file's own: they hold what anchors name. */
+const EXTENSION = /^x-/;
+
+function withoutExtensions(raw: unknown): unknown {
+  if (raw === null || typeof raw !== "object" || Array.isArray(raw)) return raw;
+  return Object.fromEntries(Object.entries(raw).filter(([name]) => !EXTENSION.test(name)));
 }
 
 function requireWork(parts: readonly SweepPart[], sweep: Sweep, fault: SweepSource["fault"]): void {
@@ -133,28 +147,10 @@ function findNotBuilt(raw: unknown): NotBuilt[] {
     const one: unknown = experiments[i];
     return typeof one === "string" || "preset" in record(one);
   });
-  return [
-    ...presets.map((i) => ({
-      path: ["experiments", i],
-      message: "presets are not built yet; write the configuration out (name, ablate, restore)",
-    })),
-    ...notBuiltIn(sweep, ["sets"], []),
-    ...notBuiltInTruth(record(sweep["truth"])),
-  ];
-}
-
-/** Fields of a set of nodes that this version lacks. */
-const SET_FIELDS = ["where", "per", "over", "sign", "match", "set", "minus", "features", "heads", "neurons"];
-
-function notBuiltInTruth(truth: Record<string, unknown>): NotBuilt[] {
-  const sets = Array.isArray(truth["nodes"]) ? truth["nodes"] : [];
-  const inSets = sets.flatMap((set, i) => notBuiltIn(record(set), SET_FIELDS, ["truth", "nodes", i]));
-  return [...notBuiltIn(truth, ["joint", "donor"], ["truth"]), ...inSets];
-}
-
-function notBuiltIn(raw: Record<string, unknown>, fields: readonly string[], path: Path): NotBuilt[] {
-  const found = fields.filter((name) => name in raw);
-  return found.map((field) => ({ path: [...path, field], message: `\`${field}\` is not built yet` }));
+  return presets.map((i) => ({
+    path: ["experiments", i],
+    message: "presets are not built yet; write the configuration out (name, ablate, restore)",
+  }));
 }
 
 function record(value: unknown): Record<string, unknown> {

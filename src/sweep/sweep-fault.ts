@@ -23,7 +23,16 @@ function faultsOf(issue: Issue, raw: unknown, schema: z.ZodType): SweepFault[] {
   const path = issue.path.filter((part) => typeof part !== "symbol");
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => ({ path: [...path, key], message: unknownField(key, schema) }));
-  return [{ path, message: `${issue.message}, got ${shown(valueAt(raw, path))}` }];
+  if (issue.code === "invalid_key")
+    return [{ path, message: `${issue.issues[0]?.message ?? issue.message}, got ${shown(path.at(-1))}` }];
+  const given = valueAt(raw, path);
+  return [{ path, message: `${issue.message}, got ${shown(given)}${axisNote(given)}` }];
+}
+
+/** What a `$` stands for, where a field takes none. */
+function axisNote(given: unknown): string {
+  const [axis] = (typeof given === "string" ? /\$[A-Za-z]\w*/.exec(given) : null) ?? [];
+  return axis === undefined ? "" : ` (${axis} would be an axis, and only \`experiments\` have a \`grid\`)`;
 }
 
 /** Of a union's failed branches, the one that got furthest, with the fewest faults, says best what is wrong. */
@@ -31,13 +40,18 @@ function deepest(issues: readonly Issue[]): Issue {
   const [issue] = issues;
   if (issue === undefined) throw new Error("bug: a failed parse has no issue");
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return { ...issue, message: expectation(issue) };
-  const failed = issue.errors.filter((branch) => branch.length > 0).sort((a, b) => a.length - b.length);
+  const failed = issue.errors.filter((branch) => branch.length > 0).sort((a, b) => faultCount(a) - faultCount(b));
   const branches = failed.map((branch) => deepest(branch));
   const furthest = branches.reduce((a, b) => (b.path.length > a.path.length ? b : a));
   if (furthest.path.length === 0 && furthest.code !== "unrecognized_keys") {
     return { ...issue, message: [...new Set(branches.map(({ message }) => message))].join(", or ") };
   }
   return { ...furthest, path: [...issue.path, ...furthest.path] };
+}
+
+/** Unknown fields of one place are one issue, and a fault each. */
+function faultCount(issues: readonly Issue[]): number {
+  return issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0);
 }
 
 /** zod's message without its opening and without what was received, which `shown` says. */

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import { nameField, siteField } from "./fields.js";
+import { type RowFilter, rowFilterField } from "./row-filter.js";
 
 /** One kind of score, under its name; the fields beside are its method's options. */
 export interface ScoreSpec {
@@ -9,6 +10,8 @@ export interface ScoreSpec {
   readonly method: string;
   /** Whether neurons are scored: set where anything in the sweep needs it. */
   readonly neurons?: boolean;
+  /** The finished run that they are taken from: its folder in a sweep file, the hash of its plan in a plan. Absent for a sweep's own. */
+  readonly from?: string;
   readonly [option: string]: unknown;
 }
 
@@ -17,16 +20,38 @@ export function scoresNeurons({ neurons }: ScoreSpec): boolean {
   return neurons === true;
 }
 
+/** Whether scores are those of another run, and its means are used as well. */
+export function isBorrowed({ from }: ScoreSpec): boolean {
+  return from !== undefined;
+}
+
+/** Stages that compute the scores of these names: none for those of another run. */
+export function scoreStages({ scores }: Pick<Sweep, "scores">, names: readonly string[]): string[] {
+  const borrowed = new Set(scores.filter(isBorrowed).map(({ name }) => name));
+  return names.flatMap((name) => (borrowed.has(name) ? [] : [`scores-${name}`]));
+}
+
 const inFolder = z.strictObject({ path: z.string().min(1) });
 const onHub = z.strictObject({ hub: z.string().min(1).max(200), revision: z.string().min(1).max(200).default("main") });
+const width = z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]);
+const l0 = z.union([z.literal("canonical"), z.int().min(0)]);
+/** What names a site: its name, or the hook of one layer's. */
+const SITE_KEY = /^(attn_z|mlp_out|resid_post|blocks\.\d{1,4}\.(attn\.hook_z|hook_mlp_out|hook_resid_post))$/;
+const siteKey = z.string().regex(SITE_KEY, "expected a site or a site's hook, such as blocks.3.hook_mlp_out");
 const saeChoice = {
-  width: z.union([z.int().min(1), z.string().regex(/^\d+[km]?$/)]).optional(),
-  l0: z.union([z.literal("canonical"), z.int().min(0), z.partialRecord(siteField, z.int().min(0))]).optional(),
+  width: z.union([width, z.record(siteKey, width)]).optional(),
+  l0: z.union([l0, z.record(siteKey, l0)]).optional(),
   sites: z.array(siteField).min(1).optional(),
   layers: z.array(z.int().min(0)).min(1).optional(),
 };
 
-const rows = z.strictObject({ path: z.string().min(1), limit: z.int().min(1).optional() });
+const rows = z.strictObject({
+  path: z.string().min(1),
+  limit: z.int().min(1).optional(),
+  where: rowFilterField.optional(),
+  chat: z.boolean().optional(),
+  template: z.string().min(1).optional(),
+});
 
 /** Fields of every sweep, but for its seed. */
 export const inputs = {
@@ -55,16 +80,24 @@ type Inputs = z.infer<z.ZodObject<typeof inputs>>;
 export interface Sweep extends Inputs {
   readonly scores: readonly ScoreSpec[];
   readonly seed: number;
+  /** Names of the spans that are positions, in order. The dataset's rows tell them, and no file has them; absent where tokens are positions. */
+  readonly spans?: readonly string[];
   readonly [field: string]: unknown;
 }
 
-/** Which rows of a file are kept. */
-export interface RowLimits {
+/** Which rows of a file are kept, and how they become prompts. */
+export interface RowChoice {
   readonly limit?: number | undefined;
+  /** What an earlier run must have measured of a row. In a plan `from` is that run's plan hash. */
+  readonly where?: RowFilter | undefined;
+  /** Whether prompts are rendered by the tokenizer's chat template. */
+  readonly chat?: boolean | undefined;
+  /** The text of prompts that are made of questions, in place of the usual one. */
+  readonly template?: string | undefined;
 }
 
 /** Rows of a sweep: what they are for, and where they lie. */
-export interface RowsSpec extends RowLimits {
+export interface RowsSpec extends RowChoice {
   /** The sweep's field that names them. */
   readonly field: readonly string[];
   readonly path: string;
@@ -80,8 +113,8 @@ export function rowsOf({ dataset }: Pick<Sweep, "dataset">): readonly [evaluate:
 }
 
 /** A sweep as it enters the plan: paths are replaced by fingerprints elsewhere, `auto` values by `Plan.engine`. */
-export type ResolvedSweep = Pick<Sweep, "name" | "metric" | "dtype" | "scores" | "seed"> & {
+export type ResolvedSweep = Pick<Sweep, "name" | "metric" | "dtype" | "scores" | "seed" | "spans"> & {
   readonly saes: SaeOptions | "none";
-  readonly dataset: RowLimits | { readonly select: RowLimits; readonly evaluate: RowLimits };
+  readonly dataset: RowChoice | { readonly select: RowChoice; readonly evaluate: RowChoice };
   readonly [field: string]: unknown;
 };

@@ -9,8 +9,7 @@
  */
 import { must } from "../base/assert.js";
 import type { NodeKind } from "../nodes/kinds.js";
-import { positionColumn } from "../nodes/node-columns.js";
-import { GLOBAL_POSITION, type Node } from "../nodes/node.js";
+import { comparePositions, GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { SITES } from "../nodes/site.js";
 import { nodeLabel } from "../report/labels.js";
 import type { Group } from "../experiments/truth/report/validation-file.js";
@@ -66,7 +65,7 @@ export function agreementTables(
   return [
     ...(wasDrawn(groups) ? [weightedTable(groups)] : []),
     by("By site", bySite()),
-    by("By site and position", bySiteAndPosition(truth.nodes)),
+    by("By site and position", bySiteAndPosition(truth)),
     by("By site and layers", bySiteAndLayers(truth.nodes)),
     shareTable(kind, truth, means),
   ];
@@ -76,13 +75,11 @@ function bySite(): NodeGroup[] {
   return SITES.map((site) => ({ label: site, holds: (node) => node.site === site }));
 }
 
-function bySiteAndPosition(nodes: readonly Node[]): NodeGroup[] {
-  const positions = [...new Set(nodes.map(({ position }) => position))].sort(
-    (a, b) => positionColumn(a) - positionColumn(b),
-  );
+function bySiteAndPosition({ nodes, spans }: TruthMatrices): NodeGroup[] {
+  const positions = [...new Set(nodes.map(({ position }) => position))].sort(comparePositions);
   return SITES.flatMap((site) =>
     positions.map((position) => ({
-      label: `${site}, ${positionName(position)}`,
+      label: `${site}, ${positionName(position, spans)}`,
       holds: (node: Node) => node.site === site && node.position === position,
     })),
   );
@@ -103,9 +100,9 @@ function bySiteAndLayers(nodes: readonly Node[]): NodeGroup[] {
   );
 }
 
-/** `position 4`. */
-export function positionName(position: Node["position"]): string {
-  return position === GLOBAL_POSITION ? "all positions at once" : `position ${position}`;
+/** `position 4`, or the name of the span that it is. */
+export function positionName(position: Node["position"], spans?: readonly string[]): string {
+  return position === GLOBAL_POSITION ? "all positions at once" : (spans?.at(position) ?? `position ${position}`);
 }
 
 /** The layers from one to another that have nodes. */
@@ -167,7 +164,7 @@ function statisticsOf(
 /** Score over effect, node by node, where the effect is not small. */
 function shareTable(
   kind: NodeKind,
-  { nodes, scores }: TruthMatrices,
+  { nodes, scores, spans }: TruthMatrices,
   { estimate, draws, clusters }: BootstrappedMeans,
 ): Table {
   const cellOf = (value: (means: MeansByName) => number): Cell =>
@@ -179,7 +176,7 @@ function shareTable(
       cellOf((means) => must(valuesOf(means, score)[i], "score") / effectOf(means, i)),
     );
     const within = kind === "site" ? "" : `, ${nodeLabel(node)}`;
-    const place = `${node.site} ${node.layer}, ${positionName(node.position)}${within}`;
+    const place = `${node.site} ${node.layer}, ${positionName(node.position, spans)}${within}`;
     return [[plain(place), cellOf((means) => effectOf(means, i)), ...shares]];
   });
   return {

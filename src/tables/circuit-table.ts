@@ -48,10 +48,12 @@ export function circuitSection(rows: readonly CircuitRow[]): Section | null {
   return { title: "Circuits", tables: [table] };
 }
 
-function faithfulnessOf({ faithfulness, faithfulnessLow, faithfulnessHigh }: CircuitRow): Cell {
+/** Faithfulness with its interval. */
+export function faithfulnessOf({ faithfulness, faithfulnessLow, faithfulnessHigh }: CircuitRow): Cell {
   return bounded({ value: faithfulness, low: faithfulnessLow, high: faithfulnessHigh });
 }
 
-function completenessOf({ completeness, completenessLow, completenessHigh }: CircuitRow): Cell {
+/** Completeness with its interval. */
+export function completenessOf({ completeness, completenessLow, completenessHigh }: CircuitRow): Cell {
   return bounded({ value: completeness, low: completenessLow, high: completenessHigh });
 }

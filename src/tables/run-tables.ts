@@ -5,21 +5,27 @@ import { hasArtifact, readArtifact } from "../run/artifacts.js";
 import { evaluatedPrompts } from "../plan/held-out.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../run/plan-cache.js";
+import { CONTRASTS_FILE } from "../experiments/circuits/contrasts.js";
+import { CIRCUITS_FILE } from "../experiments/circuits/circuit-files.js";
 import { expectRunFolder, readRunFile, runPaths, type RunFile } from "../run/run-folder.js";
 import { decodeParquet } from "../artifacts/parquet.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
 import { toCircuitRow } from "../experiments/circuits/report/circuit-row.js";
 import { statusPhrase } from "../report/labels.js";
 import { parseValidation } from "../experiments/truth/report/validation-file.js";
+import { spansOf } from "../plan/span-positions.js";
 import { agreementTables } from "./agreement-tables.js";
 import { circuitSection } from "./circuit-table.js";
+import { contrastSection } from "./contrast-table.js";
+import { jointSection } from "./joint-table.js";
+import { kindTitle } from "./kind-title.js";
+import { experimentSection } from "./experiment-table.js";
 import type { Section } from "./table.js";
 import { promptClusters } from "../stats/clusters.js";
 import { bootstrapMeans, truthMatrices } from "./truth-matrices.js";
 
 const TRUTH = "truth.parquet";
 const STATISTICS = "validation.json";
-const CIRCUITS = "circuits.parquet";
 
 /** A run and its tables. */
 export interface RunTables {
@@ -29,17 +35,21 @@ export interface RunTables {
 }
 
 /**
- * Reads a run folder and makes its tables: the agreement of scores and true effects for each kind of node, and the circuits.
+ * Reads a run folder and makes its tables: the agreement of scores and true effects for each kind of node, the circuits, and the experiments.
  * @throws PatchbayError `bad_input` where the folder holds no run, or a run that has neither; `damaged_artifact`.
  */
 export async function tablesOfRun(folder: string): Promise<RunTables> {
   expectRunFolder(folder);
   const run = readRunFile(folder);
   const plan = readPlanOnce(folder, run.plan_hash);
-  const circuits = hasArtifact(folder, CIRCUITS)
-    ? circuitSection((await rowsOf(folder, CIRCUITS)).map(toCircuitRow))
-    : null;
-  const sections = [...(await agreementSections(folder, plan)), ...(circuits === null ? [] : [circuits])];
+  const circuits = hasArtifact(folder, CIRCUITS_FILE) ? (await rowsOf(folder, CIRCUITS_FILE)).map(toCircuitRow) : [];
+  const evaluated = [
+    await jointPatches(folder, plan),
+    circuitSection(circuits),
+    experimentSection(circuits, plan.sweep),
+    hasArtifact(folder, CONTRASTS_FILE) ? contrastSection(await rowsOf(folder, CONTRASTS_FILE)) : null,
+  ];
+  const sections = [...(await agreementSections(folder, plan)), ...evaluated.filter((section) => section !== null)];
   if (sections.length === 0) throw nothingToShow(run, folder);
   return { name: run.name, folder, sections };
 }
@@ -56,13 +66,23 @@ async function agreementSections(folder: string, plan: Plan): Promise<Section[]>
   const measured = new Set(rows.map(({ kind }) => kind));
   const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);
   return kinds.map((kind) => {
-    const truth = truthMatrices(rows.filter((row) => row["kind"] === kind), prompts.length, scores); // prettier-ignore
+    const matrices = truthMatrices(rows.filter((row) => row["kind"] === kind), prompts.length, scores); // prettier-ignore
+    const truth = { ...matrices, spans: spansOf(plan.sweep) };
     const ofKind = together.filter((group) => group.kind === kind);
     return {
-      title: `Nodes of kind ${kind}`,
+      title: kindTitle(kind, plan),
       tables: agreementTables(kind, truth, bootstrapMeans(truth, clusters), ofKind),
     };
   });
+}
+
+async function jointPatches(folder: string, plan: Plan): Promise<Section | null> {
+  if (!hasArtifact(folder, STATISTICS)) return null;
+  const { joint } = parseValidation(await readArtifact(folder, STATISTICS), runPaths(folder).artifact(STATISTICS));
+  return jointSection(
+    joint,
+    plan.sweep.scores.map(({ name }) => name),
+  );
 }
 
 async function rowsOf(folder: string, artifact: string): Promise<ParquetRow[]> {
@@ -73,7 +93,7 @@ async function rowsOf(folder: string, artifact: string): Promise<ParquetRow[]> {
 function nothingToShow({ status }: RunFile, folder: string) {
   const remedy =
     status === "complete"
-      ? "its sweep has neither `truth` nor `circuits`; add one, and run it with a new --out"
+      ? "its sweep has none of `truth`, `circuits` and `experiments`; add one, and run it with a new --out"
       : `the run ${statusPhrase(status)}; see it to its end with patchbay run or patchbay watch`;
-  return badInput(`expected true effects or circuits, found neither: ${remedy}`, { file: folder });
+  return badInput(`expected true effects or circuits, found none: ${remedy}`, { file: folder });
 }

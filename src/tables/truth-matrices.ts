@@ -1,6 +1,5 @@
 /** @file The rows of truth.parquet as matrices of prompts by nodes, and their means over bootstrap samples of the prompts' clusters. */
-import { INDEX_FIELDS } from "../nodes/kinds.js";
-import type { Node } from "../nodes/node.js";
+import { type Node, nodeKey } from "../nodes/node.js";
 import { nodeOfRow } from "../nodes/node-columns.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
 import { RESAMPLES, resampleClusters, timesOf } from "../stats/bootstrap.js";
@@ -17,6 +16,8 @@ export interface TruthMatrices {
   readonly scores: readonly string[];
   /** By name of a score, and {@link EFFECT}; `[P, N]`. */
   readonly matrices: ReadonlyMap<string, PromptMatrix>;
+  /** Names of the nodes' positions, where rows have spans. */
+  readonly spans?: readonly string[] | undefined;
 }
 
 /** Means over prompts by name, `[N]` each. */
@@ -39,8 +40,9 @@ export interface BootstrappedMeans {
 export function truthMatrices(rows: readonly ParquetRow[], prompts: number, scores: readonly string[]): TruthMatrices {
   const nodes = new Map<string, { readonly node: Node; readonly rows: ParquetRow[] }>();
   for (const row of rows) {
-    const key = ["hook", "position", ...INDEX_FIELDS].map((column) => String(row[column])).join(" ");
-    const known = nodes.get(key) ?? { node: nodeOfRow(row), rows: [] };
+    const node = nodeOfRow(row);
+    const key = nodeKey(node);
+    const known = nodes.get(key) ?? { node, rows: [] };
     known.rows[Number(row["prompt"])] = row;
     nodes.set(key, known);
   }

@@ -9,7 +9,7 @@
 import { badInput } from "../base/errors.js";
 import { canonicalJson, sha256 } from "../base/hash.js";
 import { type ModelConfig, siteWidth } from "../families/family.js";
-import { siteHook, SAE_SITES, type SaeSiteName, type SaeSiteAt } from "../nodes/site.js";
+import { parseSiteHook, siteHook, SAE_SITES, type SaeSiteName, type SaeSiteAt } from "../nodes/site.js";
 import { sha256OfFile } from "./byte-file.js";
 import { listGemmaScope, parseWidth } from "./gemma-scope.js";
 import { listGemmaScope2 } from "./gemma-scope-2.js";
@@ -23,12 +23,15 @@ import type { StoredArray } from "./stored-array.js";
 /** "Canonical" SAEs are those whose L0 is closest to this. */
 const CANONICAL_L0 = 100;
 
+/** A value for SAEs: one for all, or several by the name of a site, or by the hook of one layer's site, which goes before. */
+export type BySite<Value extends string | number> = Value | Readonly<Record<string, Value>>;
+
 /** Which of a folder's SAEs to take. */
 export interface SaeOptions {
   /** Number of features, or its label: 16384 or "16k". Needed where the folder has several. */
-  readonly width?: string | number;
-  /** The L0 to be closest to; ties go to the smaller. `canonical` is 100. */
-  readonly l0?: "canonical" | number | Readonly<Partial<Record<SaeSiteName, number>>>;
+  readonly width?: BySite<string | number>;
+  /** The L0 to be closest to; ties go to the smaller. `canonical` is 100, and so is what no name says. */
+  readonly l0?: BySite<string | number>;
   readonly sites?: readonly SaeSiteName[];
   /** All that have SAEs, where absent. */
   readonly layers?: readonly number[];
@@ -94,6 +97,7 @@ export function chooseSaes(where: string, present: readonly SaeCandidate[], opti
       { file: where },
     );
   }
+  checkHooks(where, asked, options);
   const groups = groupBySite(ofWidth(where, asked, options.width));
   const missing = options.sites?.find((site) => !groups.some(([first]) => first?.site === site));
   if (missing !== undefined) throw badInput(`expected SAEs at ${missing}, got none`, { file: where, field: "sites" });
@@ -104,11 +108,33 @@ export function chooseSaes(where: string, present: readonly SaeCandidate[], opti
 }
 
 /** The L0 that a site's SAE is to be closest to. */
-function targetL0(group: readonly SaeCandidate[], l0: SaeOptions["l0"]): number {
-  if (l0 === undefined || l0 === "canonical") return CANONICAL_L0;
-  if (typeof l0 === "number") return l0;
-  const site = group[0]?.site;
-  return (site === undefined ? undefined : l0[site]) ?? CANONICAL_L0;
+function targetL0([first]: readonly SaeCandidate[], l0: SaeOptions["l0"]): number {
+  const target = first === undefined ? undefined : valueAt(l0, first);
+  return typeof target === "number" ? target : CANONICAL_L0;
+}
+
+/** The value that is for a site of a layer. */
+function valueAt<Value extends string | number>(values: BySite<Value> | undefined, at: SaeSiteAt): Value | undefined {
+  if (typeof values !== "object") return values;
+  return values[siteHook(at)] ?? values[at.site];
+}
+
+/** Whether an SAE has the width that was asked for, where one was. */
+export function isOfWidth(sae: SaeSiteAt & { readonly width: number }, asked: SaeOptions["width"]): boolean {
+  const width = valueAt(asked, sae);
+  return width === undefined || sae.width === parseWidth(String(width));
+}
+
+/** Hooks that are named have SAEs, unless all of their site lie in another repository. */
+function checkHooks(where: string, asked: readonly SaeCandidate[], { width, l0 }: SaeOptions): void {
+  for (const [field, values] of Object.entries({ width, l0 })) {
+    for (const key of typeof values === "object" ? Object.keys(values) : []) {
+      const at = parseSiteHook(key);
+      const ofSite = at === undefined ? [] : asked.filter(({ site }) => site === at.site);
+      if (ofSite.length > 0 && ofSite.every(({ layer }) => layer !== at?.layer))
+        throw badInput(`expected an SAE at ${key}, got none`, { file: where, field });
+    }
+  }
 }
 
 /** SHA-256 over the SAEs' sites and weight files, wherever these lie. */
@@ -127,27 +153,31 @@ function checkLayers(candidates: readonly SaeCandidate[], { nLayers }: ModelConf
 }
 
 /** The candidates of the width asked for; without one, all, if no site has several. */
-function ofWidth(
-  folder: string,
-  candidates: readonly SaeCandidate[],
-  asked: string | number | undefined,
-): SaeCandidate[] {
-  const widths = [...new Set(candidates.map(({ width }) => width))].sort((a, b) => a - b).join(", ");
+function ofWidth(folder: string, candidates: readonly SaeCandidate[], asked: SaeOptions["width"]): SaeCandidate[] {
   const where = { file: folder, field: "width" };
-  if (asked !== undefined) {
-    const width = parseWidth(String(asked));
-    const found = candidates.filter((candidate) => candidate.width === width);
-    if (found.length === 0) throw badInput(`expected one of ${widths}, got ${asked}`, where);
-    return found;
+  const widthsOf = (some: readonly SaeCandidate[]): string =>
+    [...new Set(some.map(({ width }) => width))].sort((a, b) => a - b).join(", ");
+  const widths = widthsOf(candidates);
+  const found = candidates.filter((candidate) => isOfWidth(candidate, asked));
+  if (asked !== undefined && typeof asked !== "object" && found.length === 0)
+    throw badInput(`expected one of ${widths}, got ${asked}`, where);
+  // A width for all leaves out what has it nowhere; one for a site is meant for each SAE of it.
+  for (const group of typeof asked === "object" ? groupBySite(candidates) : []) {
+    const [first] = group;
+    if (first === undefined || group.some((candidate) => isOfWidth(candidate, asked))) continue;
+    throw badInput(
+      `expected one of ${widthsOf(group)} for ${siteHook(first)}, got ${String(valueAt(asked, first))}`,
+      where,
+    );
   }
-  const ambiguous = groupBySite(candidates).find((group) => new Set(group.map(({ width }) => width)).size > 1);
+  const ambiguous = groupBySite(found).find((group) => new Set(group.map(({ width }) => width)).size > 1);
   if (ambiguous !== undefined) {
     throw badInput(
       `expected a choice, because there are SAEs of several widths: ${widths}; set saes.width (fetch: --width)`,
       where,
     );
   }
-  return [...candidates];
+  return found;
 }
 
 /** Candidates of one site and layer together, in forward order. */

@@ -193,9 +193,22 @@ export type ClusterStatus = z.infer<typeof clusterStatusSchema>;
 
 /** The schema of {@link SubmitRequest}. */
 export const submitRequestSchema = z
-  .object({ sweep: z.string().min(1).max(MAX_SWEEP), baseFolder: text, allowPartial: z.boolean(), file: text })
+  .object({
+    sweep: z.string().min(1).max(MAX_SWEEP),
+    baseFolder: text,
+    allowPartial: z.boolean(),
+    file: text,
+    fresh: z.boolean(),
+    files: z
+      .array(z.object({ file: text, firstLine: z.int().min(1) }).readonly())
+      .max(MAX_LISTED)
+      .readonly(),
+  })
   .readonly();
-/** A sweep's text, the folder on the coordinator's machine that its relative paths start from, and what faults call its file. */
+/**
+ * A sweep's text, the folder on the coordinator's machine that its relative paths start from, what faults call its file (its files, where
+ * it is joined of several), and whether earlier runs are ignored.
+ */
 export type SubmitRequest = z.infer<typeof submitRequestSchema>;
 
 /** The schema of {@link SubmitReply}. */

@@ -26,6 +26,8 @@ const TICK_MS = 200;
 const WELCOME_WITHIN_MS = 10_000;
 const REDIAL_MS = 100;
 const MAX_REDIAL_MS = 2000;
+/** People hear of the third failure in a row: a coordinator that has just ended is about to end its workers. */
+const SAID_DIAL = 3;
 const DEFAULT_STALL_MS = 120_000;
 
 /** What a worker needs. */
@@ -191,7 +193,8 @@ class Supervisor {
     this.dispatch({ kind: "disconnected" });
     if (refused) this.leave({ refused, reason: error.message });
     if (this.#over.signal.aborted || this.#machine.left) return;
-    if (this.#dials++ === 0) this.#say(`no stream to ${this.#options.coordinator} (${error.message}); dialling again`);
+    if (++this.#dials === SAID_DIAL)
+      this.#say(`no stream to ${this.#options.coordinator} (${error.message}); dialling again`);
     const delay = Math.min(MAX_REDIAL_MS, REDIAL_MS * 2 ** Math.min(this.#dials, 10));
     this.#redial = setTimeout(
       () => {

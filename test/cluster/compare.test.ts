@@ -1,5 +1,5 @@
 /** @file `patchbay compare` on two small runs that differ in one score and in the ablation of circuits, and what it refuses. */
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -93,13 +93,16 @@ describe("patchbay compare", () => {
     expect(readFileSync(join(folder, "figure.svg"), "utf8")).toMatch(/^<svg .*second − first/s);
   });
 
-  it("compares the scores of one run, of a run with itself, and each further run with the first", async () => {
+  it("compares the scores of one run, and each further run with the first", async () => {
     const [own] = printed(await compare(out("first"), "--json"));
     expect(new Set(own === undefined ? [] : rowsOf(own, "Nodes of kind site").map(([, score]) => score))).toEqual(
       new Set(["A AtP, B mine"]),
     );
-    const several = printed(await compare(out("first"), out("second"), out("first"), "--json"));
+    const copy = join(folder, "copy");
+    cpSync(out("first"), copy, { recursive: true });
+    const several = printed(await compare(out("first"), out("second"), copy, "--json"));
     expect(several.map(({ b }) => b.run)).toEqual(["second", "first"]);
+    expect((await compare(out("first"), copy)).stdout).toMatch(/^# .*copy − .*first$/m);
     const crossed = await compare(out("first"), out("second"), "--estimators", "atp,mine");
     expect(crossed.stdout).toContain("| A AtP, B mine |");
   });
@@ -123,6 +126,7 @@ describe("patchbay compare", () => {
 
   it.each([
     ["a folder without a run", [], () => [folder], "expected the folder of a run"],
+    ["a run twice", [], () => [out("first"), `${out("first")}/`], "expected a run other than"],
     ["a score that is none", ["--estimators", "atp,zero"], () => [out("first")], "--estimators: expected a score of"],
     ["three estimators", ["--estimators", "a,b,c"], () => [out("first")], "--estimators: expected two names"],
     [

@@ -99,6 +99,8 @@ async function submitted(client: ClusterClient): Promise<RunStatus> {
     baseFolder: folder,
     allowPartial: false,
     file: "s.yaml",
+    files: [],
+    fresh: true,
   });
   let last: RunStatus | undefined;
   for await (const status of client.watch(run)) last = status;
@@ -208,7 +210,7 @@ test("a report is not made of a damaged artifact, and the same command makes the
   const { code, stderr } = await patchbay(["report", out]);
   expect(code).toBe(1);
   expect(stderr).toContain(`${file}: expected sha256 ${must(whole["circuits.parquet"], "hash")}, got sha256 `);
-  expect(await patchbay(["run", sweep, "--out", out])).toMatchObject({ code: 0 });
+  expect(await patchbay(["run", sweep, "--out", out, "--fresh"])).toMatchObject({ code: 0 });
   expectWhole(out);
   expect(await patchbay(["report", out])).toMatchObject({ code: 0 });
 });

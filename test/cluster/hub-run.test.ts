@@ -80,8 +80,10 @@ function weightDownloads(): Record<string, number> {
 
 const run = async (sweep: string, out: string): Promise<{ code: number | null; stderr: string }> => {
   writeFileSync(join(folder, `${out}.yaml`), sweep);
-  return start(["run", join(folder, `${out}.yaml`), "--out", join(folder, out), "--workers", "2"], machine("here"))
-    .ended;
+  return start(
+    ["run", join(folder, `${out}.yaml`), "--out", join(folder, out), "--workers", "2", "--fresh"],
+    machine("here"),
+  ).ended;
 };
 
 test("a run by name is the run of the same files in folders, and its commit is on record", async () => {
@@ -137,6 +139,8 @@ test("workers on another machine fetch what they lack, once for both", async () 
     baseFolder: folder,
     allowPartial: false,
     file: "",
+    files: [],
+    fresh: true,
   });
   let state = "";
   for await (const status of client.watch(id)) state = status.state;

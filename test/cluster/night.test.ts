@@ -82,7 +82,7 @@ async function attached(name: string): Promise<void> {
 async function submit(seed: number): Promise<z.infer<typeof submissionSchema>> {
   const file = join(scratch, `night-${String(seed)}.yaml`);
   writeFileSync(file, sweepOf(seed));
-  const { stdout, stderr } = await patchbay(["submit", file, "--coordinator", address(), "--json"]);
+  const { stdout, stderr } = await patchbay(["submit", file, "--coordinator", address(), "--fresh", "--json"]);
   expect(stderr).toBe("");
   return submissionSchema.parse(JSON.parse(stdout));
 }
@@ -91,7 +91,7 @@ async function submit(seed: number): Promise<z.infer<typeof submissionSchema>> {
 async function undisturbed(seed: number): Promise<Record<string, string>> {
   const out = join(scratch, `quiet-${String(seed)}`);
   const file = join(scratch, `night-${String(seed)}.yaml`);
-  const ended = await patchbay(["run", file, "--out", out, "--backend", "wasm"]);
+  const ended = await patchbay(["run", file, "--out", out, "--backend", "wasm", "--fresh"]);
   expect(ended.code).toBe(0);
   return artifactHashes(out);
 }

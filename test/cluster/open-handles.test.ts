@@ -49,6 +49,26 @@ it("the recorder sees a timer that keeps a process alive, and a file that stays 
 });
 
 it("after a run its command, coordinator and workers end because nothing is left to do, with no file open", async () => {
+  const sweep = sweepFile();
+  const out = join(scratch, "out");
+  const run = start(["run", sweep, "--out", out, "--workers", "2", "--fresh"], environment());
+  const engines = await until("both engines", () => {
+    const listed = listedProcesses(out).filter(({ role }) => role === "engine");
+    return listed.length === 2 ? listed : undefined;
+  });
+  expect(await run.ended).toMatchObject({ code: 0, stderr: "" });
+  for (const { pid } of engines) expect(isAlive(pid)).toBe(false);
+  // So small a run is not measured first.
+  expectNothingLeft(["coordinator", "run", "worker", "worker"]);
+});
+
+it("after an estimate its command and the processes that measured end so too", async () => {
+  const estimate = start(["run", sweepFile(), "--workers", "2", "--estimate"], environment());
+  expect(await estimate.ended).toMatchObject({ code: 0, stderr: "" });
+  expectNothingLeft(["calibrate", "calibrate", "run"]);
+});
+
+function sweepFile(): string {
   const sweep = join(scratch, "sweep.yaml");
   writeFileSync(
     sweep,
@@ -60,25 +80,15 @@ truth: { positions: [global] }
 circuits: { thresholds: [-3] }
 `,
   );
-  const out = join(scratch, "out");
-  const run = start(["run", sweep, "--out", out, "--workers", "2"], environment());
-  const engines = await until("both engines", () => {
-    const listed = listedProcesses(out).filter(({ role }) => role === "engine");
-    return listed.length === 2 ? listed : undefined;
-  });
-  expect(await run.ended).toMatchObject({ code: 0, stderr: "" });
-  for (const { pid } of engines) expect(isAlive(pid)).toBe(false);
+  return sweep;
+}
+
+/** The processes that ended are these, and each ended with nothing open. */
+function expectNothingLeft(commands: readonly string[]): void {
   const found = recorded();
-  expect(found.map(({ args }) => args[1]).sort()).toEqual([
-    "calibrate",
-    "calibrate",
-    "coordinator",
-    "run",
-    "worker",
-    "worker",
-  ]);
+  expect(found.map(({ args }) => args[1]).sort()).toEqual(commands);
   for (const end of found) {
     expect(end).toMatchObject({ code: 0, natural: true, files: [] });
     expect(end.held.filter((handle) => handle !== "PipeWrap")).toEqual([]); // Standard output and error are pipes here.
   }
-});
+}

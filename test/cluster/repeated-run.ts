@@ -41,6 +41,7 @@ export const runOf = (name: string, ...options: string[]): string[] => [
   out(name),
   "--backend",
   TEST_BACKEND,
+  "--fresh",
   ...options,
 ];
 

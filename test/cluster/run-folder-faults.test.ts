@@ -103,7 +103,7 @@ describe("a run that the coordinator refuses", () => {
 
 it("an interrupted run prints its result as JSON too", async () => {
   const other = join(folder, "interrupted");
-  const running = start(["run", join(folder, "sweep.yaml"), "--out", other, "--json"]);
+  const running = start(["run", join(folder, "sweep.yaml"), "--out", other, "--fresh", "--json"]);
   await until("the run to begin", () => (recordCount(other) > 0 || running.child.exitCode !== null ? true : undefined));
   running.child.kill("SIGINT");
   const { code, stdout } = await running.ended;

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { readRunFile, writeRunFile } from "../../src/run/run-folder.js";
 import { connectCluster, type ClusterClient } from "../../src/wire/cluster-client.js";
-import type { RunStatus } from "../../src/wire/messages.js";
+import type { RunStatus, SubmitRequest } from "../../src/wire/messages.js";
 import { artifactHashes, until } from "./command.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
@@ -67,7 +67,8 @@ async function follow(run: string): Promise<RunStatus | undefined> {
   return last;
 }
 
-const submit = (sweep: string) => client.submit({ sweep, baseFolder: WORLD, allowPartial: false, file: "s.yaml" });
+const submit = (sweep: string, fresh = true, files: SubmitRequest["files"] = []) =>
+  client.submit({ sweep, baseFolder: WORLD, allowPartial: false, file: "s.yaml", files, fresh });
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "patchbay-submit-"));
@@ -98,12 +99,30 @@ test("sweeps are queued, run, and the same sweep again is the run that is there"
   expect(Object.keys(artifactHashes(one.folder))).toContain("scores-atp.safetensors");
 });
 
+test("a sweep takes over what the coordinator's earlier runs have, unless it is to be fresh", async () => {
+  await startWorker("w0");
+  const one = await submit(SWEEP);
+  expect(await follow(one.run)).toMatchObject({ state: "complete" });
+  const fresh = await submit(`${SWEEP}seed: 1\n`);
+  expect(await follow(fresh.run)).toMatchObject({ state: "complete" });
+  expect(readRunFile(fresh.folder).reused).toBeUndefined();
+  const two = await submit(`${SWEEP}seed: 2\n`, false);
+  expect(await follow(two.run)).toMatchObject({ state: "complete" });
+  const { reused = [], counts } = readRunFile(two.folder);
+  expect(reused.reduce((sum, { shards }) => sum + shards, 0)).toBe(counts.shards);
+});
+
 test("a sweep with a fault is refused where it is submitted, with file, line and field", async () => {
   await startWorker("w0");
   await expect(submit(`${SWEEP}oops: 1\n`)).rejects.toMatchObject({
     code: "bad_input",
     message: expect.stringMatching(/^s\.yaml:6: oops: /) as string,
   });
+  const files = [
+    { file: "model.yaml", firstLine: 1 },
+    { file: "mine.yaml", firstLine: 5 },
+  ];
+  await expect(submit(`${SWEEP}oops: 1\n`, true, files)).rejects.toThrow(/^mine\.yaml:2: oops: /);
   expect((await client.status("")).runs).toEqual([]);
 });
 

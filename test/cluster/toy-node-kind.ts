@@ -56,7 +56,7 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
       '      case "error_linear":\n      case "site":\n',
       '      case "error_linear":\n      case "halfway":\n      case "site":\n',
     ],
-    ["const whole = kinds.has(", 'const whole = kinds.has("halfway") || kinds.has('],
+    ['kinds.has("site") ||', 'kinds.has("halfway") || kinds.has("site") ||'],
     [
       '      case "site":\n        return bySite[0];\n',
       `      case "site":

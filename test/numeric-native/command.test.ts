@@ -23,11 +23,11 @@ circuits: { thresholds: { log10: [-3, -1], count: 3 } }
 const folder = mkdtempSync(join(tmpdir(), "patchbay-native-"));
 const artifact = (run: string, name: string): string => join(folder, run, "artifacts", name);
 
-/** Runs the sweep with the command as users have it. */
+/** Runs the sweep with the command as users have it; nothing comes from the run beside it. */
 async function run(name: string, ...flags: readonly string[]): Promise<void> {
   const sweep = join(folder, "sweep.yaml");
   writeFileSync(sweep, SWEEP);
-  const { code, stderr } = await patchbay(["run", sweep, "--out", join(folder, name), ...flags]);
+  const { code, stderr } = await patchbay(["run", sweep, "--out", join(folder, name), "--fresh", ...flags]);
   expect([code, stderr]).toEqual([0, ""]);
 }
 

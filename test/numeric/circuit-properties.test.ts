@@ -16,6 +16,7 @@ import { decode, encode, errorOf, type Sae } from "../../src/sae/sae.js";
 import { splice } from "../../src/sae/splice.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
 import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
+import { countKernels } from "./kernel-counts.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
 import { withRandomFits } from "./random-fits.js";
 import { expectSameInAnyBlock } from "./test-backend.js";
@@ -62,6 +63,19 @@ function withParts(rng: Rng, intervention: Intervention): Intervention {
       hook,
       { ...site, errors: new Uint8Array(T), linear: states(), nonlinear: states() },
     ]),
+  );
+}
+
+/** The same with everything live in the layers before one, and at the positions before one. */
+function changedFrom(intervention: Intervention, layer: number, position: number): Intervention {
+  const late = GOLDEN_SITES.filter((at) => at.layer >= layer).map(siteHook);
+  const from = (states: Uint8Array, first: number): Uint8Array => states.map((state, i) => (i < first ? LIVE : state));
+  return new Map(
+    [...intervention].flatMap(([hook, { features, errors, ...rest }]) =>
+      late.includes(hook)
+        ? [[hook, { ...rest, features: from(features, position * F), errors: from(errors, position) }]]
+        : [],
+    ),
   );
 }
 
@@ -146,6 +160,7 @@ async function naiveCircuit(
     const none = tf.zeros([T, sae.dIn]);
     if (values.kind === "zero") return { f: tf.zeros([T, F]), e: none, linear: none };
     if (values.kind === "resample") return coded(at, sae, must(donor.get(`${at.site}.${String(at.layer)}`), "donor"));
+    if (values.kind === "counterparts") throw new Error("these prompts have no spans");
     const { features, errors } = values.means;
     const array = (map: ReadonlyMap<string, Float32Array>, D: number): tf.Tensor =>
       tf.tensor2d(must(map.get(siteHook(at)), "means").subarray(0, T * D), [T, D]);
@@ -268,6 +283,30 @@ describe("circuit evaluation", () => {
     for (const rowsPerBlock of [1, 7, ROWS, ROWS + 1, 1000])
       expectSameInAnyBlock(await run(interventions, ZERO, rowsPerBlock), alone);
   });
+
+  it.each(["mean", "zero", "resample"] as const)(
+    "runs once what lies before the first change: the bits of evaluations on their own, for less work (%s)",
+    async (kind) => {
+      const rng = createRng(23, "late");
+      const values: AblationValues =
+        kind === "mean" ? { kind, means: someMeans(rng) } : kind === "zero" ? { kind } : { kind, donors };
+      const interventions = [0, 1, 2, 3].flatMap((layer) =>
+        [T - 1, T - 1, T - 2].map((position) =>
+          changedFrom(randomIntervention(rng, [1, 2, layer === 3 ? 1 : 0]), layer, position),
+        ),
+      );
+      const alone: number[] = [];
+      const apart = await countKernels(async () => {
+        for (const one of interventions) alone.push(...(await run([one], values)));
+      });
+      let together: readonly number[] = [];
+      const shared = await countKernels(async () => {
+        together = [...(await run(interventions, values, ROWS + 3))];
+      });
+      expectSameInAnyBlock(Float64Array.from(together), Float64Array.from(alone));
+      expect(shared.flops).toBeLessThan(0.6 * apart.flops);
+    },
+  );
 
   it.each(["mean", "zero", "resample"] as const)("of both parts of errors is that of the errors (%s)", async (kind) => {
     const rng = createRng(19, kind);

@@ -15,7 +15,7 @@ import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.j
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
 import { KINDS } from "../../src/nodes/kinds.js";
 import { siteHook, sitesOfLayers } from "../../src/nodes/site.js";
-import { circuitBlockWork } from "../../src/experiments/circuits/work.js";
+import { baseWork, circuitBlockWork } from "../../src/experiments/circuits/work.js";
 import { meansWork } from "../../src/experiments/means/work.js";
 import { scoresWork } from "../../src/experiments/scores/work.js";
 import type { CostModel, PromptBlock } from "../../src/cost/run-work.js";
@@ -121,7 +121,10 @@ describe("the cost model", () => {
     expectCounted(scoresWork(model, block, wayOf(score), true), counted);
   });
 
-  it.each(TRUTH_KINDS)("counts what true patching of %s nodes takes", async (kind) => {
+  it.each([
+    ...TRUTH_KINDS.map((kind) => [kind, "corrupted"] as const),
+    ...TRUTH_KINDS.map((kind) => [kind, "zero"] as const),
+  ])("counts what true patching of %s nodes takes, donor %s", async (kind, donor) => {
     const fitted = isPartKind(kind) ? await withFits() : spliced;
     const indexes = KINDS[kind].index === null ? [-1] : [3, 40, 77];
     const nodes: Node[] = sitesOfLayers(KINDS[kind].sites, 4).flatMap((at) =>
@@ -129,13 +132,13 @@ describe("the cost model", () => {
     );
     let ran: Uint8Array = new Uint8Array();
     const counted = await countKernels(async () => {
-      ran = (await computeTruth(fitted, prompts, "max", nodes, ROWS)).ran;
+      ran = (await computeTruth(fitted, prompts, "max", nodes, ROWS, { donor: { kind: donor } })).ran;
     });
     const size = { prompts: prompts.length, positions: T, nLayers: 4 };
-    const rows = truthRows(nodes, size, (slot, row) => ran[Math.floor(row / T) * nodes.length + slot] === 1);
+    const rows = truthRows(nodes, size, (slot, row) => ran[Math.floor(row / T) * nodes.length + slot] === 1, donor);
     expect(rows).toHaveLength(ran.reduce((sum, one) => sum + one, 0));
     const work = unpatchedWork(model, block);
-    work.add(deltasWork(model, block, nodes));
+    work.add(deltasWork(model, block, nodes, donor));
     for (const one of truthBlocks(rows, size, ROWS)) work.add(truthBlockWork(model, block, one));
     expectCounted(work, counted);
     expectAlive(counted, unpatchedSize(shape(), prompts.length) + truthBlockSize(shape(), ROWS));
@@ -167,6 +170,26 @@ describe("the cost model", () => {
     ];
     expectCounted(circuitBlockWork(model, block, segments), counted);
     expectAlive(counted, circuitBlockSize(shape(), 33));
+  });
+
+  it("counts what circuits take that change the last position from a layer on", async () => {
+    const sites = spliced.saes.filter(({ layer }) => layer >= 1).map((at) => ({ ...at, dSae: 128 }));
+    const last = (states: Uint8Array, width: number): Uint8Array => states.fill(LIVE, 0, (T - 1) * width);
+    const late: Intervention = new Map(
+      sites.map((at) => {
+        const { features, errors, slices } = uniformSite(at, T, ABLATED);
+        return [siteHook(at), { features: last(features, 128), errors: last(errors, 1), slices }];
+      }),
+    );
+    const interventions = Array<Intervention>(6).fill(late);
+    const counted = await countKernels(() =>
+      computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation: { kind: "zero" }, rowsPerBlock: 96 }),
+    );
+    const evaluation = { untouched: false, dense: 0, columns: 0, constants: false };
+    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    const work = baseWork(model, block);
+    work.add(circuitBlockWork(model, block, segments, { layer: 1, position: T - 1 }));
+    expectCounted(work, counted);
   });
 
   it("counts what circuits that keep the errors take, with means for the features", async () => {

@@ -2,8 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
-import type { NodeKind } from "../../src/nodes/kinds.js";
-import { GLOBAL_POSITION, type Node, nodeAt, type NodePosition } from "../../src/nodes/node.js";
+import { GLOBAL_POSITION, type Node, type NodePosition } from "../../src/nodes/node.js";
 import { siteHook, type Site } from "../../src/nodes/site.js";
 import type { Prompt } from "../../src/nodes/prompt.js";
 import { changedModel } from "./changed-model.js";
@@ -20,7 +19,8 @@ import { withScope } from "../../src/model/tensor-scope.js";
 import type { FitArrays } from "../../src/sae/error-fit.js";
 import { encode, errorOf } from "../../src/sae/sae.js";
 import { goldenPrompts, goldenSpliced } from "./golden.js";
-import { GOLDEN_LENGTH as T, GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
+import { nodesOfEveryKind } from "./every-kind.js";
+import { GOLDEN_LENGTH as T, GOLDEN_WIDTH as F } from "./golden-sites.js";
 import { naiveMetric, naiveSites } from "./naive-forward.js";
 import { withRandomFits } from "./random-fits.js";
 import { expectSameInAnyBlock } from "./test-backend.js";
@@ -39,20 +39,8 @@ afterAll(() => {
   spliced.dispose();
 });
 
-/** A node of each kind at each site and each of the positions; features differ from site to site. */
-function everyKind(at: readonly NodePosition[]): Node[] {
-  return GOLDEN_SITES.flatMap(({ site, layer }, s) =>
-    at.flatMap((position, p): Node[] => {
-      const node = (kind: NodeKind, index: number): Node => nodeAt(kind, { site, layer, position }, index);
-      const features = [1, 2, 3, 4].map((k) => node("feature", (37 * (s + 5 * p) + 11 * k) % F));
-      const heads = site === "attn_z" ? [node("head", (s + p) % HEADS)] : [];
-      const neuron = (index: number): Node => nodeAt("neuron", { site: "mlp_post", layer, position }, index);
-      const neurons = site === "mlp_out" ? [neuron((17 * s + p) % NEURONS), neuron((29 * s + 3 * p) % NEURONS)] : [];
-      const errors = [node("error", 0), node("error_linear", 0), node("error_nonlinear", 0)];
-      return [...errors, node("site", 0), ...heads, ...neurons, ...features];
-    }),
-  );
-}
+/** A node of each kind at each site and each of the positions. */
+const everyKind = (at: readonly NodePosition[]): Node[] => nodesOfEveryKind(at, { features: 4, neurons: 2 });
 
 const ALL_POSITIONS: readonly NodePosition[] = [...Array.from({ length: T }, (_, t) => t), GLOBAL_POSITION];
 
@@ -293,7 +281,7 @@ describe("true patching", () => {
       for (const some of [prompts, prompts, prompts.slice(1), prompts]) {
         const nodes = everyKind([2, 5]);
         const fresh = await computeTruth(spliced, some, "max", nodes, 64);
-        expect(await computeTruth(spliced, some, "max", nodes, 64, undefined, cache)).toEqual(fresh);
+        expect(await computeTruth(spliced, some, "max", nodes, 64, { cache })).toEqual(fresh);
       }
       cache.dispose();
     }).toLeakNoTensors();
@@ -307,9 +295,8 @@ describe("true patching", () => {
 
   it("reports progress up to the number of runs", async () => {
     const seen: number[][] = [];
-    const { ran } = await computeTruth(spliced, prompts, "max", everyKind([2]), 16, (done, total) =>
-      seen.push([done, total]),
-    );
+    const onProgress = (done: number, total: number): void => void seen.push([done, total]);
+    const { ran } = await computeTruth(spliced, prompts, "max", everyKind([2]), 16, { onProgress });
     const runs = ran.reduce((a, b) => a + b, 0);
     expect(seen[0]).toEqual([0, runs]);
     expect(seen.at(-1)).toEqual([runs, runs]);

@@ -159,7 +159,7 @@ export class World {
       .flatMap((shard) => {
         const sha256 = this.log.get(`${run.id}/${shard}`);
         if (sha256 !== undefined) this.verified.add(`${run.id}/${shard}`);
-        return sha256 === undefined ? [] : [{ shard, sha256, seconds: 1, units: { rows: 1 } }];
+        return sha256 === undefined ? [] : [{ shard, sha256, seconds: 1, units: { rows: 1 }, reused: false }];
       });
   }
 
@@ -242,7 +242,7 @@ export class World {
         return;
       }
       this.verified.add(key);
-      const record = { shard: report.shard, sha256: stored, seconds: 1, units: { rows: 1 } };
+      const record = { shard: report.shard, sha256: stored, seconds: 1, units: { rows: 1 }, reused: false };
       this.tell({ kind: "recordVerified", run, report, record });
     });
   }

@@ -2,38 +2,45 @@
  * @file One block of circuit rows through the model, spliced at every site where an evaluation changes something.
  *
  * Layers act on all rows of the block as one matrix; in the last layer only the answer position goes on after keys and
- * values.
+ * values. Where there are unablated runs to go on from, a block begins at the first layer and position that any of its evaluations
+ * changes: what lies before has the unablated run's activations, keys and values.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import type { Site, SiteAt } from "../../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
-import { attendOutput, mlpOutput, neurons, neuronsOutput, wholeFrame, type Frame } from "../../model/layer.js";
+import { attendOutput, frameFrom, mlpOutput, neurons, neuronsOutput, type Frame } from "../../model/layer.js";
 import { AUTODIFF_RULES } from "../../model/backward-rules.js";
 import type { LayerContext } from "../../model/layer-context.js";
 import { layerContext, layersFrom, walkLayers } from "../../model/model.js";
-import { lastRows, unembed } from "../../model/unembedding.js";
+import { lastRows, rowsOfPositions, unembed } from "../../model/unembedding.js";
 import type { Pooled } from "../../model/weight-pool.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
 import { changes, changesParts, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
+import { earliest, type FirstChange } from "./first-change.js";
+import type { KeysAndValues } from "./unablated.js";
 
 /** Answer logits of every row of the block, `[rows, A]`, in the block's order. Owner: caller. */
 export async function runCircuitBlock(context: CircuitContext, segments: readonly Segment[]): Promise<Tensor> {
   const { spliced, positions, answers } = context;
   const { model } = spliced;
   const rows = segments.reduce((total, { count }) => total + count, 0);
-  const frame = wholeFrame(model.config, rows, positions);
-  const whole = { start: 0, length: positions };
+  const first = firstOf(context, segments);
+  const live = { start: first.position, length: positions - first.position };
+  const frame = frameFrom(model.config, rows, live);
   const answer = { start: positions - 1, length: 1 };
-  let resid_RD = tf.tidy(() =>
-    tf.concat(segments.map((segment) => segmentRows(context.embedded_RD, segment, positions))),
-  );
+  let resid_RD = tf.tidy(() => {
+    const input_RD =
+      first.layer === 0 ? context.embedded_RD : must(context.base ?? undefined, "base").input(first.layer);
+    return tf.concat(segments.map((segment) => ofSegment(context, input_RD, segment, live)));
+  });
   try {
     const through = (layer: number): void => {
-      const out = layer === model.config.nLayers - 1 ? answer : whole;
-      const next_RD = tf.tidy(() => circuitLayer({ context, segments, frame }, layer, resid_RD, out));
+      const out = layer === model.config.nLayers - 1 ? answer : live;
+      const before = first.position === 0 ? null : keysBefore(context, layer);
+      const next_RD = tf.tidy(() => circuitLayer({ context, segments, frame, before }, layer, resid_RD, out));
       resid_RD.dispose();
       resid_RD = next_RD;
     };
@@ -41,12 +48,31 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
       spliced.saes
         .filter((one) => one.layer === layer && changes(context, segments, one))
         .flatMap((one) => [one.sae, ...fitsOf(context, segments, one)]);
-    await walkLayers(model, layersFrom(model.config), through, changedIn);
+    await walkLayers(model, layersFrom(model.config, first.layer), through, changedIn);
     return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
   } finally {
     resid_RD.dispose();
     frame.dispose();
   }
+}
+
+/** The first layer and position that the block runs. */
+function firstOf({ base, changes, spliced, positions }: CircuitContext, segments: readonly Segment[]): FirstChange {
+  if (base === null) return { layer: 0, position: 0 };
+  const { layer, position } = earliest(segments.map(({ evaluation }) => must(changes[evaluation], "evaluation")));
+  // What changes nothing still runs the last layer, at the answer.
+  return { layer: Math.min(layer, spliced.model.config.nLayers - 1), position: Math.min(position, positions - 1) };
+}
+
+/** Some positions of a segment's prompts out of an evaluation's rows of whole prompts. */
+function ofSegment({ positions }: CircuitContext, all_RD: Tensor, segment: Segment, span: Span): Tensor {
+  const own_RD = segmentRows(all_RD, segment, positions);
+  return span.length === positions ? own_RD : rowsOfPositions(own_RD, segment.count, span);
+}
+
+/** The unablated runs' keys and values of a layer. */
+function keysBefore({ base, spliced }: CircuitContext, layer: number): KeysAndValues {
+  return must(base ?? undefined, "base").keys(layerContext(spliced.model, layer), layer);
 }
 
 /** The fit of a site whose errors are changed in part. */
@@ -59,14 +85,17 @@ interface RunningBlock {
   readonly context: CircuitContext;
   readonly segments: readonly Segment[];
   readonly frame: Frame;
+  /** Keys and values of the positions before the first, of all rows and positions; null where there are none. */
+  readonly before: KeysAndValues | null;
 }
 
 /** One layer with its sites, leaving the positions of the span. */
-function circuitLayer({ context, segments, frame }: RunningBlock, layer: number, resid_RD: Tensor, span: Span): Tensor {
+function circuitLayer(block: RunningBlock, layer: number, resid_RD: Tensor, span: Span): Tensor {
+  const { context, segments } = block;
   const at = layerContext(context.spliced.model, layer);
   const splice = (site: Site, x_RD: Tensor): Tensor =>
     spliceSite({ context, segments, at: { site, layer }, span }, x_RD);
-  const { z_RZ, kept_RD } = attendOver(at, resid_RD, frame, span);
+  const { z_RZ, kept_RD } = attendOver(at, block, resid_RD, span);
   const mid_RD = attendOutput(at, kept_RD, splice("attn_z", z_RZ));
   const mlp_RD = changes(context, segments, { site: "mlp_post", layer })
     ? neuronsOutput(at, splice("mlp_post", neurons(at, mid_RD)))
@@ -76,17 +105,34 @@ function circuitLayer({ context, segments, frame }: RunningBlock, layer: number,
 
 /** `z` at the positions of `out`, and the layer's input there. */
 function attendOver(
-  context: LayerContext,
+  at: LayerContext,
+  block: RunningBlock,
   resid_RD: Tensor,
-  frame: Frame,
   out: Span,
 ): { z_RZ: Tensor; kept_RD: Tensor } {
-  const { config, kind, rules } = context;
-  const { q_RZ, k_RJ, v_RJ } = projectQkv(context, resid_RD, frame.ropes[kind]);
-  const keys = { k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch };
+  const { config, kind, rules } = at;
+  const { frame } = block;
+  const { q_RZ, k_RJ, v_RJ } = projectQkv(at, resid_RD, frame.ropes[kind]);
+  const keys = { ...withEarlierKeys(block, { k_UJ: k_RJ, v_UJ: v_RJ }), batch: frame.batch };
   if (out.length === frame.T)
     return { z_RZ: attentionCore(config, { q_RZ, ...keys }, frame.masks[kind], rules), kept_RD: resid_RD };
-  const mask = attentionMask(config, kind, [out.start], frame.T);
+  const mask = attentionMask(config, kind, [out.start], out.start + out.length);
   const z_RZ = attentionCore(config, { q_RZ: lastRows(q_RZ, frame.batch), ...keys }, mask, rules);
   return { z_RZ, kept_RD: lastRows(resid_RD, frame.batch) };
+}
+
+/** Keys and values of all positions: the unablated run's, then the block's own. */
+function withEarlierKeys(
+  { context, segments, frame, before }: RunningBlock,
+  { k_UJ, v_UJ }: KeysAndValues,
+): KeysAndValues {
+  if (before === null) return { k_UJ, v_UJ };
+  const earlier = { start: 0, length: context.positions - frame.T };
+  const joined = (before_UJ: Tensor, own_UJ: Tensor): Tensor => {
+    const width = must(own_UJ.shape[1], "width");
+    const early_UJ = tf.concat(segments.map((segment) => ofSegment(context, before_UJ, segment, earlier)));
+    const byPrompt = [early_UJ, own_UJ].map((part_UJ) => tf.reshape(part_UJ, [frame.batch, -1, width]));
+    return tf.reshape(tf.concat(byPrompt, 1), [-1, width]);
+  };
+  return { k_UJ: joined(before.k_UJ, k_UJ), v_UJ: joined(before.v_UJ, v_UJ) };
 }

@@ -1,4 +1,5 @@
 /** @file Faithfulness and completeness of a circuit with their intervals, or why there are none. */
+import type { ParquetRow } from "../../artifacts/parquet.js";
 import {
   percentileInterval,
   UNDEFINED_INTERVAL,
@@ -54,7 +55,7 @@ export function circuitRatios(
       ? ""
       : denominator.value === 0
         ? "metric_full - metric_empty is 0"
-        : "the 95 % interval of metric_full - metric_empty holds 0",
+        : "the interval of metric_full - metric_empty holds 0",
   };
 }
 
@@ -111,4 +112,25 @@ function columns(name: string, { value, low, high }: Interval): Record<string, n
     [`${name}_low`]: low ?? Number.NaN,
     [`${name}_high`]: high ?? Number.NaN,
   };
+}
+
+/** Metrics of one prompt's side. */
+export interface PromptMetrics {
+  readonly circuit: number;
+  readonly full: number;
+  readonly empty: number;
+}
+
+/** The metrics of a row of `circuits-prompts.parquet`. */
+export function promptMetricsOf(row: ParquetRow): PromptMetrics {
+  return {
+    circuit: Number(row["metric_circuit"]),
+    full: Number(row["metric_full"]),
+    empty: Number(row["metric_empty"]),
+  };
+}
+
+/** The share of the prompt's own metric that the circuit recovers: `(m(C) - m(empty)) / (m(full) - m(empty))`. */
+export function promptFaithfulness({ circuit, full, empty }: PromptMetrics): number {
+  return (circuit - empty) / (full - empty);
 }

@@ -8,7 +8,7 @@ import { must } from "../../base/assert.js";
 import { allLive, type Intervention } from "../../nodes/intervention.js";
 import { isSaeSite, siteHook, type SiteAt } from "../../nodes/site.js";
 import type { Answers } from "../../model/metric.js";
-import { lastRows } from "../../model/unembedding.js";
+import { rowsOfPositions } from "../../model/unembedding.js";
 import { type ErrorFit, linearPart } from "../../sae/error-fit.js";
 import { decode, encode, errorOf, type Sae } from "../../sae/sae.js";
 import type { Model } from "../../model/model.js";
@@ -19,6 +19,8 @@ import { applySiteWork, decodeConstants, type RunActivations, type SplitErrors }
 import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
 import { applySliceWork, sliceWork, type SliceValues } from "./circuit-slices.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
+import type { FirstChange } from "./first-change.js";
+import type { Unablated } from "./unablated.js";
 import type { Means } from "../../artifacts/means-file.js";
 
 /** What every block of a call shares. */
@@ -31,6 +33,10 @@ export interface CircuitContext {
   readonly donors: readonly Run[] | null;
   /** The prompts' own unablated runs; null where nothing is restored. */
   readonly unablated: readonly Run[] | null;
+  /** The same runs, where blocks go on from them; null where every block runs all layers at all positions. */
+  readonly base: Unablated | null;
+  /** Where each evaluation first changes anything. */
+  readonly changes: readonly FirstChange[];
   /** Embedded tokens of all rows of an evaluation, whole prompts, `[rows x T, D]`. */
   readonly embedded_RD: Tensor;
   readonly answers: Answers;
@@ -186,7 +192,7 @@ function activationsOf(sae: Sae, x_RD: Tensor, fit: ErrorFit | null): RunActivat
 function siteRows(model: Model, runs: readonly Run[] | null, at: SiteAt, span: Span): Tensor {
   const sides = must(runs, "the other runs").map((run) => {
     const x_RD = isSaeSite(at) ? run.site(at) : runNeurons(model, run, at.layer);
-    return span.length === run.frame.T ? x_RD : lastRows(x_RD, run.frame.batch);
+    return span.length === run.frame.T ? x_RD : rowsOfPositions(x_RD, run.frame.batch, span);
   });
   return sides.length === 1 ? must(sides[0], "side") : tf.concat(sides);
 }

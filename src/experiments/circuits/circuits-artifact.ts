@@ -1,28 +1,25 @@
 /** @file `circuits.parquet` (a row per circuit) and `circuits-prompts.parquet` (a row per circuit, prompt and side). */
 import { must } from "../../base/assert.js";
-import { ABLATED, type Intervention, LIVE } from "../../nodes/intervention.js";
-import type { NodeCounts } from "../../nodes/kinds.js";
-import { addCounts, countNodes, uniformSite, zeroCounts } from "../../nodes/node-states.js";
 import { isPaired } from "../../nodes/prompt.js";
-import type { NodeScores } from "../../nodes/selection.js";
-import { siteHook } from "../../nodes/site.js";
-import { chooseCircuit, chooseCustom, circuitSites } from "./evaluation-interventions.js";
-import { circuitScoresName, emptyIndex, type Evaluation, evaluationsOf } from "./evaluations.js";
+import { CIRCUIT_PROMPTS_FILE, CIRCUITS_FILE } from "./circuit-files.js";
+import { contrastsOf, CONTRASTS_FILE } from "./contrasts.js";
+import { encodeContrasts } from "./contrasts-file.js";
+import { CUSTOM, type DescribedCircuit, describedCircuits, describedPoints } from "./described-circuits.js";
+import { circuitScoresName, evaluationsOf } from "./evaluations.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
 import { RESAMPLES, resampleClusters, type Resamples } from "../../stats/bootstrap.js";
 import { promptClusters } from "../../stats/clusters.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
 import { type CircuitMetrics, circuitRatios, NOT_PICKED, simultaneousRatios } from "./circuit-ratios.js";
 import { type Column, encodeParquet } from "../../artifacts/parquet.js";
-import { longestLength } from "../../artifacts/position-counts.js";
 import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.js";
 import { decodeCircuits } from "./payload.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
-import { circuitsSpecOf } from "./spec.js";
-
-/** The variant of custom configurations. */
-const CUSTOM = "custom";
+import { axisColumns } from "./point-rows.js";
+import { experimentsOf } from "./spec.js";
+import { readSets } from "./sets-file.js";
+import { sumsBeside } from "./sums-beside.js";
 
 /** Metrics in the evaluator's sign, `[E, sides, P]`, for the prompts that every evaluation has. */
 interface Metrics {
@@ -47,11 +44,16 @@ export async function reduce(
   const scores = name === undefined ? null : await readScoreMeans(artifacts.read, name);
   const clusters = promptClusters(metrics.prompts.map((p) => must(plan.prompts[p], "prompt")));
   const resamples = resampleClusters(clusters, RESAMPLES, plan.sweep.seed);
-  const found = evaluations.flatMap((evaluation, e) => {
-    if (evaluation.kind !== "circuit" && evaluation.kind !== "custom") return [];
-    return [circuitRow(plan, evaluations, e, evaluation, scores, metrics, resamples)];
-  });
-  const rows = withSimultaneous(found, resamples);
+  const sets = await readSets(artifacts.read, plan);
+  const sums = await sumsBeside({ source, read: artifacts.read }, sets);
+  const described = [
+    ...describedCircuits(plan, evaluations, scores),
+    ...describedPoints(plan, evaluations, { sets, sums }),
+  ];
+  const rows = withSimultaneous(
+    described.map((one) => evaluatedCircuit(one, metrics, resamples)),
+    resamples,
+  );
   const metadata = artifactMetadata(
     provenance,
     "faithfulness = (metric_circuit - metric_empty) / (metric_full - metric_empty); completeness: the same of the complement; faithfulness_mean: mean of the per-row ratios; no ratio where the interval of metric_full - metric_empty holds 0",
@@ -60,9 +62,15 @@ export async function reduce(
       direction: "ablated nodes take the donor's value: mean, zero, or the resampled prompt's activation",
     },
   );
-  artifacts.write("circuits.parquet", encodeParquet([circuitColumns(rows)], metadata));
-  artifacts.write("circuits-prompts.parquet", encodeParquet(promptChunks(rows, metrics), metadata));
-  return refusals(rows);
+  artifacts.write(CIRCUITS_FILE, encodeParquet([circuitColumns(rows)], metadata));
+  artifacts.write(CIRCUIT_PROMPTS_FILE, encodeParquet(promptChunks(rows, metrics), metadata));
+  const contrasts = contrastsOf(plan.sweep);
+  if (contrasts.length > 0) {
+    const byName = new Map(rows.map(({ labels, perRow }) => [labels.circuit, perRow]));
+    const metricsOf = (circuit: string): CircuitMetrics => must(byName.get(circuit), circuit);
+    artifacts.write(CONTRASTS_FILE, encodeContrasts(contrasts, metricsOf, resamples, provenance));
+  }
+  return [...idleConfigurations(plan.sweep), ...refusals(rows)];
 }
 
 async function readMetrics(source: RecordSource, evaluationCount: number): Promise<Metrics> {
@@ -93,67 +101,35 @@ async function readMetrics(source: RecordSource, evaluationCount: number): Promi
   return { prompts, sides, of };
 }
 
-/** Columns of the numbers of nodes. */
-const COUNT_COLUMNS: Readonly<Record<keyof NodeCounts, string>> = {
-  nFeatures: "n_features",
-  nErrorsResid: "n_errors_resid",
-  nErrorsOther: "n_errors_other",
-  nSites: "n_sites",
-  nHeads: "n_heads",
-  nNeurons: "n_neurons",
-};
-
 /** One circuit with everything both tables say of it. */
-interface EvaluatedCircuit {
-  readonly labels: {
-    readonly circuit: string;
-    readonly variant: string;
-    readonly ablation: string;
-    readonly keep: string;
-  };
-  readonly exempt: boolean;
-  readonly counts: Record<string, number>;
+interface EvaluatedCircuit extends Pick<DescribedCircuit, "labels" | "axes" | "exempt" | "counts"> {
   readonly numbers: Record<string, number>;
   readonly undefinedBecause: string;
   readonly perRow: CircuitMetrics;
 }
 
-function circuitRow(
-  plan: Plan,
-  evaluations: readonly Evaluation[],
-  index: number,
-  evaluation: Extract<Evaluation, { kind: "circuit" | "complement" | "custom" }>,
-  scores: NodeScores | null,
+function evaluatedCircuit(
+  { labels, axes, exempt, counts, threshold, beside, ...at }: DescribedCircuit,
   metrics: Metrics,
   resamples: Resamples,
 ): EvaluatedCircuit {
-  const isCustom = evaluation.kind === "custom";
-  const spec = circuitsSpecOf(plan.sweep);
-  const exempt = !isCustom && spec?.exempt_early_layers === true;
-  const full = metrics.of(0);
-  const empty = metrics.of(emptyIndex(evaluations, evaluation.ablation, exempt));
-  const circuit = metrics.of(index);
-  const complement = evaluations[index + 1]?.kind === "complement" ? metrics.of(index + 1) : null;
+  const [full, empty, circuit] = [metrics.of(0), metrics.of(at.empty), metrics.of(at.circuit)];
+  const complement = at.complement === null ? null : metrics.of(at.complement);
   const perRow = { circuit, complement, full, empty };
   const ratios = circuitRatios(perRow, resamples);
-  const { threshold } = isCustom ? evaluation.experiment : evaluation.circuit;
-  const keep = isCustom ? evaluation.experiment.threshold?.keep : spec?.keep;
   return {
-    labels: {
-      circuit: isCustom ? evaluation.experiment.name : evaluation.circuit.name,
-      variant: isCustom ? CUSTOM : evaluation.circuit.variant,
-      ablation: evaluation.ablation,
-      keep: keep ?? "none",
-    },
+    labels,
+    axes,
     exempt,
-    counts: countsOf(plan, evaluation, scores),
+    counts,
     numbers: {
-      threshold: typeof threshold === "number" ? threshold : (threshold?.value ?? Number.NaN),
+      threshold,
       metric_circuit: mean(circuit),
       metric_full: mean(full),
       metric_empty: mean(empty),
       metric_complement: complement === null ? Number.NaN : mean(complement),
       ...ratios.numbers,
+      beside,
     },
     undefinedBecause: ratios.undefinedBecause,
     perRow,
@@ -174,49 +150,6 @@ function withSimultaneous(rows: readonly EvaluatedCircuit[], resamples: Resample
   }));
 }
 
-function countsOf(
-  plan: Plan,
-  evaluation: Extract<Evaluation, { kind: "circuit" | "complement" | "custom" }>,
-  scores: NodeScores | null,
-): Record<string, number> {
-  const longest = longestLength(plan);
-  if (evaluation.kind === "custom") {
-    const { intervention, ...counts } = chooseCustom(plan, evaluation.experiment, scores, longest);
-    const live = countLive(plan, intervention, longest);
-    return {
-      ...spread("", live),
-      ...spread("not_ablated_", live),
-      nodes_ablated: counts.nodesAblated,
-      nodes_restored: counts.nodesRestored,
-      nodes_named_by_both: counts.nodesNamedByBoth,
-    };
-  }
-  const { circuit, counts, notAblated } = chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), longest);
-  return {
-    ...spread("", counts),
-    ...spread("not_ablated_", notAblated),
-    nodes_ablated: countNodes(circuit, ABLATED),
-    nodes_restored: 0,
-    nodes_named_by_both: 0,
-  };
-}
-
-function spread(prefix: string, counts: NodeCounts): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(COUNT_COLUMNS).map(([count, name]) => [prefix + name, counts[count as keyof NodeCounts]]),
-  );
-}
-
-/** Nodes that an intervention does not ablate. */
-function countLive(plan: Plan, intervention: Intervention, positions: number): NodeCounts {
-  const counts = zeroCounts();
-  for (const at of circuitSites(plan)) {
-    const states = intervention.get(siteHook(at)) ?? uniformSite(at, positions, LIVE);
-    addCounts(counts, at, states, (nodes) => nodes.filter((state) => state !== ABLATED).length);
-  }
-  return counts;
-}
-
 function circuitColumns(rows: readonly EvaluatedCircuit[]): Column[] {
   const strings = (key: keyof EvaluatedCircuit["labels"]): Column => ({
     name: key,
@@ -231,6 +164,8 @@ function circuitColumns(rows: readonly EvaluatedCircuit[]): Column[] {
   const first = must(rows[0], "a circuit");
   return [
     strings("circuit"),
+    strings("experiment"),
+    ...axisColumns(rows, rows),
     strings("variant"),
     doubles("threshold"),
     strings("ablation"),
@@ -248,6 +183,19 @@ function circuitColumns(rows: readonly EvaluatedCircuit[]): Column[] {
   ];
 }
 
+/** A sentence on configurations that name nodes by hooks and ablate none. */
+function idleConfigurations(sweep: Plan["sweep"]): string[] {
+  const idle = experimentsOf(sweep).filter(
+    ({ threshold, ablate: { nodes, features } }) =>
+      threshold === null && nodes.length === 0 && Object.values(features).every((list) => list.length === 0),
+  );
+  if (idle.length === 0) return [];
+  const names = idle.map(({ name }) => name).join(", ");
+  return [
+    `experiments: ${names} ${idle.length === 1 ? "ablates nothing: it is" : "ablate nothing: they are"} the unablated run`,
+  ];
+}
+
 /** A sentence for each ablation under which circuits have no ratios. */
 function refusals(rows: readonly EvaluatedCircuit[]): string[] {
   const sentences = new Map<string, string[]>();
@@ -262,31 +210,46 @@ function refusals(rows: readonly EvaluatedCircuit[]): string[] {
   );
 }
 
+/** Rows of one chunk, at most but for one circuit's: small groups of rows take more bytes than what they hold. */
+const CHUNK_ROWS = 50_000;
+
 function* promptChunks(rows: readonly EvaluatedCircuit[], { prompts, sides }: Metrics): Generator<Column[]> {
   const side = ["clean", "corrupted"];
   const count = sides * prompts.length;
-  const indexes = Array.from({ length: count }, (_, row) => row);
-  for (const { labels, perRow } of rows) {
+  const perChunk = Math.max(1, Math.floor(CHUNK_ROWS / count));
+  for (let start = 0; start < rows.length; start += perChunk) {
+    const group = rows.slice(start, start + perChunk);
+    const cells = group.flatMap((one) => Array.from({ length: count }, (_, row) => ({ one, row })));
+    const text = (name: string, read: (cell: (typeof cells)[number]) => string): Column => ({
+      name,
+      type: "STRING",
+      values: cells.map(read),
+    });
+    const metric = (name: string, read: (metrics: CircuitMetrics) => Float64Array | null): Column => {
+      const values = new Float64Array(cells.length).fill(Number.NaN);
+      group.forEach(({ perRow }, i) => {
+        const own = read(perRow);
+        if (own !== null) values.set(own, i * count);
+      });
+      return { name, type: "DOUBLE", values };
+    };
     yield [
-      { name: "circuit", type: "STRING", values: indexes.map(() => labels.circuit) },
+      text("circuit", ({ one }) => one.labels.circuit),
+      text("experiment", ({ one }) => one.labels.experiment),
+      ...axisColumns(
+        rows,
+        cells.map(({ one }) => one),
+      ),
       {
         name: "prompt",
         type: "INT32",
-        values: Int32Array.from(indexes, (row) => must(prompts[row % prompts.length], "prompt")),
+        values: Int32Array.from(cells, ({ row }) => must(prompts[row % prompts.length], "prompt")),
       },
-      {
-        name: "side",
-        type: "STRING",
-        values: indexes.map((row) => must(side[Math.floor(row / prompts.length)], "side")),
-      },
-      { name: "metric_circuit", type: "DOUBLE", values: perRow.circuit },
-      {
-        name: "metric_complement",
-        type: "DOUBLE",
-        values: perRow.complement ?? new Float64Array(count).fill(Number.NaN),
-      },
-      { name: "metric_full", type: "DOUBLE", values: perRow.full },
-      { name: "metric_empty", type: "DOUBLE", values: perRow.empty },
+      text("side", ({ row }) => must(side[Math.floor(row / prompts.length)], "side")),
+      metric("metric_circuit", ({ circuit }) => circuit),
+      metric("metric_complement", ({ complement }) => complement),
+      metric("metric_full", ({ full }) => full),
+      metric("metric_empty", ({ empty }) => empty),
     ];
   }
 }

@@ -6,7 +6,8 @@
  *    splice, or slice by slice where circuits do without SAEs.
  * 3. Ablated nodes take the mean, zero, or the donor's unablated run (clean rows the run that is given as its clean one, corrupted
  *    rows the other); restored nodes take the same prompt's unablated run.
- * 4. An evaluation that comes to the same for every prompt, as the empty circuit and small ones do, has one row.
+ * 4. What an evaluation leaves as it is, layers and positions before its first change, is computed once for all evaluations.
+ * 5. An evaluation that comes to the same for every prompt, as the empty circuit and small ones do, has one row.
  *
  * Source: REFERENCE 5.
  */
@@ -23,7 +24,9 @@ import { withScope } from "../../model/tensor-scope.js";
 import { breathe, type OnProgress } from "../../passes/breathe.js";
 import { captureRuns, idsOf, type Run } from "../../passes/capture.js";
 import { runCircuitBlock } from "./circuit-block.js";
-import { circuitBlocks, forgetsPrompt, type Segment } from "./circuit-rows.js";
+import { forgetsPrompt, type Segment } from "./circuit-rows.js";
+import { firstChange, orderedBlocks, sparesRun } from "./first-change.js";
+import { Unablated } from "./unablated.js";
 import type { CircuitContext } from "./circuit-splice.js";
 import { nonFinite } from "../../passes/non-finite.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
@@ -34,7 +37,12 @@ import type { Means } from "../../artifacts/means-file.js";
 export type AblationValues =
   | { readonly kind: "mean"; readonly means: Means }
   | { readonly kind: "zero" }
-  | { readonly kind: "resample"; readonly donors: readonly Prompt[] };
+  | { readonly kind: "resample"; readonly donors: readonly Prompt[] }
+  /** The corrupted runs of pairs, their tokens in the places of the clean ones. */
+  | { readonly kind: "counterparts"; readonly pairs: readonly Prompt[] };
+
+/** Ablations that set a node to the same value in every row. */
+const TO_ONE_VALUE: ReadonlySet<AblationValues["kind"]> = new Set(["mean", "zero"]);
 
 /** What is evaluated. */
 export interface CircuitsRequest {
@@ -44,6 +52,8 @@ export interface CircuitsRequest {
   readonly ablation: AblationValues;
   /** Most rows at once. */
   readonly rowsPerBlock: number;
+  /** The side of their pairs that prompts without a corrupted run are, for errors; left out, the clean one. */
+  readonly side?: Side | undefined;
   /** Told rows done and to do. */
   readonly onProgress?: OnProgress | undefined;
 }
@@ -57,40 +67,47 @@ export interface CircuitsRequest {
 export async function computeCircuits(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
-  { reduce, interventions, ablation, rowsPerBlock, onProgress }: CircuitsRequest,
+  { reduce, interventions, ablation, rowsPerBlock, side, onProgress }: CircuitsRequest,
 ): Promise<CircuitsResult> {
   const { model } = spliced;
   const sides = sidesOf(prompts);
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     // Donors run under their prompts' answers: only activations are used.
-    const runsOf = async (some: readonly Prompt[]): Promise<Run[]> =>
-      (await captureRuns(model, some, sides, answers)).map(own);
+    const runsOf = async (some: readonly Prompt[], asked: readonly Side[] = sides): Promise<Run[]> =>
+      (await captureRuns(model, some, asked, answers)).map(own);
     const ids = sides.flatMap((side) => idsOf(prompts, side));
     const { resid_RD, frame } = await startBlock(model, ids);
     frame.dispose();
+    const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
+    const runs = interventions.map((one) =>
+      TO_ONE_VALUE.has(ablation.kind) && forgetsPrompt(one, residHooks) ? 1 : ids.length,
+    );
+    const size = { nLayers: model.config.nLayers, positions: must(ids[0], "prompt").length, runs, rows: ids.length };
+    const changes = interventions.map((one) => firstChange(one, size));
+    const restores = interventions.some((one) => hasNodes(one, RESTORED));
+    const unablated = restores || sparesRun(changes, size) ? await runsOf(prompts) : null;
     const context: CircuitContext = {
       spliced,
       interventions,
       ...(await ablatedValues(ablation, runsOf)),
-      unablated: interventions.some((one) => hasNodes(one, RESTORED)) ? await runsOf(prompts) : null,
+      unablated,
+      base: unablated === null ? null : own(new Unablated(unablated)),
+      changes,
       embedded_RD: own(resid_RD),
       answers,
-      positions: must(ids[0], "prompt").length,
+      positions: size.positions,
     };
-    const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
-    const runs = interventions.map((one) =>
-      context.donors === null && forgetsPrompt(one, residHooks) ? 1 : ids.length,
-    );
-    const blocks = circuitBlocks(runs, rowsPerBlock);
-    return { metric: await runBlocks(context, prompts, { blocks, runs, rows: ids.length }, onProgress) };
+    const blocks = orderedBlocks(changes, runs, rowsPerBlock);
+    const schedule = { blocks, runs, rows: ids.length, firstSide: side === "corrupted" ? 1 : 0 };
+    return { metric: await runBlocks(context, prompts, schedule, onProgress) };
   });
 }
 
 /** Where a block takes the values of ablated nodes from; `runsOf` makes the donors' runs. */
 async function ablatedValues(
   ablation: AblationValues,
-  runsOf: (donors: readonly Prompt[]) => Promise<Run[]>,
+  runsOf: (donors: readonly Prompt[], sides?: readonly Side[]) => Promise<Run[]>,
 ): Promise<Pick<CircuitContext, "means" | "donors">> {
   switch (ablation.kind) {
     case "mean":
@@ -99,6 +116,8 @@ async function ablatedValues(
       return { means: null, donors: null };
     case "resample":
       return { means: null, donors: await runsOf(ablation.donors) };
+    case "counterparts":
+      return { means: null, donors: (await runsOf(ablation.pairs, SIDES)).slice(1) };
     default:
       return unreachable(ablation);
   }
@@ -111,12 +130,14 @@ interface Schedule {
   readonly runs: readonly number[];
   /** Results of each evaluation: sides x prompts. */
   readonly rows: number;
+  /** Index of the first of these sides. */
+  readonly firstSide: number;
 }
 
 async function runBlocks(
   context: CircuitContext,
   prompts: readonly Prompt[],
-  { blocks, runs, rows }: Schedule,
+  { blocks, runs, rows, firstSide }: Schedule,
   onProgress?: OnProgress,
 ): Promise<Float64Array> {
   const metric = new Float64Array(runs.length * rows);
@@ -131,7 +152,7 @@ async function runBlocks(
       const results = once ? rows : count;
       for (let r = start; r < start + results; r++) {
         const value = metricOf(logits, once ? first : first + r - start, context.answers, r % prompts.length);
-        if (!Number.isFinite(value)) throw nonFiniteMetric(evaluation, prompts, r, value);
+        if (!Number.isFinite(value)) throw nonFiniteMetric(evaluation, prompts, firstSide * prompts.length + r, value);
         metric[evaluation * rows + r] = value;
       }
       first += count;

@@ -1,31 +1,16 @@
 /** @file From an evaluation of the plan to what it does to every node, for prompts of one length. */
 import { must, unreachable } from "../../base/assert.js";
 import { type NodeChoice, type ResolvedConfiguration, resolveConfiguration } from "../../nodes/custom-configuration.js";
-import type { Intervention } from "../../nodes/intervention.js";
-import { KINDS, type SliceKind } from "../../nodes/kinds.js";
-import { type CircuitSite, emptyIntervention } from "../../nodes/node-states.js";
+import { ABLATED, type Intervention, LIVE, RESTORED } from "../../nodes/intervention.js";
+import { interventionOfSets, type PaintedSet } from "../../nodes/list-interventions.js";
+import type { NodeLists } from "../../nodes/node-lists.js";
+import { emptyIntervention } from "../../nodes/node-states.js";
 import { type ChosenCircuit, interventionFromScores, type NodeScores } from "../../nodes/selection.js";
-import { type Site, SITES, sitesOfLayers } from "../../nodes/site.js";
 import { earlyLayers, type Evaluation, type ThresholdCircuit } from "./evaluations.js";
+import { circuitSites } from "../../plan/circuit-sites.js";
 import type { Plan } from "../../plan/plan.js";
-import { type CircuitsSpec, circuitsSpecOf, type ExperimentSpec } from "./spec.js";
-
-/** What circuits without SAEs are made of in every layer. A whole resid_post is no node: it holds everything that was computed before it. */
-const SLICES: Readonly<Record<NonNullable<CircuitsSpec["nodes"]>, Readonly<Partial<Record<Site, SliceKind>>>>> = {
-  sites: { attn_z: "site", mlp_out: "site" },
-  heads: { attn_z: "head", mlp_out: "site" },
-  neurons: { mlp_post: "neuron" },
-};
-
-/** The sites that circuits are made of: those of the SAEs, or, without SAEs, those of {@link SLICES}. */
-export function circuitSites({ saes, shape, sweep }: Plan): readonly CircuitSite[] {
-  if (saes.length > 0) return saes;
-  const kinds = SLICES[circuitsSpecOf(sweep)?.nodes ?? "sites"];
-  return sitesOfLayers(SITES, shape.nLayers).flatMap((at) => {
-    const kind = kinds[at.site];
-    return kind === undefined ? [] : [{ ...at, kind, slices: KINDS[kind].perPosition({ ...shape, dSae: 0 }) }];
-  });
-}
+import type { SetUse } from "./points.js";
+import { circuitsSpecOf, type ExperimentSpec } from "./spec.js";
 
 /** The nodes that a threshold circuit keeps, for prompts of `length` tokens. */
 export function chooseCircuit(
@@ -64,17 +49,45 @@ export function chooseCustom(
   return resolveConfiguration(configuration, plan.saes, length, scores);
 }
 
-/** What `evaluation` does to every node. @param scores - needed by circuits, complements and thresholded configurations. */
+/** What evaluations read beside the plan: scores where they rank nodes, and the sets of configurations, by key. */
+export interface Choices {
+  readonly scores: NodeScores | null;
+  readonly sets: ReadonlyMap<string, NodeLists>;
+}
+
+/** What a point does to every node, or what its complement does. */
+export function interventionOfPoint(
+  plan: Plan,
+  { point, side }: Pick<Extract<Evaluation, { kind: "point" }>, "point" | "side">,
+  sets: Choices["sets"],
+  length: number,
+): Intervention {
+  const { keep, without, ablate, restore, exempt } = point.sets;
+  const painted = (use: SetUse | undefined, state: number): PaintedSet[] =>
+    use === undefined ? [] : [{ nodes: must(sets.get(use.key), use.set), state }];
+  const always = [...painted(restore, RESTORED), ...painted(exempt, LIVE)];
+  const sites = circuitSites(plan);
+  if (keep === undefined) return interventionOfSets(sites, length, LIVE, [...painted(ablate, ABLATED), ...always]);
+  return side === "circuit"
+    ? interventionOfSets(sites, length, ABLATED, [...painted(keep, LIVE), ...always])
+    : interventionOfSets(sites, length, LIVE, [...painted(keep, ABLATED), ...painted(without, ABLATED), ...always]);
+}
+
+/** What `evaluation` does to every node. */
 export function interventionOfEvaluation(
   plan: Plan,
   evaluation: Evaluation,
-  scores: NodeScores | null,
+  { scores, sets }: Choices,
   length: number,
 ): Intervention {
   switch (evaluation.kind) {
     case "full":
       return new Map();
     case "empty":
+      if (evaluation.exempt !== undefined)
+        return interventionOfSets(circuitSites(plan), length, ABLATED, [
+          { nodes: must(sets.get(evaluation.exempt), "exempt"), state: LIVE },
+        ]);
       return emptyIntervention(
         circuitSites(plan),
         length,
@@ -85,6 +98,8 @@ export function interventionOfEvaluation(
       return chooseCircuit(plan, evaluation.circuit, must(scores, "scores"), length)[evaluation.kind];
     case "custom":
       return chooseCustom(plan, evaluation.experiment, scores, length).intervention;
+    case "point":
+      return interventionOfPoint(plan, evaluation, sets, length);
     default:
       return unreachable(evaluation);
   }

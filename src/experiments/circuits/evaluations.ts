@@ -1,6 +1,7 @@
 /** @file The list of runs that circuit evaluation makes of every prompt, in the order that shards slice. */
 import type { Ablation } from "../../nodes/intervention.js";
 import type { ScoreSpec } from "../../sweep/sweep.js";
+import { type Point, pointsOf } from "./points.js";
 import { type AnySweep, type CircuitsSpec, circuitsSpecOf, type ExperimentSpec, experimentsOf } from "./spec.js";
 
 /** One of the sweep's threshold circuits. */
@@ -14,12 +15,24 @@ export interface ThresholdCircuit {
 /** One evaluation of every prompt (clean and corrupted). */
 export type Evaluation =
   | { readonly kind: "full" }
-  | { readonly kind: "empty"; readonly ablation: Ablation; readonly exemptEarlyLayers: boolean }
+  | {
+      readonly kind: "empty";
+      readonly ablation: Ablation;
+      readonly exemptEarlyLayers: boolean;
+      /** Key of the set that is exempt, of a configuration on sets. */
+      readonly exempt?: string;
+    }
   | { readonly kind: "circuit" | "complement"; readonly ablation: Ablation; readonly circuit: ThresholdCircuit }
-  | { readonly kind: "custom"; readonly ablation: Ablation; readonly experiment: ExperimentSpec };
+  | { readonly kind: "custom"; readonly ablation: Ablation; readonly experiment: ExperimentSpec }
+  | {
+      readonly kind: "point";
+      readonly side: "circuit" | "complement";
+      readonly ablation: Ablation;
+      readonly point: Point;
+    };
 
 /** The threshold circuits: every variant at every threshold. */
-export function circuitsOf(spec: CircuitsSpec): ThresholdCircuit[] {
+export function circuitsOf(spec: Pick<CircuitsSpec, "variants" | "thresholds">): ThresholdCircuit[] {
   return spec.variants.flatMap((variant) =>
     spec.thresholds.map((threshold, i) => ({
       name: `${variant}-${String(i).padStart(2, "0")}`,
@@ -31,18 +44,20 @@ export function circuitsOf(spec: CircuitsSpec): ThresholdCircuit[] {
 
 /**
  * Every evaluation of the sweep: the unablated run once, each needed empty circuit once, then circuits with their
- * complements, then custom configurations.
+ * complements, then custom configurations, then configurations on sets, of which equal ones once.
  */
 export function evaluationsOf(sweep: AnySweep): Evaluation[] {
   const circuits = circuitsSpecOf(sweep);
   const experiments = experimentsOf(sweep);
   const evaluations: Evaluation[] = [{ kind: "full" }];
-  const addEmpty = (ablation: Ablation, exemptEarlyLayers: boolean): void => {
-    if (emptyIndex(evaluations, ablation, exemptEarlyLayers) < 0)
-      evaluations.push({ kind: "empty", ablation, exemptEarlyLayers });
+  const addEmpty = (ablation: Ablation, exemptEarlyLayers: boolean, exempt?: string): void => {
+    if (emptyIndex(evaluations, { ablation, exemptEarlyLayers, exempt }) < 0)
+      evaluations.push({ kind: "empty", ablation, exemptEarlyLayers, ...(exempt === undefined ? {} : { exempt }) });
   };
+  const points = new Map(pointsOf(sweep).map((point) => [point.key, point]));
   if (circuits !== undefined) addEmpty(circuits.ablation, circuits.exempt_early_layers);
   for (const experiment of experiments) addEmpty(experiment.ablation, false);
+  for (const point of points.values()) addEmpty(point.configuration.ablation, false, point.sets.exempt?.key);
   if (circuits !== undefined) {
     const { ablation, completeness } = circuits;
     for (const circuit of circuitsOf(circuits)) {
@@ -51,13 +66,29 @@ export function evaluationsOf(sweep: AnySweep): Evaluation[] {
     }
   }
   for (const experiment of experiments) evaluations.push({ kind: "custom", ablation: experiment.ablation, experiment });
+  for (const point of points.values()) {
+    const { ablation, complement } = point.configuration;
+    evaluations.push({ kind: "point", side: "circuit", ablation, point });
+    if (complement === true) evaluations.push({ kind: "point", side: "complement", ablation, point });
+  }
   return evaluations;
 }
 
 /** Index of the empty circuit with these options, or -1. */
-export function emptyIndex(evaluations: readonly Evaluation[], ablation: Ablation, exemptEarlyLayers: boolean): number {
+export function emptyIndex(
+  evaluations: readonly Evaluation[],
+  {
+    ablation,
+    exemptEarlyLayers,
+    exempt,
+  }: { readonly ablation: Ablation; readonly exemptEarlyLayers: boolean; readonly exempt?: string | undefined },
+): number {
   return evaluations.findIndex(
-    (one) => one.kind === "empty" && one.ablation === ablation && one.exemptEarlyLayers === exemptEarlyLayers,
+    (one) =>
+      one.kind === "empty" &&
+      one.ablation === ablation &&
+      one.exemptEarlyLayers === exemptEarlyLayers &&
+      one.exempt === exempt,
   );
 }
 

@@ -1,6 +1,7 @@
 /** @file The engine's program for circuits. */
 import { evaluationsOf, circuitScoresName, type Evaluation } from "./evaluations.js";
-import { interventionOfEvaluation, circuitSites } from "./evaluation-interventions.js";
+import { interventionOfEvaluation } from "./evaluation-interventions.js";
+import { circuitSites } from "../../plan/circuit-sites.js";
 import { type AblationValues, computeCircuits } from "./circuits.js";
 import { type StageTask, type Shard, promptsOf, type Plan } from "../../plan/plan.js";
 import { donorOf } from "../../plan/donors.js";
@@ -8,7 +9,8 @@ import type { ShardProgram, ShardInputs, ShardOutcome } from "../../passes/shard
 import type { OnProgress } from "../../passes/breathe.js";
 import { siteHook } from "../../nodes/site.js";
 import { variantAblatesErrors } from "../../nodes/selection.js";
-import { isPaired, type Prompt } from "../../nodes/prompt.js";
+import { isPaired } from "../../nodes/prompt.js";
+import { positionCount } from "../../nodes/span.js";
 import { uniformSite } from "../../nodes/node-states.js";
 import { type Ablation, type Intervention, type SiteIntervention, ABLATED, LIVE } from "../../nodes/intervention.js";
 import { must, unreachable } from "../../base/assert.js";
@@ -17,6 +19,8 @@ import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { readScoreMeans } from "../../artifacts/scores-file.js";
 import { readMeans } from "../../artifacts/means-file.js";
 import { encodeCircuits } from "./payload.js";
+import { readSets } from "./sets-file.js";
+import { type SideRun, sideRuns } from "./side-runs.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
 
 /** Makes the program, which keeps nothing. */
@@ -32,19 +36,26 @@ async function run(given: ShardInputs, _task: StageTask, shard: Shard): Promise<
   const evaluations = evaluationsOf(plan.sweep).slice(start, end);
   const name = circuitScoresName(plan.sweep);
   const scores = name === undefined ? null : await readScoreMeans(artifact, name);
+  const choices = { scores, sets: await readSets(artifact, plan) };
+  const runs = sideRuns(prompts);
   const rowCount = (isPaired(prompts) ? 2 : 1) * prompts.length;
   const metric = new Float64Array(evaluations.length * rowCount);
-  const length = must(prompts[0], "prompt").clean.length;
+  const length = positionCount(must(prompts[0], "prompt"));
   for (const ablation of new Set(evaluations.map(ablationOf))) {
     const members = evaluations.flatMap((evaluation, e) => (ablationOf(evaluation) === ablation ? [e] : []));
     const interventions = members.map((e) =>
-      interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), scores, length),
+      interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), choices, length),
     );
     const draws = await donorValues(inputs, shard, ablation);
-    const mean = await meanOverDraws(inputs, prompts, interventions, draws);
-    members.forEach((e, i) => {
-      metric.set(mean.subarray(i * rowCount, (i + 1) * rowCount), e * rowCount);
-    });
+    let first = 0;
+    for (const one of runs) {
+      const mean = await meanOverDraws(inputs, one, interventions, draws);
+      const count = mean.length / members.length;
+      members.forEach((e, i) => {
+        metric.set(mean.subarray(i * count, (i + 1) * count), e * rowCount + first);
+      });
+      first += count;
+    }
   }
   return { payload: encodeCircuits({ metric }), count: prompts.length, units: evaluations.length * rowCount };
 }
@@ -78,7 +89,7 @@ async function donorValues(
 /** Each row's metric under each intervention, as its mean over the draws of what ablated nodes are set to. */
 async function meanOverDraws(
   { plan, model, onProgress }: ShardInputs,
-  prompts: readonly Prompt[],
+  side: SideRun,
   interventions: readonly Intervention[],
   draws: readonly AblationValues[],
 ): Promise<Float64Array> {
@@ -88,11 +99,12 @@ async function meanOverDraws(
     const progress: OnProgress = (done, total) => {
       onProgress(draw * total + done, draws.length * total);
     };
-    const result = await computeCircuits(model, prompts, {
+    const result = await computeCircuits(model, side.prompts, {
       reduce,
-      interventions,
-      ablation: values,
+      interventions: interventions.map(side.interventionByToken),
+      ablation: side.valuesByToken(values),
       rowsPerBlock: plan.blocks.circuitRows,
+      side: side.side,
       onProgress: progress,
     });
     sum = sum === null ? result.metric : sum.map((value, row) => value + must(result.metric[row], "metric"));
@@ -102,21 +114,19 @@ async function meanOverDraws(
 
 async function probe({ plan, model }: Omit<ShardInputs, "artifact">, _task: StageTask, shard: Shard): Promise<void> {
   const evaluations = evaluationsOf(plan.sweep).slice(...must(shard.slots, "slots"));
-  const interventions = evaluations.map((evaluation) => typicalIntervention(plan, evaluation));
-  const prompts = promptsOf(plan, shard);
   const { reduce } = plan.sweep.metric;
-  await computeCircuits(model, prompts, {
-    reduce,
-    interventions,
-    ablation: { kind: "zero" },
-    rowsPerBlock: plan.blocks.circuitRows,
-  });
+  for (const { prompts, tokens } of sideRuns(promptsOf(plan, shard)))
+    await computeCircuits(model, prompts, {
+      reduce,
+      interventions: evaluations.map((evaluation) => typicalIntervention(plan, evaluation, tokens)),
+      ablation: { kind: "zero" },
+      rowsPerBlock: plan.blocks.circuitRows,
+    });
 }
 
 /** An evaluation as the cost model takes it to be: circuits keep the same columns at every position, and every other error. */
-function typicalIntervention(plan: Plan, evaluation: Evaluation): Intervention {
+function typicalIntervention(plan: Plan, evaluation: Evaluation, positions: number): Intervention {
   if (evaluation.kind === "full") return new Map();
-  const positions = must(plan.prompts[0], "prompt").clean.length;
   const sites = circuitSites(plan).map((at, s): [string, SiteIntervention] => {
     const site = uniformSite(at, positions, ABLATED);
     if (evaluation.kind !== "circuit") return [siteHook(at), site];

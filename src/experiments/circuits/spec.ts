@@ -1,16 +1,14 @@
 /** @file What a sweep says of circuits: threshold circuits, and custom configurations. */
 import { z } from "zod";
-import { powerOf } from "../../base/elementary-functions.js";
 import { ABLATIONS } from "../../nodes/intervention.js";
 import { KEEPS, VARIANTS, type Variant } from "../../nodes/selection.js";
-import { featureField, hookField, nameField, positionField } from "../../sweep/fields.js";
+import { CIRCUIT_NODES } from "../../plan/circuit-sites.js";
+import { setField } from "../../plan/set-expression.js";
+import { branch, featureField, hookField, nameField, positionField } from "../../sweep/fields.js";
+import { log10, powersOfTen } from "./grid.js";
+import { isOnSets, type SetExperiment, setExperiment } from "./points.js";
 
-/** Its power of ten is a finite number above zero. */
-const exponent = z.number().min(-300).max(300);
-const thresholds = z.union([
-  z.strictObject({ log10: z.tuple([exponent, exponent]), count: z.int().min(1).max(1000) }),
-  z.array(z.number()).min(1).max(1000),
-]);
+const thresholds = z.union([log10, z.array(z.number()).min(1).max(1000)]);
 
 const circuits = z.strictObject({
   scores: nameField.default("atp"),
@@ -21,7 +19,7 @@ const circuits = z.strictObject({
   /** Default: all of them with SAEs, `all` without. */
   variants: z.array(z.enum(VARIANTS)).min(1).optional(),
   /** Without SAEs: whole sites, with attn_z head by head, or the neurons of the MLPs alone. */
-  nodes: z.enum(["sites", "heads", "neurons"]).optional(),
+  nodes: z.enum(CIRCUIT_NODES).optional(),
   completeness: z.boolean().default(true),
 });
 
@@ -43,7 +41,11 @@ export type CircuitsSpec = Omit<GivenCircuits, keyof Completed> & Completed;
 const nodeChoice = z.strictObject({
   nodes: z.array(hookField).default([]),
   features: z.record(hookField, z.array(featureField)).default({}),
-  positions: z.array(positionField).nullable().default(null),
+  positions: z
+    .array(positionField)
+    .min(1, "names no position; leave the field out for all of them")
+    .nullable()
+    .default(null),
 });
 
 const experiment = z.strictObject({
@@ -61,7 +63,11 @@ const experiment = z.strictObject({
 export type ExperimentSpec = z.infer<typeof experiment>;
 
 /** The fields of a sweep. */
-export const circuitFields = { circuits: circuits.optional(), experiments: z.array(experiment).default([]) };
+export const circuitFields = {
+  circuits: circuits.optional(),
+  experiments: z.array(z.union([branch(experiment), branch(setExperiment)])).default([]),
+  sets: z.record(nameField, setField).optional(),
+};
 
 /** A sweep, or what is left of it in a plan. */
 export type AnySweep = Readonly<Record<string, unknown>>;
@@ -71,9 +77,14 @@ export function circuitsSpecOf({ circuits }: AnySweep): CircuitsSpec | undefined
   return circuits as CircuitsSpec | undefined;
 }
 
-/** The custom configurations of a sweep. */
-export function experimentsOf({ experiments }: AnySweep): readonly ExperimentSpec[] {
-  return experiments as readonly ExperimentSpec[];
+/** Everything that a sweep lists under `experiments`. */
+export function listedExperiments({ experiments }: AnySweep): readonly (ExperimentSpec | SetExperiment)[] {
+  return experiments as readonly (ExperimentSpec | SetExperiment)[];
+}
+
+/** The custom configurations of a sweep that name nodes by their hooks. */
+export function experimentsOf(sweep: AnySweep): readonly ExperimentSpec[] {
+  return listedExperiments(sweep).filter((one): one is ExperimentSpec => !isOnSets(one));
 }
 
 /**
@@ -83,18 +94,9 @@ export function experimentsOf({ experiments }: AnySweep): readonly ExperimentSpe
 export function completeCircuits(given: GivenCircuits, withoutSaes: boolean): CircuitsSpec {
   return {
     ...given,
-    thresholds: numbersOf(given.thresholds),
+    thresholds: "log10" in given.thresholds ? powersOfTen(given.thresholds) : given.thresholds,
     variants: given.variants ?? (withoutSaes ? ["all"] : VARIANTS),
   };
-}
-
-/** Ascending as written: `10 ** log10` spaced evenly, or the list itself. */
-function numbersOf(thresholds: GivenCircuits["thresholds"]): readonly number[] {
-  if (!("log10" in thresholds)) return thresholds;
-  const { count } = thresholds;
-  const [first, last] = thresholds.log10;
-  const step = (i: number): number => (count === 1 ? first : first + ((last - first) * i) / (count - 1));
-  return Array.from({ length: count }, (_, i) => powerOf(10, step(i)));
 }
 
 /** Whether circuits are made of neurons. */

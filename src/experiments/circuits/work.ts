@@ -1,7 +1,7 @@
 /** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
 import { rowChunks } from "../../passes/row-chunks.js";
 import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
-import { promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
+import { captureWork, promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
 import { listedSumWork, type SaeSize } from "../../cost/sae-work.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
 import { Work } from "../../cost/work.js";
@@ -11,9 +11,12 @@ import { ABLATION_SOURCES } from "../../nodes/intervention.js";
 import { partsIn } from "../../nodes/custom-configuration.js";
 import { variantAblatesErrors } from "../../nodes/selection.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
-import { circuitBlockSize } from "../../plan/memory.js";
+import { circuitBlockSize, unpatchedSize } from "../../plan/memory.js";
 import type { StageTask, Shard, Plan } from "../../plan/plan.js";
+import type { JointTask } from "./task.js";
 import { circuitBlocks } from "./circuit-rows.js";
+import { earliest, type FirstChange, orderedBlocks, sparesRun } from "./first-change.js";
+import { plannedChanges } from "./planned-change.js";
 import { evaluationsOf, type Evaluation } from "./evaluations.js";
 import { circuitsSpecOf } from "./spec.js";
 
@@ -39,19 +42,22 @@ export interface CostSegment {
   readonly evaluation: EvaluationCost;
 }
 
-/** One block through all layers; every site has its SAE's splice. */
+/** One block from its first change on; every site has its SAE's splice. */
 export function circuitBlockWork(
   model: CostModel,
   { positions, answers }: PromptBlock,
   segments: readonly CostSegment[],
+  first: FirstChange = { layer: 0, position: 0 },
 ): Work {
   const { config } = model;
   const work = new Work(model);
   const rows = segments.reduce((sum, segment) => sum + segment.rows, 0);
-  work.move("copy", rows * positions * config.dModel, 2, 1);
-  for (let layer = 0; layer < config.nLayers; layer++) {
-    const out = layer === config.nLayers - 1 ? 1 : positions;
-    qkvWork(work, config, rows * positions);
+  const live = positions - first.position;
+  work.move("copy", rows * live * config.dModel, 2, 1);
+  for (let layer = Math.min(first.layer, config.nLayers - 1); layer < config.nLayers; layer++) {
+    const out = layer === config.nLayers - 1 ? 1 : live;
+    qkvWork(work, config, rows * live);
+    if (live < positions) work.move("copy", 2 * rows * positions * config.nKvHeads * config.headDim, 6, 6);
     attentionWork(work, config, rows, out, positions);
     attendOutputWork(work, config, rows * out);
     mlpWork(work, config, rows * out);
@@ -105,21 +111,41 @@ function circuitShard({ plan, model }: WorkContext, _task: StageTask, shard: Sha
   const evaluations = listed.flatMap((one) => Array<Evaluation>(drawsOf(plan, one)).fill(one));
   const rows = block.prompts * (block.paired ? 2 : 1);
   const runs = evaluations.map((evaluation) => (runsOnce(plan, evaluation) ? 1 : rows));
+  const changes = plannedChanges(plan, evaluations, block.positions);
+  const size = { nLayers: model.config.nLayers, positions: block.positions, runs, rows };
   const work = new Work(model);
-  const blocks = circuitBlocks(runs, plan.blocks.circuitRows);
-  for (const segments of blocks)
-    work.add(
-      circuitBlockWork(
-        model,
-        block,
-        segments.map(({ evaluation, count }) => ({
-          rows: count,
-          evaluation: costOf(plan, must(evaluations[evaluation], "evaluation")),
-        })),
-      ),
-    );
+  const hasBase = evaluations.some(restores) || sparesRun(changes, size);
+  if (hasBase) work.add(baseWork(model, block));
+  const blocks = orderedBlocks(changes, runs, plan.blocks.circuitRows);
+  for (const segments of blocks) {
+    const costs = segments.map(({ evaluation, count }) => ({
+      rows: count,
+      evaluation: costOf(plan, must(evaluations[evaluation], "evaluation")),
+    }));
+    const first = earliest(segments.map(({ evaluation }) => must(changes[evaluation], "change")));
+    work.add(circuitBlockWork(model, block, costs, hasBase ? first : undefined));
+  }
   const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
   return { units: listed.length * rows, work, widest };
+}
+
+/** Unablated runs, and their keys and values once more. */
+export function baseWork(model: CostModel, block: PromptBlock): Work {
+  const work = new Work(model);
+  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
+    captureWork(work, model, block);
+    for (let layer = 0; layer < model.config.nLayers; layer++)
+      qkvWork(work, model.config, block.prompts * block.positions);
+  }
+  return work;
+}
+
+/** Whether an evaluation restores nodes, for which the unablated run is needed in any case. */
+function restores(evaluation: Evaluation): boolean {
+  if (evaluation.kind === "point") return evaluation.point.sets.restore !== undefined;
+  if (evaluation.kind !== "custom") return false;
+  const { nodes, features } = evaluation.experiment.restore;
+  return nodes.length > 0 || Object.keys(features).length > 0;
 }
 
 /** How often an evaluation is run: once for each draw of donors. */
@@ -154,14 +180,37 @@ function costOf(plan: Plan, evaluation: Evaluation): EvaluationCost {
     const hooks = partsIn(evaluation.experiment).map(({ at }) => siteHook(at));
     return { untouched: false, dense: 0, columns, constants, parts: new Set(hooks) };
   }
+  if (evaluation.kind === "point") return { untouched: false, dense: 0, columns, constants };
   const { variant } = evaluation.circuit;
   const without = plan.saes.filter(({ site }) => variantAblatesErrors(variant, site)).length / plan.saes.length || 0;
   const kept = KEPT_ERRORS * (1 - without);
   return { untouched: false, dense: evaluation.kind === "circuit" ? kept : kept + without, columns, constants };
 }
 
+/** A joint patch is an evaluation of the clean rows, of which few features are changed; the unpatched runs come first. */
+function jointShard({ plan, model }: WorkContext, _task: JointTask, shard: Shard): ShardCost {
+  const block = promptBlockOf(plan, shard);
+  const [start, end] = must(shard.slots, "slots");
+  const work = new Work(model);
+  for (let side = 0; side < (block.paired ? 2 : 1); side++) captureWork(work, model, block);
+  const patched = { untouched: false, dense: 0, columns: KEPT_COLUMNS, constants: false };
+  const blocks = circuitBlocks(Array<number>(end - start).fill(block.prompts), plan.blocks.circuitRows);
+  for (const segments of blocks) {
+    const costs = segments.map(({ count }) => ({ rows: count, evaluation: patched }));
+    work.add(circuitBlockWork(model, block, costs));
+  }
+  const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
+  return { units: (end - start) * block.prompts, work, widest };
+}
+
+/** How the work of joint patches is counted. */
+export const JOINT_COST: TaskCost<JointTask> = {
+  shard: jointShard,
+  alive: (shape, { widest }) => circuitBlockSize(shape, widest),
+};
+
 /** How the work of circuits is counted. */
 export const CIRCUITS_COST: TaskCost = {
   shard: circuitShard,
-  alive: (shape, { widest }) => circuitBlockSize(shape, widest),
+  alive: (shape, { prompts, widest }) => circuitBlockSize(shape, widest) + unpatchedSize(shape, prompts),
 };

@@ -4,6 +4,7 @@ import { fitField, fitOf } from "../../plan/fit-spec.js";
 import { stage } from "../../plan/stages.js";
 import type { Experiment, TaskKind } from "../experiment.js";
 import { checkFit } from "./check.js";
+import { fitDependencies } from "./keys.js";
 import type { FitTask } from "./task.js";
 import { FIT_COST } from "./work.js";
 
@@ -26,6 +27,7 @@ export const errorFit: Experiment = {
     fit: {
       unit: "activation rows",
       artifacts: ({ sites }) => [...sites.map(errorFitFile), ERROR_FITS_FILE],
+      dependencies: fitDependencies,
       program: () => import("./program.js"),
       reduction: () => import("./reduction.js"),
       cost: FIT_COST,

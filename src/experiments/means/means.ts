@@ -1,6 +1,7 @@
 /**
- * @file Sums of activations over the clean and corrupted runs of a block, for mean ablation: of features and errors, or, without SAEs, of
- * whole sites, and of neurons where circuits are made of them.
+ * @file Sums of activations over the clean and corrupted runs of a block, for means that nodes are set to: of features and errors, of whole
+ * sites without SAEs or where they are asked for, and of neurons where they are. Where prompts have spans, a run counts by the mean over the
+ * tokens of each span.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -11,26 +12,27 @@ import type { LayerActivations } from "../../model/forward.js";
 import { loadAnswers, metricsOf } from "../../model/metric.js";
 import { layerContext, type Model } from "../../model/model.js";
 import { read, readAndDispose } from "../../model/read-tensor.js";
-import { withScope } from "../../model/tensor-scope.js";
-import { shapeOf } from "../../model/tensor-shape.js";
+import { hostValues, withScope } from "../../model/tensor-scope.js";
 import { differences, eachEntry, encodeActive, errorOfActive, type ActiveFeatures } from "../../sae/active-features.js";
 import type { Sae } from "../../sae/sae.js";
+import { alignedIndex, alignRows, needsAlignment } from "../../passes/align-rows.js";
 import type { OnProgress } from "../../passes/breathe.js";
 import { idsOf, visitLayers } from "../../passes/capture.js";
 import { checkMetrics, firstNonFinite, nonFinite } from "../../passes/non-finite.js";
 import { neuronsOf } from "../../passes/neurons.js";
 import { rowChunks } from "../../passes/row-chunks.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
+import { tokenPlaces, type TokenPlaces } from "./token-places.js";
 import type { FeatureSums, MeansResult } from "../../artifacts/means-payload.js";
 
 /** Both runs' activation at a site; one alone for a plain dataset. */
 type Sides = readonly Tensor[];
 
-/** Rows of `width` numbers, the first of which is flat row `start`; prompts have `T` positions. */
+/** Rows of `width` numbers, the first of which is flat row `start`. */
 interface Rows {
   readonly start: number;
   readonly width: number;
-  readonly T: number;
+  readonly places: TokenPlaces;
 }
 
 /** Running sums of one site. */
@@ -44,6 +46,8 @@ interface SiteSums {
 export interface MeansOptions {
   /** Whether neurons are averaged too. */
   readonly neurons?: boolean;
+  /** Whether whole sites are averaged where there are SAEs too. */
+  readonly sites?: boolean;
   readonly onProgress?: OnProgress;
 }
 
@@ -56,10 +60,11 @@ export async function computeMeans(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
   reduce: MetricReduce,
-  { neurons = false, onProgress }: MeansOptions = {},
+  { neurons = false, sites: whole = false, onProgress }: MeansOptions = {},
 ): Promise<MeansResult> {
   const { model } = spliced;
   const names: readonly Side[] = prompts.every(({ corrupted }) => corrupted !== null) ? SIDES : ["clean"];
+  const block = { prompts, places: names.map((side) => tokenPlaces(prompts, side)) };
   const features = new Map<string, FeatureSums>();
   const errors = new Map<string, Float64Array>();
   const sites = new Map<string, Float64Array>();
@@ -73,14 +78,14 @@ export async function computeMeans(
         for (const site of SAE_SITES) {
           const at = { site, layer };
           const sides = activations.map((side) => side[site]);
-          if (spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, prompts));
+          if (whole || spliced.saes.length === 0) sites.set(siteHook(at), await sumPlainSite(sides, at, block));
           const sae = spliced.sae(at);
           if (sae === undefined) continue;
-          const sums = await sumSite(sae, sides, at, prompts);
+          const sums = await sumSite(sae, sides, at, block);
           features.set(siteHook(at), sparseSums(sums));
           errors.set(siteHook(at), sums.errors);
         }
-        if (neurons) sites.set(...(await sumNeurons(model, layer, { activations, inputs }, prompts)));
+        if (neurons) sites.set(...(await sumNeurons(model, layer, { activations, inputs }, block)));
         onProgress?.(layer + 1, model.config.nLayers);
       },
     );
@@ -90,30 +95,70 @@ export async function computeMeans(
   });
 }
 
-async function sumSite(sae: Sae, sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<SiteSums> {
-  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
-  const T = R / prompts.length;
-  const F = sae.dSae;
+/** The prompts of a block, and where each side's tokens stand. */
+interface MeansBlock {
+  readonly prompts: readonly Prompt[];
+  readonly places: readonly TokenPlaces[];
+}
+
+async function sumSite(sae: Sae, sides: Sides, at: SiteAt, block: MeansBlock): Promise<SiteSums> {
+  const [clean, F] = [must(block.places[0], "clean"), sae.dSae];
   const sums = {
-    features: new Float64Array(T * F),
-    differs: new Uint8Array(T * F),
-    errors: new Float64Array(T * D),
+    features: new Float64Array(clean.positions * F),
+    differs: new Uint8Array(clean.positions * F),
+    errors: new Float64Array(clean.positions * sae.dIn),
   };
-  for (const { start, count } of rowChunks(R, F)) {
-    const lists: ActiveFeatures[] = [];
+  const chunks = sides.map((side) => rowChunks(must(side.shape[0], "rows"), F));
+  const aligned_RD = alignedSide(sides, block.prompts);
+  for (let chunk = 0; chunk < Math.max(...chunks.map(({ length }) => length)); chunk++) {
+    const lists: (ActiveFeatures | undefined)[] = [];
     for (const [i, side] of sides.entries()) {
-      const { active, e_RD } = encodeRows(sae, side, start, count);
-      const e = await readAndDispose(e_RD);
-      checkRows(e, { start, width: D, T }, { at, side: must(SIDES[i], "side") }, prompts);
-      addEntries(sums.features, active, { start, width: F, T });
-      addRows(sums.errors, e, { start, width: D, T });
-      lists.push(active);
+      const rows = chunks[i]?.[chunk];
+      lists.push(rows === undefined ? undefined : await sumRows(sae, { side, i, ...rows }, at, { block, sums }));
     }
-    const [clean, corrupted] = lists;
-    if (clean !== undefined && corrupted !== undefined)
-      markEntries(sums.differs, differences(clean, corrupted), { start, width: F, T });
+    const rows = chunks[0]?.[chunk];
+    const own = lists[0];
+    const other = aligned_RD === null || rows === undefined ? lists[1] : encodeChunk(sae, aligned_RD, rows);
+    if (rows !== undefined && own !== undefined && other !== undefined)
+      markEntries(sums.differs, differences(own, other), { start: rows.start, width: F, places: clean });
   }
+  aligned_RD?.dispose();
   return sums;
+}
+
+/** Adds some rows of one side to a site's sums. Gives what fires in them. */
+async function sumRows(
+  sae: Sae,
+  {
+    side,
+    i,
+    start,
+    count,
+  }: { readonly side: Tensor; readonly i: number; readonly start: number; readonly count: number },
+  at: SiteAt,
+  { block, sums }: { readonly block: MeansBlock; readonly sums: SiteSums },
+): Promise<ActiveFeatures> {
+  const places = must(block.places[i], "side");
+  const { active, e_RD } = encodeRows(sae, side, start, count);
+  const e = await readAndDispose(e_RD);
+  checkRows(e, { start, width: sae.dIn, places }, { at, side: must(SIDES[i], "side") }, block.prompts);
+  addEntries(sums.features, active, { start, width: sae.dSae, places });
+  addRows(sums.errors, e, { start, width: sae.dIn, places });
+  return active;
+}
+
+/** The corrupted rows in the places of the clean ones, where they stand elsewhere. Owner: caller. */
+function alignedSide([clean_RD, corrupted_RD]: Sides, prompts: readonly Prompt[]): Tensor | null {
+  if (clean_RD === undefined || corrupted_RD === undefined || !needsAlignment(prompts)) return null;
+  return alignRows(clean_RD, corrupted_RD, alignedIndex(prompts));
+}
+
+function encodeChunk(
+  sae: Sae,
+  x_RD: Tensor,
+  { start, count }: { readonly start: number; readonly count: number },
+): ActiveFeatures {
+  return hostValues(() => encodeActive(sae, tf.slice(x_RD, [start, 0], [count, sae.dIn])));
 }
 
 /** A layer's neurons are computed again from its input: no run keeps them. */
@@ -121,7 +166,7 @@ async function sumNeurons(
   model: Model,
   layer: number,
   { activations, inputs }: { readonly activations: readonly LayerActivations[]; readonly inputs: Sides },
-  prompts: readonly Prompt[],
+  block: MeansBlock,
 ): Promise<[hook: string, sums: Float64Array]> {
   const at: SiteAt = { site: "mlp_post", layer };
   const context = layerContext(model, layer);
@@ -129,18 +174,17 @@ async function sumNeurons(
     const sides = activations.map(({ attn_z: z_RZ }, side) =>
       own(neuronsOf(context, { input_RD: must(inputs[side], "input"), z_RZ })),
     );
-    return [siteHook(at), await sumPlainSite(sides, at, prompts)];
+    return [siteHook(at), await sumPlainSite(sides, at, block)];
   });
 }
 
-/** Sums of a site's own activations, `[T, D]`. */
-async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]): Promise<Float64Array> {
-  const [R, D] = shapeOf(must(sides[0], "clean"), "RD");
-  const T = R / prompts.length;
-  const sums = new Float64Array(T * D);
+/** Sums of a site's own activations, `[positions, D]`. */
+async function sumPlainSite(sides: Sides, at: SiteAt, { prompts, places }: MeansBlock): Promise<Float64Array> {
+  const width = must(sides[0]?.shape[1], "width");
+  const sums = new Float64Array(must(places[0], "clean").positions * width);
   for (const [i, side] of sides.entries()) {
     const x = await read(side);
-    const rows = { start: 0, width: D, T };
+    const rows = { start: 0, width, places: must(places[i], "side") };
     checkRows(x, rows, { at, side: must(SIDES[i], "side") }, prompts);
     addRows(sums, x, rows);
   }
@@ -150,7 +194,7 @@ async function sumPlainSite(sides: Sides, at: SiteAt, prompts: readonly Prompt[]
 /** @throws PatchbayError `non_finite` where a value of these rows is not finite. */
 function checkRows(
   values: Float32Array,
-  { start, width, T }: Rows,
+  { start, width, places: { T } }: Rows,
   { at, side }: { readonly at: SiteAt; readonly side: Side },
   prompts: readonly Prompt[],
 ): void {
@@ -174,11 +218,17 @@ function encodeRows(
 }
 
 /** Adds rows to the sums of their positions. */
-function addRows(sums: Float64Array, values: Float32Array, { start, width, T }: Rows): void {
+function addRows(
+  sums: Float64Array,
+  values: Float32Array,
+  { start, width, places: { T, positionOf, shareOf } }: Rows,
+): void {
   let i = 0;
   for (let row = start; i < values.length; row++) {
-    const offset = (row % T) * width;
-    for (let at = offset; at < offset + width; at++, i++) sums[at] = (sums[at] as number) + (values[i] as number);
+    const [position, share] = [positionOf[row % T] as number, shareOf[row % T] as number];
+    const offset = position * width;
+    for (let at = offset; at < offset + width; at++, i++)
+      if (position >= 0) sums[at] = (sums[at] as number) + share * (values[i] as number);
   }
 }
 
@@ -186,16 +236,26 @@ function addRows(sums: Float64Array, values: Float32Array, { start, width, T }: 
 function addEntries(
   sums: Float64Array,
   { pointer, feature, value }: ActiveFeatures,
-  { start, width: F, T }: Rows,
+  { start, width: F, places: { T, positionOf, shareOf } }: Rows,
 ): void {
   eachEntry(pointer, (row, entry) => {
-    const at = ((start + row) % T) * F + (feature[entry] as number);
-    sums[at] = (sums[at] as number) + (value[entry] as number);
+    const token = (start + row) % T;
+    const position = positionOf[token] as number;
+    if (position < 0) return;
+    const at = position * F + (feature[entry] as number);
+    sums[at] = (sums[at] as number) + (shareOf[token] as number) * (value[entry] as number);
   });
 }
 
-function markEntries(differs: Uint8Array, { pointer, feature }: ActiveFeatures, { start, width: F, T }: Rows): void {
-  eachEntry(pointer, (row, entry) => (differs[((start + row) % T) * F + (feature[entry] as number)] = 1));
+function markEntries(
+  differs: Uint8Array,
+  { pointer, feature }: ActiveFeatures,
+  { start, width: F, places: { T, positionOf } }: Rows,
+): void {
+  eachEntry(pointer, (row, entry) => {
+    const position = positionOf[(start + row) % T] as number;
+    if (position >= 0) differs[position * F + (feature[entry] as number)] = 1;
+  });
 }
 
 function sparseSums({ features, differs }: SiteSums): FeatureSums {

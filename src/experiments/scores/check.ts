@@ -3,6 +3,8 @@ import { INDEX_FIELDS } from "../../nodes/kinds.js";
 import { methodOf, type ScoreMethods } from "../../methods/score-method.js";
 import type { PlanContext } from "../../plan/plan-part.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
+import { borrows } from "../../plan/lender.js";
+import { isBorrowed } from "../../sweep/sweep.js";
 import { NO_PAIRS } from "../../plan/check-nodes.js";
 
 /** Columns of truth.parquet and validation.parquet beside the scores' own. */
@@ -20,15 +22,29 @@ const RESERVED = new Set<string>([
  */
 export function checkScores(methods: ScoreMethods, source: SweepSource, { paired }: PlanContext): void {
   checkNames(source);
-  if (paired) return;
-  const { sweep, fault } = source;
+  checkBorrowing(source);
+  const { sweep, fault, has } = source;
+  // Scores that the file does not name are a default: what asks for them says so.
+  if (paired || !has(["scores"])) return;
   sweep.scores.forEach((score, i) => {
-    if (methodOf(methods, score).donor === "corrupted")
+    if (!isBorrowed(score) && methodOf(methods, score).donor === "corrupted")
       throw fault(
         ["scores", i, "method"],
-        `${NO_PAIRS}, which ${score.method} needs; use method zero, or a dataset of pairs`,
+        `${NO_PAIRS}, which ${score.method} needs; take the scores of a run on pairs (\`{ name: ${score.name}, from: runs/NAME }\`), use method zero, or a dataset of pairs`,
       );
   });
+}
+
+/** Where scores are another run's, so are the means, and no prompt of this run chooses anything. */
+function checkBorrowing({ sweep, fault }: SweepSource): void {
+  if (!borrows(sweep)) return;
+  if (sweep["means"] === true)
+    throw fault(["means"], "scores `from` a run bring the means of that run too; leave `means` out");
+  if ("select" in sweep.dataset)
+    throw fault(
+      ["dataset", "select"],
+      "these rows would choose nothing: scores `from` a run bring what they were chosen on; name one dataset by its `path`",
+    );
 }
 
 function checkNames({ sweep, fault }: SweepSource): void {

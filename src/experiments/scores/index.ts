@@ -8,35 +8,51 @@ import { nodeListOf } from "../../plan/node-list.js";
 import { promptBlockSize } from "../../plan/memory.js";
 import { stage } from "../../plan/stages.js";
 import { nameField } from "../../sweep/fields.js";
-import type { ScoreSpec } from "../../sweep/sweep.js";
+import { openLender } from "../../artifacts/open-lender.js";
+import { isBorrowed, type ScoreSpec } from "../../sweep/sweep.js";
 import type { SweepNeeds } from "../../sweep/sweep-part.js";
 import type { Experiment, TaskKind } from "../experiment.js";
 import { checkScores } from "./check.js";
+import { scoresDependencies } from "./keys.js";
 import type { ScoresTask } from "./task.js";
 import { scoresShardWork } from "./work.js";
 
 /** AtP under its own name: the scores of a sweep that needs some and names none. */
 const DEFAULT_SCORES: readonly ScoreSpec[] = [{ name: "atp", method: "atp" }];
 
+/** Scores of another run. Its plan says how they were made. */
+const borrowed = z
+  .strictObject({
+    name: nameField,
+    method: z.literal("from").optional(),
+    from: z
+      .string({
+        error: ({ input }) => (input === undefined ? "give `method`, or the folder of a run in `from`" : undefined),
+      })
+      .min(1),
+  })
+  .transform((score): ScoreSpec => ({ ...score, method: "from" }));
+
 /** The experiment with these methods. */
 export function scoresExperiment(methods: ScoreMethods): Experiment {
   return {
     name: "scores",
     fields: { scores: scoresField(methods) },
-    asked: { field: "scores", isIn: ({ scores }) => scores.length > 0 },
+    asked: { field: "scores", isIn: ({ scores }) => !scores.every(isBorrowed) },
     complete: (sweep, needs) => ({ ...sweep, scores: scoresOf(sweep.scores, needs) }),
+    openLender,
     check: (source, context) => {
       checkScores(methods, source, context);
     },
     stages: ({ sweep, saes, promptBlocks }) =>
-      sweep.scores.map((score) => {
+      ownScores(sweep.scores).map((score) => {
         // The truth is compared with the scores of the same prompts.
         const blocks = nodeListOf(sweep) === undefined ? promptBlocks.select : promptBlocks.all;
         const task: ScoresTask = { kind: "scores", score };
         const fits = fitOf(sweep) === undefined ? {} : errorFitInputs(saes);
         return stage(`scores-${score.name}`, task, { ...fits, work: blocks.map((prompts) => ({ prompts })) });
       }),
-    probed: ({ scores }) => ({ scores: scores.slice(0, 1) }),
+    probed: ({ scores }) => ({ scores: ownScores(scores).slice(0, 1) }),
     report: () => import("./report/report.js"),
     readingOrder: 2,
     tasks: { scores: scoresKind(methods) },
@@ -49,7 +65,12 @@ function scoresField(methods: ScoreMethods): z.ZodType {
   );
   const [first, ...others] = specs;
   if (first === undefined) throw new Error("bug: there is no score method");
-  return z.array(z.discriminatedUnion("method", [first, ...others])).optional();
+  return z.array(z.discriminatedUnion("method", [first, ...others, borrowed])).optional();
+}
+
+/** Those that the sweep computes itself. */
+function ownScores(scores: readonly ScoreSpec[]): readonly ScoreSpec[] {
+  return scores.filter((score) => !isBorrowed(score));
 }
 
 /** The scores of a sweep; those of one that needs neurons have them. */
@@ -67,6 +88,7 @@ function scoresKind(methods: ScoreMethods): TaskKind<ScoresTask> {
       const scores = scoresFile(score.name);
       return methodOf(methods, score).hasComponents ? [scores, "components.parquet"] : [scores];
     },
+    dependencies: scoresDependencies,
     program: async () => {
       const { scoresProgram } = await import("./program.js");
       return { openProgram: () => scoresProgram(methods) };

@@ -4,8 +4,8 @@ import { isSaeKind, KINDS, NODE_KINDS, type NodeKind } from "../../nodes/kinds.j
 import { nodeHookAt } from "../../nodes/node.js";
 import { parseSiteHook } from "../../nodes/site.js";
 import { promptUse } from "../../plan/held-out.js";
-import { nodeListOf } from "../../plan/node-list.js";
-import { namesKind, sizesAt } from "../../plan/node-slots.js";
+import { sizesAt } from "../../plan/node-places.js";
+import { namesKind } from "../../plan/node-slots.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import type { NamedArray } from "../../weights/named-array.js";
 import { encodeSafetensors } from "../../weights/safetensors.js";
@@ -81,7 +81,7 @@ async function writeScores(
   );
   artifacts.write(scoresFile(name), encodeSafetensors(arrays, metadata));
   if (components.size > 0 && name === firstWithComponents(methods, plan))
-    artifacts.write("components.parquet", encodeComponents(components, counts, provenance));
+    artifacts.write("components.parquet", encodeComponents(components, { counts, n: prompts.length }, provenance));
 }
 
 /** Source: unbiased variance from sums; a tiny negative rest of rounding counts as 0. NaN for a single prompt. */
@@ -115,7 +115,7 @@ function addScores(plan: Plan, shard: Shard, scores: ScoresResult, sums: Map<str
  * without SAEs or where the truth names them.
  */
 function isWritten({ saes, sweep }: Plan, kind: NodeKind): boolean {
-  return isSaeKind(kind) || KINDS[kind].onRequest || saes.length === 0 || namesKind(nodeListOf(sweep), kind);
+  return isSaeKind(kind) || KINDS[kind].onRequest || saes.length === 0 || namesKind(sweep, kind);
 }
 
 function sumsFor(sums: Map<string, Sums>, hook: string, shape: readonly number[]): Sums {
@@ -158,7 +158,7 @@ function firstWithComponents(methods: ScoreMethods, { sweep }: Plan): string | u
 
 function encodeComponents(
   components: Map<string, ComponentSums>,
-  counts: Float64Array,
+  { counts, n }: { readonly counts: Float64Array; readonly n: number },
   provenance: Provenance,
 ): Uint8Array {
   const hooks = [...components.keys()];
@@ -174,6 +174,8 @@ function encodeComponents(
   }
   return encodeParquet(
     [columns],
-    artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position"),
+    artifactMetadata(provenance, "computed per prompt, then mean over prompts that have the position", {
+      n: String(n),
+    }),
   );
 }

@@ -3,7 +3,7 @@ import { decodeParquet } from "../../artifacts/parquet.js";
 import type { Node } from "../../nodes/node.js";
 import { nodeOfRow } from "../../nodes/node-columns.js";
 import type { ReadArtifact } from "../../run/artifacts.js";
-import type { ChosenNode } from "./choose-nodes.js";
+import type { ChosenNode } from "../../nodes/choose-nodes.js";
 
 /** The artifact's name. */
 export const NODES_FILE = "nodes.parquet";

@@ -1,7 +1,8 @@
 /** @file `nodes.parquet`: the nodes whose truth is measured, each with its slot of the plan. A slot without a row is empty. */
-import { must } from "../../base/assert.js";
+import { assert, must } from "../../base/assert.js";
 import { INDEX_FIELDS, KINDS, type NodeKind } from "../../nodes/kinds.js";
 import {
+  comparePositions,
   GLOBAL_POSITION,
   hookOf,
   indexOf,
@@ -10,52 +11,45 @@ import {
   nodeHook,
   nodeKey,
   type NodeOf,
+  type NodePosition,
 } from "../../nodes/node.js";
-import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
-import { siteHook, type SiteAt } from "../../nodes/site.js";
-import { type Candidate, type ChosenNode, sampledNodes, strongestNodes } from "./choose-nodes.js";
-import { evaluatedPrompts, selectionIndexes } from "../../plan/held-out.js";
-import { nodeListOf } from "../../plan/node-list.js";
-import { sizesAt, slotCount, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
+import { globalColumn, indexColumn, positionColumn } from "../../nodes/node-columns.js";
+import { siteHook, type SiteAt, SITES } from "../../nodes/site.js";
+import { type Candidate, type ChosenNode, sampledNodes, strongestNodes } from "../../nodes/choose-nodes.js";
+import { selectionIndexes, tokenCounts } from "../../plan/held-out.js";
+import { nodeListOf, truthDonorOf } from "../../plan/node-list.js";
+import { sizesAt } from "../../plan/node-places.js";
+import { slotCount, type SlotGroup, slotGroups } from "../../plan/node-slots.js";
 import type { Plan, StageTask } from "../../plan/plan.js";
-import { lengthsOf } from "../../plan/prompt-lengths.js";
 import { artifactMetadata } from "../../artifacts/artifact-metadata.js";
 import { type Column, encodeParquet } from "../../artifacts/parquet.js";
-import { countPositions } from "../../artifacts/position-counts.js";
+import { countPositions, lengthOf } from "../../artifacts/position-counts.js";
 import { forEachRecord, type RecordSource } from "../../artifacts/stage-records.js";
 import { decodeMeans } from "../../artifacts/means-payload.js";
 import { readScoreMeans, type ScoreMeans } from "../../artifacts/scores-file.js";
 import { scoresKey } from "../../nodes/node-states.js";
 import type { ReductionInputs } from "../../artifacts/reduction.js";
 import type { ReadArtifact } from "../../run/artifacts.js";
+import { type EndScores, readEndScores } from "../../artifacts/end-scores.js";
 import { type ChosenListed, type ListedNode, NODES_FILE } from "./node-table.js";
+import { type GroupNodes, searchesOf } from "./set-nodes.js";
 
-/** Chooses the nodes (static ones, and features by frame and scores) and writes the list. */
+/** Chooses the nodes (static ones, and others by frame and scores) and writes the list. */
 export async function reduce(
   _task: StageTask,
   { source, provenance, artifacts }: ReductionInputs,
 ): Promise<readonly string[]> {
   const { plan } = source;
-  const groups = groupsOf(plan);
-  const needsFrame = groups.some((group) => group.kind === "feature" && ("choose" in group || group.mustDiffer));
-  const frame = needsFrame ? await readFrame(source) : new Map<string, ReadonlySet<number>>();
-  const draws = await drawsOf(plan, groups, { frame, read: artifacts.read });
-  // Short forms alone name no node twice, and may name millions.
-  const hasSets = nodeListOf(plan.sweep)?.nodes !== undefined;
-  const sure = groups.map((group) => ("choose" in group ? strongestOf(group, draws) : staticNodes(plan, group, frame)));
-  const certain = new Set(
-    groups.flatMap((group, g) => (hasSets || "choose" in group ? must(sure[g], "nodes").map(nodeKey) : [])),
-  );
-  const taken = new Set<string>();
-  let start = 0;
-  const nodes = groups.flatMap((group, g) => {
-    const own = must(sure[g], "nodes");
-    const candidates = "choose" in group ? [...own, ...sampledOf(group, draws, certain)].sort(comparePositions) : own;
-    const listed = hasSets ? candidates.filter((node) => taken.size !== taken.add(nodeKey(node)).size) : candidates;
-    const slotted = listed.map((node, i) => ({ ...node, slot: start + i }));
-    start += slotCount(group);
-    return slotted;
+  const groups = slotGroups({ ...plan, lengths: tokenCounts(plan) });
+  const frame = groups.some(isFramed) ? await readFrame(source, groups) : new Map<string, ReadonlySet<number>>();
+  const draws = await drawsOf(source, groups, { frame, read: artifacts.read });
+  const searches = await searchesOf(source, groups, { frame, read: artifacts.read });
+  const parts = groups.map((group): GroupNodes => {
+    if ("nodes" in group) return { sure: staticNodes(plan, group, frame), draw: () => [] };
+    if ("find" in group) return must(searches.get(group), "set");
+    return { sure: strongestOf(group, draws), draw: (certain) => sampledOf(group, draws, certain) };
   });
+  const nodes = slotted(groups, parts, nodeListOf(plan.sweep)?.nodes !== undefined);
   const table = encodeParquet(
     [
       [
@@ -67,6 +61,7 @@ export async function reduce(
           type: "INT32",
           values: Int32Array.from(nodes, (node) => indexColumn(node, field)),
         })),
+        { name: "global", type: "BOOLEAN", values: nodes.map(({ position }) => globalColumn(position)) },
         { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },
         {
           name: "inclusion_probability",
@@ -81,22 +76,76 @@ export async function reduce(
   return withoutNodes(groups, nodes);
 }
 
-function groupsOf(plan: Plan): SlotGroup[] {
-  const { sweep, shape, saes } = plan;
-  const lengths = lengthsOf(evaluatedPrompts(plan));
-  return slotGroups({ truth: must(nodeListOf(sweep), "truth"), shape, saes, lengths });
+/** Whether a group's nodes are features that the donor must change somewhere. */
+function isFramed(group: SlotGroup): boolean {
+  return group.kind === "feature" && (!("nodes" in group) || group.mustDiffer);
 }
 
-/** By site hook: indexes `position * F + feature` that differ between clean and corrupted in at least one prompt. */
-async function readFrame(source: RecordSource): Promise<Map<string, ReadonlySet<number>>> {
-  const frame = new Map<string, Set<number>>(source.plan.saes.map((sae) => [siteHook(sae), new Set()]));
-  await forEachRecord(source, "means", (_shard, payload) => {
-    for (const [hook, { differs }] of decodeMeans(payload).features) {
-      const seen = must(frame.get(hook), hook);
-      for (const index of differs) seen.add(index);
+/**
+ * The nodes of every group in its slots. A node that several groups name is listed once, with certainty where any takes it so.
+ * @param hasSets - whether groups may name a node twice: short forms alone name none twice, and may name millions.
+ */
+function slotted(groups: readonly SlotGroup[], parts: readonly GroupNodes[], hasSets: boolean): ListedNode[] {
+  const certain = new Set(
+    groups.flatMap((group, g) => {
+      const { sure } = must(parts[g], "nodes");
+      return hasSets || "choose" in group ? sure.filter(isCertain).map(nodeKey) : [];
+    }),
+  );
+  const taken = new Set<string>();
+  const isNew = (node: ChosenListed): boolean =>
+    (isCertain(node) || !certain.has(nodeKey(node))) && taken.size !== taken.add(nodeKey(node)).size;
+  let start = 0;
+  return groups.flatMap((group, g) => {
+    const { sure, draw } = must(parts[g], "nodes");
+    const candidates = "nodes" in group ? sure : [...sure, ...draw(certain)].sort(compareSlots);
+    const listed = hasSets ? candidates.filter(isNew) : candidates;
+    assert(listed.length <= slotCount(group), "a slot for each node");
+    const own = listed.map((node, i) => ({ ...node, slot: start + i }));
+    start += slotCount(group);
+    return own;
+  });
+}
+
+function isCertain({ inclusionProbability }: ChosenListed): boolean {
+  return inclusionProbability === 1;
+}
+
+/**
+ * By site hook: indexes `position * F + feature` that the donor changes in at least one prompt. The corrupted run does where clean and
+ * corrupted differ; the mean and 0 do where a feature fires on either side. Positions from the end are among them where a group names them.
+ */
+async function readFrame(
+  { plan, ...source }: RecordSource,
+  groups: readonly SlotGroup[],
+): Promise<Map<string, ReadonlySet<number>>> {
+  const frame = new Map<string, Set<number>>(plan.saes.map((sae) => [siteHook(sae), new Set()]));
+  const widths = new Map(plan.saes.map((sae) => [siteHook(sae), sae.dSae]));
+  const ends = new Set(groups.flatMap(endsOf));
+  const donor = truthDonorOf(plan.sweep);
+  await forEachRecord({ plan, ...source }, "means", ({ prompts }, payload) => {
+    const length = lengthOf(plan, must(prompts[0], "first prompt"));
+    for (const [hook, { index: fires, differs }] of decodeMeans(payload).features) {
+      const [seen, width] = [must(frame.get(hook), hook), must(widths.get(hook), hook)];
+      for (const index of donor === "corrupted" ? differs : fires) {
+        seen.add(index);
+        if (ends.has(Math.floor(index / width) - length)) seen.add(index - length * width);
+      }
     }
   });
   return frame;
+}
+
+/** Positions from the end that a group names. */
+function endsOf(group: SlotGroup): number[] {
+  const positions = positionsIn(group);
+  return [...new Set(positions)].filter((position) => position !== GLOBAL_POSITION).filter((position) => position < 0);
+}
+
+function positionsIn(group: SlotGroup): readonly NodePosition[] {
+  if ("nodes" in group) return group.nodes.map(({ position }) => position);
+  if ("choose" in group) return group.choose.positions ?? [];
+  return group.find.isGlobal ? [] : [...group.find.places.values()].flatMap((positions) => [...positions]);
 }
 
 function staticNodes(
@@ -127,34 +176,61 @@ interface Draw {
 
 /** The frame of every group whose nodes are chosen. */
 async function drawsOf(
-  plan: Plan,
+  source: RecordSource,
   groups: readonly SlotGroup[],
   { frame, read }: { readonly frame: Map<string, ReadonlySet<number>>; readonly read: ReadArtifact },
 ): Promise<Map<SlotGroup, Draw>> {
-  const scores = new Map<string, ScoreMeans>();
+  const { plan } = source;
+  const scores = new Map<string, RankScores>();
   const draws = new Map<SlotGroup, Draw>();
   for (const group of groups) {
     if (!("choose" in group)) continue;
     const { by, seed = plan.sweep.seed, positions, at } = group.choose;
-    const means = scores.get(by) ?? (await readScoreMeans(read, by));
-    scores.set(by, means);
+    const ranks = scores.get(by) ?? (await readRankScores(source, read, by, groups));
+    scores.set(by, ranks);
     const label = `${streamName(at, group.kind)}${positions === null ? ".global" : ""}`;
-    draws.set(group, { frame: frameOf(plan, group, means, frame), label, seed });
+    draws.set(group, { frame: frameOf(plan, group, ranks, frame), label, seed });
   }
   return draws;
+}
+
+/** Mean scores that nodes are ranked by. */
+interface RankScores {
+  readonly means: ScoreMeans;
+  readonly ends: EndScores;
+}
+
+async function readRankScores(
+  source: RecordSource,
+  read: ReadArtifact,
+  by: string,
+  groups: readonly SlotGroup[],
+): Promise<RankScores> {
+  const asked = groups.flatMap((group) => {
+    const ends = endsOf(group);
+    return "choose" in group && group.choose.by === by && ends.length > 0
+      ? [{ kind: group.kind, at: group.choose.at, ends }]
+      : [];
+  });
+  return { means: await readScoreMeans(read, by), ends: await readEndScores(source, by, asked) };
 }
 
 function frameOf(
   plan: Plan,
   { kind, choose: { at, positions } }: DrawGroup,
-  scores: ScoreMeans,
+  { means, ends }: RankScores,
   frame: ReadonlyMap<string, ReadonlySet<number>>,
 ): readonly Candidate[] {
-  const ofSite = must(scores[KINDS[kind].states].get(scoresKey(at, kind)), `scores of ${nodeHook(at, kind)}`);
-  const members = KINDS[kind].isSparse ? must(frame.get(siteHook(at)), "frame") : nonZero(ofSite);
-  const local = candidates(KINDS[kind].perPosition(sizesAt(plan, at)), members, ofSite);
+  const ofSite = must(means[KINDS[kind].states].get(scoresKey(at, kind)), `scores of ${nodeHook(at, kind)}`);
+  const fromEnd = ends.get(nodeHook(at, kind)) ?? new Map<number, number>();
+  const scoreOf = (member: number): number => (member < 0 ? (fromEnd.get(member) ?? 0) : must(ofSite[member], "score"));
+  const members = KINDS[kind].isSparse ? must(frame.get(siteHook(at)), "frame") : nonZero(ofSite, fromEnd);
+  const local = candidates(KINDS[kind].perPosition(sizesAt(plan, at)), members, scoreOf);
   return positions === null
-    ? sumOverPositions(plan, local)
+    ? sumOverPositions(
+        plan,
+        local.filter(({ position }) => position >= 0),
+      )
     : local.filter(({ position }) => positions.includes(position));
 }
 
@@ -184,13 +260,18 @@ function listedNode(
   return { ...nodeAt(kind, { ...at, position }, index), stratum, inclusionProbability };
 }
 
-/** By position, then index, as the slots of a place are ordered. */
-function comparePositions(a: ChosenListed, b: ChosenListed): number {
+/** As slots are ordered: by layer and site, which the nodes of a draw share, position and index. */
+function compareSlots(a: ChosenListed, b: ChosenListed): number {
   const indexAt = (node: Node): number => {
     const { index } = KINDS[node.kind];
     return index === null ? 0 : must(indexOf(node, index), index);
   };
-  return positionColumn(a.position) - positionColumn(b.position) || indexAt(a) - indexAt(b);
+  return (
+    a.layer - b.layer ||
+    SITES.indexOf(a.site) - SITES.indexOf(b.site) ||
+    comparePositions(a.position, b.position) ||
+    indexAt(a) - indexAt(b)
+  );
 }
 
 /** Warns of the places where nodes were to be chosen and there is none to choose. */
@@ -199,16 +280,21 @@ function withoutNodes(groups: readonly SlotGroup[], nodes: readonly ListedNode[]
   const empty = groups.filter((group) => {
     const [from, to] = [start, start + slotCount(group)];
     start = to;
-    return "choose" in group && !nodes.some(({ slot }) => slot >= from && slot < to);
-  }) as DrawGroup[];
+    return !("nodes" in group) && !nodes.some(({ slot }) => slot >= from && slot < to);
+  });
   const [first] = empty;
   if (first === undefined) return [];
-  const { kind, choose } = first;
   const places = `${String(empty.length)} place${empty.length > 1 ? "s" : ""}`;
   return [
-    `truth: no node was left to choose at ${places}, the first ${nodeHook(choose.at, kind)}: at the positions asked for ` +
-      "no such node differs between clean and corrupted prompts, or another set has all of them",
+    `truth: no node was left to choose at ${places}, the first ${hookIn(first)}: at the positions asked for ` +
+      "no such node differs between the clean prompts and what it would be patched with, or another set has all of them",
   ];
+}
+
+/** The first node hook of a group. */
+function hookIn(group: SlotGroup): string {
+  if ("choose" in group) return nodeHook(group.choose.at, group.kind);
+  return "find" in group ? must([...group.find.places.keys()][0], "hook") : "";
 }
 
 /** Name of the random stream of a site's nodes of a kind. */
@@ -219,18 +305,18 @@ function streamName(at: SiteAt, kind: NodeKind): string {
 /** A candidate at one position. */
 type LocalCandidate = Candidate & { readonly position: number };
 
-/** Nodes by their index `position * width + index within the position`. */
-function candidates(width: number, members: Iterable<number>, scores: Float32Array): LocalCandidate[] {
-  return Array.from(members, (member) => ({
-    position: Math.floor(member / width),
-    index: member % width,
-    score: must(scores[member], "score"),
-  }));
+/** Nodes by their index `position * width + index within the position`, which is below 0 where the position counts from the end. */
+function candidates(width: number, members: Iterable<number>, scoreOf: (member: number) => number): LocalCandidate[] {
+  return Array.from(members, (member) => {
+    const position = Math.floor(member / width);
+    return { position, index: member - position * width, score: scoreOf(member) };
+  });
 }
 
 /** The frame of nodes that have whole arrays of scores: those whose mean score is not 0, as it is where nothing differs. */
-function* nonZero(scores: Float32Array): Generator<number> {
+function* nonZero(scores: Float32Array, fromEnd: ReadonlyMap<number, number>): Generator<number> {
   for (let i = 0; i < scores.length; i++) if (scores[i] !== 0) yield i;
+  for (const [member, score] of fromEnd) if (score !== 0) yield member;
 }
 
 /** Candidates patched at all positions at once: their score is the prompt mean of the sum over positions. */

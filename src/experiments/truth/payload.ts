@@ -7,7 +7,7 @@ import { decodeSafetensors, encodeSafetensors } from "../../weights/safetensors.
 export interface TruthResult {
   /** `[P]`. */
   readonly metricClean: Float64Array;
-  /** `[P]`. */
+  /** `[P]`; NaN for a plain dataset. */
   readonly metricCorrupted: Float64Array;
   /** `[P, S]`; equals `metricClean` where the row was not run. */
   readonly metricPatched: Float64Array;

@@ -2,12 +2,16 @@
 import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { must } from "../../base/assert.js";
 import { fittedModel } from "../../passes/fitted-model.js";
+import { type Node, nodeInPrompt } from "../../nodes/node.js";
+import type { Prompt } from "../../nodes/prompt.js";
+import { positionCount } from "../../nodes/span.js";
 import type { ShardProgram } from "../../passes/shard-program.js";
 import { promptsOf } from "../../plan/plan.js";
 import { expectedNodes } from "./expected-nodes.js";
 import { readNodes } from "./node-table.js";
 import { encodeTruth } from "./payload.js";
 import type { TruthTask } from "./task.js";
+import { readDonor } from "./truth-donor.js";
 import { computeTruth } from "./truth.js";
 import { createRunCache } from "./unpatched-runs.js";
 
@@ -15,26 +19,39 @@ import { createRunCache } from "./unpatched-runs.js";
 export function openProgram(): ShardProgram<TruthTask> {
   const runs = createRunCache();
   return {
-    run: async (inputs, { rowsPerBlock }, shard) => {
+    run: async (inputs, { rowsPerBlock, donor: kind }, shard) => {
       const { plan, artifact, onProgress } = inputs;
       const model = fittedModel(inputs, readErrorFit);
       const [start, end] = must(shard.slots, "slots");
       const bySlot = new Map((await readNodes(artifact)).map((node) => [node.slot, node]));
-      const nodes = Array.from({ length: end - start }, (_, i) => bySlot.get(start + i) ?? null);
       const prompts = promptsOf(plan, shard);
+      const nodes = Array.from({ length: end - start }, (_, i) => inPrompts(bySlot.get(start + i), prompts));
       const { reduce } = plan.sweep.metric;
-      const result = await computeTruth(model, prompts, reduce, nodes, rowsPerBlock, onProgress, runs);
+      const donor = await readDonor(kind, artifact);
+      const result = await computeTruth(model, prompts, reduce, nodes, rowsPerBlock, {
+        donor,
+        onProgress,
+        cache: runs,
+      });
       const units = result.ran.reduce((sum, one) => sum + one, 0);
       return { payload: encodeTruth(result), count: prompts.length, units };
     },
-    probe: async ({ plan, model }, { rowsPerBlock }, shard) => {
+    probe: async ({ plan, model }, { rowsPerBlock, donor }, shard) => {
       const nodes = expectedNodes(plan)
         .slice(...must(shard.slots, "slots"))
-        .map(({ node }) => node);
-      await computeTruth(model, promptsOf(plan, shard), plan.sweep.metric.reduce, nodes, rowsPerBlock);
+        .map(({ node }) => inPrompts(node, promptsOf(plan, shard)));
+      const kind = donor === "corrupted" ? donor : "zero"; // There are no means, and it costs what they do.
+      const { reduce } = plan.sweep.metric;
+      await computeTruth(model, promptsOf(plan, shard), reduce, nodes, rowsPerBlock, { donor: { kind } });
     },
     release: () => {
       runs.dispose();
     },
   };
+}
+
+/** The node in prompts whose tokens have the same positions; null where there is none, or they do not have its position. */
+function inPrompts(node: Node | undefined, prompts: readonly Prompt[]): Node | null {
+  if (node === undefined) return null;
+  return nodeInPrompt(node, positionCount(must(prompts[0], "first prompt"))) ?? null;
 }

@@ -1,12 +1,17 @@
 /** @file The stages of true patching: choosing nodes, measuring each kind, repeating a part of it, and comparing. */
 import { must } from "../../base/assert.js";
 import { errorFitInputs } from "../../artifacts/error-fit-file.js";
+import { MEANS_FILE } from "../../artifacts/means-file.js";
 import { isPartKind, type NodeKind, SLOT_KINDS } from "../../nodes/kinds.js";
+import { parseNodeHook } from "../../nodes/node.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
-import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
-import { type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
+import { nodeListOf, type TruthDonor } from "../../plan/node-list.js";
+import { scoresOfSet } from "../../plan/node-sets.js";
+import { namesKind, type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
 import type { Stage } from "../../plan/plan.js";
-import type { PlanContext, StageContext } from "../../plan/plan-part.js";
+import type { StageContext } from "../../plan/plan-part.js";
+import type { SetInputs } from "../../plan/set-context.js";
+import { setsOf } from "../../plan/set-expression.js";
 import { slotShards, stage } from "../../plan/stages.js";
 import type { TruthTask } from "./task.js";
 
@@ -19,14 +24,20 @@ const FLOOR_SLOTS = 4;
 /** Its multiples' fractions are spread as evenly as those of any number. */
 const GOLDEN_RATIO = 0.618_033_988_749_895;
 
-/** Slots of the truth that the list asks for. */
-export function truthSlots(truth: NodeListSpec, { shape, saes, lengths }: PlanContext): SlotGroup[] {
-  return slotGroups({ truth, shape, saes, lengths });
+/** Whether features are chosen from those that the donor changes somewhere, which the means' records tell. */
+export function needsFrame(sweep: SetInputs["sweep"]): boolean {
+  const { features, nodes } = must(nodeListOf(sweep), "truth");
+  return (features !== undefined && !Array.isArray(features)) || (nodes !== undefined && namesKind(sweep, "feature"));
 }
 
-/** Whether features are drawn from those that differ somewhere, which the means' records tell. */
-export function needsFrame({ features, nodes = [] }: NodeListSpec): boolean {
-  return (features !== undefined && !Array.isArray(features)) || nodes.some(({ kind }) => kind.includes("feature"));
+/** Names of the scores that slots are filled by. */
+function scoresOf(slots: readonly SlotGroup[], sets: ReturnType<typeof setsOf>): Set<string> {
+  return new Set(
+    slots.flatMap((group) => {
+      if ("choose" in group) return [group.choose.by];
+      return "find" in group ? scoresOfSet(group.find.set, sets) : [];
+    }),
+  );
 }
 
 /** All stages of the truth. */
@@ -34,13 +45,19 @@ export function truthStages(context: StageContext): Stage[] {
   const { sweep, blocks, promptBlocks } = context;
   const truth = nodeListOf(sweep);
   if (truth === undefined) return [];
-  const slots = truthSlots(truth, context);
-  const by = new Set(slots.flatMap((group) => ("choose" in group ? [`scores-${group.choose.by}`] : [])));
-  const nodes = stage("nodes", { kind: "nodes" }, { dependsOn: [...(needsFrame(truth) ? ["means"] : []), ...by] });
+  const slots = slotGroups(context);
+  const by = [...scoresOf(slots, setsOf(sweep))].map((name) => `scores-${name}`);
+  const nodes = stage("nodes", { kind: "nodes" }, { dependsOn: [...(needsFrame(sweep) ? ["means"] : []), ...by] });
   const measured = kindRanges(slots).flatMap(({ kind, start, end }) => {
-    const after = inputsOf(kind, slots);
-    const task: TruthTask = { kind: "truth", nodes: kind, rowsPerBlock: blocks.truthRows, floor: false };
-    const work = slotShards(promptBlocks.evaluate, [start, end], blocks.truthRows);
+    const after = inputsOf(kind, slots, truth.donor);
+    const task: TruthTask = {
+      kind: "truth",
+      nodes: kind,
+      donor: truth.donor,
+      rowsPerBlock: blocks.truthRows,
+      floor: false,
+    };
+    const work = slotShards(promptBlocks.evaluate, [[start, end]], blocks.truthRows);
     const sample = floorRanges(start, end).map((slots) => ({
       prompts: must(promptBlocks.evaluate[0], "first block"),
       slots,
@@ -51,17 +68,34 @@ export function truthStages(context: StageContext): Stage[] {
       stage(`floor-${kind}`, floor, { ...after, work: sample }),
     ];
   });
-  const dependsOn = ["nodes", ...measured.map(({ id }) => id), ...sweep.scores.map(({ name }) => `scores-${name}`)];
+  const dependsOn = [
+    "nodes",
+    ...measured.map(({ id }) => id),
+    ...sweep.scores.map(({ name }) => `scores-${name}`),
+    ...(truth.joint === undefined ? [] : ["sets", "joint"]),
+  ];
   return [nodes, ...measured, stage("validation", { kind: "validation" }, { dependsOn })];
 }
 
 /** What measuring a kind waits for, and reads. */
-function inputsOf(kind: NodeKind, slots: readonly SlotGroup[]): { dependsOn: string[]; reads: string[] } {
+function inputsOf(
+  kind: NodeKind,
+  slots: readonly SlotGroup[],
+  donor: TruthDonor,
+): { dependsOn: string[]; reads: string[] } {
   const split = isPartKind(kind) ? slots.filter((group) => group.kind === kind) : [];
-  const places = split.flatMap((group): readonly SiteAt[] => ("nodes" in group ? group.nodes : [group.choose.at]));
+  const places = split.flatMap(sitesOf);
   const sites = new Map(places.map((at) => [siteHook(at), at]));
   const fits = errorFitInputs([...sites.values()]);
-  return { dependsOn: ["nodes", ...fits.dependsOn], reads: ["nodes.parquet", ...fits.reads] };
+  const [means, file] = donor === "mean" ? [["means"], [MEANS_FILE]] : [[], []];
+  return { dependsOn: ["nodes", ...means, ...fits.dependsOn], reads: ["nodes.parquet", ...file, ...fits.reads] };
+}
+
+function sitesOf(group: SlotGroup): readonly SiteAt[] {
+  if ("nodes" in group) return group.nodes;
+  return "choose" in group
+    ? [group.choose.at]
+    : [...group.find.places.keys()].map((hook) => must(parseNodeHook(hook), hook));
 }
 
 /**

@@ -2,29 +2,44 @@
 import { must } from "../../base/assert.js";
 import { INDEX_FIELDS } from "../../nodes/kinds.js";
 import { neuronpediaUrl } from "../../hub/published-sae.js";
-import { GLOBAL_POSITION, hookOf } from "../../nodes/node.js";
-import { indexColumn, positionColumn } from "../../nodes/node-columns.js";
+import { hookOf } from "../../nodes/node.js";
+import { globalColumn, indexColumn, positionColumn } from "../../nodes/node-columns.js";
 import { siteHook } from "../../nodes/site.js";
+import { type TruthDonor, truthDonorOf } from "../../plan/node-list.js";
 import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import { type Column, type ColumnType, encodeParquet } from "../../artifacts/parquet.js";
 import { evaluatedPrompts } from "../../plan/held-out.js";
 import { clusterMean, promptClusters, type Clusters } from "../../stats/clusters.js";
+import type { JointPatch } from "./joint.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
 import type { ListedNode } from "./node-table.js";
+
+/** What rows of sets that were patched at once have as their kind. */
+export const SET_KIND = "set";
 
 /** Nodes of one chunk of rows: bounds the memory of writing. */
 const NODES_PER_CHUNK = 500;
 
-/** `truth.parquet`: one row per node and prompt that has its position. */
-export function encodeTruthRows(table: TruthTable, provenance: Provenance): Uint8Array {
+/** What was put in the place of what: effects of this donor. */
+export function directionOf(donor: TruthDonor): string {
+  const values = { corrupted: "corrupted prompt", mean: "mean over prompts at each position", zero: "0" }[donor];
+  return `base = clean prompt, donor = ${values}`;
+}
+
+function direction({ plan }: Provenance): string {
+  return directionOf(truthDonorOf(plan.sweep));
+}
+
+/** `truth.parquet`: one row per node and prompt that has its position, then one per set that was patched at once and prompt. */
+export function encodeTruthRows(table: TruthTable, patches: readonly JointPatch[], provenance: Provenance): Uint8Array {
   return encodeParquet(
-    truthChunks(table),
-    artifactMetadata(provenance, "none: effect = metric_patched - metric_clean"),
+    truthChunks(table, patches, truthDonorOf(provenance.plan.sweep)),
+    artifactMetadata(provenance, "none: effect = metric_patched - metric_clean", { direction: direction(provenance) }),
   );
 }
 
-function* truthChunks(table: TruthTable): Generator<Column[]> {
+function* truthChunks(table: TruthTable, patches: readonly JointPatch[], donor: TruthDonor): Generator<Column[]> {
   const { nodes, prompts, present } = table;
   for (let start = 0; start === 0 || start < nodes.length; start += NODES_PER_CHUNK) {
     const cells: { n: number; p: number }[] = [];
@@ -38,6 +53,7 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
     });
     yield [
       ...nodeColumns(cells.map(({ n }) => must(nodes[n], "node"))),
+      { name: "donor", type: "STRING", values: cells.map(() => donor) },
       { name: "prompt", type: "INT32", values: Int32Array.from(cells, ({ p }) => p) },
       float("metric_clean", (p) => must(table.metricClean[p], "metric")),
       float("metric_corrupted", (p) => must(table.metricCorrupted[p], "metric")),
@@ -47,6 +63,45 @@ function* truthChunks(table: TruthTable): Generator<Column[]> {
       ...[...table.scores].map(([name, values]) => float(name, (p, n) => must(values[p * nodes.length + n], name))),
     ];
   }
+  if (patches.length > 0) yield jointColumns(patches, donor, [...table.scores.keys()]);
+}
+
+/** Rows of sets: their names stand in the place of hooks, and their nodes are in `sets.parquet`. */
+function jointColumns(patches: readonly JointPatch[], donor: TruthDonor, scores: readonly string[]): Column[] {
+  const rows = patches.flatMap(({ set, rows: own }) => own.map((row) => ({ ...row, set })));
+  const text = (name: string, value: (row: (typeof rows)[number]) => string): Column => ({
+    name,
+    type: "STRING",
+    values: rows.map(value),
+  });
+  const whole = (name: string, value: (row: (typeof rows)[number]) => number): Column => ({
+    name,
+    type: "INT32",
+    values: Int32Array.from(rows, value),
+  });
+  const float = (name: string, value: (row: (typeof rows)[number]) => number): Column => ({
+    name,
+    type: "DOUBLE",
+    values: Float64Array.from(rows, value),
+  });
+  const flag = (name: string, value: boolean): Column => ({ name, type: "BOOLEAN", values: rows.map(() => value) });
+  return [
+    text("hook", ({ set }) => set),
+    text("kind", () => SET_KIND),
+    text("site", () => ""),
+    whole("layer", () => -1),
+    whole("position", () => -1),
+    ...INDEX_FIELDS.map((field) => whole(field, () => -1)),
+    flag("global", false),
+    text("donor", () => donor),
+    whole("prompt", ({ prompt }) => prompt),
+    float("metric_clean", ({ metricClean }) => metricClean),
+    float("metric_corrupted", ({ metricCorrupted }) => metricCorrupted),
+    float("metric_patched", ({ metricPatched }) => metricPatched),
+    float("effect", ({ metricPatched, metricClean }) => metricPatched - metricClean),
+    flag("ran", true),
+    ...scores.map((name) => float(name, () => Number.NaN)),
+  ];
 }
 
 /** `validation.parquet`: one row per node, means over its prompts with standard errors by clusters. */
@@ -105,7 +160,7 @@ export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint
   }
   const normalisation =
     "effect, scores: none; normalised: mean effect / mean (metric_corrupted - metric_clean); normalised_mean: mean of the per-prompt ratios";
-  return encodeParquet([columns], artifactMetadata(provenance, normalisation));
+  return encodeParquet([columns], artifactMetadata(provenance, normalisation, { direction: direction(provenance) }));
 }
 
 /** The page of a feature, where its SAE is published and has pages. */
@@ -128,7 +183,7 @@ function nodeColumns(nodes: readonly ListedNode[]): Column[] {
     column("layer", "INT32", ({ layer }) => layer),
     column("position", "INT32", ({ position }) => positionColumn(position)),
     ...INDEX_FIELDS.map((field) => column(field, "INT32", (node) => indexColumn(node, field))),
-    column("global", "BOOLEAN", ({ position }) => position === GLOBAL_POSITION),
+    column("global", "BOOLEAN", ({ position }) => globalColumn(position)),
   ];
 }
 

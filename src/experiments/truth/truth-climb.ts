@@ -4,7 +4,6 @@
  * 1. A row joins with the positions that it patches: nothing else differs from the clean run yet.
  * 2. Attention brings the difference to every later position; in the last layer only the answer's counts.
  */
-import { GLOBAL_POSITION } from "../../nodes/node.js";
 import { joinOf, type TruthBlock, type TruthRow, type TruthSize } from "./truth-rows.js";
 
 /** Consecutive positions. */
@@ -47,7 +46,7 @@ export function climbOf(
   { positions, nLayers }: Pick<TruthSize, "positions" | "nLayers">,
 ): { readonly steps: readonly ClimbStep[]; readonly out: readonly Carried[] } {
   const joining = (join: number): Carried[] =>
-    laid(rows.filter(({ node }) => joinOf(node) === join).map((row) => ({ row, ...patchedSpan(row, positions) })));
+    laid(rows.flatMap((row) => (joinOf(row.node) === join ? [{ row, start: row.start, length: row.length }] : [])));
   const steps: ClimbStep[] = [];
   let carried: readonly Carried[] = [];
   for (let layer = rows[0]?.node.layer ?? nLayers; layer < nLayers; layer++) {
@@ -58,11 +57,6 @@ export function climbOf(
     carried = laid([...attended, ...joinAfterAttention, ...joinAtEnd]);
   }
   return { steps, out: carried };
-}
-
-/** What a row patches. */
-function patchedSpan({ node, start }: TruthRow, positions: number): Span {
-  return { start, length: node.position === GLOBAL_POSITION ? positions - start : 1 };
 }
 
 /** Puts spans one after the other. */

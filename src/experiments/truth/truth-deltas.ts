@@ -1,10 +1,10 @@
 /**
- * @file Differences between the corrupted and the clean run at the sites that nodes name: what a patch adds.
+ * @file Differences between the donor and the clean run at the sites that nodes name: what a patch adds.
  *
- * Error: `e_corr - e_clean`; its linear part: `A (x_corr - x_clean)`; its nonlinear part: the rest. Feature i:
- * `(f_corr,i - f_clean,i) W_dec[i]`. Whole site: `x_corr - x_clean`. Head: its slice of attn_z's. Neuron: what the MLP adds with the
- * neuron's corrupted value, less what it adds without. With live error terms the SAEs downstream are the identity, so adding this is
- * the whole patch.
+ * Error: `e_donor - e_clean`; its linear part: `A (x_donor - x_clean)`; its nonlinear part: the rest. Feature i:
+ * `(f_donor,i - f_clean,i) W_dec[i]`. Whole site: `x_donor - x_clean`. Head: its slice of attn_z's. Neuron: what the MLP adds with the
+ * neuron's value of the donor, less what it adds without. With live error terms the SAEs downstream are the identity, so adding this is
+ * the whole patch. The donor is the corrupted run, the means at the positions, or 0. Towards 0 a linear part changes by `-(A x_clean + b)`.
  *
  * Source: REFERENCE 4.
  */
@@ -21,6 +21,7 @@ import { siteDelta } from "../../passes/site-scores.js";
 import type { SplicedModel } from "../../passes/spliced-model.js";
 import { errorDelta, type FeatureChanges, featureChanges, magnitudes, partDelta } from "./truth-changes.js";
 import { carriedRows, type Carried, eachCarried } from "./truth-climb.js";
+import { donorSite } from "./truth-donor.js";
 import { neuronChanges, neuronPatch } from "./truth-neurons.js";
 import type { ErrorDelta, UnpatchedRuns } from "./unpatched-runs.js";
 
@@ -118,13 +119,15 @@ async function siteDeltas(
   const nodes = [...slots.values()];
   if (!isSaeSite(at)) return await neuronDeltas(spliced, runs, at, slots, changes);
   const kinds = new Set(nodes.map(({ kind }) => kind));
-  const [x_RD, y_RD] = [runs.clean.site(at), runs.corrupted.site(at)];
   const named = new Set(nodes.flatMap((node) => (node.kind === "feature" ? [node.feature] : [])));
   const features = named.size > 0 ? await featureChanges(spliced, runs, at, [...named]) : undefined;
   const errors = new Map<NodeKind, ErrorDelta>();
   if (kinds.has("error")) errors.set("error", await errorDelta(spliced, runs, at));
   for (const kind of Array.from(kinds).filter(isPartKind)) errors.set(kind, await partDelta(spliced, runs, at, kind));
-  const whole = kinds.has("site") || kinds.has("head") ? tf.tidy(() => siteDelta(x_RD, y_RD)) : undefined;
+  const whole =
+    kinds.has("site") || kinds.has("head")
+      ? tf.tidy(() => siteDelta(runs.clean.site(at), donorSite(runs, at)))
+      : undefined;
   const bySite = whole === undefined ? [] : await magnitudes(whole, 1);
   const byHead = whole === undefined || !kinds.has("head") ? [] : await magnitudes(whole, spliced.model.config.nHeads);
   const changeOf = (node: Node): Float32Array | undefined => {
@@ -152,13 +155,13 @@ async function siteDeltas(
 /** Adds the changes of a layer's neurons by row; nothing else of them is kept on the device. */
 async function neuronDeltas(
   { model }: SplicedModel,
-  { clean, corrupted }: UnpatchedRuns,
+  runs: UnpatchedRuns,
   { layer }: SiteAt,
   slots: ReadonlyMap<number, Node>,
   changes: Map<number, Float32Array>,
 ): Promise<SiteDeltas> {
   const named = [...new Set(Array.from(slots.values(), neuronOf))];
-  const byNeuron = await neuronChanges(model, [clean, corrupted], layer, named);
+  const byNeuron = await neuronChanges(model, runs, layer, named);
   for (const [slot, node] of slots) changes.set(slot, must(byNeuron.get(neuronOf(node)), "changes of the neuron"));
   return { whole: undefined, errors: new Map(), features: undefined };
 }

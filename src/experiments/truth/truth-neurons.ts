@@ -1,30 +1,44 @@
-/** @file How neurons change from the clean to the corrupted run, and what a patched neuron makes its MLP add. Source: REFERENCE 4. */
+/** @file How neurons change from the clean run to the donor, and what a patched neuron makes its MLP add. Source: REFERENCE 4. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { neuronsOutput } from "../../model/layer.js";
 import { layerContext, type Model } from "../../model/model.js";
 import { readAndDispose } from "../../model/read-tensor.js";
+import { siteHook } from "../../nodes/site.js";
 import type { Run } from "../../passes/capture.js";
 import { loadNeurons, neuronsOf } from "../../passes/neurons.js";
+import { addMeans } from "./truth-changes.js";
+import { type DonorRuns, donorRun } from "./truth-donor.js";
 
 /** Changes of the given neurons of a layer, by flat row of the prompts. */
 export async function neuronChanges(
   model: Model,
-  runs: readonly [clean: Run, corrupted: Run],
+  runs: DonorRuns,
   layer: number,
   named: readonly number[],
 ): Promise<Map<number, Float32Array>> {
-  const [clean, corrupted] = await loadNeurons(model, runs, layer);
-  const [a_RM, b_RM] = [must(clean, "clean neurons"), must(corrupted, "corrupted neurons")];
-  const rows = must(a_RM.shape[0], "rows");
+  const { clean, donor } = runs;
+  const other = donorRun(runs);
+  const [a_RM, b_RM] = await loadNeurons(model, other === null ? [clean] : [clean, other], layer);
+  const columns = (neurons_RM: Tensor): Tensor => tf.gather(neurons_RM, tf.tensor1d([...named], "int32"), 1);
   const change_NR = tf.tidy(() => {
-    const columns = tf.tensor1d([...named], "int32");
-    return tf.transpose(tf.gather(tf.sub(b_RM, a_RM), columns, 1));
+    const a = must(a_RM, "clean neurons");
+    return tf.transpose(columns(b_RM === undefined ? tf.neg(a) : tf.sub(b_RM, a)));
   });
-  tf.dispose([a_RM, b_RM]);
+  tf.dispose([a_RM, b_RM].filter((one) => one !== undefined));
+  const rows = must(change_NR.shape[1], "rows");
   const values = await readAndDispose(change_NR);
-  return new Map(named.map((neuron, n) => [neuron, values.subarray(n * rows, (n + 1) * rows)]));
+  const hook = siteHook({ site: "mlp_post", layer });
+  const means = donor.kind === "mean" ? must(donor.means.sites.get(hook), `means of ${hook}`) : null;
+  return new Map(
+    named.map((neuron, n) => {
+      const byRow = values.subarray(n * rows, (n + 1) * rows);
+      if (means !== null)
+        addMeans(byRow, runs, (position) => must(means[position * model.config.dMlp + neuron], "mean"));
+      return [neuron, byRow];
+    }),
+  );
 }
 
 /**

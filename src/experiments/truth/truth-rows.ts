@@ -3,8 +3,8 @@
  *
  * 1. A row is one prompt with one node patched. It is run only where it can differ from the clean run: its delta is not
  *    exactly zero, and in the last layer it reaches the answer position (nothing else does). The whole residual stream at
- *    all positions is not run either: everything after it is the corrupted run.
- * 2. A row starts at its node's position (all positions at once: the first that differs); earlier positions are clean.
+ *    all positions of the corrupted run is not run either: everything after it is that run.
+ * 2. A row starts at its node's position (of a span, or of all positions at once: the first token that differs); earlier ones are clean.
  * 3. A row joins the batch in its node's layer, after attention (attn_z) or at the layer's end (all others)
  *    with what its patch makes of the layer's output.
  * 4. Rows are sorted by join: a block starts in its first row's layer, and grows as it moves up the layers.
@@ -13,6 +13,8 @@ import { assert, must } from "../../base/assert.js";
 import { NODE_KINDS } from "../../nodes/kinds.js";
 import { GLOBAL_POSITION, type Node } from "../../nodes/node.js";
 import { type Site, SITES } from "../../nodes/site.js";
+import type { TokenRange } from "../../nodes/span.js";
+import type { TruthDonor } from "../../plan/node-list.js";
 
 /** One patched run. */
 export interface TruthRow {
@@ -21,8 +23,10 @@ export interface TruthRow {
   /** Index into the prompts of this call. */
   readonly prompt: number;
   readonly node: Node;
-  /** First position that differs from the clean run. */
+  /** First token that differs from the clean run. */
   readonly start: number;
+  /** Tokens that it patches, from there on. */
+  readonly length: number;
 }
 
 /** Rows that run together: sorted by {@link joinOf}, then by what they patch. */
@@ -35,6 +39,8 @@ export interface TruthSize {
   readonly prompts: number;
   /** Tokens of every prompt. */
   readonly positions: number;
+  /** The tokens of each of the prompts' spans, where these are what nodes call positions. */
+  readonly spans?: readonly TokenRange[] | undefined;
   readonly nLayers: number;
 }
 
@@ -51,34 +57,44 @@ export function familyOf({ site, kind }: Node): number {
   return SITES.indexOf(site) * NODE_KINDS.length + NODE_KINDS.indexOf(kind);
 }
 
-/** Whether the patched run ends as the corrupted run does, whatever the model: nothing but a residual stream leaves its layer. */
-export function endsAsCorrupted({ kind, site, position }: Node): boolean {
-  return kind === "site" && site === "resid_post" && position === GLOBAL_POSITION;
+/**
+ * Whether the patched run ends as the corrupted run does, whatever the model: nothing but a residual stream leaves its layer. Where prompts
+ * have spans, what is outside them stays clean.
+ */
+export function endsAsCorrupted({ kind, site, position }: Node, donor: TruthDonor, hasSpans: boolean): boolean {
+  const isWhole = kind === "site" && site === "resid_post" && position === GLOBAL_POSITION;
+  return donor === "corrupted" && !hasSpans && isWhole;
+}
+
+/** The tokens that a node patches, half-open. @throws Error where prompts have no such position. */
+function tokensOf({ position }: Node, { positions, spans }: TruthSize): TokenRange {
+  if (position === GLOBAL_POSITION) return [0, positions];
+  return spans === undefined ? [position, position + 1] : must(spans[position], "span");
 }
 
 /**
  * The rows to run, by slot and prompt.
- * @param differs whether the slot's activation differs between the clean and the corrupted run in the flat row
+ * @param differs whether the slot's activation differs between the clean run and the donor in the flat row
  *   `prompt * positions + position`.
  */
 export function truthRows(
   nodes: readonly (Node | null)[],
   size: TruthSize,
   differs: (slot: number, row: number) => boolean,
+  donor: TruthDonor = "corrupted",
 ): TruthRow[] {
   const answer = size.positions - 1;
   const rows: TruthRow[] = [];
   for (const [slot, node] of nodes.entries()) {
-    if (node === null || endsAsCorrupted(node)) continue;
-    const isGlobal = node.position === GLOBAL_POSITION;
-    const [first, last] = isGlobal ? [0, answer] : [node.position, node.position];
+    if (node === null || endsAsCorrupted(node, donor, size.spans !== undefined)) continue;
+    const [first, end] = tokensOf(node, size);
     if (first > answer) continue;
     assert(node.layer < size.nLayers && first >= 0, `no such node in slot ${String(slot)}`);
     const isLast = node.layer === size.nLayers - 1;
     for (let prompt = 0; prompt < size.prompts; prompt++) {
       let start = isLast ? Math.max(first, answer) : first;
-      while (start <= last && !differs(slot, prompt * size.positions + start)) start += 1;
-      if (start <= last) rows.push({ slot, prompt, node, start });
+      while (start < end && !differs(slot, prompt * size.positions + start)) start += 1;
+      if (start < end) rows.push({ slot, prompt, node, start, length: end - start });
     }
   }
   return rows;

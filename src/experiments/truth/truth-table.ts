@@ -1,8 +1,10 @@
 /** @file All true effects and scores of the listed nodes, per prompt, in memory: what `truth.parquet` and the statistics are made of. */
 import { must } from "../../base/assert.js";
 import { KINDS, NODE_KINDS } from "../../nodes/kinds.js";
-import { GLOBAL_POSITION, hookOf, indexOf, type Node, nodeHookAt } from "../../nodes/node.js";
-import { sizesAt } from "../../plan/node-slots.js";
+import { GLOBAL_POSITION, hookOf, indexOf, type Node, nodeHookAt, nodeInPrompt } from "../../nodes/node.js";
+import { truthDonorOf } from "../../plan/node-list.js";
+import { sizesAt } from "../../plan/node-places.js";
+import { spansOf } from "../../plan/span-positions.js";
 import type { ReadArtifact } from "../../run/artifacts.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import { lengthOf } from "../../artifacts/position-counts.js";
@@ -52,12 +54,15 @@ export async function readTruthTable(source: RecordSource, read: ReadArtifact): 
       addTruth(plan, table, shard, payload);
     });
   }
+  let lookup: { readonly length: number; readonly rows: NodeLookup } | undefined;
   for (const { name } of plan.sweep.scores) {
     const values = new Float64Array(size);
-    const lookup = nodeLookup(plan, nodes);
     await forEachRecord(source, `scores-${name}`, (shard, payload) => {
-      if (promptUse(plan, must(shard.prompts[0], "first prompt")) === "select") return;
-      addScores(shard, decodeScores(payload), lookup, nodes.length, values);
+      const first = must(shard.prompts[0], "first prompt");
+      if (promptUse(plan, first) === "select") return;
+      const length = lengthOf(plan, first);
+      if (lookup?.length !== length) lookup = { length, rows: nodeLookup(plan, nodes, length) };
+      addScores(shard, decodeScores(payload), lookup.rows, nodes.length, values);
     });
     table.scores.set(name, values);
     hidePrompts(
@@ -114,12 +119,14 @@ function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Arr
     const length = lengthOf(plan, prompt);
     for (let n = start; n < end; n++) {
       const node = must(table.nodes[n], "node");
-      if (node.position !== GLOBAL_POSITION && node.position >= length) continue;
+      if (nodeInPrompt(node, length) === undefined) continue;
       const [cell, recorded] = [prompt * table.nodes.length + n, row * width + column(n)];
       table.metricPatched[cell] = must(metricPatched[recorded], "patched metric");
       table.present[cell] = 1;
       // The corrupted run is the forward pass of such a node, and has run for all of them.
-      table.ran[cell] = endsAsCorrupted(node) ? 1 : must(ran[recorded], "ran");
+      table.ran[cell] = endsAsCorrupted(node, truthDonorOf(plan.sweep), spansOf(plan.sweep) !== undefined)
+        ? 1
+        : must(ran[recorded], "ran");
     }
   });
 }
@@ -127,16 +134,19 @@ function addTruth(plan: Plan, table: TruthTable, shard: Shard, payload: Uint8Arr
 /** For each score array, the rows of the node list that read each of its indexes. */
 type NodeLookup = ReadonlyMap<string, ReadonlyMap<number, readonly number[]>>;
 
-/** For each node hook, the index into a prompt's score array, `position * nodes at a position + index`, of the rows that read it. */
-function nodeLookup(plan: Plan, nodes: readonly ListedNode[]): NodeLookup {
+/**
+ * For each node hook, the index into the score array of a prompt of `length` tokens, `position * nodes at a position + index`, of the rows
+ * that read it.
+ */
+function nodeLookup(plan: Plan, nodes: readonly ListedNode[], length: number): NodeLookup {
   const lookup = new Map<string, Map<number, number[]>>();
-  const longest = plan.prompts.reduce((most, { clean }) => Math.max(most, clean.length), 0);
-  nodes.forEach((node, n) => {
+  nodes.forEach((listed, n) => {
+    const node = nodeInPrompt(listed, length);
+    if (node === undefined) return;
     const hook = hookOf(node);
     const rows = lookup.get(hook) ?? new Map<number, number[]>();
     lookup.set(hook, rows);
-    const positions =
-      node.position === GLOBAL_POSITION ? Array.from({ length: longest }, (_, t) => t) : [node.position];
+    const positions = node.position === GLOBAL_POSITION ? Array.from({ length }, (_, t) => t) : [node.position];
     for (const position of positions) {
       const index = scoreIndex(plan, node, position);
       const list = rows.get(index);

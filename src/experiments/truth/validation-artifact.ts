@@ -1,24 +1,28 @@
 /** @file `validation.json`: how well each score predicts the true effects, by groups of nodes, and the noise floor. */
 import { must } from "../../base/assert.js";
-import { firstDifference } from "../../nodes/prompt.js";
 import { RESAMPLES } from "../../stats/bootstrap.js";
 import { promptClusters, type Clusters } from "../../stats/clusters.js";
 import { calibrationBands } from "../../stats/calibration.js";
 import { perPromptPearson } from "../../stats/per-prompt.js";
 import { simultaneousIntervals } from "../../stats/simultaneous.js";
 import { differenceOf, validateFamily, type GroupAgreement } from "../../stats/validation.js";
+import { spansOf } from "../../plan/span-positions.js";
 import { evaluatedPrompts } from "../../plan/held-out.js";
+import { truthDonorOf } from "../../plan/node-list.js";
 import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
 import type { RecordSource } from "../../artifacts/stage-records.js";
 import { measuredNodes, strataOf, unmeasuredOf } from "./frame-findings.js";
+import type { JointFinding } from "./joint.js";
 import { noiseFloors } from "./noise-floor.js";
+import { directionOf } from "./truth-artifact.js";
 import type { TruthTable } from "./truth-table.js";
 import {
   designOf,
   effectsOf,
   enteringMembers,
   familiesOf,
+  firstPatched,
   type Family,
   type Group,
   groupsOf,
@@ -30,16 +34,37 @@ const VALIDATION_VERSION = 2;
 /** Statistics whose differences between scores are given. */
 const COMPARED = ["pearson", "spearman", "off"] as const;
 
+/** What `validation.json` says beside the statistics of a table. */
+export interface ValidationParts {
+  readonly source: RecordSource;
+  readonly provenance: Provenance;
+  /** Donors of scores, by name. */
+  readonly donors: ReadonlyMap<string, string>;
+  readonly joint: readonly JointFinding[];
+}
+
 /** Computes every group's statistics: the text of `validation.json`. */
-export async function validationText(source: RecordSource, table: TruthTable, provenance: Provenance): Promise<string> {
-  const { version, ...statistics } = validationStatistics(source.plan, table);
+export async function validationText(
+  { source, provenance, donors, joint }: ValidationParts,
+  table: TruthTable,
+): Promise<string> {
+  const { version, groups, ...statistics } = validationStatistics(source.plan, table);
+  const donor = truthDonorOf(source.plan.sweep);
   const reliability = await noiseFloors(
     source,
     table,
     familiesOf(table.nodes),
     promptClusters(evaluatedPrompts(source.plan)),
   );
-  const content = { version, metadata: artifactMetadata(provenance, "none"), ...statistics, reliability };
+  const content = {
+    version,
+    metadata: artifactMetadata(provenance, "none", { direction: directionOf(donor) }),
+    donor,
+    ...statistics,
+    groups: groups.map((group) => ({ ...group, score_donor: must(donors.get(group.score), group.score) })),
+    reliability,
+    ...(joint.length === 0 ? {} : { joint }),
+  };
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
@@ -51,16 +76,26 @@ export function validationStatistics(
 ) {
   const prompts = evaluatedPrompts(plan);
   const clusters = promptClusters(prompts);
-  const context = { clusters, seed: plan.sweep.seed, first: firstDifference(prompts), resamples };
+  const context = { clusters, seed: plan.sweep.seed, first: firstPatched(plan.sweep, prompts), resamples };
   const validated = familiesOf(table.nodes).map((family) => validate(table, family, context));
   return {
     version: VALIDATION_VERSION,
     prompts: prompts.length,
     clusters: clusters.count,
-    groups: withSimultaneous([...table.scores.keys()], validated, clusters),
-    differences: validated.flatMap(differencesOf(clusters)),
+    groups: withSpans(withSimultaneous([...table.scores.keys()], validated, clusters), plan.sweep),
+    differences: withSpans(validated.flatMap(differencesOf(clusters)), plan.sweep),
     unmeasured: validated.flatMap(({ unmeasured }) => unmeasured),
   };
+}
+
+/** Groups of a position with the name of its span, where rows have spans. */
+function withSpans<Named extends object>(groups: readonly Named[], sweep: Plan["sweep"]): Named[] {
+  const spans = spansOf(sweep);
+  return groups.map((group) =>
+    spans !== undefined && "position" in group && typeof group.position === "number"
+      ? { ...group, span: spans[group.position] }
+      : group,
+  );
 }
 
 /** What is the same for all families. */
@@ -69,7 +104,7 @@ interface Context {
   readonly seed: number;
   /** Number of bootstrap resamples. */
   readonly resamples: number;
-  /** Positions before it have the same tokens on both sides of every pair. */
+  /** Before it no patch changes anything. */
   readonly first: number;
 }
 
@@ -129,7 +164,7 @@ function withSimultaneous(
   scores: readonly string[],
   families: readonly ValidatedFamily[],
   clusters: Clusters,
-): object[] {
+): ({ readonly score: string } & object)[] {
   return scores.flatMap((score) => {
     const isHeld = ({ layer }: Group, { frame }: GroupAgreement): boolean => layer === null && frame.pearson.low !== null; // prettier-ignore
     const rows = families.flatMap(({ names, groups, agreements, whole }) =>

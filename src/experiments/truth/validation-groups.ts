@@ -1,6 +1,9 @@
 /** @file Which nodes are compared with one another: families of nodes, and the groups of each. */
 import { must } from "../../base/assert.js";
-import { GLOBAL_POSITION } from "../../nodes/node.js";
+import { comparePositions, GLOBAL_POSITION } from "../../nodes/node.js";
+import { firstPosition, type Prompt } from "../../nodes/prompt.js";
+import { truthDonorOf } from "../../plan/node-list.js";
+import type { Plan } from "../../plan/plan.js";
 import type { NodeDesign } from "../../stats/node-weights.js";
 import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
 import { FEWEST_NODES } from "../../stats/validation.js";
@@ -16,10 +19,14 @@ export interface Family {
   readonly members: readonly number[];
 }
 
-/** A group of a family's nodes: one layer or all (null), one position or all (null). */
-export interface Group {
+/** Where a group's nodes are: one layer or all (null), one position or all (null). */
+interface GroupPlace {
   readonly layer: number | null;
   readonly position: number | null;
+}
+
+/** A group of a family's nodes. */
+export interface Group extends GroupPlace {
   /** Indexes into the family's members. */
   readonly members: readonly number[];
 }
@@ -61,12 +68,27 @@ export function groupsOf({ members, global }: Family, nodes: readonly ListedNode
   return [...groups.values()]
     .map(({ group, members: own }) => ({ ...group, members: own }))
     .filter((group) => !crossed(group) || group.members.length >= FEWEST_NODES)
-    .sort((a, b) => (a.layer ?? -1) - (b.layer ?? -1) || (a.position ?? -1) - (b.position ?? -1));
+    .sort(compareGroupPlaces);
+}
+
+/** Layers together, then layer by layer; in each all positions together, then those from BOS, then those from the end. */
+export function compareGroupPlaces(a: GroupPlace, b: GroupPlace): number {
+  const [before, after] = [a.position, b.position];
+  return (
+    (a.layer ?? -1) - (b.layer ?? -1) ||
+    Number(before !== null) - Number(after !== null) ||
+    comparePositions(before ?? 0, after ?? 0)
+  );
+}
+
+/** First position from BOS at which a patch can change anything: of the corrupted run the first token that differs in any pair, else BOS. */
+export function firstPatched(sweep: Plan["sweep"], prompts: readonly Prompt[]): number {
+  return truthDonorOf(sweep) === "corrupted" ? firstPosition(prompts) : 0;
 }
 
 /**
  * 1 for nodes that enter the statistics, `[N]`: those whose mean effect or any mean score is not 0, so that all scores are compared
- * over the same nodes. Nodes at positions before the `first` that differs in any pair are left out: no effect is possible there.
+ * over the same nodes. Nodes at positions from BOS before the {@link firstPatched} are left out: no effect is possible there.
  * @param nodes - N of them.
  * @param matrices - effects and every score, `[P, N]` each.
  */
@@ -77,7 +99,7 @@ export function enteringMembers(
 ): Uint8Array {
   const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
   return Uint8Array.from(nodes, ({ position }, n) => {
-    const isPossible = position === GLOBAL_POSITION || position >= first;
+    const isPossible = position === GLOBAL_POSITION || position < 0 || position >= first;
     const isThere = means.some((values) => values[n] !== 0) && means.every((values) => !Number.isNaN(values[n]));
     return isPossible && isThere ? 1 : 0;
   });

@@ -2,7 +2,7 @@
 import { climbOf, flatRows } from "./truth-climb.js";
 import { truthRows, truthBlocks, type TruthBlock } from "./truth-rows.js";
 import { NODE_KINDS, type NodeKind } from "../../nodes/kinds.js";
-import { indexOf, type Node } from "../../nodes/node.js";
+import { indexOf, type Node, nodeInPrompt } from "../../nodes/node.js";
 import type { ModelConfig } from "../../families/family.js";
 import { siteHook, SAE_SITES } from "../../nodes/site.js";
 import {
@@ -19,18 +19,18 @@ import { Work } from "../../cost/work.js";
 import { must } from "../../base/assert.js";
 import { createRng } from "../../base/rng.js";
 import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.js";
-import { firstDifference, type Prompt, isPaired } from "../../nodes/prompt.js";
+import { firstDifference, firstPosition, type Prompt, isPaired } from "../../nodes/prompt.js";
+import { positionCount } from "../../nodes/span.js";
 import { unpatchedSize, truthBlockSize, encoderSize } from "../../plan/memory.js";
-import { type NodeListSpec, nodeListOf } from "../../plan/node-list.js";
+import { type NodeListSpec, nodeListOf, type TruthDonor, truthDonorOf } from "../../plan/node-list.js";
 import { type Plan, type Shard, promptsOf } from "../../plan/plan.js";
 import { type ExpectedNode, expectedNodes } from "./expected-nodes.js";
 import type { TruthTask } from "./task.js";
 
-/** Both unpatched runs of a block of prompts, and the clean one's keys. */
+/** The unpatched runs of a block of prompts, and the clean one's keys. */
 export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
   const work = new Work(model);
-  captureWork(work, model, block);
-  captureWork(work, model, block);
+  for (let side = 0; side < (block.paired ? 2 : 1); side++) captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++)
     qkvWork(work, model.config, block.prompts * block.positions);
   return work;
@@ -42,6 +42,8 @@ interface DeltaBlock {
   readonly rows: number;
   /** Rows from the first position that differs on. */
   readonly later: number;
+  /** Runs that are read beside the clean one: the corrupted one where it is the donor. */
+  readonly donors: 0 | 1;
 }
 
 /** What the deltas of each kind's nodes take; an engine that keeps them with the unpatched runs makes them once. */
@@ -56,10 +58,10 @@ const DELTAS: Readonly<
 > = {
   feature: {
     isKept: false,
-    add: (work, { model, later }, nodes) => {
+    add: (work, { model, later, donors }, nodes) => {
       for (const sae of model.saes) {
         const features = new Set(nodes.filter((node) => siteHook(node) === siteHook(sae)).map(featureOf)).size;
-        if (features > 0) someWork(work, sae, later, features);
+        if (features > 0) someWork(work, sae, later, { features, donors });
       }
     },
   },
@@ -80,9 +82,9 @@ const DELTAS: Readonly<
   head: { isKept: false, add: addWhole },
   neuron: {
     isKept: false,
-    add: (work, { model, rows }, nodes) => {
+    add: (work, { model, rows, donors }, nodes) => {
       const layer = new Work(model);
-      for (let run = 0; run < 2; run++) neuronsAgainWork(layer, model.config, rows);
+      for (let run = 0; run <= donors; run++) neuronsAgainWork(layer, model.config, rows);
       layer.move("arithmetic", rows * model.config.dMlp, 3, 4);
       work.add(layer, new Set(nodes.map((node) => node.layer)).size);
     },
@@ -99,7 +101,7 @@ function saesOf({ model }: DeltaBlock, nodes: readonly Node[]): SaeSize[] {
 function addErrors(work: Work, block: DeltaBlock, nodes: readonly Node[]): void {
   for (const sae of saesOf(block, nodes)) {
     work.move("copy", block.later * sae.dIn, 6, 3);
-    changeWork(work, sae, block.later, { donors: 1, scored: false });
+    changeWork(work, sae, block.later, { donors: block.donors, scored: false });
     work.move("arithmetic", block.rows * sae.dIn, 3, 4);
   }
 }
@@ -115,14 +117,21 @@ function addLinear(work: Work, block: DeltaBlock, nodes: readonly Node[]): void 
 }
 
 /** Deltas of the sites that nodes name, from the first position that differs: of features, those that are named are encoded. */
-export function deltasWork(model: CostModel, block: PromptBlock, nodes: readonly (Node | null)[]): Work {
+export function deltasWork(
+  model: CostModel,
+  block: PromptBlock,
+  nodes: readonly (Node | null)[],
+  donor: TruthDonor = "corrupted",
+): Work {
   const work = new Work(model);
   const rows = block.prompts * block.positions;
-  const later = block.prompts * (block.positions - block.first);
+  const hasRun = donor === "corrupted";
+  const later = hasRun ? block.prompts * (block.positions - block.first) : rows;
+  const donors = hasRun ? 1 : 0;
   const named = nodes.filter((node) => node !== null);
   for (const kind of NODE_KINDS) {
     const mine = named.filter((node) => node.kind === kind);
-    if (mine.length > 0) DELTAS[kind].add(work, { model, rows, later }, mine);
+    if (mine.length > 0) DELTAS[kind].add(work, { model, rows, later, donors }, mine);
   }
   return work;
 }
@@ -142,9 +151,14 @@ function featureOf(node: Node): number | undefined {
   return indexOf(node, "feature");
 }
 
-/** Changes of some features from the clean to the corrupted run, and their decoder rows. */
-function someWork(work: Work, { dIn: D }: SaeSize, rows: number, features: number): void {
-  for (let run = 0; run < 2; run++) {
+/** Changes of some features from the clean run to the donor, and their decoder rows. */
+function someWork(
+  work: Work,
+  { dIn: D }: SaeSize,
+  rows: number,
+  { features, donors }: { readonly features: number; readonly donors: number },
+): void {
+  for (let run = 0; run <= donors; run++) {
     work.move("copy", rows * D, 2, 2);
     work.move("copy", features * D, 2, 3);
     work.product("encode", rows, D, features);
@@ -218,13 +232,23 @@ function nodesOf(plan: Plan): ExpectedNode[] {
   return nodes;
 }
 
-function truthShard({ plan, model, workers }: WorkContext, { rowsPerBlock }: TruthTask, shard: Shard): ShardCost {
+function truthShard(
+  { plan, model, workers }: WorkContext,
+  { rowsPerBlock, donor }: TruthTask,
+  shard: Shard,
+): ShardCost {
   const block = promptBlockOf(plan, shard);
   const nodes = nodesOf(plan);
+  const prompts = promptsOf(plan, shard);
+  const positions = positionCount(must(prompts[0], "prompt"));
   const [start, end] = must(shard.slots, "slots");
-  const slots = nodes.slice(start, end);
-  const firsts = promptsOf(plan, shard).map((prompt) => firstDifference([prompt]));
-  const size = { prompts: block.prompts, positions: block.positions, nLayers: model.config.nLayers };
+  const slots = nodes.slice(start, end).flatMap(({ node, differs }): ExpectedNode[] => {
+    const here = nodeInPrompt(node, positions);
+    return here === undefined ? [] : [{ node: here, differs }];
+  });
+  const firsts = prompts.map((prompt) => (donor === "corrupted" ? firstDifference([prompt]) : 0));
+  const spans = prompts[0]?.spans?.map((span) => span.clean);
+  const size = { prompts: block.prompts, positions: block.positions, spans, nLayers: model.config.nLayers };
   const rng = createRng(plan.sweep.seed, "expected rows", shard.id);
   const rows = truthRows(
     slots.map(({ node }) => node),
@@ -234,6 +258,7 @@ function truthShard({ plan, model, workers }: WorkContext, { rowsPerBlock }: Tru
       if (row % size.positions < must(firsts[prompt], "prompt")) return false;
       return rng.uniform() < must(slots[slot], "slot").differs;
     },
+    donor,
   );
   // A single engine has kept the errors of the site that the shard before ended in.
   const kept = workers === 1 && start > 0 ? must(nodes[start - 1], "slot").node : null;
@@ -243,6 +268,7 @@ function truthShard({ plan, model, workers }: WorkContext, { rowsPerBlock }: Tru
     model,
     block,
     named.filter((node) => !isKept(node)),
+    donor,
   );
   const blocks = truthBlocks(rows, size, rowsPerBlock);
   for (const one of blocks) work.add(truthBlockWork(model, block, one));
@@ -288,9 +314,11 @@ export function probedTruth(
   prompts: readonly Prompt[],
   withSaes: boolean,
 ): { readonly truth?: NodeListSpec | undefined } {
-  if (nodeListOf(sweep) === undefined || !isPaired(prompts)) return { truth: undefined };
+  const donor = truthDonorOf(sweep);
+  if (nodeListOf(sweep) === undefined || (donor === "corrupted" && !isPaired(prompts))) return { truth: undefined };
   const all = { sites: [...SAE_SITES], layers: "all" as const };
-  const first = firstDifference(prompts);
-  const positions = Array.from({ length: (prompts[0]?.clean.length ?? 0) - first }, (_, i) => first + i);
-  return { truth: { positions, ...(withSaes ? { errors: all } : { whole_sites: all }) } };
+  const first = donor === "corrupted" ? firstPosition(prompts) : 0;
+  const count = prompts[0] === undefined ? 0 : positionCount(prompts[0]);
+  const positions = Array.from({ length: count - first }, (_, i) => first + i);
+  return { truth: { positions, donor, ...(withSaes ? { errors: all } : { whole_sites: all }) } };
 }

@@ -1,6 +1,6 @@
 /** @file What is said of a node: beside the pointer while it is there, and in the corner while it is kept. */
 import { attend, attention, onAttention } from "./attention.js";
-import { escaped, keyOf, labelOf, pageOf, placeOf, spell } from "./nodes.js";
+import { escaped, keyOf, labelOf, pageOf, placeOf, spell, tokenOf } from "./nodes.js";
 
 /** @typedef {import("./nodes.js").NodeTable} NodeTable */
 
@@ -92,8 +92,7 @@ function promptsOf(table, n) {
   );
   const list = items.length === 0 ? "" : `<p class="small">Prompts of largest effect:</p><ol>${items.join("")}</ol>`;
   const { example } = table;
-  const hasToken = example !== null && example.tokens[table.position[n]] !== undefined;
-  return `${list}${hasToken ? `<p class="small">The word at the position is that of line ${example.line} of the dataset.</p>` : ""}`;
+  return `${list}${example !== null && example.line !== null && tokenOf(table, n) !== undefined ? `<p class="small">The word at the position is that of line ${example.line} of the dataset.</p>` : ""}`;
 }
 
 /** Links to the figures where the kept node is lit; called after they were lit. */

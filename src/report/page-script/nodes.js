@@ -11,14 +11,14 @@
  * @property {number[]} kind
  * @property {number[]} site
  * @property {number[]} layer
- * @property {number[]} position
+ * @property {(number | null)[]} position - below 0 from the end of each prompt; null for all at once
  * @property {number[]} index
  * @property {number[]} prompts
  * @property {(number | null)[]} effect
  * @property {(number | null)[]} effectSem
  * @property {(number | null)[][]} score
  * @property {(number | null)[][]} scoreSem
- * @property {{ line: number, tokens: string[] } | null} example
+ * @property {{ line: number | null, tokens: string[] } | null} example
  * @property {[prompt: number, effect: number][][]} strongest - of the first nodes
  * @property {Record<string, string | null>} texts - prompts by number
  */
@@ -49,11 +49,17 @@ export function labelOf(table, n) {
   return table.index[n] < 0 ? label : `${label} ${table.index[n]}`;
 }
 
+/** The example's token at a node's position. @param {NodeTable} table @param {number} n */
+export function tokenOf(table, n) {
+  const position = table.position[n];
+  return position === null ? undefined : table.example?.tokens.at(position);
+}
+
 /** Where a node is. @param {NodeTable} table @param {number} n */
 export function placeOf(table, n) {
-  const token = table.example?.tokens[table.position[n]]?.trim();
+  const token = tokenOf(table, n)?.trim();
   const said = token === undefined || token === "" ? "" : ` “${escaped(token)}”`;
-  const at = table.position[n] < 0 ? "all positions at once" : `position ${table.position[n]}${said}`;
+  const at = table.position[n] === null ? "all positions at once" : `position ${table.position[n]}${said}`;
   return `${table.sites[table.site[n]]}, layer ${table.layer[n]}, ${at}`;
 }
 
@@ -66,7 +72,7 @@ export function pageOf(table, n) {
 /** What names a node in links and in the page's tables. @param {NodeTable} table @param {number} n */
 export function keyOf(table, n) {
   const { site, layer, position, kind, index } = table;
-  return [table.sites[site[n]], layer[n], position[n], table.kinds[kind[n]].name, index[n]].join(".");
+  return [table.sites[site[n]], layer[n], position[n] ?? "all", table.kinds[kind[n]].name, index[n]].join(".");
 }
 
 /** Three significant digits. @param {number | null | undefined} value */
@@ -96,7 +102,7 @@ export function nodesAsked(table, question) {
         (question.kind === "" || table.kinds[table.kind[n]].name === question.kind) &&
         (question.site === "" || table.sites[table.site[n]] === question.site) &&
         within(table.layer[n], question.from, question.to) &&
-        (question.position === "" || table.position[n] === Number(question.position)) &&
+        (question.position === "" || String(table.position[n] ?? "all") === question.position) &&
         within(Math.abs(table.effect[n] ?? 0), question.size, "") &&
         words.every((word) => hasWord(table, n, word)),
     )

@@ -23,7 +23,7 @@ export function askPlaces(panel, table) {
   /** @type {Map<string, Element[]>} */
   const marks = new Map();
   for (const title of svg.querySelectorAll("title")) {
-    const [, layer = "*", position] = /(?:layer (\d+), )?position (\d+)/.exec(title.textContent ?? "") ?? [];
+    const [, layer = "*", position] = /(?:layer (\d+), )?position (-?\d+)/.exec(title.textContent ?? "") ?? [];
     const mark = title.parentElement;
     if (position === undefined || mark === null) continue;
     const key = `${layer} ${position}`;

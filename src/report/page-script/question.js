@@ -55,11 +55,7 @@ function cellsOf(table, n) {
 function listNodes(list, table, nodes) {
   const rows = nodes.map((n) => {
     const [name, site, layer, position, ...numbers] = cellsOf(table, n);
-    const cells = [
-      layer,
-      position === -1 ? "all" : position,
-      ...numbers.map((one) => spell(/** @type {number} */ (one))),
-    ];
+    const cells = [layer, position ?? "all", ...numbers.map((one) => spell(/** @type {number} */ (one)))];
     return `<tr><td class="text"><span data-node="${keyOf(table, n)}">${name}</span></td><td class="text">${site}</td>${cells.map((cell) => `<td class="number">${cell}</td>`).join("")}</tr>`;
   });
   list.tBodies[0].innerHTML = rows.join("");

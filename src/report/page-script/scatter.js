@@ -89,7 +89,7 @@ function nodesOfPanel(table, spec) {
       (n) =>
         table.kinds[table.kind[n]].name === spec.kind &&
         table.sites[table.site[n]] === spec.site &&
-        table.position[n] < 0 === spec.global &&
+        (table.position[n] === null) === spec.global &&
         score[n] !== null &&
         (score[n] !== 0 || table.effect[n] !== 0),
     );

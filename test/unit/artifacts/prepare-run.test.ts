@@ -43,6 +43,8 @@ const planned = {
   inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
   texts: [TEXT, TEXT],
   dropped: [],
+  filteredBy: [],
+  borrowed: [],
 } as unknown as PlannedRun;
 
 let folder: string;

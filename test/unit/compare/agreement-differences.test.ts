@@ -133,7 +133,7 @@ test("truth.parquet is read back as the table that it was written from", async (
   } as unknown as Plan;
   const environment = { code: "c", backend: "b", device: "d", threads: 1, dtype: "float32", tfjs: "t" };
   const provenance = { plan, planHash: "h", environment, missingPrompts: [] };
-  const { rows, metadata } = await decodeParquet(encodeTruthRows(table, provenance));
+  const { rows, metadata } = await decodeParquet(encodeTruthRows(table, [], provenance));
   expect(metadata).toEqual(artifactMetadata(provenance, "none: effect = metric_patched - metric_clean"));
   const read = truthOfRows(rows, { nodes: table.nodes, prompts: PROMPTS, scores: ["one", "two"] });
   const hide = (values: Float64Array): Float64Array => values.map((value, i) => (table.present[i] === 1 ? value : 0));

@@ -53,6 +53,7 @@ describe("ranks", () => {
     const family = must(familiesOf(NODE_LIST)[0], "family");
     const [found] = kindRanks([table, table], [{ a: family, b: family, isSame: true }], [["one", "one"]], { ...CONTEXT, draws }); // prettier-ignore
     expect(found?.columns).toEqual(["effect", "one"]);
+    expect(found).toMatchObject({ n: NODES, places: NODES });
     expect(found?.nodes).toHaveLength(10);
     const node = found?.nodes.find((one) => one.node.slot === 3);
     expect(node?.ranks[1]).toMatchObject({ value: 1, low: 1 });

@@ -29,12 +29,44 @@ describe("two runs are refused", () => {
     expect(faultsOf({ sweep: asked, fingerprints: { dataset: "another file" } })).toEqual([]);
   });
 
+  test("where they are one folder, however it is written", () => {
+    const options = { estimators: null, allowed: new Set<Allowable>() };
+    expect(() => {
+      expectComparison(runOf(), runOf({ folder: "./runs/a/" }), options);
+    }).toThrow("./runs/a/: expected a run other than runs/a, got the same folder; name it alone");
+  });
+
+  test("where nothing is paired, without the promise that --allow helps", () => {
+    const parts = { prompts: prompts.slice(1), nodes: NODE_LIST.slice(2) };
+    expect(faultsOf(parts)[1]).toBe(
+      "runs/b: nodes: expected 15 SAE errors at mlp_out, as in runs/a, got 13 SAE errors at mlp_out; --allow nodes lets them differ, once model and prompts are the same",
+    );
+  });
+
+  test("at a prompt that is shown where it is another", () => {
+    const long = prompts.map((prompt) => ({ ...prompt, clean: [...Array<number>(99).fill(7), ...prompt.clean] }));
+    const [fault] = faultsOf({ prompts: long }).filter((text) => text.includes("prompts"));
+    expect(fault).toContain("expected prompt 0 to be [[2,5,0],");
+    const other = long.map((prompt) => ({ ...prompt, correct: 99 }));
+    expect(() => {
+      expectComparable(runOf({ prompts: long }), runOf({ folder: "runs/b", prompts: other }), new Set());
+    }).toThrow(/to be ….*,10,\[11\]\] \(line 0\), as in runs\/a, got prompt 0 to be ….*,99,\[11\]\] \(line 0\)/);
+  });
+
   test("where the model or the metric differs, whatever is allowed", () => {
     const parts = { fingerprints: { model: "model 2" }, sweep: { metric: { reduce: "sum" } } };
     expect(faultsOf(parts, ["code", "saes", "nodes"])).toEqual([
       `runs/b: model: expected model 1, as in runs/a, got model 2; ${always}`,
       `runs/b: metric: expected max, as in runs/a, got sum; ${always}`,
     ]);
+  });
+
+  test("where nodes take their values from another donor, whatever is allowed", () => {
+    const sweepOf = (donor: string): { sweep: object } => ({ sweep: { truth: { errors: {}, donor } } });
+    expect(() => {
+      const [one, other] = [sweepOf("corrupted"), sweepOf("zero")] as [RunParts, RunParts];
+      expectComparable(runOf(one), runOf({ folder: "runs/b", ...other }), new Set(["code"]));
+    }).toThrow(`runs/b: truth.donor: expected corrupted, as in runs/a, got zero; ${always}`);
   });
 
   test("where a prompt is missing, or is another one, and not where it only stands on another line", () => {
@@ -46,6 +78,10 @@ describe("two runs are refused", () => {
       `runs/b: prompts: expected prompt 7 to be [[2,5,7],[2,6,7],10,[11]] (line 7), as in runs/a, got prompt 7 to be [[2,5,7],[2,6,7],99,[11]] (line 70); ${always}`,
     ]);
     expect(faultsOf({ prompts: prompts.map((prompt) => ({ ...prompt, line: prompt.line + 5 })) })).toEqual([]);
+    const [fault] = faultsOf({ prompts: [...prompts].reverse() });
+    expect(fault).toContain(
+      "got prompt 0 to be [[2,5,23],[2,6,23],10,[11]] (line 23): the same prompts in another order;",
+    );
   });
 
   test("where prompts are in other clusters, and not where clusters only have other names", () => {
@@ -105,7 +141,9 @@ describe("estimators", () => {
 
   test("of one run are two at least", () => {
     expect(check([named("atp", "ig")], null)).not.toThrow();
-    expect(check([named("atp")], null)).toThrow("runs/a: expected two scores to compare, found atp; name another run");
+    expect(check([named("atp")], null)).toThrow(
+      "runs/a: expected two scores to compare, the run has one (atp); name another run",
+    );
   });
 
   test("of two runs have a name in common, or are named", () => {
@@ -115,6 +153,14 @@ describe("estimators", () => {
     );
     expect(check(parts, ["atp", "relp"])).not.toThrow();
     expect(check(parts, ["relp", "atp"])).toThrow("--estimators: expected a score of runs/a (atp), got relp");
+  });
+
+  test("of one run are two, and of runs without effects in common none", () => {
+    expect(check([named("atp", "ig")], ["ig", "ig"])).toThrow(
+      "--estimators: expected two scores of one run (atp, ig), got ig twice",
+    );
+    const parts = [named("atp"), { folder: "runs/b", nodes: [] }];
+    expect(check(parts, ["atp", "atp"])).toThrow("runs/b: --estimators: expected true effects of the same kind");
   });
 });
 

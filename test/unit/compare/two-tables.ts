@@ -1,4 +1,5 @@
 /** @file Tables of effects and scores of nodes whose agreement is known, and runs that have them. */
+import { resolve } from "node:path";
 import { createRng } from "../../../src/base/rng.js";
 import type { ComparedRun } from "../../../src/compare/compared-run.js";
 import type { PairedContext } from "../../../src/compare/paired-sides.js";
@@ -93,6 +94,7 @@ export function runOf({
   };
   return {
     folder,
+    path: resolve(folder),
     nodes,
     hasCircuits: false,
     file: { name: folder, fingerprints: recorded },

@@ -122,7 +122,7 @@ export class Scenario {
   complete(worker: string, shard: string, sha256 = shard, stored = sha256): readonly CoordinatorEffect[] {
     const lease = this.leaseOf(worker, shard);
     this.tell({ kind: "shardCompleted", worker, session: this.sessionOf(worker), lease, sha256 });
-    const record: RecordFacts = { shard, sha256: stored, seconds: 1, units: { rows: 2 } };
+    const record: RecordFacts = { shard, sha256: stored, seconds: 1, units: { rows: 2 }, reused: false };
     return this.tell({
       kind: "recordVerified",
       run: lease.run,

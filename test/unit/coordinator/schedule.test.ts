@@ -50,10 +50,15 @@ test("runs are served one after the other", () => {
 test("what the log holds already is not leased again", () => {
   const s = new Scenario();
   s.attach("a");
-  const completed = [{ shard: "first.00001", sha256: "x", seconds: 2, units: { rows: 3 } }];
-  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }, { completed }) });
-  expect(s.held("a")).toEqual(["first.00000", "first.00002"]);
-  expect(s.run().stages[0]).toMatchObject({ engineSeconds: 2, units: { rows: 3 }, freshUnits: {} });
+  const completed = [
+    { shard: "first.00001", sha256: "x", seconds: 2, units: { rows: 3 }, reused: false },
+    { shard: "first.00002", sha256: "x", seconds: 4, units: { rows: 5 }, reused: true },
+  ];
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [4] }, { completed }) });
+  expect(s.held("a")).toEqual(["first.00000", "first.00003"]);
+  const [stage] = s.run().stages;
+  expect(stage).toMatchObject({ engineSeconds: 6, units: { rows: 8 }, freshUnits: {} });
+  expect(stage?.reused).toEqual({ engineSeconds: 4, units: { rows: 5 } });
 });
 
 test("an idle worker gets the lease that waits in front of a busy engine", () => {

@@ -86,7 +86,7 @@ test("a new coordinator adopts the leases workers bring along, and revokes those
   const old = started();
   const holding = old.grants.map(({ lease }) => lease);
   const s = new Scenario({}, 2);
-  const completed = [{ shard: "first.00000", sha256: "x", seconds: 1, units: {} }];
+  const completed = [{ shard: "first.00000", sha256: "x", seconds: 1, units: {}, reused: false }];
   s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }, { completed }) });
   const session = s.attach("a", { holding });
   expect(s.held("a")).toEqual(["first.00001", "first.00002"]);

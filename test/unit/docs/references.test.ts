@@ -48,3 +48,12 @@ test.each(pages)("every npm script that %s names is one", (path) => {
   );
   expect(named.filter((script) => !Object.hasOwn(scripts, script))).toEqual([]);
 });
+
+test("the example in Python reads the groups of validation.json that are each of all nodes, and every kind of node of a circuit", () => {
+  const [, example = ""] =
+    /## Reading results in Python\n+```python\n(.*?)```/s.exec(readPage("docs/formats.md")) ?? [];
+  for (const filter of ['groups["layer"].isna()', 'groups["position"].isna()', '~groups["global"]'])
+    expect(example).toContain(filter);
+  expect(example).toContain("weighted.pearson.value");
+  expect(example).toContain('circuits.filter(regex="^n_")');
+});

@@ -1,4 +1,6 @@
-import { resolve } from "node:path";
+import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
 import { planSweep, type PlannedRun } from "../../../src/plan/make-plan.js";
@@ -56,6 +58,36 @@ describe("planSweep", () => {
     }
   });
 
+  it("renders prompts by the chat template where the dataset says so, and names the field where there is none", async () => {
+    const text = FULL.replace("pairs.jsonl }", "pairs.jsonl, chat: true }");
+    const [chat, bare] = [await plan(text), await plan(FULL)];
+    expect(chat.texts[0]?.clean.text).toBe(
+      `<start_of_turn>user\n${bare.texts[0]?.clean.text ?? ""}<end_of_turn>\n<start_of_turn>model\n`,
+    );
+    expect(chat.plan.sweep.dataset).toEqual({ chat: true });
+    expect(bare.plan.sweep.dataset).toEqual({});
+    expect((await fault(FULL.replace("pairs.jsonl }", 'pairs.jsonl, template: "{question}" }'))).message).toContain(
+      "sweep.yaml:4: dataset.template: is for rows of multiple choice and of true or false",
+    );
+    const folder = mkdtempSync(join(tmpdir(), "patchbay-no-template-"));
+    cpSync(join(TINY_A, "model"), folder, { recursive: true, filter: (path) => !path.endsWith(".jinja") });
+    expect((await fault(text.replace("path: model", `path: ${folder}`))).message).toMatch(
+      /sweep\.yaml:4: dataset\.chat: .*expected a chat template/,
+    );
+  });
+
+  it("names the field of rows none of which can be used", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "patchbay-unusable-")), "rows.jsonl");
+    writeFileSync(
+      path,
+      '{"clean_prefix":"The boy","patch_prefix":"The boys","clean_answer":" zebra","patch_answer":" are"}\n',
+    );
+    const text = FULL.replace("path: data/pairs.jsonl", `select: { path: data/pairs.jsonl }, evaluate: { path: ${path} }`); // prettier-ignore
+    expect((await fault(text)).message).toMatch(
+      /^sweep\.yaml:4: dataset\.evaluate: expected at least one usable row, got none: all 1 were dropped/,
+    );
+  });
+
   it("refuses held-out rows that choose too, that are longer than what chooses, or of another kind", async () => {
     const held = (select: string, evaluate: string): string =>
       FULL.replace("{ path: data/pairs.jsonl }", `{ select: { path: ${select} }, evaluate: { path: ${evaluate} } }`);
@@ -71,6 +103,18 @@ describe("planSweep", () => {
     expect(half.detail.field).toBe("dataset.evaluate");
     const longer = await fault(held("data/pairs.jsonl", "data/pairs-mixed-lengths.jsonl"));
     expect(longer.message).toMatch(/has a prompt of \d+ tokens, and the longest of `select` has 7/);
+  });
+
+  it("refuses rows to evaluate where nothing is measured on them", async () => {
+    const dataset =
+      "{ select: { path: data/pairs-mixed-lengths.jsonl }, evaluate: { path: data/pairs.jsonl, limit: 6 } }";
+    const held = FULL.replace("{ path: data/pairs.jsonl }", dataset);
+    expect((await plan(held)).plan.evaluated).toBe(6);
+    const faulty = FULL.replace("{ path: data/pairs.jsonl }", "{ select: { path: data/pairs.jsonl }, evaluate: { path: data/pairs-with-faults.jsonl } }"); // prettier-ignore
+    expect(new Set((await plan(faulty.replace("pairs.jsonl", "pairs-mixed-lengths.jsonl"))).dropped.map(({ use }) => use))).toEqual(new Set(["evaluate"])); // prettier-ignore
+    const idle = await fault(held.replace(/^(truth|circuits):.*\n/gm, ""));
+    expect(idle.message).toContain("dataset.evaluate: nothing is measured on these rows: scores and means are of");
+    expect(idle.detail).toMatchObject({ field: "dataset.evaluate", line: 4 });
   });
 
   it("evaluates circuits without SAEs in the variant `all` alone, with means of the sites", async () => {
@@ -207,6 +251,21 @@ describe("planSweep", () => {
       "truth on a plain dataset",
       FULL.replace("pairs.jsonl", "plain.jsonl"),
       "sweep.yaml:5: scores[0].method: a plain dataset",
+    ],
+    [
+      "truth on a plain dataset without scores of its own",
+      FULL.replace("pairs.jsonl", "plain.jsonl").replace(/scores: .*\n/, "").replace(/truth: .*/, "truth: { donor: mean, errors: {} }").replace("circuits: {}\n", ""), // prettier-ignore
+      "sweep.yaml:5: truth: compares true effects with scores, and a plain dataset",
+    ],
+    [
+      "scores that name neither a method nor a run",
+      FULL.replace("{ name: ig, method: ig }", "{ name: ig }"),
+      "sweep.yaml:5: scores[1].from: give `method`, or the folder of a run in `from`, got nothing",
+    ],
+    [
+      "held-out rows as a chat, beside others that are none",
+      FULL.replace("{ path: data/pairs.jsonl }", "{ select: { path: data/pairs-mixed-lengths.jsonl }, evaluate: { path: data/pairs.jsonl, limit: 6, chat: true } }"), // prettier-ignore
+      "sweep.yaml:4: dataset: one of `select` and `evaluate` is rendered as a chat",
     ],
     [
       "error nodes without SAEs",

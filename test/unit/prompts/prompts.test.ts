@@ -142,7 +142,7 @@ describe("limit", () => {
 test("nothing left is an error that counts the reasons", () => {
   const rows = dataset("pairs-with-faults").filter(({ line }) => !golden.faults.kept_lines.includes(line));
   expect(() => toPrompts(rows, tokenizer)).toThrow(
-    "dataset: expected at least one usable row, got none: all 6 were dropped (multi_token_answer 2, unequal_length 2, merge 2)",
+    "expected at least one usable row, got none: all 6 were dropped (multi_token_answer 2, unequal_length 2, merge 2)",
   );
 });
 

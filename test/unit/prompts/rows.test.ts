@@ -100,8 +100,8 @@ describe("faults are located by file, line and field", () => {
     ],
     [PLAIN.replace('" is"', "null"), ":1: true_answer: expected string, got null"],
     [
-      '{"question": "?"}',
-      ":1: expected clean_prefix, patch_prefix, clean_answer and patch_answer, or prompt, true_answer and false_answer, got question",
+      '{"asks": "?"}',
+      ":1: expected clean_prefix, patch_prefix, clean_answer and patch_answer; or prompt, true_answer and false_answer; or question, choices and answerKey; or statement and label; got asks",
     ],
     ["{}", "got no field"],
     [`${PAIR}\n\n${PLAIN}`, ":3: expected a pair row as in rows.jsonl:1, got a plain row; use two datasets"],

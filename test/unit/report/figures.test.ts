@@ -68,6 +68,7 @@ const saidOf = (circuits: CircuitRow[], clusters = 30): string =>
 
 const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   circuit: "all-00",
+  experiment: "circuits",
   variant: "all",
   threshold: 0.1,
   ablation: "mean",
@@ -79,6 +80,9 @@ const circuit = (change: Partial<CircuitRow>): CircuitRow => ({
   errorsOther: 1,
   sites: 0,
   heads: 0,
+  nodesAblated: 0,
+  nodesRestored: 0,
+  beside: Number.NaN,
   metricCircuit: 1,
   metricFull: 2,
   undefinedBecause: "",
@@ -218,6 +222,11 @@ describe("circuits", () => {
     const circuits = [circuit({}), circuit({ circuit: "no-errors", variant: "custom", threshold: Number.NaN })];
     expect(thresholdCircuits(circuits)).toHaveLength(1);
     expect(experimentTable(contentsOf({ circuits }))?.text).toContain("no-errors");
+    const heads = [circuit({ variant: "custom", features: 0, errorsResid: 0, errorsOther: 0, heads: 77 })];
+    const text = experimentTable(contentsOf({ circuits: heads }))?.text;
+    expect(text).toContain("heads live");
+    expect(text).toContain("77");
+    expect(text).not.toContain("features live");
   });
 
   test("the headline takes the smallest whose interval at once with all others is high enough", () => {
@@ -260,7 +269,7 @@ describe("circuits", () => {
   test("without faithfulness say so and why, in headline and tables, and have no curve", () => {
     const refused = (change: Partial<CircuitRow>): CircuitRow =>
       circuit({
-        undefinedBecause: "the 95 % interval of metric_full - metric_empty holds 0",
+        undefinedBecause: "the interval of metric_full - metric_empty holds 0",
         ablation: "resample",
         denominator: 0.012,
         denominatorLow: -0.31,

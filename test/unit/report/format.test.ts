@@ -42,6 +42,15 @@ describe("numbers", () => {
   });
 
   test.each([
+    [{ value: 0.99996, low: 0.69878, high: 1 }, "1.00 [.70, 1.00]"],
+    [{ value: 0.999999, low: 0.952483, high: 1 }, "1.000 [.952, 1.000]"],
+    [{ value: 0.9998, low: 0.9987, high: 1 }, ".9998 [.9987, 1.0000]"],
+    [{ value: 0.9998, low: 0.9998, high: 0.9998 }, ".9998 [.9998, .9998]"],
+  ])("a correlation near 1 has no more digits than its interval carries: %o", (bounded, text) => {
+    expect(formatCorrelation(bounded)).toBe(text);
+  });
+
+  test.each([
     [{ value: 1.2345, low: 1.1, high: 1.4 }, "1.23 [1.10, 1.40]"],
     [{ value: 12.345, low: 2, high: 40 }, "12 [2, 40]"],
     [{ value: 0.83, low: 0.83, high: 0.83 }, "0.83 [0.83, 0.83]"],
@@ -69,6 +78,10 @@ describe("numbers", () => {
     expect(formatShort(-0.0361, 1.5)).toBe("−.04");
     expect(formatShort(0.0361, 0.05)).toBe(".036");
     expect(formatShort(36, 40)).toBe("36");
+    // All zero, as the map of features without an effect is; and too small for decimals.
+    expect(formatShort(0, 0)).toBe("0");
+    expect(formatShort(-3.4e-7, 5e-7)).toBe("−3e−7");
+    expect(formatShort(0, 5e-7)).toBe("0");
   });
 });
 

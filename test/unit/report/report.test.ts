@@ -4,6 +4,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { must } from "../../../src/base/assert.js";
+import type { Plan } from "../../../src/plan/plan.js";
 import { readArtifactSums, writeArtifactSums } from "../../../src/run/artifact-sums.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
 import { runPaths } from "../../../src/run/run-folder.js";
@@ -21,6 +23,7 @@ async function report(options: SyntheticOptions = {}): Promise<{ folder: string;
   return { folder, html: readFileSync(runPaths(folder).report, "utf8") };
 }
 
+const planOf = (folder: string): Plan => JSON.parse(readFileSync(runPaths(folder).plan, "utf8")) as Plan;
 const figureFiles = (folder: string): string[] => readdirSync(runPaths(folder).figures).sort();
 const readFigure = (folder: string, name: string): string => readFileSync(join(runPaths(folder).figures, name), "utf8");
 
@@ -66,6 +69,11 @@ describe("a complete run", () => {
     }
     expect(html).not.toContain('class="absent"');
     expect(html).not.toContain('class="banner"');
+  });
+
+  test("names the earlier runs whose results were reused, and their plans", () => {
+    expect(html).toContain("shards from the run tiny-earlier: means 7 of 7, circuits 3 of 4");
+    expect(html).toContain(`<code>${"d".repeat(64)}</code>`);
   });
 
   test("fetches nothing, and runs its own script alone", () => {
@@ -175,6 +183,77 @@ describe("a complete run", () => {
     expect(html).toContain("seed 0");
   });
 
+  test("names the file of each dropped row where there are several", async () => {
+    const row = (file: string) => `{"file":"${file}","line":3,"reason":"merge"}\n`;
+    const two = await report({ dropped: row("a.jsonl") + row("b.jsonl") });
+    expect(readFigure(two.folder, "dropped.csv")).toBe("file,line,reason\na.jsonl,3,merge\nb.jsonl,3,merge\n");
+    expect(two.html).toMatch(/<t[dh][^>]*>b\.jsonl</);
+    const alike = await report({
+      dropped: row("a.jsonl").replace("}", ',"use":"select"}') + row("a.jsonl").replace("}", ',"use":"evaluate"}'),
+    });
+    expect(readFigure(alike.folder, "dropped.csv")).toBe("use,line,reason\nselect,3,merge\nevaluate,3,merge\n");
+    const one = await report({ dropped: row("a.jsonl") });
+    expect(readFigure(one.folder, "dropped.csv")).toBe("line,reason\n3,merge\n");
+  });
+
+  test("says which rows chose, whatever the sweep asks for, and where they are of other lengths", async () => {
+    const header = async (options: SyntheticOptions) => /<header>.*<\/header>/s.exec((await report(options)).html)?.[0];
+    expect(await header({})).toContain("The same prompts chose nodes and means: all of it is in-sample.");
+    const { sweep } = planOf(folder);
+    const prompts = planOf(folder).prompts.map((prompt, p) => (p === 17 ? { ...prompt, clean: [2, 5] } : prompt));
+    const inputs = { model: "m", saes: null, dataset: "e.jsonl", select: "s.jsonl", saeOptions: {} };
+    const held = { run: { inputs }, plan: { prompts, evaluated: 17 } };
+    expect(await header(held)).toContain(
+      "with 17 prompts of e.jsonl. They were held out: 1 prompt of s.jsonl chose nodes and means. 17 of the evaluated prompts have a token count that none of those has",
+    );
+    const alike = { run: { inputs: { ...inputs, dataset: "/x/test/rc.jsonl", select: "/x/train/rc.jsonl" } } };
+    expect(await header({ ...held, ...alike })).toContain("of test/rc.jsonl. They were held out: 1 prompt of train/rc.jsonl"); // prettier-ignore
+    const exchanged = prompts.map((prompt, p) => (p === 17 ? { ...prompt, clean: [2, 5, 7, 7, 8, 9], corrupted: [2, 5, 6, 7, 8, 9] } : prompt)); // prettier-ignore
+    expect(await header({ ...held, plan: { prompts: exchanged, evaluated: 17 } })).toContain(
+      "chose nodes and means. But 17 of the evaluated prompts have the texts of one that chose, with other answers",
+    );
+    const alone = { ...held.plan, sweep: { ...sweep, truth: undefined, circuits: undefined } };
+    const without = ["truth.parquet", "validation.json", "validation.parquet"];
+    expect(await header({ ...held, plan: alone, without })).toContain(
+      "What do the experiments of the sweep show? Measured on m with 17 prompts of e.jsonl. They were held out:",
+    );
+    const idle = await header({ plan: alone, without: [...without, "circuits.parquet"] });
+    expect(idle).toContain("Scores and mean activations. Measured on tiny-gemma2 with 17 prompts of rc.test.jsonl.");
+    expect(idle).not.toContain("in-sample");
+  });
+
+  test("names the run that scores and means are taken from, and how many prompts chose there", async () => {
+    const page = async (shared: number): Promise<string> => {
+      const from = { path: "/x/runs/sva", plan_hash: "0123456789ab", shared_prompts: shared };
+      const inputs = { model: "m", saes: null, dataset: "e.jsonl", saeOptions: {}, from };
+      return (await report({ run: { inputs } })).html;
+    };
+    const chose = "The run sva (plan 01234567) chose nodes and means";
+    expect(await page(0)).toContain(`${chose}, by other prompts.`);
+    expect(await page(3)).toContain(`${chose}. 3 of these prompts are among those that it chose by`);
+    const whole = await page(18);
+    expect(whole).toContain(`${chose}. All of these prompts are among`);
+    expect(whole).toMatch(/scores and means<\/dt><dd>.*of the run sva.*<code>0123456789ab<\/code>/);
+  });
+
+  test("says on top by what run a filter kept the prompts", async () => {
+    const filter = { from: "/x/runs/outliers", plan_hash: "0".repeat(64), rows: 300, measured: 100, kept: 18 };
+    const [own, chose] = await Promise.all(
+      ["dataset", "dataset.select"].map((dataset) => report({ run: { filtered: [{ ...filter, dataset }] } })),
+    );
+    const note = "with 18 prompts of rc.test.jsonl, kept for what the run outliers measured of them.";
+    expect(own?.html).toContain(note);
+    expect(chose?.html).not.toContain(note);
+  });
+
+  test("counts pairs of a fit that are measured too", async () => {
+    const [prompt] = planOf(folder).prompts;
+    const other = { ...must(prompt, "prompt"), correct: 12 };
+    const { html: page } = await report({ plan: { fitPrompts: [other, must(prompt, "prompt")] } });
+    expect(page).toContain("2 pairs used, 1 of which is measured too");
+    expect((await report({ plan: { fitPrompts: [other] } })).html).toMatch(/1 pair used<\/span>/);
+  });
+
   test("names inputs without the folders of this machine", async () => {
     const model = "/home/someone/models/tiny";
     const { html: page } = await report({
@@ -230,6 +309,44 @@ describe("engine time", () => {
     expect(html.match(/<td class="number">3\.25<\/td>/g)).toHaveLength(2);
     expect(html).toContain("321 MiB of memory were expected");
   });
+});
+
+describe("a run whose truth has another donor", () => {
+  test("asks for its effect, answers with the score of that donor, and says which scores estimate another effect", async () => {
+    const { folder, html } = await report({ donor: "zero" });
+    expect(html).toContain("predict the true effect of setting a node to zero?");
+    expect(html).toContain("<strong>Zero-ablation AtP</strong> agrees with true patching");
+    expect(html).toContain("AtP estimates the effect of patching a node from the corrupted prompt, and not the measured one of setting a node to zero"); // prettier-ignore
+    expect(html).toContain("base: clean prompt, donor: 0");
+    expect(readFigure(folder, "truth-atp.svg")).toContain("agreement is not expected");
+    expect(readFigure(folder, "truth-zero.svg")).not.toContain("agreement is not expected");
+    expect(readFigure(folder, "calibration.csv")).not.toMatch(/^atp/m);
+  });
+
+  test("shows every score where no method estimates the effect, and says so", async () => {
+    const { folder, html } = await report({ donor: "mean" });
+    expect(html).toContain("predict the true effect of setting a node to its mean?");
+    expect(html).toContain("AtP estimates the effect of patching a node from the corrupted prompt");
+    expect(html).toContain("Zero-ablation AtP estimates the effect of setting a node to zero");
+    expect(readFigure(folder, "calibration.csv")).toMatch(/^atp/m);
+  });
+});
+
+test("a run that patches sets alone asks what that does, and counts them", async () => {
+  const truth = { positions: ["all"], donor: "zero", joint: ["late"] };
+  const sweep = { ...planOf((await report()).folder).sweep, truth, circuits: undefined };
+  const without = ["validation.json", "validation.parquet", "truth.parquet", "circuits.parquet"];
+  const folder = writeSyntheticRun({ plan: { sweep }, without });
+  folders.push(folder);
+  const numbers = { effect: -1, effect_sem: 0.1, normalised: -0.5, single_effects: null, single_effects_sem: null };
+  const joint = [{ set: "late", size: 3, n: 18, ...numbers, scores: { atp: -2 } }];
+  writeArtifact(folder, "validation.json", Buffer.from(JSON.stringify({ version: 2, groups: [], joint })));
+  await writeReport(REGISTER, folder);
+  const html = readFileSync(runPaths(folder).report, "utf8");
+  expect(html).toContain("What does setting all nodes of a set to zero at once do? Measured on tiny-gemma2");
+  expect(html).toContain("<dt>sets patched at once</dt><dd>1</dd>");
+  expect(html).toContain("AtP estimates the effect of patching a node from the corrupted prompt, and not the measured");
+  expect(html).not.toContain("nodes with the largest measured effects");
 });
 
 describe("a run that is not whole", () => {

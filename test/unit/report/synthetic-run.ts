@@ -54,18 +54,32 @@ const SCORES = ["atp", "zero"] as const;
 const PUBLISHED = { release: "scope-res", saeId: "layer_1/width_8", neuronpediaId: "tiny/1-scope-res-8" };
 const PUBLISHED_HOOK = "blocks.1.hook_resid_post";
 
+const DROPPED = '{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n';
+
 /** What to leave out or change. */
 export interface SyntheticOptions {
   /** Artifacts that are not written. */
   readonly without?: readonly string[];
   readonly run?: Partial<RunFile>;
+  readonly plan?: Partial<Plan>;
+  /** Lines of `dropped.jsonl`. */
+  readonly dropped?: string;
   readonly name?: string;
+  /** Donor of the truth. */
+  readonly donor?: string;
 }
 
 /** Writes a run folder under the system's temporary folder and returns its path. */
-export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }: SyntheticOptions = {}): string {
+export function writeSyntheticRun({
+  without = [],
+  run = {},
+  plan: parts = {},
+  dropped = DROPPED,
+  name = "synthetic",
+  donor = "corrupted",
+}: SyntheticOptions = {}): string {
   const folder = mkdtempSync(join(tmpdir(), "patchbay-report-"));
-  const plan = makePlan(name);
+  const plan = { ...makePlan(name, donor), ...parts };
   createRunFolder(folder, plan);
   const table = makeTable();
   const encoders: Record<string, () => Uint8Array> = {
@@ -77,7 +91,7 @@ export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }
     "truth.parquet": () => encodeTruth(table.effect, table.nodes.length),
     "prompts.parquet": () => encodePrompts(provenanceOf(plan), TEXTS),
     "circuits.parquet": encodeCircuits,
-    "dropped.jsonl": () => Buffer.from('{"line":3,"reason":"merge"}\n{"line":9,"reason":"unequal_length"}\n'),
+    "dropped.jsonl": () => Buffer.from(dropped),
   };
   for (const [file, encode] of Object.entries(encoders))
     if (!without.includes(file)) writeArtifact(folder, file, encode());
@@ -88,7 +102,7 @@ export function writeSyntheticRun({ without = [], run = {}, name = "synthetic" }
 /** The statistics of the one table there is: computed once. */
 let validationText: string | undefined;
 
-function makePlan(name: string): Plan {
+function makePlan(name: string, donor = "corrupted"): Plan {
   const {
     model: _model,
     saes: _saes,
@@ -103,7 +117,7 @@ function makePlan(name: string): Plan {
       { name: "atp", method: "atp" },
       { name: "zero", method: "zero" },
     ],
-    truth: { errors: {}, features: {} },
+    truth: { errors: {}, features: {}, donor },
     circuits: {},
   });
   const prompt = { clean: [2, 5, 6, 7, 8, 9], corrupted: [2, 5, 7, 7, 8, 9], correct: 10, incorrect: [11] };
@@ -320,6 +334,10 @@ function runFile(name: string, planHash: string): RunFile {
     counts: { prompts: PROMPTS, dropped: 2, shards: 40, done: 40, quarantined: 0, retries: 1, workers: 2 },
     quarantined: [],
     timings: { "scores-atp": { seconds: 2.5, units: PROMPTS, unit: "prompts", per_second: 7.2 } },
+    reused: [
+      { stage: "means", shards: 7, of: 7, from: "tiny-earlier", plan_hash: "d".repeat(64) },
+      { stage: "circuits", shards: 3, of: 4, from: "tiny-earlier", plan_hash: "d".repeat(64) },
+    ],
     weight_loading_seconds: 0.4,
     warnings: ["a worker was restarted"],
     allow_partial: false,

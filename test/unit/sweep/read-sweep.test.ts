@@ -14,7 +14,7 @@ scores: [{ name: atp, method: atp }]
 
 function fault(text: string): PatchbayError {
   try {
-    readSweep(REGISTER.experiments, text, "sweep.yaml");
+    readSweep(REGISTER.experiments, { text, file: "sweep.yaml" });
   } catch (error) {
     if (error instanceof PatchbayError) return error;
     throw error;
@@ -24,11 +24,11 @@ function fault(text: string): PatchbayError {
 
 describe("the faults of a sweep", () => {
   it("are found in one round, each at its line, and what is not built among them", () => {
-    const text = `${MINIMAL.replace("name: small\n", "")}colour: red\nseed: often\ncirquits: {}\nsets: []\n`;
+    const text = `${MINIMAL.replace("name: small\n", "")}colour: red\nseed: often\ncirquits: {}\nexperiments: [preset]\n`;
     const { code, message, others } = fault(text);
     expect(code).toBe("not_built");
     expect([message, ...others.map((other) => other.message)]).toEqual([
-      "sweep.yaml:7: sets: `sets` is not built yet",
+      "sweep.yaml:7: experiments[0]: presets are not built yet; write the configuration out (name, ablate, restore)",
       "sweep.yaml:1: name: expected string, got nothing: the field is missing",
       'sweep.yaml:5: seed: expected number, got "often"',
       "sweep.yaml:4: colour: unknown field; `patchbay schema` prints the fields that exist",
@@ -39,11 +39,10 @@ describe("the faults of a sweep", () => {
 
 describe("readSweep", () => {
   it("fills in the defaults of the contract", () => {
-    const { sweep } = readSweep(
-      REGISTER.experiments,
-      `${MINIMAL}truth: { features: {} }\ncircuits: {}\n`,
-      "sweep.yaml",
-    );
+    const { sweep } = readSweep(REGISTER.experiments, {
+      text: `${MINIMAL}truth: { features: {} }\ncircuits: {}\n`,
+      file: "sweep.yaml",
+    });
     expect(sweep).toMatchObject({
       saes: "none",
       metric: { reduce: "max" },
@@ -63,31 +62,30 @@ describe("readSweep", () => {
         completeness: true,
       },
     });
-    const withSaes = readSweep(
-      REGISTER.experiments,
-      `${MINIMAL}saes: { path: saes }\ncircuits: {}\n`,
-      "sweep.yaml",
-    ).sweep;
+    const withSaes = readSweep(REGISTER.experiments, {
+      text: `${MINIMAL}saes: { path: saes }\ncircuits: {}\n`,
+      file: "sweep.yaml",
+    }).sweep;
     expect(circuitsSpecOf(withSaes)?.variants).toEqual(["all", "no_resid_errors", "no_mlp_attn_errors"]);
   });
 
   it("reads JSON as well as YAML", () => {
     const json = JSON.stringify({ name: "a", model: { path: "m" }, dataset: { path: "d" }, means: true });
-    expect(readSweep(REGISTER.experiments, json, "sweep.json").sweep["means"]).toBe(true);
+    expect(readSweep(REGISTER.experiments, { text: json, file: "sweep.json" }).sweep["means"]).toBe(true);
   });
 
   it("takes a single position without a list", () => {
-    const { sweep } = readSweep(REGISTER.experiments, `${MINIMAL}truth: { positions: -1, errors: {} }\n`, "sweep.yaml");
+    const { sweep } = readSweep(REGISTER.experiments, {
+      text: `${MINIMAL}truth: { positions: -1, errors: {} }\n`,
+      file: "sweep.yaml",
+    });
     expect(nodeListOf(sweep)?.positions).toEqual([-1]);
   });
 
   it("takes a model and SAEs by name, at a revision or at main", () => {
     const hub = "saes: { hub: gemma-scope-2b-pt, width: 16k, l0: canonical, layers: [4, 12], revision: v2 }\n";
-    const { sweep } = readSweep(
-      REGISTER.experiments,
-      MINIMAL.replace("path: model", "hub: google/gemma-2-2b") + hub,
-      "sweep.yaml",
-    );
+    const text = MINIMAL.replace("path: model", "hub: google/gemma-2-2b") + hub;
+    const { sweep } = readSweep(REGISTER.experiments, { text, file: "sweep.yaml" });
     expect(sweep.model).toEqual({ hub: "google/gemma-2-2b", revision: "main" });
     expect(sweep.saes).toEqual({
       hub: "gemma-scope-2b-pt",
@@ -114,9 +112,14 @@ describe("readSweep", () => {
       "sweep.yaml:4: scores[0].steps: is not a field here",
     ],
     [
+      "a name that is no site",
+      `${MINIMAL}saes: { path: s, l0: { mlp: 7 } }\n`,
+      'sweep.yaml:5: saes.l0.mlp: expected a site or a site\'s hook, such as blocks.3.hook_mlp_out, got "mlp"',
+    ],
+    [
       "a word where a choice of kinds stands",
-      `${MINIMAL}truth: { positions: last, errors: {} }\n`,
-      'truth.positions: expected "all", or expected "global", or expected number, or expected array, got "last"',
+      `${MINIMAL}truth: { positions: last one, errors: {} }\n`,
+      "truth.positions: expected a number, `all`, or the name of a span of the rows: a letter",
     ],
     [
       "an exponent whose power is no finite number",
@@ -145,6 +148,11 @@ describe("readSweep", () => {
       "a threshold that is no number",
       `${MINIMAL}circuits: { thresholds: [1, .inf] }\n`,
       "sweep.yaml:5: circuits.thresholds[1]",
+    ],
+    [
+      "no position of an experiment's nodes",
+      `${MINIMAL}experiments: [{ name: x, ablate: { nodes: [a], positions: [] } }]\n`,
+      "sweep.yaml:5: experiments[0].ablate.positions: names no position",
     ],
     ["broken YAML", "name: [a\n", "sweep.yaml:"],
     ["a repeated key", `${MINIMAL}seed: 1\nseed: 2\n`, "sweep.yaml:6: not valid YAML: Map keys must be unique"],

@@ -29,13 +29,13 @@ describe("the tables of a run are refused", () => {
 
   test("where its sweep asked for nothing that they show", async () => {
     await expect(tablesOfRun(synthetic(EMPTY))).rejects.toThrow(
-      /expected true effects or circuits, found neither: its sweep has neither `truth` nor `circuits`; add one/,
+      /expected true effects or circuits, found none: its sweep has none of `truth`, `circuits` and `experiments`; add one/,
     );
   });
 
   test("where it has not come that far", async () => {
     await expect(tablesOfRun(synthetic({ ...EMPTY, run: { status: "running", ended: null } }))).rejects.toThrow(
-      /found neither: the run has not ended; see it to its end with patchbay run or patchbay watch/,
+      /found none: the run has not ended; see it to its end with patchbay run or patchbay watch/,
     );
   });
 

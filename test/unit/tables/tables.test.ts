@@ -8,6 +8,9 @@ import type { ParquetRow } from "../../../src/artifacts/parquet.js";
 import { toCircuitRow } from "../../../src/experiments/circuits/report/circuit-row.js";
 import { clustersOf } from "../../../src/stats/clusters.js";
 import { agreementTables } from "../../../src/tables/agreement-tables.js";
+import { setExperiment } from "../../../src/experiments/circuits/points.js";
+import type { Plan } from "../../../src/plan/plan.js";
+import { experimentSection } from "../../../src/tables/experiment-table.js";
 import { circuitSection } from "../../../src/tables/circuit-table.js";
 import { bounded, plain, shownAs, toMarkdown, type Table } from "../../../src/tables/table.js";
 import { bootstrapMeans, truthMatrices } from "../../../src/tables/truth-matrices.js";
@@ -130,6 +133,32 @@ describe("the table of circuits", () => {
     expect(section?.tables[0]?.title).toBe("Faithfulness by variant, completeness of `no_resid_errors`");
     expect(circuitSection([circuit("by hand", Number.NaN, 0)].map(toCircuitRow))).toBeNull();
   });
+});
+
+test("experiments have a table for each grid, and one for those without", () => {
+  const written = { name: "x", grid: { K: [1, 2], ablation: ["mean"] }, ablate: { kind: "error", top: "$K" } };
+  const sweep = { experiments: [setExperiment.parse(written)] };
+  const row = (circuit: string, faithfulness: number): ParquetRow => ({
+    ...{ circuit, variant: "custom", ablation: "mean", nodes_ablated: 3, nodes_restored: 1, faithfulness },
+    ...{ faithfulness_low: faithfulness - 0.1, faithfulness_high: faithfulness + 0.1, completeness: Number.NaN },
+  });
+  const rows = [row("x[K=1,ablation=mean]", 0.5), row("x[K=2,ablation=mean]", 0.4), row("by-hand", 0.9)];
+  const section = experimentSection(rows.map(toCircuitRow), sweep as unknown as Plan["sweep"]);
+  expect(toMarkdown(section === null ? [] : [section])).toBe(`## Experiments
+
+### x
+
+| K | ablation | nodes ablated | nodes restored | faithfulness |
+| --- | --- | --- | --- | --- |
+| 1 | mean | 3 | 1 | .50 [.40, .60] |
+| 2 | mean | 3 | 1 | .40 [.30, .50] |
+
+### Without a grid
+
+| experiment | ablation | nodes ablated | nodes restored | faithfulness |
+| --- | --- | --- | --- | --- |
+| by-hand | mean | 3 | 1 | .90 [.80, 1.00] |`);
+  expect(experimentSection([], { experiments: [] } as unknown as Plan["sweep"])).toBeNull();
 });
 
 test("Markdown names a group in its first row alone, and values stay whole in cells", () => {

@@ -8,7 +8,7 @@ import type { ModelConfig } from "../../../src/families/family.js";
 import { readModelConfig } from "../../../src/families/read-config.js";
 import type { NamedArray } from "../../../src/weights/named-array.js";
 import { writeNpz } from "../../../src/weights/npz.js";
-import { findSaes, fingerprintSaes } from "../../../src/weights/sae-folder.js";
+import { findSaes, fingerprintSaes, type SaeOptions } from "../../../src/weights/sae-folder.js";
 import { copyOf, editBytes, editJson, temporaryFolder, TINY_A } from "./temporary-folder.js";
 import { readSae } from "../../read-sae.js";
 
@@ -86,6 +86,35 @@ describe("Gemma Scope folders", () => {
     const folder = await folderWith("mlp/layer_0/width_1k/average_l0_9", "mlp/layer_0/width_2k/average_l0_9");
     for (const width of [2048, "2048", "2k"])
       expect(await findSaes(folder, SMALL, { width })).toMatchObject([{ dSae: 2048 }]);
+  });
+
+  test("a width and an L0 are chosen by site, and for one layer by its hook", async () => {
+    const folder = await folderWith(
+      ...["resid/layer_0", "resid/layer_1", "mlp/layer_0"].flatMap((at) =>
+        ["1k", "2k"].flatMap((width) => [9, 60].map((l0) => `${at}/width_${width}/average_l0_${String(l0)}`)),
+      ),
+    );
+    const chosen = async (options: SaeOptions): Promise<unknown[]> =>
+      (await findSaes(folder, SMALL, options)).map(({ site, layer, dSae, l0 }) => [site, layer, dSae, l0]);
+    const width = { resid_post: "1k", mlp_out: 2048, "blocks.1.hook_resid_post": "2k" };
+    expect(await chosen({ width, l0: { resid_post: 10, "blocks.0.hook_resid_post": "canonical" } })).toEqual([
+      ["mlp_out", 0, 2048, 60],
+      ["resid_post", 0, 1024, 60],
+      ["resid_post", 1, 2048, 9],
+    ]);
+    await expect(chosen({ width: { resid_post: "1k" } })).rejects.toThrow("several widths");
+    await expect(chosen({ width: { ...width, mlp_out: "4k" } })).rejects.toThrow(
+      "width: expected one of 1024, 2048 for blocks.0.hook_mlp_out, got 4k",
+    );
+    for (const field of ["width", "l0"])
+      await expect(chosen({ width, [field]: { ...width, "blocks.3.hook_resid_post": 7 } })).rejects.toThrow(
+        `${field}: expected an SAE at blocks.3.hook_resid_post, got none`,
+      );
+    const resid = await chosen({ width: { resid_post: "1k", attn_z: "2k" }, sites: ["resid_post"] });
+    expect(resid).toEqual([
+      ["resid_post", 0, 1024, 60],
+      ["resid_post", 1, 1024, 60],
+    ]);
   });
 
   test.each([

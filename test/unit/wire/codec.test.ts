@@ -96,7 +96,8 @@ test.each(FROM_COORDINATOR)("a coordinator's $kind comes back as it was", (messa
 
 test("status, submission and artifact parts come back as they were", () => {
   expect(codecs.clusterStatus.decode(codecs.clusterStatus.encode(status))).toEqual(status);
-  const submission = { sweep: "name: x", baseFolder: "/b", allowPartial: true, file: "x.yaml" };
+  const files = [{ file: "a.yaml", firstLine: 1 }, { file: "b.yaml", firstLine: 3 }]; // prettier-ignore
+  const submission = { sweep: "name: x", baseFolder: "/b", allowPartial: true, file: "x.yaml", files, fresh: true };
   expect(codecs.submitRequest.decode(codecs.submitRequest.encode(submission))).toEqual(submission);
   const header = { kind: "header" as const, sha256, size: 2 ** 40 };
   expect(codecs.artifactPart.decode(codecs.artifactPart.encode(header))).toEqual(header);

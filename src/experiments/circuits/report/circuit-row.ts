@@ -5,6 +5,8 @@ import type { ParquetRow } from "../../../artifacts/parquet.js";
 /** One row of circuits.parquet. */
 export interface CircuitRow {
   readonly circuit: string;
+  /** Name of the experiment; empty in artifacts of earlier versions. */
+  readonly experiment: string;
   readonly variant: string;
   readonly threshold: number;
   readonly ablation: string;
@@ -16,6 +18,10 @@ export interface CircuitRow {
   readonly sites: number;
   readonly heads: number;
   readonly neurons: number;
+  readonly nodesAblated: number;
+  readonly nodesRestored: number;
+  /** Sum of the scores of what is ablated; NaN where it was not asked for. */
+  readonly beside: number;
   readonly metricCircuit: number;
   readonly metricFull: number;
   /** Why faithfulness and completeness are undefined; empty where they are not. */
@@ -47,6 +53,7 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
   const optional = (name: string): number => (typeof row[name] === "number" ? row[name] : Number.NaN);
   return {
     circuit: String(row["circuit"]),
+    experiment: typeof row["experiment"] === "string" ? row["experiment"] : "",
     variant: String(row["variant"]),
     threshold: optional("threshold"),
     ablation: String(row["ablation"]),
@@ -58,6 +65,9 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
     sites: Number(row["n_sites"]),
     heads: Number(row["n_heads"]),
     neurons: Number(row["n_neurons"] ?? 0), // Artifacts of earlier versions do not have it.
+    nodesAblated: Number(row["nodes_ablated"]),
+    nodesRestored: Number(row["nodes_restored"]),
+    beside: optional("beside"),
     metricCircuit: Number(row["metric_circuit"]),
     metricFull: Number(row["metric_full"]),
     // Artifacts of earlier versions do not have them.
@@ -79,6 +89,26 @@ export function toCircuitRow(row: ParquetRow): CircuitRow {
       completenessHigh: optional("completeness_simultaneous_high"),
     },
     clusters: optional("clusters"),
+  };
+}
+
+/** One row of contrasts.parquet. */
+export interface ContrastRow {
+  readonly first: string;
+  readonly second: string;
+  readonly difference: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Reads one of them. */
+export function toContrastRow(row: ParquetRow): ContrastRow {
+  return {
+    first: String(row["first"]),
+    second: String(row["second"]),
+    difference: Number(row["difference"]),
+    low: Number(row["difference_low"]),
+    high: Number(row["difference_high"]),
   };
 }
 

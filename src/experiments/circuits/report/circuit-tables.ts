@@ -4,6 +4,7 @@ import { htmlTable, numberColumn, stacked, textColumn, type Table } from "../../
 import { formatCount, formatNumber, formatPercent, formatShare } from "../../../report/format-number.js";
 import { intervalNote } from "../../../report/interval-note.js";
 import { markup, type Markup } from "../../../report/markup.js";
+import { pointsOf } from "../points.js";
 import { sizeOf, thresholdCircuits, type CircuitRow, VARIANT_NAMES } from "./circuit-row.js";
 
 /** What a circuit's nodes are, and what they are called. */
@@ -63,17 +64,18 @@ export function compositionTable({ circuits, clusters }: CircuitContents): Marku
 }
 
 /** Custom ablate and restore configurations, or null where the run holds none. */
-export function experimentTable({ circuits, clusters }: CircuitContents): Markup | null {
-  const rows = (circuits ?? []).filter(({ variant }) => !(variant in VARIANT_NAMES));
+export function experimentTable({ plan, circuits, clusters }: CircuitContents): Markup | null {
+  // The points of a grid have a figure, and its table.
+  const drawn = new Set(pointsOf(plan.sweep).flatMap(({ circuit, axes }) => (axes.size > 0 ? [circuit] : [])));
+  const rows = (circuits ?? []).filter(({ circuit, variant }) => !(variant in VARIANT_NAMES) && !drawn.has(circuit));
   if (rows.length === 0) return null;
+  const kinds = kindsOf(rows);
   return htmlTable(
     `Custom configurations and their faithfulness ${intervalNote(clusters)}`,
     [
       textColumn("name"),
       textColumn("ablation"),
-      numberColumn("features live"),
-      numberColumn("resid errors live"),
-      numberColumn("other errors live"),
+      ...kinds.map(([, label]) => numberColumn(`${label} live`)),
       numberColumn("metric"),
       numberColumn("unablated"),
       numberColumn("faithful"),
@@ -81,9 +83,7 @@ export function experimentTable({ circuits, clusters }: CircuitContents): Markup
     rows.map((row) => [
       row.circuit,
       row.ablation,
-      formatCount(row.features),
-      formatCount(row.errorsResid),
-      formatCount(row.errorsOther),
+      ...kinds.map(([key]) => formatCount(row[key])),
       formatNumber(row.metricCircuit),
       formatNumber(row.metricFull),
       stacked(faithfulnessOf(row)),

@@ -1,6 +1,6 @@
 /** @file Which circuit is faithful, in a sentence or two. */
 
-import { formatCount } from "../../../report/format-number.js";
+import { counted, formatCount } from "../../../report/format-number.js";
 import { intervalNote } from "../../../report/interval-note.js";
 import { type Markup, markup, joined } from "../../../report/markup.js";
 import { FEWEST_CLUSTERS } from "../../../stats/clusters.js";
@@ -72,6 +72,6 @@ function closingOf(count: number, clusters: number, holdsForAll: boolean): strin
     return `In brackets: rough intervals over ${formatCount(clusters)} clusters of prompts, for all ${formatCount(count)} circuits at once.`;
   const exploratory = `The pick among ${formatCount(count)} circuits rests on their estimates: it is exploratory`;
   if (clusters < FEWEST_CLUSTERS)
-    return `${exploratory}, and ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"} of prompts are too few for any interval.`;
+    return `${exploratory}, and ${counted(clusters, "cluster")} of prompts ${clusters === 1 ? "is" : "are"} too few for any interval.`;
   return `${exploratory}. In brackets: ${note}, for each circuit by itself.`;
 }

@@ -2,6 +2,7 @@
 import { methodOf } from "../../../methods/score-method.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import { type RunContents } from "../../../report/run-contents.js";
+import { isBorrowed } from "../../../sweep/sweep.js";
 import { componentFigures } from "./component-figure.js";
 import { readScoresContents } from "./contents.js";
 import { scoreMapFigures } from "./score-maps.js";
@@ -11,7 +12,7 @@ export async function reportPart(run: RunContents): Promise<ReportPart> {
   const contents = await readScoresContents(run);
   const { methods } = run;
   const { scores } = run.plan.sweep;
-  const hasComponents = scores.some((score) => methodOf(methods, score).hasComponents);
+  const hasComponents = scores.some((score) => !isBorrowed(score) && methodOf(methods, score).hasComponents);
   return {
     question: null,
     answers: [],

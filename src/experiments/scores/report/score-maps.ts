@@ -2,11 +2,12 @@
 import { KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
 import { parseNodeHook } from "../../../nodes/node.js";
 import { SITES } from "../../../nodes/site.js";
-import { withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
+import { withExample } from "../../../report/example-prompt.js";
 import type { Figure } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel } from "../../../report/labels.js";
 import type { ScoresContents } from "./contents.js";
+import { isBorrowed } from "../../../sweep/sweep.js";
 import { placeMap, type PlaceCell } from "../../../report/place-map.js";
 
 /** A figure for each score that the run holds. */
@@ -24,11 +25,19 @@ export function scoreMapFigures(contents: ScoresContents): Figure[] {
         return { ...at, position, value };
       });
     });
-    return cells.length === 0 ? [] : [mapFigure(scoreLabel(contents, name), name, cells, contents.example)];
+    return cells.length === 0 ? [] : [mapFigure(contents, name, cells)];
   });
 }
 
-function mapFigure(label: string, name: string, cells: readonly PlaceCell[], example: ExamplePrompt | null): Figure {
+function mapFigure(contents: ScoresContents, name: string, cells: readonly PlaceCell[]): Figure {
+  const { example } = contents;
+  const label = scoreLabel(contents, name);
+  const isLent = contents.plan.sweep.scores.some((score) => score.name === name && isBorrowed(score));
+  const prompts = isLent
+    ? "the prompts of the run that they are taken from"
+    : contents.plan.evaluated === undefined
+      ? "prompts"
+      : "the prompts that choose";
   const largest = Math.max(...cells.map(({ value }) => Math.abs(value)).filter(Number.isFinite));
   const panels = LISTED_KINDS.flatMap((kind) =>
     SITES.flatMap((site) => {
@@ -41,7 +50,7 @@ function mapFigure(label: string, name: string, cells: readonly PlaceCell[], exa
     id: `scores-${name}`,
     title: `${capitalised(label)}: scores by layer and position`,
     caption: withExample(
-      "Mean score over prompts of all nodes of one kind at a layer and position, added up: for features the sum over the site's features. " +
+      `Mean score over ${prompts} of all nodes of one kind at a layer and position, added up: for features the sum over the site's features. ` +
         "All maps share one scale. Orange raises the incorrect answer when patched, blue lowers it; what is as pale as the page is near zero. Colour follows the square root of the size, so that small scores are seen beside large ones.",
       example,
     ),

@@ -1,13 +1,12 @@
 /** @file What scores of a size turn out to be: mean effects against mean scores, by bands of the score. */
 import * as Plot from "@observablehq/plot";
 import { KINDS } from "../../../nodes/kinds.js";
-import { methodOf } from "../../../methods/score-method.js";
 import { linearScale, symlogScale } from "../../../report/axis-scale.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import { seriesStyle } from "../../../report/palette.js";
-import type { TruthContents } from "./contents.js";
+import { estimates, type TruthContents } from "./contents.js";
 import { familiesOf, measuredOf } from "./group-labels.js";
 import { scoreSeries } from "./score-series.js";
 import type { Group } from "./validation-file.js";
@@ -22,9 +21,7 @@ interface Point {
 
 /** The figure, or none where no band is known. */
 export function calibrationFigures(contents: TruthContents): Figure[] {
-  const names = contents.plan.sweep.scores
-    .filter((score) => methodOf(contents.methods, score).donor !== "zero")
-    .map(({ name }) => name);
+  const names = estimates(contents);
   const groups = (contents.groups ?? []).filter(
     ({ score, position, calibration }) => names.includes(score) && position === null && calibration.length > 0,
   );

@@ -4,6 +4,7 @@ import { LISTED_KINDS, KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { SITES } from "../../../nodes/site.js";
 import { formatCount } from "../../../report/format-number.js";
 import { intervalNote } from "../../../report/interval-note.js";
+import { compareGroupPlaces } from "../validation-groups.js";
 import type { Group } from "./validation-file.js";
 
 /** Orders groups as the report lists them: kind, global last, site, position. */
@@ -12,13 +13,12 @@ export function compareGroups(a: GroupName, b: GroupName): number {
     LISTED_KINDS.indexOf(a.kind) - LISTED_KINDS.indexOf(b.kind) ||
     Number(a.global) - Number(b.global) ||
     SITES.indexOf(a.site) - SITES.indexOf(b.site) ||
-    (a.layer ?? -1) - (b.layer ?? -1) ||
-    (a.position ?? -1) - (b.position ?? -1)
+    compareGroupPlaces(a, b)
   );
 }
 
 /** What names a group. */
-export type GroupName = Pick<Group, "kind" | "site" | "layer" | "position" | "global">;
+export type GroupName = Pick<Group, "kind" | "site" | "layer" | "position" | "global"> & Partial<Pick<Group, "span">>;
 
 /** `SAE errors at resid_post, position 4`. */
 export function groupLabel({ kind, ...where }: GroupName): string {
@@ -26,11 +26,11 @@ export function groupLabel({ kind, ...where }: GroupName): string {
 }
 
 /** `resid_post, position 4`. */
-function whereLabel({ site, layer, position, global }: Omit<GroupName, "kind">): string {
+function whereLabel({ site, layer, position, global, span }: Omit<GroupName, "kind">): string {
   const parts = [
     ...(layer === null ? [] : [`layer ${layer}`]),
     ...(global ? ["all positions at once"] : []),
-    ...(position === null ? [] : [`position ${position}`]),
+    ...(position === null ? [] : [span ?? `position ${position}`]),
   ];
   return [site, ...parts].join(", ");
 }

@@ -1,39 +1,68 @@
 /** @file How well scores predict the truth, in a few sentences, the weakest place included. */
 
+import { must } from "../../../base/assert.js";
+import { methodOf } from "../../../methods/score-method.js";
 import { KINDS } from "../../../nodes/kinds.js";
 import { evaluatedPrompts } from "../../../plan/held-out.js";
-import { nodeListOf } from "../../../plan/node-list.js";
-import { formatCorrelation, formatCount, formatPercent } from "../../../report/format-number.js";
+import { truthDonorOf } from "../../../plan/node-list.js";
+import { counted, formatCorrelation, formatPercent } from "../../../report/format-number.js";
 import { scoreLabel, sitesOf, capitalised } from "../../../report/labels.js";
 import { type Markup, markup, joined, type Content } from "../../../report/markup.js";
-import { ENOUGH_CLUSTERS, FEWEST_CLUSTERS } from "../../../stats/clusters.js";
+import { ENOUGH_CLUSTERS, FEWEST_CLUSTERS, groupIndexes } from "../../../stats/clusters.js";
 import { htmlTable, textColumn, numberColumn } from "../../../report/table.js";
-import type { TruthContents } from "./contents.js";
+import { DONOR_EFFECTS } from "../score-donors.js";
+import { asksNodes, mainScore, type TruthContents } from "./contents.js";
 import { familiesOf, groupLabel, measuredOf, truthNote } from "./group-labels.js";
 import type { Group } from "./validation-file.js";
 
 /** A correlation over fewer nodes is not held against a score. */
 const ENOUGH_NODES = 4;
 const UNKNOWN = { value: null, low: null, high: null };
+/** What becomes of sets, by the donor. */
+const SETS_EFFECTS = {
+  corrupted: "patching all nodes of a set",
+  mean: "setting all nodes of a set to their means",
+  zero: "setting all nodes of a set to zero",
+} as const;
 /** Correlation below which a score is said to fail. */
 const GOOD = 0.9;
 
-/** What was asked; null where no score is compared. */
+/** What was asked; null where neither a score is compared nor a set patched alone. */
 export function question(contents: TruthContents): string | null {
   const { plan } = contents;
   const { scores } = plan.sweep;
-  if (nodeListOf(plan.sweep) === undefined || scores.length === 0) return null;
+  const donor = truthDonorOf(plan.sweep);
+  if (!asksNodes(contents)) return contents.joint.length === 0 ? null : `What does ${SETS_EFFECTS[donor]} at once do?`;
+  if (scores.length === 0) return null;
   const labels = scores.map(({ name }) => scoreLabel(contents, name));
-  return `How well ${scores.length > 1 ? "do" : "does"} ${listed(labels)} predict the true effect of patching a node?`;
+  const effect = donor === "corrupted" ? "patching a node" : DONOR_EFFECTS[donor];
+  return `How well ${scores.length > 1 ? "do" : "does"} ${listed(labels)} predict the true effect of ${effect}?`;
 }
 
 /** The answer, one paragraph for each part of the question. */
 export function answers(contents: TruthContents): Markup[] {
-  const { plan, groups } = contents;
-  const first = plan.sweep.scores[0]?.name;
-  const mine = (groups ?? []).filter(({ score, global }) => score === first && !global);
+  const { groups } = contents;
+  const first = mainScore(contents);
+  const own = (groups ?? []).filter(({ score }) => score === first);
+  const local = own.filter(({ global }) => !global);
+  const mine = local.length > 0 ? local : own;
   const scored = first === undefined || mine.length === 0 ? [] : [scoreAnswer(scoreLabel(contents, first), mine)];
-  return [...scored, ...noiseAnswer(contents), ...clustersAnswer(contents)];
+  return [...scored, ...otherDonors(contents), ...noiseAnswer(contents), ...clustersAnswer(contents)];
+}
+
+/** Which scores estimate another effect than the one measured, and which. */
+function otherDonors(contents: TruthContents): Markup[] {
+  const { methods, plan, joint } = contents;
+  if (!asksNodes(contents) && joint.length === 0) return [];
+  const donor = truthDonorOf(plan.sweep);
+  const others = groupIndexes(plan.sweep.scores.map((score) => methodOf(methods, score).donor));
+  return [...others].flatMap(([own, scores]) => {
+    if (own === donor) return [];
+    const labels = scores.map((s) => scoreLabel(contents, must(plan.sweep.scores[s], "score").name));
+    return [
+      markup`${capitalised(listed(labels))} ${scores.length > 1 ? "estimate" : "estimates"} the effect of ${DONOR_EFFECTS[own]}, and not the measured one of ${DONOR_EFFECTS[donor]}: where the two disagree, no estimate has failed.`,
+    ];
+  });
 }
 
 /** Correlations of every score by kind and site, or null where nothing was compared. */
@@ -67,8 +96,13 @@ function sizeNote({ n, frame_size }: Group): Markup {
 }
 
 function scoreAnswer(label: string, groups: readonly Group[]): Markup {
-  const whole = groups.filter(({ position, weighted }) => position === null && weighted.pearson.value !== null);
-  const families = familiesOf(whole).map(({ kind }) => {
+  const whole = groups.filter(
+    ({ n, layer, position, weighted }) =>
+      n >= ENOUGH_NODES && layer === null && position === null && weighted.pearson.value !== null,
+  );
+  if (whole.length === 0)
+    return markup`No group has the ${ENOUGH_NODES} nodes that a correlation of <strong>${label}</strong> with true patching would take, or their effects do not differ.`;
+  const families = familiesOf(whole).map(({ kind, global }) => {
     const sites = whole
       .filter((group) => group.kind === kind)
       .sort((a, b) => (b.weighted.pearson.value ?? 0) - (a.weighted.pearson.value ?? 0));
@@ -77,7 +111,7 @@ function scoreAnswer(label: string, groups: readonly Group[]): Markup {
       last === best || last === undefined
         ? null
         : markup` down to ${formatCorrelation(last.weighted.pearson)} (${last.site})`;
-    return markup`for ${KINDS[kind].plural} at <strong>r = ${formatCorrelation(best?.weighted.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
+    return markup`for ${KINDS[kind].plural}${global && ", all positions at once,"} at <strong>r = ${formatCorrelation(best?.weighted.pearson ?? UNKNOWN)}</strong> (${best?.site ?? ""})${rest}`;
   });
   return markup`<strong>${capitalised(label)}</strong> agrees with true patching ${joined(families, "; ")}. ${weakness(groups)}`;
 }
@@ -113,7 +147,8 @@ function clustersAnswer({ clusters, groups, plan }: TruthContents): Markup[] {
     return [
       markup`These statistics are of an earlier version: their intervals count prompts one by one and hold the drawn nodes fixed, so they are too narrow.`,
     ];
-  const said = `${formatCount(evaluatedPrompts(plan).length)} prompts form ${formatCount(clusters)} ${clusters === 1 ? "cluster" : "clusters"}`;
+  const prompts = evaluatedPrompts(plan).length;
+  const said = `${counted(prompts, "prompt")} ${prompts === 1 ? "forms" : "form"} ${counted(clusters, "cluster")}`;
   if (clusters < FEWEST_CLUSTERS) return [markup`The ${said}: too few for any interval.`];
   if (clusters < ENOUGH_CLUSTERS)
     return [markup`The ${said}: intervals of agreement over so few are rough, and none of them is called 95 %.`];

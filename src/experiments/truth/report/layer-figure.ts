@@ -1,18 +1,17 @@
 /** @file True effects and the scores that estimate them, layer by layer, where the effects are largest. */
 import * as Plot from "@observablehq/plot";
 import { KINDS, LISTED_KINDS } from "../../../nodes/kinds.js";
-import { GLOBAL_POSITION } from "../../../nodes/node.js";
+import { comparePositions, GLOBAL_POSITION } from "../../../nodes/node.js";
 import type { Site } from "../../../nodes/site.js";
 import { spacedTicks } from "../../../report/axis-ticks.js";
 import { tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, sitesOf } from "../../../report/labels.js";
-import type { TruthContents } from "./contents.js";
+import { estimates, type TruthContents } from "./contents.js";
 import { seriesStyle } from "../../../report/palette.js";
 import type { NodeRow } from "./node-row.js";
 import { scoreSeries } from "./score-series.js";
-import { methodOf } from "../../../methods/score-method.js";
 
 /** Positions that are drawn. */
 const POSITIONS = 2;
@@ -24,10 +23,7 @@ const SINGLE_KINDS = LISTED_KINDS.filter((kind) => KINDS[kind].index === null);
 /** A figure for each kind, or none where no such node was measured. */
 export function layerFigures(contents: TruthContents): Figure[] {
   const { plan, nodes } = contents;
-  // Zero ablation is another effect than the one measured.
-  const scores = plan.sweep.scores
-    .filter((score) => methodOf(contents.methods, score).donor !== "zero")
-    .map(({ name }) => name);
+  const scores = estimates(contents);
   const placed = (nodes ?? []).filter(isPlaced).filter(({ effect }) => Number.isFinite(effect));
   return SINGLE_KINDS.flatMap((kind) => {
     const mine = placed.filter((node) => node.kind === kind);
@@ -85,7 +81,7 @@ function strongestPositions(nodes: readonly PlacedRow[]): number[] {
     .sort(([, a], [, b]) => b - a)
     .slice(0, POSITIONS)
     .map(([position]) => position)
-    .sort((a, b) => a - b);
+    .sort(comparePositions);
 }
 
 /** One estimate at one layer. */

@@ -1,18 +1,18 @@
 /** @file The strongest nodes, and the nodes where a score is furthest from the truth. */
 import { INDEX_FIELDS } from "../../../nodes/kinds.js";
-import { indexColumns, positionColumn } from "../../../nodes/node-columns.js";
+import { globalColumn, indexColumns, positionColumn } from "../../../nodes/node-columns.js";
 import { formatCount, formatInterval, formatNumber } from "../../../report/format-number.js";
 import { nodeLabel, positionLabel, scoreLabel } from "../../../report/labels.js";
-import type { TruthContents } from "./contents.js";
+import { around } from "../../../report/normal-interval.js";
+import { mainScore, type TruthContents } from "./contents.js";
 import { htmlTable, numberColumn, stacked, textColumn, type HtmlColumn, type Table } from "../../../report/table.js";
 import type { Content, Markup } from "../../../report/markup.js";
+import { spansOf } from "../../../plan/span-positions.js";
 import { askedName } from "../../../report/node-index.js";
 import type { NodeRow } from "./node-row.js";
 
 const STRONGEST = 25;
 const WORST = 10;
-/** Half width of a 95 % interval in standard errors. */
-const NORMAL_95 = 1.96;
 
 const PLACE: readonly HtmlColumn[] = [
   textColumn("site"),
@@ -45,7 +45,7 @@ export function strongestTable(contents: TruthContents): Markup | null {
     `The ${String(rows.length)} nodes with the largest measured effects`,
     columns,
     rows.map((node) => [
-      ...placeCells(node),
+      ...placeCells(node, contents),
       formatCount(node.n),
       stacked(formatInterval(around(node.effect, node.effectSem))),
       formatNumber(node.normalised, 2),
@@ -57,10 +57,10 @@ export function strongestTable(contents: TruthContents): Markup | null {
   );
 }
 
-/** Where the first score is furthest from the truth, or null. */
+/** Where the main score is furthest from the truth, or null. */
 export function worstTable(contents: TruthContents): Markup | null {
-  const { plan, nodes } = contents;
-  const name = plan.sweep.scores[0]?.name;
+  const { nodes } = contents;
+  const name = mainScore(contents);
   if (nodes === null || name === undefined) return null;
   const miss = (node: NodeRow): number => (node.scores.get(name)?.mean ?? Number.NaN) - node.effect;
   const rows = nodes
@@ -71,7 +71,7 @@ export function worstTable(contents: TruthContents): Markup | null {
     `The ${String(rows.length)} nodes where ${scoreLabel(contents, name)} is furthest off`,
     [...PLACE, numberColumn("score"), numberColumn("effect"), numberColumn("score − effect")],
     rows.map((node) => [
-      ...placeCells(node),
+      ...placeCells(node, contents),
       formatNumber(node.scores.get(name)?.mean ?? null),
       stacked(formatInterval(around(node.effect, node.effectSem))),
       formatNumber(miss(node)),
@@ -90,6 +90,7 @@ export function strongestCsv({ plan, nodes }: TruthContents): Table {
       "layer",
       "position",
       ...INDEX_FIELDS,
+      "global",
       "n",
       "effect",
       "effect_sem",
@@ -103,6 +104,7 @@ export function strongestCsv({ plan, nodes }: TruthContents): Table {
       node.layer,
       positionColumn(node.position),
       ...indexColumns(node),
+      globalColumn(node.position),
       node.n,
       node.effect,
       node.effectSem,
@@ -112,12 +114,7 @@ export function strongestCsv({ plan, nodes }: TruthContents): Table {
   };
 }
 
-function placeCells(node: NodeRow): Content[] {
-  return [node.site, String(node.layer), positionLabel(node.position), askedName(node, nodeLabel(node))];
-}
-
-/** 95 % interval of a mean from its standard error, by the normal approximation. */
-function around(mean: number, sem: number): { value: number; low: number | null; high: number | null } {
-  if (!Number.isFinite(sem)) return { value: mean, low: null, high: null };
-  return { value: mean, low: mean - NORMAL_95 * sem, high: mean + NORMAL_95 * sem };
+function placeCells(node: NodeRow, { plan }: TruthContents): Content[] {
+  const position = positionLabel(node.position, spansOf(plan.sweep));
+  return [node.site, String(node.layer), position, askedName(node, nodeLabel(node))];
 }

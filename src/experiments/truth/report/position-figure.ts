@@ -1,6 +1,7 @@
 /** @file The correlation of each score with the true effects, position by position. */
 import * as Plot from "@observablehq/plot";
 import { KINDS } from "../../../nodes/kinds.js";
+import { comparePositions } from "../../../nodes/node.js";
 import { spacedTicks } from "../../../report/axis-ticks.js";
 import { positionAxis, tokenAt, withExample, type ExamplePrompt } from "../../../report/example-prompt.js";
 import { drawPanel, type Figure, type Panel } from "../../../report/figure.js";
@@ -36,12 +37,13 @@ export function positionFigures(contents: TruthContents): Figure[] {
       ),
     ),
   );
+  const note = truthNote(contents);
   return [
     {
       id: "correlations",
       title: "Correlation with true effects at each position",
       caption: withExample(
-        `Pearson correlation over the frame's nodes of one position ${truthNote(contents)}. ` +
+        `Pearson correlation over the frame's nodes of one position${note === "" ? "" : ` ${note}`}. ` +
           "Hollow points rest on fewer than ten nodes and have no interval: read them as anecdotes. A score can be right at the answer's position and wrong before it.",
         contents.example,
       ),
@@ -79,10 +81,13 @@ interface Shared {
 
 function positionPanel(title: string, groups: readonly Group[], { names, lowest, example }: Shared): Panel {
   const { axis, room } = positionAxis(example);
-  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort((a, b) => a - b);
-  const [first, last] = [positions[0] ?? 0, positions.at(-1) ?? 0];
+  const positions = [...new Set(groups.map(({ position }) => position ?? 0))].sort(comparePositions);
+  // Positions from the end stand behind the others.
+  const behind = 1 + Math.max(-1, ...positions) - Math.min(0, ...positions);
+  const stand = (position: number): number => (position < 0 ? behind + position : position);
+  const [first, last] = [stand(positions[0] ?? 0), stand(positions.at(-1) ?? 0)];
   const placeOf = ({ position, score }: Group): number =>
-    (position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
+    stand(position ?? 0) + SPREAD * ((names.indexOf(score) + 0.5) / names.length - 0.5);
   const colorOf = ({ score }: Group): string => seriesStyle(names.indexOf(score)).color;
   const panel = drawPanel(title, [], {
     width: 290,
@@ -93,8 +98,9 @@ function positionPanel(title: string, groups: readonly Group[], { names, lowest,
     marginRight: 10,
     x: {
       domain: [first - 0.6, last + 0.6],
-      ticks: spacedTicks(positions, MOST_TICKS),
       ...axis,
+      ticks: spacedTicks(positions, MOST_TICKS).map(stand),
+      tickFormat: (place: number) => axis.tickFormat(positions.find((position) => stand(position) === place) ?? place),
       label: "position →",
       labelAnchor: "right",
       tickSize: 3,

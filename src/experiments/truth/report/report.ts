@@ -1,5 +1,4 @@
 /** @file The truth's part of the report. */
-import { methodOf } from "../../../methods/score-method.js";
 import { nodeListOf } from "../../../plan/node-list.js";
 import { formatCount } from "../../../report/format-number.js";
 import { scoreLabel } from "../../../report/labels.js";
@@ -7,9 +6,11 @@ import { markup, type Content } from "../../../report/markup.js";
 import type { NodeIndex } from "../../../report/node-index.js";
 import { type ReportPart, resultSection } from "../../../report/report-part.js";
 import type { RunContents } from "../../../report/run-contents.js";
-import { readTruthContents, type TruthContents } from "./contents.js";
+import { fittingScores } from "../score-donors.js";
+import { asksNodes, readTruthContents, type TruthContents } from "./contents.js";
 import { calibrationFigures } from "./calibration-figure.js";
 import { answers, glance, question } from "./headline.js";
+import { jointTables } from "./joint-table.js";
 import { layerFigures } from "./layer-figure.js";
 import { strongestCsv, strongestTable, worstTable } from "./node-tables.js";
 import { positionFigures } from "./position-figure.js";
@@ -31,30 +32,39 @@ import { truthNote } from "./group-labels.js";
 /** Reads the truth's artifacts, and says and shows what they hold. */
 export async function reportPart(run: RunContents): Promise<ReportPart> {
   const contents = await readTruthContents(run);
-  const { nodes } = contents;
   return {
     question: question(contents),
     answers: answers(contents),
     glance: glance(contents),
-    facts: nodes === null ? [] : [[formatCount(nodes.length), "nodes patched"]],
+    facts: factsOf(contents),
     sections: sectionsOf(contents),
     nodes: await indexOf(contents),
     tables: { validation: validationCsv(contents), "strongest-nodes": strongestCsv(contents) },
   };
 }
 
+function factsOf(contents: TruthContents): ReportPart["facts"] {
+  const { nodes, joint } = contents;
+  return [
+    ...(nodes === null || !asksNodes(contents) ? [] : [[formatCount(nodes.length), "nodes patched"] as const]),
+    ...(joint.length === 0 ? [] : [[formatCount(joint.length), "sets patched at once"] as const]),
+  ];
+}
+
 /** What the page can be asked about; null where nothing was measured. */
 async function indexOf(contents: TruthContents): Promise<NodeIndex | null> {
-  const { plan, nodes, folder, example, prompts } = contents;
+  const { plan, nodes, folder, example, prompts, joint } = contents;
   if (nodes === null || nodes.length === 0) return null;
   const shown = shownNodes(contents);
-  const strongest = await strongestPrompts(folder, nodes, shown);
+  const fitting = fittingScores(contents.methods, plan.sweep);
+  const ofSets = joint.reduce((sum, { n }) => sum + n, 0);
+  const strongest = await strongestPrompts(folder, nodes, shown, ofSets);
   return {
     nodes: shown,
     scores: plan.sweep.scores.map((score) => ({
       name: score.name,
       label: scoreLabel(contents, score.name),
-      estimates: methodOf(contents.methods, score).donor !== "zero",
+      estimates: fitting.includes(score.name),
     })),
     layers: plan.shape.nLayers,
     saes: plan.saes,
@@ -70,7 +80,7 @@ async function indexOf(contents: TruthContents): Promise<NodeIndex | null> {
 
 function sectionsOf(contents: TruthContents): ReportPart["sections"] {
   const { sweep } = contents.plan;
-  const asked = nodeListOf(sweep) !== undefined;
+  const asked = asksNodes(contents);
   const compared = asked && sweep.scores.length > 0;
   const statistics = validationTables(contents);
   const footnote = statistics.length === 0 ? null : footnotes(contents);
@@ -87,8 +97,13 @@ function sectionsOf(contents: TruthContents): ReportPart["sections"] {
       [...statistics, footnote, ...comparisons(contents)],
     ),
     resultSection({ id: "reliability", title: "Noise floor", asked }, [], reliabilityTables(contents)),
+    ...(nodeListOf(sweep)?.joint === undefined ? [] : [jointSection(contents)]),
     resultSection({ id: "strongest", title: "Strongest nodes", asked }, [], nodeTables(contents)),
   ];
+}
+
+function jointSection(contents: TruthContents): ReportPart["sections"][number] {
+  return resultSection({ id: "joint", title: "Sets patched at once", asked: true }, [], jointTables(contents));
 }
 
 function footnotes(contents: TruthContents): Content {
@@ -124,7 +139,7 @@ function reliabilityTables(contents: TruthContents): Content[] {
 }
 
 function nodeTables(contents: TruthContents): Content[] {
-  const table = strongestTable(contents);
+  const table = asksNodes(contents) ? strongestTable(contents) : null;
   if (table === null) return [];
   return [
     table,

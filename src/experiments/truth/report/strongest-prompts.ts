@@ -16,11 +16,13 @@ const NODES_AT_ONCE = 500;
 /**
  * By node, its prompts of largest |effect|. Only the first {@link MOST_NODES} of `shown` are in it, and none where the table is not that of
  * `nodes`, node after node.
+ * @param ofSets - rows of sets, which come after those of nodes.
  */
 export async function strongestPrompts(
   folder: string,
   nodes: readonly NodeRow[],
   shown: readonly NodeRow[],
+  ofSets = 0,
 ): Promise<Map<NodeRow, NodePrompt[]>> {
   const found = new Map<NodeRow, NodePrompt[]>();
   if (!hasArtifact(folder, "truth.parquet")) return found;
@@ -29,7 +31,7 @@ export async function strongestPrompts(
   // Read once: a large table's takes longer to parse than some of its rows.
   const metadata = await parquetMetadataAsync(file);
   const rows = Number(metadata.num_rows);
-  if (rows > MOST_ROWS || rows !== nodes.reduce((sum, { n }) => sum + n, 0)) return found;
+  if (rows > MOST_ROWS || rows - ofSets !== nodes.reduce((sum, { n }) => sum + n, 0)) return found;
   const asked = new Set(shown.slice(0, MOST_NODES));
   let rowStart = 0;
   for (let start = 0; start < nodes.length; start += NODES_AT_ONCE) {

@@ -1,10 +1,13 @@
 /** @file Score against true effect: a scatter for each kind and site. */
+import { must } from "../../../base/assert.js";
 import { INDEX_FIELDS, LISTED_KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { indexColumns, positionColumn } from "../../../nodes/node-columns.js";
 import { GLOBAL_POSITION } from "../../../nodes/node.js";
 import type { Site } from "../../../nodes/site.js";
 import type { Figure } from "../../../report/figure.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
+import { truthDonorOf } from "../../../plan/node-list.js";
+import { DONOR_EFFECTS } from "../score-donors.js";
 import type { TruthContents } from "./contents.js";
 import type { Table } from "../../../report/table.js";
 import type { NodeRow } from "./node-row.js";
@@ -13,9 +16,18 @@ import { isCrowded } from "../../../report/axis-scale.js";
 import { scatterPanel, type Point } from "./scatter-panel.js";
 import { shownNodes } from "./shown-nodes.js";
 
-/** Why a zero-ablation score may be far off. */
-const ZERO_NOTE =
-  "Zero-ablation AtP estimates what setting a node to zero does, another effect than the one measured: agreement is not expected.";
+const PATCHING = { corrupted: "patching it", mean: "setting it to its mean", zero: "setting it to zero" } as const;
+
+/** Why a score of another donor may be far off. */
+function donorNote({ plan, methods }: TruthContents, name: string): string {
+  const score = must(
+    plan.sweep.scores.find((one) => one.name === name),
+    name,
+  );
+  const { donor } = methodOf(methods, score);
+  if (donor === truthDonorOf(plan.sweep)) return "";
+  return ` This score estimates the effect of ${DONOR_EFFECTS[donor]}, another one than the one measured: agreement is not expected.`;
+}
 
 /** Two scatter figures for each score: nodes at their positions, and nodes patched at all positions at once. */
 export function truthFigures(contents: TruthContents): Figure[] {
@@ -68,15 +80,13 @@ function scatterFigure(contents: TruthContents, { name, global, points, shown }:
     id: `truth-${name}${global ? "-global" : ""}`,
     title: `${capitalised(label)} against true patching${global ? ", all positions at once" : ""}`,
     caption:
-      "Each point is a node: its mean score over prompts (across) and the measured mean effect of patching it (up). " +
+      `Each point is a node: its mean score over prompts (across) and the measured mean effect of ${PATCHING[truthDonorOf(plan.sweep)]} (up). ` +
       "On the dashed diagonal the score is exact; the solid line is the least-squares fit over the frame. " +
       (scale === "symlog"
         ? "Both axes are symlog, so that few large nodes do not press the others onto the origin: linear around zero, and more and more logarithmic away from it. A straight fit looks bent on them. "
         : "") +
       `Whiskers, where nodes are few, are one standard error by clusters of prompts. The strongest nodes are labelled layer${global ? "" : "·position"}.` +
-      (plan.sweep.scores.some((score) => score.name === name && methodOf(contents.methods, score).donor === "zero")
-        ? ` ${ZERO_NOTE}`
-        : ""),
+      donorNote(contents, name),
     panels,
     columns: 3,
     legend: { kind: "layers", count: plan.shape.nLayers },
@@ -132,10 +142,10 @@ function pointTable(name: string, points: readonly Point[]): Table {
 }
 
 /** Nodes that enter the statistics: the effect or any score is not zero, where an effect is possible. */
-function pointsOf({ nodes, firstDifference }: TruthContents, name: string): Point[] {
+function pointsOf({ nodes, firstPatched }: TruthContents, name: string): Point[] {
   return (nodes ?? []).flatMap((node) => {
     const score = node.scores.get(name);
-    const isPossible = node.position === GLOBAL_POSITION || !(node.position < firstDifference);
+    const isPossible = node.position === GLOBAL_POSITION || node.position < 0 || !(node.position < firstPatched);
     const isThere = node.effect !== 0 || [...node.scores.values()].some(({ mean }) => mean !== 0);
     if (score === undefined || !isPossible || !isThere || Number.isNaN(node.effect)) return [];
     return [{ node, score: score.mean, scoreSem: score.sem }];

@@ -2,13 +2,12 @@
 import { KINDS, LISTED_KINDS, type NodeKind } from "../../../nodes/kinds.js";
 import { GLOBAL_POSITION } from "../../../nodes/node.js";
 import type { Site } from "../../../nodes/site.js";
-import { methodOf } from "../../../methods/score-method.js";
 import type { Figure, Panel } from "../../../report/figure.js";
 import { formatNumber } from "../../../report/format-number.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import { withExample } from "../../../report/example-prompt.js";
 import { placeMap, type PlaceCell, type PlaceMap } from "../../../report/place-map.js";
-import type { TruthContents } from "./contents.js";
+import { estimates, type TruthContents } from "./contents.js";
 import type { NodeRow } from "./node-row.js";
 
 /** Measured nodes of a kind at one place. */
@@ -18,11 +17,10 @@ interface Place extends Omit<PlaceCell, "value"> {
   readonly score: number;
 }
 
-/** A figure for each score that estimates the measured effect, and each kind of node. */
+/** A figure for each score that estimates the measured effect (each score, where none does), and each kind of node. */
 export function truthMapFigures(contents: TruthContents): Figure[] {
-  const scores = contents.plan.sweep.scores.filter((score) => methodOf(contents.methods, score).donor !== "zero");
   return LISTED_KINDS.flatMap((kind) =>
-    scores.flatMap(({ name }): Figure[] => {
+    estimates(contents).flatMap((name): Figure[] => {
       const places = placesOf(
         (contents.nodes ?? []).filter((node) => node.kind === kind),
         name,

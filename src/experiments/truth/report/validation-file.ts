@@ -40,6 +40,8 @@ const groupName = familyName.extend({
   layer: integer.nullable().default(null),
   /** Null: all positions of the group together. */
   position: integer.nullable(),
+  /** Name of the span that the position is, where rows have spans. */
+  span: z.string().optional(),
 });
 const stratum = z.object({
   stratum: z.string(),
@@ -62,6 +64,8 @@ const band = z.object({
 });
 const group = groupName.extend({
   score: z.string(),
+  /** What the score compares clean activations with; absent in earlier files. */
+  score_donor: z.string().exactOptional(),
   n: integer,
   /** How many nodes of the frame the compared ones stand for; version 1 does not say. */
   frame_size: number.default(null),
@@ -107,6 +111,17 @@ const reliability = groupName.extend({
     })
     .nullable(),
 });
+const joint = z.object({
+  set: z.string(),
+  size: integer,
+  n: integer,
+  effect: number,
+  effect_sem: number,
+  normalised: number,
+  single_effects: number,
+  single_effects_sem: number,
+  scores: z.record(z.string(), z.number()),
+});
 const validationSchema = z.object({
   version: z.literal([1, 2]).default(1),
   /** Prompts, and the clusters that they form; version 1 resampled single prompts. */
@@ -116,6 +131,7 @@ const validationSchema = z.object({
   differences: z.array(difference).default([]),
   unmeasured: z.array(unmeasured).default([]),
   reliability: z.array(reliability).default([]),
+  joint: z.array(joint).default([]),
 });
 
 /** Statistics of one group in validation.json. */
@@ -126,6 +142,9 @@ export type Difference = z.infer<typeof difference>;
 export type UnmeasuredStratum = z.infer<typeof unmeasured>;
 /** Noise floor of one group. */
 export type Reliability = z.infer<typeof reliability>;
+
+/** A set that was patched all at once. */
+export type JointPatch = z.infer<typeof joint>;
 
 /** Everything in validation.json. */
 export type ValidationFile = z.infer<typeof validationSchema>;

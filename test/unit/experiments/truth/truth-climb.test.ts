@@ -9,7 +9,7 @@ const SIZE = { prompts: 2, positions: 5, nLayers: 4 };
 
 function row(site: Site, layer: number, position: NodePosition, start = Number(position)): TruthRow {
   const node: Node = { kind: "error", site, layer, position };
-  return { slot: 0, prompt: 1, node, start };
+  return { slot: 0, prompt: 1, node, start, length: position === GLOBAL_POSITION ? SIZE.positions - start : 1 };
 }
 
 const carriedBy = (rows: TruthRow[]): number[][][] =>
@@ -25,6 +25,10 @@ describe("the climb of a truth block", () => {
       [4, 1, 1],
     ]);
     expect(must(steps[3], "layer").groups.map(({ span }) => span)).toEqual([{ start: 4, length: 1 }]);
+  });
+
+  it("carries the tokens of a span at first, then every later one", () => {
+    expect(carriedBy([{ ...row("mlp_out", 0, 0, 1), length: 2 }])).toEqual([[], [[1, 2]], [[1, 4]], [[1, 4]]]);
   });
 
   it("takes from the clean run what a row does not carry", () => {

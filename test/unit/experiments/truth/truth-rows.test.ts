@@ -55,7 +55,7 @@ describe("the rows of true patching", () => {
             .filter(
               (prompt) =>
                 node !== null &&
-                !endsAsCorrupted(node) &&
+                !endsAsCorrupted(node, "corrupted", false) &&
                 reaches(node, (t) => differences[slot]?.[prompt * SIZE.positions + t] ?? false),
             )
             .map((prompt) => [slot, prompt]),
@@ -70,6 +70,25 @@ describe("the rows of true patching", () => {
     const last = { ...node, layer: 2 };
     const rows = truthRows([node, last], { ...SIZE, prompts: 1 }, (_, row) => row >= 2);
     expect(rows.map(({ start }) => start)).toEqual([2, ANSWER]);
+  });
+
+  it("patch all tokens of a span from the first that differs, in the last layer the answer alone", () => {
+    const node: Node = { kind: "error", site: "mlp_out", layer: 0, position: 1 };
+    const last = { ...node, layer: 2 };
+    const spans = [[0, 2], [2, 5]] as const; // prettier-ignore
+    const rows = truthRows(
+      [node, last, { ...last, position: 0 }],
+      { ...SIZE, prompts: 1, spans },
+      (_, row) => row >= 3,
+    );
+    expect(rows.map(({ start, length }) => [start, length])).toEqual([
+      [3, 2],
+      [ANSWER, 1],
+    ]);
+    const whole: Node = { kind: "site", site: "resid_post", layer: 0, position: GLOBAL_POSITION };
+    expect(endsAsCorrupted(whole, "corrupted", false)).toBe(true);
+    // What is outside every span stays clean.
+    expect(truthRows([whole], { ...SIZE, prompts: 1, spans }, (_, row) => row >= 3)).toHaveLength(1);
   });
 
   it("fill blocks without loss or repeats, in joining order", () => {
