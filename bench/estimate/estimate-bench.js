@@ -185,8 +185,14 @@ function prepare(plan) {
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };
   const { folder: made } = prepareRun(
     experiments,
-    { plan, planHash: hash, inputs, dropped: [], texts: [], borrowed: [], filteredBy: [] },
+    { plan, planHash: hash, inputs, dropped: [], texts: plan.prompts.map(tokensAsText), borrowed: [], filteredBy: [] },
     { out, environment, allowPartial: false },
   );
   return { folder: made, hash, ...runPaths(made) };
+}
+
+/** Random tokens have no words. */
+function tokensAsText({ clean, corrupted }) {
+  const side = (ids) => ({ text: ids.join(" "), tokens: ids.map(String) });
+  return { file: "random", clean: side(clean), corrupted: side(corrupted), correct: "", incorrect: [] };
 }

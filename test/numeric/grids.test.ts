@@ -73,11 +73,13 @@ let sets: ParquetRow[];
 let contrasts: ParquetRow[];
 let shards: number;
 let warnings: string[];
+let reads: string[];
+let blocks: number;
 
 beforeAll(async () => {
   model = await goldenSpliced();
   const { folder, planned, ...run } = await runPipeline(SWEEP, TINY_A, model);
-  ({ warnings } = run);
+  ({ warnings, reads } = run);
   const read = async (name: string): Promise<ParquetRow[]> => (await readParquet(runPaths(folder).artifact(name))).rows;
   [circuits, prompts, sets, contrasts] = [
     await read("circuits.parquet"),
@@ -85,6 +87,7 @@ beforeAll(async () => {
     await read("sets.parquet"),
     await read("contrasts.parquet"),
   ];
+  blocks = planned.plan.stages.filter(({ id }) => id === "circuits").flatMap(({ shards: own }) => own).length;
   shards = planned.plan.stages.flatMap(({ shards: own }) => own).length;
 });
 afterAll(() => {
@@ -104,6 +107,16 @@ function rowOf(experiment: string, axes: Readonly<Record<string, number | string
 
 const metrics = (circuit: unknown, column = "metric_circuit"): number[] =>
   prompts.filter((row) => row["circuit"] === circuit).map((row) => Number(row[column]));
+
+it("what circuits read is read once for all blocks of prompts", () => {
+  const own = reads.filter((read) => read.startsWith("circuits "));
+  expect(blocks).toBeGreaterThan(1);
+  expect(own.sort()).toEqual([
+    "circuits means.safetensors",
+    "circuits scores-atp.safetensors",
+    "circuits sets.parquet",
+  ]);
+});
 
 describe("the tables of a grid", () => {
   it("have no column that an axis could be called like", () => {

@@ -22,12 +22,12 @@ const ENVIRONMENT = {
   tfjs: "test",
 };
 
-/** Plans `text` (paths relative to `base`), runs it on `model` and returns the run folder. */
+/** Plans `text` (paths relative to `base`), runs it on `model` and returns the run folder, and what shards read: `<stage> <artifact>`. */
 export async function runPipeline(
   text: string,
   base: string,
   model: SplicedModel,
-): Promise<{ folder: string; planned: PlannedRun; warnings: string[] }> {
+): Promise<{ folder: string; planned: PlannedRun; warnings: string[]; reads: string[] }> {
   const { experiments } = REGISTER;
   const planned = await planSweep(
     experiments,
@@ -41,11 +41,16 @@ export async function runPipeline(
   const log = await openDirectoryLog(paths.log);
   const { plan, planHash } = planned;
   const warnings: string[] = [];
+  const reads: string[] = [];
   const programs = openPrograms(experiments);
   for (const stage of plan.stages) {
     for (const shard of stage.shards) {
+      const artifact = (name: string): Promise<Uint8Array> => {
+        reads.push(`${stage.id} ${name}`);
+        return readArtifact(folder, name);
+      };
       const { payload, count } = await programs.run(
-        { plan, model, artifact: (name) => readArtifact(folder, name), onProgress: () => undefined },
+        { plan, model, artifact, onProgress: () => undefined },
         stage,
         shard,
       );
@@ -64,5 +69,5 @@ export async function runPipeline(
     warnings.push(...(await reduceStage(experiments, folder, stage.id)).warnings);
   }
   await log.close();
-  return { folder, planned, warnings };
+  return { folder, planned, warnings, reads };
 }

@@ -1,6 +1,5 @@
 /** @file The engine's program for circuits. */
-import { evaluationsOf, circuitScoresName, type Evaluation } from "./evaluations.js";
-import { interventionOfEvaluation } from "./evaluation-interventions.js";
+import { evaluationsOf, type Evaluation } from "./evaluations.js";
 import { circuitSites } from "../../plan/circuit-sites.js";
 import { type AblationValues, computeCircuits } from "./circuits.js";
 import { type StageTask, type Shard, promptsOf, type Plan } from "../../plan/plan.js";
@@ -16,37 +15,41 @@ import { type Ablation, type Intervention, type SiteIntervention, ABLATED, LIVE 
 import { must, unreachable } from "../../base/assert.js";
 import { fittedModel } from "../../passes/fitted-model.js";
 import { readErrorFit } from "../../artifacts/error-fit-file.js";
-import { readScoreMeans } from "../../artifacts/scores-file.js";
-import { readMeans } from "../../artifacts/means-file.js";
 import { encodeCircuits } from "./payload.js";
-import { readSets } from "./sets-file.js";
+import { type KeptChoices, keepChoices } from "./kept-choices.js";
 import { type SideRun, sideRuns } from "./side-runs.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
 
-/** Makes the program, which keeps nothing. */
+/** Makes the program, which keeps what it chose for the plan of the latest shard. */
 export function openProgram(): ShardProgram {
-  return { run, probe };
+  let kept: { readonly plan: Plan; readonly choices: KeptChoices } | undefined;
+  return {
+    run: (inputs, _task, shard) => {
+      if (kept?.plan !== inputs.plan) kept = { plan: inputs.plan, choices: keepChoices(inputs.plan) };
+      return run(inputs, kept.choices, shard);
+    },
+    probe,
+    release: () => {
+      kept = undefined;
+    },
+  };
 }
 
-async function run(given: ShardInputs, _task: StageTask, shard: Shard): Promise<ShardOutcome> {
+async function run(given: ShardInputs, choices: KeptChoices, shard: Shard): Promise<ShardOutcome> {
   const { plan, artifact } = given;
   const inputs = { ...given, model: fittedModel(given, readErrorFit) };
   const prompts = promptsOf(plan, shard);
   const [start, end] = must(shard.slots, "slots");
-  const evaluations = evaluationsOf(plan.sweep).slice(start, end);
-  const name = circuitScoresName(plan.sweep);
-  const scores = name === undefined ? null : await readScoreMeans(artifact, name);
-  const choices = { scores, sets: await readSets(artifact, plan) };
+  const evaluations = choices.evaluations.slice(start, end);
   const runs = sideRuns(prompts);
   const rowCount = (isPaired(prompts) ? 2 : 1) * prompts.length;
   const metric = new Float64Array(evaluations.length * rowCount);
   const length = positionCount(must(prompts[0], "prompt"));
   for (const ablation of new Set(evaluations.map(ablationOf))) {
     const members = evaluations.flatMap((evaluation, e) => (ablationOf(evaluation) === ablation ? [e] : []));
-    const interventions = members.map((e) =>
-      interventionOfEvaluation(plan, must(evaluations[e], "evaluation"), choices, length),
-    );
-    const draws = await donorValues(inputs, shard, ablation);
+    const interventions: Intervention[] = [];
+    for (const e of members) interventions.push(await choices.intervention(start + e, length, artifact));
+    const draws = await donorValues(inputs, choices, shard, ablation);
     let first = 0;
     for (const one of runs) {
       const mean = await meanOverDraws(inputs, one, interventions, draws);
@@ -68,12 +71,13 @@ function ablationOf(evaluation: Evaluation): Ablation {
 /** What ablated nodes are set to, once for each draw of donors. */
 async function donorValues(
   { plan, artifact }: Pick<ShardInputs, "plan" | "artifact">,
+  choices: KeptChoices,
   shard: Shard,
   ablation: Ablation,
 ): Promise<AblationValues[]> {
   switch (ablation) {
     case "mean":
-      return [{ kind: ablation, means: await readMeans(artifact) }];
+      return [{ kind: ablation, means: await choices.means(artifact) }];
     case "zero":
       return [{ kind: ablation }];
     case "resample":
