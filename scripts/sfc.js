@@ -32,8 +32,8 @@ const EXPERIMENTS = {
   f: ["grid-restore-top-k"],
   g: ["grid-heatmap"],
   h: ["grid-windows", "grid-windows-ablation", "grid-expanding"],
-  methods: ["grid-chosen-by", "grid-at-random"],
-  parts: ["grid-error-parts"],
+  methods: ["grid-chosen-by", "grid-chosen-by-how", "grid-relp-against-atp-how", "grid-at-random"],
+  parts: ["grid-error-parts", "grid-error-parts-part"],
   zero: ["truth-zero", "truth-atp"],
 };
 
