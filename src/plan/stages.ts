@@ -38,7 +38,7 @@ export function slotShards(
   });
 }
 
-/** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, file order within. */
+/** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, sorted by tokens within. */
 export function promptBlocks(prompts: readonly Prompt[], size: number): number[][] {
   return byLayout(prompts).flatMap((members) =>
     ranges(0, members.length, size).map(([start, end]) => members.slice(start, end)),

@@ -1,7 +1,6 @@
 /** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
-import { firstDifference } from "../../src/nodes/prompt.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
 import { computeScores, wayOf } from "./score-by-name.js";
 import { withErrorFits } from "../../src/passes/fitted-model.js";
@@ -18,7 +17,7 @@ import { siteHook, sitesOfLayers } from "../../src/nodes/site.js";
 import { baseWork, circuitBlockWork } from "../../src/experiments/circuits/work.js";
 import { meansWork } from "../../src/experiments/means/work.js";
 import { scoresWork } from "../../src/experiments/scores/work.js";
-import type { CostModel, PromptBlock } from "../../src/cost/run-work.js";
+import { blockOfPrompts, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
 import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/experiments/truth/work.js";
 import { Work } from "../../src/cost/work.js";
 import { circuitBlockSize, promptBlockSize, truthBlockSize, unpatchedSize } from "../../src/plan/memory.js";
@@ -58,8 +57,7 @@ describe("the cost model", () => {
       dSae: sae.now().dSae,
     }));
     model = { config: spliced.model.config, saes, valueBytes: 4, ownKernels: OWN_KERNELS };
-    const answers = new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size;
-    block = { prompts: prompts.length, positions: T, first: firstDifference(prompts), answers, paired: true };
+    block = blockOfPrompts(prompts);
   });
   afterAll(() => {
     spliced.dispose();
@@ -93,9 +91,12 @@ describe("the cost model", () => {
     expect(counted.peakBytes / 4 / predicted).toBeGreaterThan(0.4);
   }
 
-  it("counts what means take", async () => {
+  it("counts what means take, equal rows once", async () => {
+    expect(block.shared.all).toBeLessThan(2 * prompts.length * T);
     const counted = await countKernels(() => computeMeans(spliced, prompts, "max"));
     expectCounted(meansWork(model, block), counted);
+    const apart = await countKernels(() => computeMeans(spliced, prompts, "max", { share: false }));
+    expectCounted(meansWork(model, { ...block, shared: { clean: null, all: null } }), apart);
     const withNeurons = await countKernels(() => computeMeans(spliced, prompts, "max", { neurons: true }));
     expectCounted(meansWork(model, block, true), withNeurons);
   });

@@ -1,6 +1,6 @@
 /** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
 import { rowChunks } from "../../passes/row-chunks.js";
-import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
+import { attendOutputWork, attentionWork, gatherWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
 import { captureWork, promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
 import { listedSumWork, type SaeSize } from "../../cost/sae-work.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
@@ -132,10 +132,14 @@ function circuitShard({ plan, model }: WorkContext, _task: StageTask, shard: Sha
 /** Unablated runs, and their keys and values once more. */
 export function baseWork(model: CostModel, block: PromptBlock): Work {
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
-    captureWork(work, model, block);
-    for (let layer = 0; layer < model.config.nLayers; layer++)
-      qkvWork(work, model.config, block.prompts * block.positions);
+  captureWork(work, model, block);
+  const { config } = model;
+  const rows = (block.paired ? 2 : 1) * block.prompts * block.positions;
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    qkvWork(work, config, block.shared.all ?? rows);
+    if (block.shared.all === null) continue;
+    gatherWork(work, config.dModel, block.shared.all);
+    for (let part = 0; part < 2; part++) gatherWork(work, config.nKvHeads * config.headDim, rows);
   }
   return work;
 }
@@ -192,7 +196,7 @@ function jointShard({ plan, model }: WorkContext, _task: JointTask, shard: Shard
   const block = promptBlockOf(plan, shard);
   const [start, end] = must(shard.slots, "slots");
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) captureWork(work, model, block);
+  captureWork(work, model, block);
   const patched = { untouched: false, dense: 0, columns: KEPT_COLUMNS, constants: false };
   const blocks = circuitBlocks(Array<number>(end - start).fill(block.prompts), plan.blocks.circuitRows);
   for (const segments of blocks) {
