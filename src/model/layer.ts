@@ -46,10 +46,10 @@ export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame
   return frameFrom(config, batch, { start: 0, length: T });
 }
 
-/** The frame of the distinct rows of whole prompts, `[U, ..]`. Owner: caller. */
-export function sharedFrame(config: ModelConfig, { T, holders, rowOf }: TokenRows): Frame {
-  const positions = Array.from(holders, (row) => row % T);
-  const frame = frameOf(config, { batch: rowOf.length / T, positions }, { start: 0, length: T });
+/** The frame of the distinct rows of prompts, `[U, ..]`, at positions from `start` on. Owner: caller. */
+export function sharedFrame(config: ModelConfig, { T, holders, rowOf }: TokenRows, start = 0): Frame {
+  const positions = Array.from(holders, (row) => start + (row % T));
+  const frame = frameOf(config, { batch: rowOf.length / T, positions }, { start, length: T });
   const shared = { rowOf: tf.tensor1d(rowOf, "int32"), holders: tf.tensor1d(holders, "int32") };
   const dispose = (): void => {
     frame.dispose();

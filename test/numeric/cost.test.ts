@@ -13,8 +13,9 @@ import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
 import { KINDS } from "../../src/nodes/kinds.js";
+import { tokenRows } from "../../src/nodes/token-rows.js";
 import { siteHook, sitesOfLayers } from "../../src/nodes/site.js";
-import { baseWork, circuitBlockWork } from "../../src/experiments/circuits/work.js";
+import { baseWork, circuitBlockWork, computedRows, type CostSegment } from "../../src/experiments/circuits/work.js";
 import { meansWork } from "../../src/experiments/means/work.js";
 import { scoresWork } from "../../src/experiments/scores/work.js";
 import { blockOfPrompts, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
@@ -145,6 +146,18 @@ describe("the cost model", () => {
     expectAlive(counted, unpatchedSize(shape(), prompts.length) + truthBlockSize(shape(), ROWS));
   });
 
+  /** Evaluations of all prompts, with what is computed of each from a position on. */
+  function countedRows(segments: readonly CostSegment[], start = 0): CostSegment[] {
+    const trie = tokenRows([...prompts.map(({ clean }) => clean), ...prompts.map(({ corrupted }) => corrupted ?? [])]);
+    const listed = segments.map(({ rows: count }, evaluation) => ({ evaluation, start: 0, count }));
+    const computed = computedRows(trie, listed, { start, positions: T });
+    expect(computed.some((one) => one !== undefined)).toBe(start === 0);
+    return segments.map((segment, i) => {
+      const own = computed[i];
+      return own === undefined ? segment : { ...segment, computed: own };
+    });
+  }
+
   it("counts what circuits take", async () => {
     const sites = spliced.saes.map((at) => ({ ...at, dSae: 128 }));
     const keepsOne: Intervention = new Map(
@@ -164,11 +177,11 @@ describe("the cost model", () => {
     );
     const ablated = { untouched: false, dense: 0, columns: 0, constants: false };
     // The empty circuit is one row for all prompts.
-    const segments = [
+    const segments = countedRows([
       { rows: 16, evaluation: { ...ablated, untouched: true } },
       { rows: 1, evaluation: ablated },
       { rows: 16, evaluation: { ...ablated, columns: 1 / 128 } },
-    ];
+    ]);
     expectCounted(circuitBlockWork(model, block, segments), counted);
     expectAlive(counted, circuitBlockSize(shape(), 33));
   });
@@ -187,7 +200,10 @@ describe("the cost model", () => {
       computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation: { kind: "zero" }, rowsPerBlock: 96 }),
     );
     const evaluation = { untouched: false, dense: 0, columns: 0, constants: false };
-    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    const segments = countedRows(
+      interventions.map(() => ({ rows: 16, evaluation })),
+      T - 1,
+    );
     const work = baseWork(model, block);
     work.add(circuitBlockWork(model, block, segments, { layer: 1, position: T - 1 }));
     expectCounted(work, counted);
@@ -211,7 +227,7 @@ describe("the cost model", () => {
       }),
     );
     const evaluation = { untouched: false, dense: 1, columns: 0, constants: true };
-    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    const segments = countedRows(interventions.map(() => ({ rows: 16, evaluation })));
     expectCounted(circuitBlockWork(model, block, segments), counted);
   });
 });

@@ -1,25 +1,30 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/assert.js";
-import { createRng } from "../../src/base/rng.js";
+import { createRng, type Rng } from "../../src/base/rng.js";
+import { ABLATED, LIVE, RESTORED, type Intervention, type SiteIntervention } from "../../src/nodes/intervention.js";
 import { type Prompt, SIDES } from "../../src/nodes/prompt.js";
-import { SAE_SITES } from "../../src/nodes/site.js";
+import { SAE_SITES, siteHook } from "../../src/nodes/site.js";
 import { loadAnswers } from "../../src/model/metric.js";
 import { captureRuns, type Run } from "../../src/passes/capture.js";
 import type { SplicedModel } from "../../src/passes/spliced-model.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
+import { type AblationValues, computeCircuits } from "../../src/experiments/circuits/circuits.js";
+import type { Means } from "../../src/artifacts/means-file.js";
 import { computeScores } from "../../src/experiments/scores/scores.js";
 import type { ScoresResult } from "../../src/artifacts/scores-payload.js";
 import type { MeansResult } from "../../src/artifacts/means-payload.js";
 import { goldenSpliced } from "./golden.js";
+import { GOLDEN_SITES, GOLDEN_WIDTH as F } from "./golden-sites.js";
 import { countKernels } from "./kernel-counts.js";
+import { withRandomFits } from "./random-fits.js";
 import { wayOf } from "./score-by-name.js";
 import { sharedPrompts, sharedSpanPrompts } from "./shared-prompts.js";
 import { expectSameInAnyBlock, TEST_BACKEND } from "./test-backend.js";
 
 let spliced: SplicedModel;
 beforeAll(async () => {
-  spliced = await goldenSpliced();
+  ({ spliced } = await withRandomFits(await goldenSpliced(), 0.2));
 });
 afterAll(() => {
   spliced.dispose();
@@ -30,6 +35,35 @@ const KINDS: readonly (readonly [string, readonly Prompt[]])[] = [
   ["a plain dataset", sharedPrompts(createRng(2, "plain"), 12, 5, false)],
   ["pairs whose sides differ in length", sharedSpanPrompts(createRng(3, "spans"), 12)],
 ];
+
+const LENGTH = 5;
+
+/** Random states from a position on, some of them restored, and of parts of errors where they are split. */
+function randomIntervention(rng: Rng, first: number, isSplit: boolean): Intervention {
+  const states = (width: number): Uint8Array =>
+    Uint8Array.from({ length: LENGTH * width }, (_, i) =>
+      i < first * width ? LIVE : must([LIVE, LIVE, ABLATED, RESTORED][rng.int(4)], "state"),
+    );
+  const slices = new Uint8Array(0);
+  return new Map(
+    GOLDEN_SITES.map((at): [string, SiteIntervention] => {
+      const whole = { features: states(F), errors: states(1), slices };
+      const split = { errors: new Uint8Array(LENGTH), linear: states(1), nonlinear: states(1) };
+      return [siteHook(at), isSplit ? { ...whole, ...split } : whole];
+    }),
+  );
+}
+
+/** Means of every site. */
+function someMeans(rng: Rng): Means {
+  const array = (size: number): Float32Array => Float32Array.from({ length: size }, () => Math.abs(0.3 * rng.normal()));
+  const widths = new Map(spliced.saes.map(({ site, layer, sae }) => [siteHook({ site, layer }), sae.now().dIn]));
+  return {
+    features: new Map(Array.from(widths.keys(), (hook) => [hook, array(LENGTH * F)])),
+    errors: new Map(Array.from(widths, ([hook, D]) => [hook, array(LENGTH * D)])),
+    sites: new Map(),
+  };
+}
 
 /** Counts what a program asks of the backend, and gives its result. */
 async function counted<Result>(program: () => Promise<Result>): Promise<{ result: Result; flops: number }> {
@@ -95,6 +129,32 @@ describe("rows that the same tokens lead to", () => {
       if (TEST_BACKEND === "wasm") expect(once.result).toEqual(apart.result);
     }
   });
+
+  it.each(["mean", "zero", "resample"] as const)(
+    "give the circuits that each row by itself gives, ablated to %s, from any position, in blocks that cut evaluations",
+    async (kind) => {
+      const rng = createRng(5, kind);
+      const prompts = sharedPrompts(rng, 12, LENGTH);
+      const ablation: AblationValues =
+        kind === "mean"
+          ? { kind, means: someMeans(rng) }
+          : kind === "zero"
+            ? { kind }
+            : { kind, donors: sharedPrompts(rng, 12, LENGTH) };
+      const interventions = [0, 0, 2, LENGTH - 1].flatMap((first, i) => [
+        randomIntervention(rng, first, i % 2 === 1),
+        new Map(),
+      ]);
+      for (const rowsPerBlock of [1000, 55, 15]) {
+        const circuits = async (share: boolean): Promise<Float64Array> =>
+          (await computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation, rowsPerBlock, share }))
+            .metric;
+        const [once, apart] = [await counted(() => circuits(true)), await counted(() => circuits(false))];
+        expect(once.flops).toBeLessThan((kind === "resample" ? 1 : 0.8) * apart.flops);
+        expectSameInAnyBlock(once.result, apart.result);
+      }
+    },
+  );
 
   it("are computed by themselves where few are equal", async () => {
     const prompts = sharedPrompts(createRng(4, "few"), 2, 8, false).map((prompt, i) => ({

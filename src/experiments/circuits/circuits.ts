@@ -104,6 +104,7 @@ export async function computeCircuits(
       embedded_RD,
       answers,
       positions: size.positions,
+      rows: TO_ONE_VALUE.has(ablation.kind) ? rows : null,
     };
     const blocks = orderedBlocks(changes, runs, rowsPerBlock);
     const schedule = { blocks, runs, rows: ids.length, firstSide: side === "corrupted" ? 1 : 0 };
