@@ -135,7 +135,8 @@ function spliceWork(work: Work, sae: SaeSize & SiteAt, positions: number, parts:
       encodedWork(work, flat - dense, D, n);
       if (isShared) gatherWork(work, n, flat - dense);
     }
-    work.move("arithmetic", flat * D, 5, 6);
+    // Rows that say their positions are not reshaped on the way.
+    work.move("arithmetic", flat * D, 5, isShared ? 2 : 6);
     if (evaluation.constants) work.move("arithmetic", flat * D, 2, 0);
     if (isShared) gatherWork(work, D, flat);
     if (evaluation.parts?.has(siteHook(sae)) !== true) continue;
