@@ -1,6 +1,6 @@
 /**
  * @file What prompts that share their beginnings gain, on real pairs: blocks of the rc pairs of data/english-agreement, word by word as tokens, on a
- * random model. Two builds are measured in turns: `node bench/engine/shared-rows.js --before DIST`, DIST a `dist` of the commit before.
+ * random model. Two builds are measured in turns: `node bench/engine/shared-rows-bench.js --before DIST`, DIST a `dist` of the commit before.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
