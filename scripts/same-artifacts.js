@@ -3,9 +3,10 @@
  *
  * `node scripts/same-artifacts.js keep FOLDER` runs them with this build and keeps their plans, artifacts, figures and tables;
  * `node scripts/same-artifacts.js compare FOLDER` runs them again, prints a line for each file and ends with 1 at any difference.
- * The hash of the build, which every artifact holds, is masked.
+ * The hash of the build, which every artifact holds, is masked. `renamed` says that a file differs in nothing but the hash of its plan.
  */
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +14,7 @@ import { ROOT } from "./install.js";
 
 const SWEEPS = join(ROOT, "test/fixtures/sweeps");
 /** What a run leaves that depends on its plan and its environment alone. */
-const KEPT = ["plan.json", "artifacts", "report"];
+const KEPT = ["plan.json", "plan-prompts.json", "artifacts", "report"];
 
 const [verb, folder] = process.argv.slice(2);
 const verbs = { keep, compare };
@@ -26,7 +27,8 @@ if (folder === undefined || !Object.hasOwn(verbs, verb)) {
 function keep(kept) {
   eachRun((name, run) => {
     rmSync(join(kept, name), { recursive: true, force: true });
-    for (const part of KEPT) cpSync(join(run, part), join(kept, name, part), { recursive: true });
+    for (const part of KEPT)
+      if (existsSync(join(run, part))) cpSync(join(run, part), join(kept, name, part), { recursive: true });
     console.log(`kept  ${name}: ${filesOf(run).length} files`);
   });
 }
@@ -37,7 +39,7 @@ function compare(kept) {
     const before = join(kept, name);
     const files = new Set([...filesOf(before), ...filesOf(run)]);
     for (const file of [...files].sort()) {
-      const verdict = verdictOn(join(before, file), join(run, file));
+      const verdict = verdictOn({ folder: before, file }, { folder: run, file });
       console.log(`${verdict.padEnd(9)}  ${name}/${file}`);
       if (verdict !== "same") process.exitCode = 1;
     }
@@ -46,9 +48,21 @@ function compare(kept) {
 }
 
 function verdictOn(before, after) {
-  if (!existsSync(before)) return "new";
-  if (!existsSync(after)) return "missing";
-  return masked(before) === masked(after) ? "same" : "differs";
+  if (!existsSync(pathOf(before))) return "new";
+  if (!existsSync(pathOf(after))) return "missing";
+  if (masked(pathOf(before)) === masked(pathOf(after))) return "same";
+  return unnamed(before) === unnamed(after) ? "renamed" : "differs";
+}
+
+function pathOf({ folder, file }) {
+  return join(folder, file);
+}
+
+/** The text with signs in the place of the hash of the folder's plan: that of plan.json without the line feed at its end. */
+function unnamed({ folder, file }) {
+  const plan = readFileSync(join(folder, "plan.json"), "utf8").trimEnd();
+  const hash = createHash("sha256").update(plan).digest("hex");
+  return masked(pathOf({ folder, file })).replaceAll(hash, "x".repeat(hash.length));
 }
 
 /** A file's bytes as text, each hash of a build replaced by as many signs. */

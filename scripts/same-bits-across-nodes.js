@@ -26,7 +26,11 @@ export function hashesOn(node, sweep) {
     const command = [join(ROOT, "bin/patchbay.js"), "run", sweep, ...options];
     const { status, stderr } = spawnSync(node, command, { encoding: "utf8" });
     if (status !== 0) throw new Error(`${node}: ${sweep}: patchbay run ended with ${String(status)}\n${stderr}`);
-    const files = ["plan.json", ...readdirSync(join(run, "artifacts")).map((name) => join("artifacts", name))];
+    const files = [
+      "plan.json",
+      "plan-prompts.json",
+      ...readdirSync(join(run, "artifacts")).map((name) => join("artifacts", name)),
+    ];
     return Object.fromEntries(files.sort().map((file) => [file, sha256(join(run, file))]));
   } finally {
     rmSync(folder, { recursive: true, force: true });

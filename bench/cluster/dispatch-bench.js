@@ -11,8 +11,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { environmentOf } from "../../dist/backends/choose-backend.js";
-import { canonicalJson, sha256 } from "../../dist/base/hash.js";
 import { runCoordinator } from "../../dist/coordinator/run-coordinator.js";
+import { StageShards } from "../../dist/plan/stage-shards.js";
+import { hashOfPlan } from "../../dist/plan/stored-plan.js";
 import { createRunFolder, writeRunFile } from "../../dist/run/run-folder.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
@@ -92,15 +93,16 @@ function prepare(folder, shards) {
     task: { kind: "noop" },
     dependsOn: [],
     reads: [],
-    shards: Array.from({ length: shards }, (_, i) => ({ id: `noop.${String(i).padStart(5, "0")}`, prompts: [] })),
+    shards: new StageShards("noop", [], { blocks: null, slots: [[0, shards]], cells: 1 }),
   };
   const environment = environmentOf({ backend: "wasm", device: "cpu", reason: "the bench" }, 1, "float32");
   /** What a run folder and the coordinator read of a plan whose shards compute nothing. */
   const plan = /** @type {any} */ ({
-    version: 1,
+    version: 2,
     sweep: { name: "dispatch", dtype: environment.dtype },
     fingerprints: { model: "none", saes: null, dataset: "none" },
     prompts: [],
+    promptBlocks: [],
     engine: { threads: environment.threads, blockMib: 1, backend: environment.backend },
     stages: [stage],
   });
@@ -110,7 +112,7 @@ function prepare(folder, shards) {
     name: "dispatch",
     status: "running",
     reason: "",
-    plan_hash: sha256(canonicalJson(plan)),
+    plan_hash: hashOfPlan(plan),
     sweep: {},
     inputs: { model: "", saes: null, dataset: "", saeOptions: {} },
     fingerprints: { ...plan.fingerprints, ...environment },

@@ -10,9 +10,11 @@
  */
 import { parseArgs } from "node:util";
 import { runStatus } from "../../dist/coordinator/explain.js";
+import { RecordedShards } from "../../dist/coordinator/recorded-shards.js";
 import { describeRun } from "../../dist/coordinator/run-file.js";
 import { DEFAULT_SETTINGS, initialState } from "../../dist/coordinator/state.js";
 import { step } from "../../dist/coordinator/step.js";
+import { StageShards } from "../../dist/plan/stage-shards.js";
 import { round } from "../figures.js";
 import { machineFacts, RESULTS_OPTION, writeResults } from "../results.js";
 
@@ -81,8 +83,8 @@ function timedOften(time, act) {
 }
 
 function throughRun(count, times) {
-  const ids = Array.from({ length: count }, (_, i) => `noop.${String(i).padStart(7, "0")}`);
-  const stage = { id: "noop", task: { kind: "noop" }, shards: ids.map((id) => ({ id, prompts: [] })) };
+  const shards = new StageShards("noop", [], { blocks: null, slots: [[0, count]], cells: 1 });
+  const stage = { id: "noop", task: { kind: "noop" }, shards };
   /** What `describeRun` reads of a run. */
   const served = /** @type {any} */ ({ file: { counts: {}, warnings: [] }, plan: { stages: [stage] } });
   const leases = [];
@@ -103,7 +105,7 @@ function throughRun(count, times) {
     for (let i = 0; i < A_QUARTER && leases.length > 0; i++) pass();
   };
 
-  timed(times.addedShard, count, () => tell({ kind: "runAdded", run: runToAdd(ids) }));
+  timed(times.addedShard, count, () => tell({ kind: "runAdded", run: runToAdd(count) }));
   for (let i = 0; i < WORKERS; i++) tell(attached(i));
   for (let quarter = 0; leases.length > 0; quarter++) {
     if (quarter % 4 === 0) timedOften(times.runFile, () => describeRun(served, state.runs.get("r"), WORKERS, 0));
@@ -116,9 +118,9 @@ function throughRun(count, times) {
   if (counts.done !== count) throw new Error(`${String(counts.done)} of ${String(count)} shards are done`);
 }
 
-function runToAdd(shardIds) {
-  const stages = [{ id: "noop", dependsOn: [], shardIds }];
-  return { id: "r", name: "r", planHash: "h", allowPartial: false, environment: {}, completed: [], stages };
+function runToAdd(shards) {
+  const stages = [{ id: "noop", dependsOn: [], shards, recorded: new RecordedShards(shards) }];
+  return { id: "r", name: "r", planHash: "h", allowPartial: false, environment: {}, stages };
 }
 
 function attached(index) {

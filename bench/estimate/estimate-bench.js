@@ -9,7 +9,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openSpliced } from "../../dist/passes/spliced-model.js";
-import { canonicalJson, sha256 } from "../../dist/base/hash.js";
+import { hashOfPlan } from "../../dist/plan/stored-plan.js";
 import { CALIBRATION_MS, estimateRun, workOf } from "../../dist/cli/estimate.js";
 import { readArtifact } from "../../dist/run/artifacts.js";
 import { blocksFor, DEFAULT_BLOCK_MIB } from "../../dist/plan/blocks.js";
@@ -179,7 +179,7 @@ function planRun(thresholds) {
 
 /** The folder of a run: its paths, and the hash of its plan. */
 function prepare(plan) {
-  const hash = sha256(canonicalJson(plan));
+  const hash = hashOfPlan(plan);
   const out = join(scratch, hash.slice(0, 8));
   const environment = benchEnvironment(flags.backend, threads);
   const inputs = { model: "", saes: null, dataset: "", saeOptions: {} };

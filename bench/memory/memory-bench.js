@@ -57,15 +57,16 @@ async function measure(folder, count) {
   const { plan_hash: planHash, inputs } = readRunFile(folder);
   const paths = runPaths(folder);
   const work = readPlan(folder, planHash).stages.flatMap(({ shards, reads }) =>
-    shards.map(({ id }) => ({
+    [...shards].map(({ id }) => ({
       id,
       artifacts: Object.fromEntries(reads.map((name) => [name, copyOf(paths.artifact(name))])),
     })),
   );
   const { backend } = flags;
   const limits = { backend, threads: 1, memoryMib: 4096 };
+  const files = { plan: copyOf(paths.plan), prompts: copyOf(paths.planPrompts) };
   /** What an engine is started with; an `undefined` of run.json's schema is a `null` there. */
-  const init = /** @type {any} */ ({ kind: "init", plan: copyOf(paths.plan), inputs, ...limits });
+  const init = /** @type {any} */ ({ kind: "init", plan: files, planHash, inputs, ...limits });
   const engine = new EngineProcess({ init, stallMs: 120_000, onProgress: () => undefined });
   await engine.load(init);
   const sizes = [];

@@ -1,12 +1,12 @@
 /** @file A run folder of very many nodes, of seeded random numbers, written by the product's own writers. */
 import { encodePrompts } from "../../dist/artifacts/prompts-file.js";
-import { canonicalJson, sha256 } from "../../dist/base/hash.js";
 import { createRng } from "../../dist/base/rng.js";
 import { REGISTER } from "../../dist/experiments/registry.js";
 import { encodeNodeMeans, encodeTruthRows } from "../../dist/experiments/truth/truth-artifact.js";
 import { validationStatistics } from "../../dist/experiments/truth/validation-artifact.js";
 import { SAE_SITES } from "../../dist/nodes/site.js";
 import { writeArtifact } from "../../dist/run/artifacts.js";
+import { hashOfPlan } from "../../dist/plan/stored-plan.js";
 import { createRunFolder, writeRunFile } from "../../dist/run/run-folder.js";
 import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
 
@@ -28,7 +28,7 @@ export async function writeLargeRun(folder, count) {
   writeArtifact(folder, "validation.parquet", encodeNodeMeans(table, provenance));
   const statistics = { ...validationStatistics(plan, table, RESAMPLES), reliability: [] };
   writeArtifact(folder, "validation.json", Buffer.from(JSON.stringify(statistics)));
-  writeRunFile(folder, runFileOf(sha256(canonicalJson(plan)), environment));
+  writeRunFile(folder, runFileOf(hashOfPlan(plan), environment));
 }
 
 /** @returns {import("../../dist/plan/plan.js").Plan} */
@@ -44,12 +44,13 @@ function planOf() {
   const ids = WORDS.map((_, i) => i + 2);
   const prompt = { clean: ids, corrupted: [ids[0], 99, ...ids.slice(2)], correct: 10, incorrect: [11] };
   return {
-    version: 1,
+    version: 2,
     sweep: { ...sweep, saes: {}, dataset: {} },
     fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
     shape: { nLayers: LAYERS, dModel: 2304, nHeads: 8, headDim: 256, dMlp: 9216 },
     saes: Array.from({ length: LAYERS }, (_, layer) => SAE_SITES.map((site) => ({ site, layer, dIn: 2304, dSae: FEATURES }))).flat(), // prettier-ignore
     prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
+    promptBlocks: [],
     donors: null,
     engine: { threads: 1, blockMib: 64, backend: "wasm" },
     blocks: { prompts: 8, truthRows: 32, circuitRows: 32 },

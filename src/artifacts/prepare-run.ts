@@ -13,6 +13,7 @@ import { evaluatedPrompts, promptUse, selectionPrompts } from "../plan/held-out.
 import { datasetLines } from "../prompts/rows.js";
 import type { PlannedRun } from "../plan/make-plan.js";
 import type { Plan } from "../plan/plan.js";
+import { storedPlan } from "../plan/stored-plan.js";
 import {
   createRunFolder,
   holdsRun,
@@ -182,7 +183,7 @@ function planDifference(before: Plan, now: Plan): string {
   const inputKeys = differingKeys(before.fingerprints, now.fingerprints).map((key) => `the ${key} files`);
   const engineKeys = differingKeys(before.engine, now.engine).map((key) => `engine.${key}`);
   const found = [...sweepKeys, ...inputKeys, ...engineKeys];
-  return found.length > 0 ? found.join(", ") : differingKeys(before, now).join(", ");
+  return found.length > 0 ? found.join(", ") : differingKeys(storedPlan(before), storedPlan(now)).join(", ");
 }
 
 function differingKeys(a: object, b: object): string[] {
@@ -197,8 +198,8 @@ function differingKeys(a: object, b: object): string[] {
 function refuseForeignFolder(folder: string): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) throw badInput("is a file; choose a folder", place(folder));
-  const { plan, log, artifacts, sums } = runPaths(folder);
-  const ours = new Set([plan, log, artifacts, sums]);
+  const { plan, planPrompts, log, artifacts, sums } = runPaths(folder);
+  const ours = new Set([plan, planPrompts, log, artifacts, sums]);
   const foreign = readdirSync(folder).find((name) => !ours.has(resolve(folder, name)) && !name.endsWith(".tmp"));
   if (foreign !== undefined) {
     throw new PatchbayError(

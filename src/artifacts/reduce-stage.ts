@@ -8,7 +8,7 @@ import { environmentOfRun, readRunFile, runPaths } from "../run/run-folder.js";
 import { artifactStages, type NamesArtifacts } from "../run/stage-artifacts.js";
 import { openDirectoryLog } from "../runlog/directory-log.js";
 import type { Provenance } from "./artifact-metadata.js";
-import { type RecordSource, stageOf } from "./stage-records.js";
+import { quarantinedIn, type RecordSource, stageOf } from "./stage-records.js";
 import { type HasTasks, taskKind } from "../plan/task-kinds.js";
 import type { Reduction } from "./reduction.js";
 
@@ -107,8 +107,10 @@ async function remake(
   const plan = readPlanOnce(folder, run.plan_hash);
   const stage = artifactStages(experiments, plan).get(name);
   if (stage === undefined) throw damaged;
-  const given = new Set(run.quarantined.map(({ shard }) => shard));
-  const missing = stageOf(plan, stage).shards.flatMap(({ id }) => (given.has(id) ? [id] : []));
+  const missing = quarantinedIn(
+    stageOf(plan, stage),
+    run.quarantined.map(({ shard }) => shard),
+  ).map(({ id }) => id);
   try {
     return (await reduceStage(experiments, folder, stage, missing)).remade;
   } catch (cause) {
@@ -120,10 +122,6 @@ async function remake(
 
 /** Prompts of quarantined shards, ascending. */
 function missingPrompts(plan: Plan, quarantined: readonly string[]): number[] {
-  if (quarantined.length === 0) return [];
-  const lost = new Set(quarantined);
-  const prompts = plan.stages.flatMap(({ shards }) =>
-    shards.flatMap((shard) => (lost.has(shard.id) ? shard.prompts : [])),
-  );
+  const prompts = plan.stages.flatMap((stage) => quarantinedIn(stage, quarantined).flatMap((shard) => shard.prompts));
   return [...new Set(prompts)].sort((a, b) => a - b);
 }

@@ -21,6 +21,12 @@ export function stageOf(plan: Plan, id: string): Stage {
   );
 }
 
+/** Those of the given shards that are the stage's, in order. */
+export function quarantinedIn({ shards }: Stage, quarantined: Iterable<string>): Shard[] {
+  const indexes = [...quarantined].flatMap((id) => shards.indexOf(id) ?? []);
+  return indexes.sort((a, b) => a - b).map((index) => shards.at(index));
+}
+
 /**
  * Calls `take` with each shard's payload, in shard order: at most one payload is in memory.
  * @throws PatchbayError `corrupt_record` when a shard that is not quarantined has no record, or one of another plan.

@@ -5,7 +5,7 @@ import { threadSettings } from "../backends/thread-settings.js";
 import { must } from "../base/assert.js";
 import { COMMAND } from "../base/entries.js";
 import { PatchbayError } from "../base/errors.js";
-import { meanOf, type ProbeRequest, type Rates, ratesSchema } from "../cost/rates.js";
+import { meanOf, type ProbeRequest, type Rates, ratesSchema, writeProbeRequest } from "../cost/rates.js";
 
 /** Where to measure. */
 export interface CalibrationPlace {
@@ -26,7 +26,7 @@ async function calibrateOne(request: ProbeRequest, { backend, threads }: Calibra
   const env = { ...process.env, ...threadSettings(threads) };
   const child = spawn(process.execPath, [COMMAND, "calibrate", backend], { env, stdio: ["pipe", "pipe", "pipe"] });
   const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
-  child.stdin.on("error", () => undefined).end(JSON.stringify(request)); // A process that dies early is reported below.
+  child.stdin.on("error", () => undefined).end(writeProbeRequest(request)); // A process that dies early is reported below.
   const [code, printed, said] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   if (code === 0) return ratesSchema.parse(JSON.parse(printed));
   const why = said.trim().split("\n").at(-1) ?? "";

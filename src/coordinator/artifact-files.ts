@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { badInput } from "../base/errors.js";
+import { PLAN_FILE, PLAN_PROMPTS_FILE } from "../plan/stored-plan.js";
 import { artifactFile, checkArtifact, hasArtifact } from "../run/artifacts.js";
 import { expectHash, isDamage, type KnownFile } from "../run/known-file.js";
-import { runPaths } from "../run/run-folder.js";
 import { sha256OfFile } from "../weights/byte-file.js";
 import { CHUNK_BYTES } from "../wire/limits.js";
 import type { ArtifactPart, FetchRequest } from "../wire/messages.js";
@@ -22,7 +23,8 @@ export async function* artifactParts(
   { run, name }: FetchRequest,
   remake: () => Promise<void>,
 ): AsyncGenerator<ArtifactPart> {
-  const file = name === "plan.json" ? await planFile(folder) : await soundArtifact(folder, { run, name }, remake);
+  const isPlan = name === PLAN_FILE || name === PLAN_PROMPTS_FILE;
+  const file = isPlan ? await planFile(folder, name) : await soundArtifact(folder, { run, name }, remake);
   const { size } = await stat(file.path);
   yield { kind: "header", sha256: file.sha256, size };
   const hash = createHash("sha256");
@@ -33,9 +35,9 @@ export async function* artifactParts(
   expectHash(file, hash.digest("hex"));
 }
 
-/** The plan is known by the hash of what it says, which whoever fetches it checks. */
-async function planFile(folder: string): Promise<KnownFile> {
-  const path = runPaths(folder).plan;
+/** The plan's files are known by the plan hash, which whoever fetches them checks. */
+async function planFile(folder: string, name: string): Promise<KnownFile> {
+  const path = join(folder, name);
   return { path, sha256: await sha256OfFile(path), remedy: "fetch it again" };
 }
 

@@ -1,13 +1,17 @@
 /** @file What happens to a coordinator (events), and what it wants done (effects). */
 import type { ErrorCode } from "../base/errors.js";
 import type { Environment } from "../base/environment.js";
+import type { RecordedShards } from "./recorded-shards.js";
 import type { FromWorker, Lease, RunState } from "../wire/messages.js";
 
 /** A stage as the coordinator needs it. */
 export interface StageToRun {
   readonly id: string;
   readonly dependsOn: readonly string[];
-  readonly shardIds: readonly string[];
+  /** How many shards it has; {@link shardId} names them. */
+  readonly shards: number;
+  /** Records of its shards that are in the log already, verified. */
+  readonly recorded: RecordedShards;
 }
 
 /** What a record says that the coordinator keeps. */
@@ -31,8 +35,6 @@ export interface RunToAdd {
   /** What workers must be; parts left out are fixed by the first lease. */
   readonly environment: Partial<Environment>;
   readonly stages: readonly StageToRun[];
-  /** Records that are in the log already, verified. */
-  readonly completed: readonly RecordFacts[];
 }
 
 type Registration = Extract<FromWorker, { kind: "register" }>;

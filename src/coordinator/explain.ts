@@ -2,11 +2,13 @@
 import { must } from "../base/assert.js";
 import { MAX_LISTED } from "../wire/limits.js";
 import type { ClusterStatus, QuarantinedShard, RunStatus, StageStatus, WorkerStatus } from "../wire/messages.js";
+import { shardId } from "../plan/stage-shards.js";
 import { eligibleWorkers, obstacle } from "./eligibility.js";
 import { failedAttempts } from "./shard.js";
 import {
   activeRun,
   type CoordinatorState,
+  placeOf,
   type RunProgress,
   type StageProgress,
   type WorkerProgress,
@@ -15,7 +17,7 @@ import {
 /** Why the shard is not running; null when it runs, is being stored, or is done. */
 export function explainShard(state: CoordinatorState, runId: string, shardId: string): string | null {
   const run = must(state.runs.get(runId), `run ${runId}`);
-  const { stage, shard } = must(run.places.get(shardId), `shard ${shardId}`);
+  const { stage, shard } = must(placeOf(run, shardId), `shard ${shardId}`);
   return shardReason(
     must(run.stages[stage], "stage"),
     shard,
@@ -55,12 +57,12 @@ export function runStatus(state: CoordinatorState, runId: string, folder: string
 /** The shards that spent a failure budget: the first `limit` of them, or all. */
 export function quarantinedShards({ stages }: RunProgress, limit = Infinity): QuarantinedShard[] {
   const found: QuarantinedShard[] = [];
-  for (const { shards, shardIds } of stages) {
+  for (const { id, shards } of stages) {
     for (const index of shards.indexesOf("quarantined")) {
       if (found.length === limit) return found;
       const shard = shards.at(index);
       const failure = must(shard.failure, "failure of a quarantined shard");
-      found.push({ shard: must(shardIds[index], "shard id"), ...failure, attempts: failedAttempts(shard) });
+      found.push({ shard: shardId(id, index), ...failure, attempts: failedAttempts(shard) });
     }
   }
   return found;

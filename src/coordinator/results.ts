@@ -3,7 +3,7 @@ import { must } from "../base/assert.js";
 import { blameWorker, failShard, returnLease, takeLease } from "./failures.js";
 import type { EventOf, Report } from "./events.js";
 import { countRecord, warn } from "./runs.js";
-import type { RunProgress, ShardPlace } from "./state.js";
+import { placeOf, type RunProgress, type ShardPlace } from "./state.js";
 import { patchShard, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
 
 /** A worker says that a record is in the log. Whoever holds the shard now, the record is looked at. */
@@ -45,7 +45,7 @@ export function onVerified(turn: Turn, { run: runId, report, record }: EventOf<"
   freeShard(turn, found, report.lease);
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   if (shardAt(run, found.place).phase !== "reported") return;
-  patchShard(turn, runId, found.place, { phase: "done", sha256: record.sha256, holder: null, failure: null });
+  patchShard(turn, runId, found.place, { phase: "done", holder: null, failure: null });
   countRecord(turn, runId, found.place.stage, record);
 }
 
@@ -94,7 +94,7 @@ interface Found {
 /** The shard of a run that has not ended. */
 function findShard(turn: Turn, runId: string, shardId: string): Found | undefined {
   const run = turn.state.runs.get(runId);
-  const place = run?.places.get(shardId);
+  const place = run === undefined ? undefined : placeOf(run, shardId);
   return run?.state === "running" && place !== undefined ? { run, place } : undefined;
 }
 

@@ -95,7 +95,7 @@ async function reopenAll(
     try {
       const reopened = await reopen({ folder: run.folder, log: earlier?.log ?? "dir" }, [drain, stop], say);
       opened.push(reopened);
-      say(`${reopened.run.id} is taken up again, with ${reopened.replayed.completed.length} finished shards`);
+      say(`${reopened.run.id} is taken up again, with ${reopened.replayed.records} finished shards`);
     } catch (thrown) {
       const { message } = toPatchbayError(thrown);
       say(`${run.folder} cannot be continued: ${message}`);

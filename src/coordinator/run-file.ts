@@ -4,7 +4,7 @@ import { NODE_VERSION } from "../base/environment.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { writeRunFile, type RunFile } from "../run/run-folder.js";
 import { quarantinedShards } from "./explain.js";
-import type { CoordinatorState, RunProgress, ShardPlace, StageProgress } from "./state.js";
+import { type CoordinatorState, placeOf, type RunProgress, type ShardPlace, type StageProgress } from "./state.js";
 import type { ServedRun } from "./served-run.js";
 
 const INTERVAL_MS = 1000;
@@ -94,7 +94,7 @@ export function describeRun(
       shard,
       code,
       message,
-      prompts: promptsOf(plan, must(run.places.get(shard), shard)),
+      prompts: promptsOf(plan, must(placeOf(run, shard), shard)),
     })),
     timings: timingsOf(plan, run),
     weight_loading_seconds: file.weight_loading_seconds + loadSeconds,
@@ -104,7 +104,7 @@ export function describeRun(
 }
 
 function promptsOf({ stages }: Plan, { stage, shard }: ShardPlace): number[] {
-  return [...must(stages[stage]?.shards[shard], "shard of the plan").prompts];
+  return [...must(stages[stage], "stage of the plan").shards.at(shard).prompts];
 }
 
 /** An interrupted run counts as running: starting it again continues it. */

@@ -3,22 +3,15 @@ import { must } from "../base/assert.js";
 import { isFinal } from "../wire/messages.js";
 import type { RecordFacts, RunToAdd, StageToRun } from "./events.js";
 import { ShardList } from "./shard-list.js";
-import type { ShardState } from "./shard.js";
-import type { ShardPlace, StageProgress } from "./state.js";
+import { addUnits } from "./recorded-shards.js";
+import { FRESH, type ShardState } from "./shard.js";
+import type { StageProgress } from "./state.js";
 import { patchRun, patchStage, putRun, removeRun, type Turn } from "./turn.js";
 
 /** Ended runs that clients can still ask about. */
 export const ENDED_RUNS_KEPT = 100;
 
-const FRESH: ShardState = {
-  phase: "pending",
-  attempts: 0,
-  spent: { lost: 0, memory: 0, application: 0 },
-  avoid: [],
-  holder: null,
-  failure: null,
-  sha256: null,
-};
+const RECORDED: ShardState = { ...FRESH, phase: "done" };
 
 /** Queues a run. One that is queued or running already is left alone; one that has ended starts again. */
 export function addRun(turn: Turn, run: RunToAdd): void {
@@ -26,7 +19,6 @@ export function addRun(turn: Turn, run: RunToAdd): void {
   if (before === "queued" || before === "running") return;
   removeRun(turn, run.id);
   forgetOldRuns(turn);
-  const completed = new Map(run.completed.map((record) => [record.shard, record]));
   putRun(turn, {
     id: run.id,
     name: run.name,
@@ -35,8 +27,7 @@ export function addRun(turn: Turn, run: RunToAdd): void {
     state: "queued",
     reason: "",
     environment: run.environment,
-    stages: run.stages.map((stage) => startStage(stage, completed)),
-    places: placesOf(run.stages),
+    stages: run.stages.map(startStage),
     warnings: [],
     addedAt: turn.now,
   });
@@ -48,44 +39,23 @@ function forgetOldRuns(turn: Turn): void {
   for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_RUNS_KEPT))) removeRun(turn, id);
 }
 
-function startStage(
-  { id, dependsOn, shardIds }: StageToRun,
-  completed: ReadonlyMap<string, RecordFacts>,
-): StageProgress {
-  const shards = ShardList.from(
-    shardIds.map((shard): ShardState => {
-      const record = completed.get(shard);
-      return record === undefined ? FRESH : { ...FRESH, phase: "done", sha256: record.sha256 };
-    }),
-  );
-  const records = shardIds.flatMap((shard) => completed.get(shard) ?? []);
+function startStage({ id, dependsOn, shards: length, recorded }: StageToRun): StageProgress {
+  const shards = ShardList.of(length, (index) => (recorded.has(index) ? RECORDED : FRESH));
   return {
     id,
     dependsOn,
-    shardIds,
     state: "waiting",
     reason: "",
     shards,
     counts: shards.counts,
     cursor: 0,
     failures: 0,
-    ...totals(records),
-    reused: totals(records.filter(({ reused }) => reused)),
+    ...recorded.all,
+    reused: recorded.reused,
     freshUnits: {},
     firstLeaseAt: null,
     lastDoneAt: null,
   };
-}
-
-function totals(records: readonly RecordFacts[]): Pick<StageProgress, "engineSeconds" | "units"> {
-  return {
-    engineSeconds: records.reduce((sum, { seconds }) => sum + seconds, 0),
-    units: records.reduce((sum, { units }) => addUnits(sum, units), {}),
-  };
-}
-
-function placesOf(stages: readonly StageToRun[]): ReadonlyMap<string, ShardPlace> {
-  return new Map(stages.flatMap(({ shardIds }, stage) => shardIds.map((id, shard) => [id, { stage, shard }] as const)));
 }
 
 /** Adds a finished shard's work to its stage. */
@@ -103,10 +73,4 @@ export function countRecord(turn: Turn, runId: string, index: number, record: Re
 export function warn(turn: Turn, runId: string, text: string): void {
   const run = must(turn.state.runs.get(runId), `run ${runId}`);
   if (!run.warnings.includes(text)) patchRun(turn, runId, { warnings: [...run.warnings, text] });
-}
-
-function addUnits(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
-  const sum: Record<string, number> = { ...a };
-  for (const [unit, amount] of Object.entries(b)) sum[unit] = (sum[unit] ?? 0) + amount;
-  return sum;
 }

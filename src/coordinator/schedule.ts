@@ -8,6 +8,7 @@
  */
 import { must } from "../base/assert.js";
 import { completeEnvironment } from "../base/environment.js";
+import { shardId } from "../plan/stage-shards.js";
 import type { Lease } from "../wire/messages.js";
 import { eligibleWorkers } from "./eligibility.js";
 import { activeRun, type RunProgress, type ShardPlace, type StageProgress, type WorkerProgress } from "./state.js";
@@ -77,16 +78,24 @@ function nextInStage(stage: StageProgress, worker: WorkerProgress, eligible: rea
 function grant(turn: Turn, run: RunProgress, worker: WorkerProgress, place: ShardPlace): void {
   const { settings, epoch, nonce, nextLease } = turn.state;
   const stage = must(run.stages[place.stage], "stage");
-  const shardId = must(stage.shardIds[place.shard], "shard id");
+  const shard = shardId(stage.id, place.shard);
   const attempt = shardAt(run, place).attempts + 1;
   const id = `${epoch}-${nonce}-${nextLease}`;
-  const lease: Lease = { run: run.id, shard: shardId, attempt, id, epoch, durationMs: settings.leaseMs };
+  const lease: Lease = { run: run.id, shard, attempt, id, epoch, durationMs: settings.leaseMs };
 
   patchState(turn, { nextLease: nextLease + 1 });
   if (place.shard >= stage.cursor) patchStage(turn, run.id, place.stage, { cursor: place.shard + 1 });
   if (stage.firstLeaseAt === null) patchStage(turn, run.id, place.stage, { firstLeaseAt: turn.now });
   patchShard(turn, run.id, place, { phase: "leased", attempts: attempt, holder: { worker: worker.name, lease: id } });
-  const held = { ...place, id, run: run.id, shardId, attempt, deadline: turn.now + settings.leaseMs, recalled: false };
+  const held = {
+    ...place,
+    id,
+    run: run.id,
+    shardId: shard,
+    attempt,
+    deadline: turn.now + settings.leaseMs,
+    recalled: false,
+  };
   patchWorker(turn, worker.name, { leases: [...worker.leases, held] });
   turn.effects.push({ kind: "grant", session: must(worker.session, `session of ${worker.name}`), lease });
 }

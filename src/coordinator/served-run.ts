@@ -5,6 +5,7 @@
  * it is in the folder: NATS is transport and buffer, not the only copy.
  */
 import { basename } from "node:path";
+import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { mapInOrder } from "../base/map-in-order.js";
@@ -17,9 +18,12 @@ import { unlessDamaged } from "../runlog/record-codec.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../base/environment.js";
 import type { RecordFacts, Report, RunToAdd } from "./events.js";
+import { RecordedShards } from "./recorded-shards.js";
 
 /** Records that are read at once. */
 const READS_AT_ONCE = 8;
+/** Records whose envelopes are held at once. */
+const READS_IN_A_ROUND = 1024;
 
 /** A run folder to serve: it holds run.json and plan.json. */
 export interface RunToServe {
@@ -83,7 +87,10 @@ export function runId({ name, plan_hash, started }: RunFile): string {
 
 /** What the logs hold of a run. */
 export interface Replay {
-  readonly completed: readonly RecordFacts[];
+  /** By stage, in the plan's order. */
+  readonly recorded: readonly RecordedShards[];
+  /** How many shards have one. */
+  readonly records: number;
   /** Largest epoch of any record; 0 without records. */
   readonly epoch: number;
 }
@@ -95,19 +102,31 @@ export interface Replay {
 export async function replay(run: ServedRun): Promise<Replay> {
   const listed = new Set((await run.mirror.list()).map(({ shard }) => shard));
   if (run.log !== run.mirror) for (const { shard } of await run.log.list()) listed.add(shard);
-  const shards = run.plan.stages.flatMap((stage) => stage.shards.map(({ id }) => id)).filter((id) => listed.has(id));
-  // Payloads are not held: a run's are larger than the memory.
-  const read = await mapInOrder(
-    shards,
-    READS_AT_ONCE,
-    async (shard) => (await readOrCopy(run, shard))?.envelope ?? null,
-  );
-  const envelopes = read.filter((envelope) => envelope !== null);
-  for (const envelope of envelopes) expectOurs(run, envelope);
-  return {
-    completed: envelopes.map(factsOf),
-    epoch: envelopes.reduce((largest, { epoch }) => Math.max(largest, epoch), 0),
-  };
+  const recorded: RecordedShards[] = [];
+  let records = 0;
+  let epoch = 0;
+  for (const { shards } of run.plan.stages) {
+    const found = new RecordedShards(shards.length);
+    const indexes = [...listed].flatMap((id) => shards.indexOf(id) ?? []).sort((a, b) => a - b);
+    for (let start = 0; start < indexes.length; start += READS_IN_A_ROUND) {
+      const round = indexes.slice(start, start + READS_IN_A_ROUND);
+      // Payloads are not held: a run's are larger than the memory.
+      const envelopes = await mapInOrder(
+        round,
+        READS_AT_ONCE,
+        async (index) => (await readOrCopy(run, shards.at(index).id))?.envelope ?? null,
+      );
+      for (const [i, envelope] of envelopes.entries()) {
+        if (envelope === null) continue;
+        expectOurs(run, envelope);
+        found.add(must(round[i], "index"), factsOf(envelope));
+        records++;
+        epoch = Math.max(epoch, envelope.epoch);
+      }
+    }
+    recorded.push(found);
+  }
+  return { recorded, records, epoch };
 }
 
 async function readOrCopy({ log, mirror }: ServedRun, shard: string): Promise<RunRecord | null> {
@@ -160,18 +179,18 @@ function factsOf(envelope: RecordEnvelope): RecordFacts {
 }
 
 /** The run as the state machine takes it. */
-export function toRunToAdd({ id, plan, file, environment }: ServedRun, { completed }: Replay): RunToAdd {
+export function toRunToAdd({ id, plan, file, environment }: ServedRun, { recorded }: Replay): RunToAdd {
   return {
     id,
     name: file.name,
     planHash: file.plan_hash,
     allowPartial: file.allow_partial,
     environment,
-    stages: plan.stages.map((stage) => ({
+    stages: plan.stages.map((stage, i) => ({
       id: stage.id,
       dependsOn: stage.dependsOn,
-      shardIds: stage.shards.map((shard) => shard.id),
+      shards: stage.shards.length,
+      recorded: must(recorded[i], `records of ${stage.id}`),
     })),
-    completed,
   };
 }

@@ -4,9 +4,11 @@
  * 1. The shards are leaves of a tree; every node has up to 32 parts.
  * 2. A changed list has new nodes on the way to the changed shard, and shares all others with the list before.
  * 3. Every node counts the shards below it by mark, so that the shards of a mark are found without a look at the others.
+ * 4. Shards in the same plain state are one object, and so are leaves of such shards alone: of a million shards that are pending or done the
+ *    list holds a few.
  */
 import { must } from "../base/assert.js";
-import type { ShardPhase, ShardState } from "./shard.js";
+import { sharedState, type ShardPhase, type ShardState } from "./shard.js";
 
 /** Parts of a node. */
 const WIDTH = 32;
@@ -45,7 +47,12 @@ export class ShardList {
 
   /** The list of these shards, in their order. */
   static from(shards: readonly ShardState[]): ShardList {
-    return new ShardList(shards.length, treeOf(shards));
+    return ShardList.of(shards.length, (index) => must(shards[index], "shard"));
+  }
+
+  /** The list of `length` shards that `stateOf` tells. */
+  static of(length: number, stateOf: (index: number) => ShardState): ShardList {
+    return new ShardList(length, treeOf(length, stateOf));
   }
 
   /** How many shards have each mark. */
@@ -60,7 +67,7 @@ export class ShardList {
 
   /** The list with another shard at an index that it has; this one stays as it is. */
   with(index: number, shard: ShardState): ShardList {
-    return new ShardList(this.length, replaceIn(this.tree, index, this.at(index), shard));
+    return new ShardList(this.length, replaceIn(this.tree, index, this.at(index), sharedState(shard)));
   }
 
   /** Indexes of the shards that have a mark, ascending. Costs as much as there are such shards that the caller takes. */
@@ -74,10 +81,26 @@ export class ShardList {
   }
 }
 
-function treeOf(shards: readonly ShardState[]): Tree {
-  let level: Tree[] = cut(shards).map(leafOf);
+function treeOf(length: number, stateOf: (index: number) => ShardState): Tree {
+  let level: Tree[] = [];
+  for (let start = 0; start < length; start += WIDTH) {
+    const size = Math.min(WIDTH, length - start);
+    level.push(sharedLeaf(leafOf(Array.from({ length: size }, (_, i) => sharedState(stateOf(start + i))))));
+  }
   for (let span = WIDTH; level.length > 1; span *= WIDTH) level = cut(level).map((parts) => branchOf(parts, span));
   return level[0] ?? leafOf([]);
+}
+
+/** Full leaves of one state alone, by that state. */
+const uniformLeaves = new WeakMap<ShardState, Leaf>();
+
+/** A leaf of the same shards, which all lists share where these are in one state. */
+function sharedLeaf(leaf: Leaf): Leaf {
+  const [first] = leaf.shards;
+  if (first === undefined || leaf.shards.length < WIDTH || leaf.shards.some((shard) => shard !== first)) return leaf;
+  const known = uniformLeaves.get(first) ?? leaf;
+  uniformLeaves.set(first, known);
+  return known;
 }
 
 function cut<T>(items: readonly T[]): T[][] {
@@ -121,7 +144,7 @@ function replaceIn(tree: Tree, index: number, before: ShardState, after: ShardSt
   const counts = { ...tree.counts };
   count(counts, before, -1);
   count(counts, after, 1);
-  if (tree.kind === "leaf") return { ...tree, shards: tree.shards.with(index, after), counts };
+  if (tree.kind === "leaf") return sharedLeaf({ ...tree, shards: tree.shards.with(index, after), counts });
   const place = Math.floor(index / tree.span);
   const part = replaceIn(must(tree.parts[place], "part"), index % tree.span, before, after);
   return { ...tree, parts: tree.parts.with(place, part), counts };

@@ -25,6 +25,24 @@ export interface ShardState {
   readonly holder: { readonly worker: string; readonly lease: string } | null;
   /** The last failure. */
   readonly failure: { readonly code: ErrorCode; readonly message: string } | null;
-  /** Hash of the accepted record's payload. */
-  readonly sha256: string | null;
+}
+
+/** A shard that nobody has had. */
+export const FRESH: ShardState = {
+  phase: "pending",
+  attempts: 0,
+  spent: { lost: 0, memory: 0, application: 0 },
+  avoid: [],
+  holder: null,
+  failure: null,
+};
+
+/** Shards that most are like: there is one object of each, however many shards are so. */
+const PLAIN: readonly ShardState[] = [FRESH, { ...FRESH, phase: "done" }, { ...FRESH, phase: "done", attempts: 1 }];
+
+/** The same state, as the object that all such shards share where it is a plain one. */
+export function sharedState(shard: ShardState): ShardState {
+  if (shard.failure !== null || shard.holder !== null || shard.avoid.length > 0 || failedAttempts(shard) > 0)
+    return shard;
+  return PLAIN.find(({ phase, attempts }) => phase === shard.phase && attempts === shard.attempts) ?? shard;
 }

@@ -7,6 +7,7 @@
  * 3. A run ends when no stage can move any more; then the next one starts.
  */
 import { must } from "../base/assert.js";
+import { shardId } from "../plan/stage-shards.js";
 import type { RunState, StageState } from "../wire/messages.js";
 import { activeRun, type RunProgress, type StageProgress } from "./state.js";
 import { patchRun, patchStage, patchWorker, type Turn } from "./turn.js";
@@ -95,8 +96,8 @@ function stateOfReady(run: RunProgress, { counts, shards }: StageProgress): { st
   return { state: "reducing", reason: counts.quarantined > 0 ? `without all results: ${lost}` : "" };
 }
 
-function quarantinedIds(stage: StageProgress): string[] {
-  return [...stage.shards.indexesOf("quarantined")].map((index) => must(stage.shardIds[index], "shard id"));
+function quarantinedIds({ id, shards }: StageProgress): string[] {
+  return [...shards.indexesOf("quarantined")].map((index) => shardId(id, index));
 }
 
 function isQuiet({ stages }: RunProgress): boolean {

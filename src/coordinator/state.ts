@@ -4,6 +4,7 @@
  * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
  */
 import type { Environment, WorkerEnvironment } from "../base/environment.js";
+import { parseShardId } from "../plan/stage-shards.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
 import type { FailureClass, ShardPhase } from "./shard.js";
 import type { ShardList } from "./shard-list.js";
@@ -41,7 +42,6 @@ export const DEFAULT_SETTINGS: Settings = {
 export interface StageProgress {
   readonly id: string;
   readonly dependsOn: readonly string[];
-  readonly shardIds: readonly string[];
   readonly state: StageState;
   readonly reason: string;
   readonly shards: ShardList;
@@ -70,10 +70,16 @@ export interface RunProgress {
   /** What workers must be; filled in completely by the first lease. */
   readonly environment: Partial<Environment>;
   readonly stages: readonly StageProgress[];
-  /** Shard id -> place. */
-  readonly places: ReadonlyMap<string, ShardPlace>;
   readonly warnings: readonly string[];
   readonly addedAt: number;
+}
+
+/** Where the run has the shard with this id; undefined where it has none. */
+export function placeOf({ stages }: Pick<RunProgress, "stages">, id: string): ShardPlace | undefined {
+  const parsed = parseShardId(id);
+  const stage = stages.findIndex((one) => one.id === parsed?.stage);
+  const length = stages[stage]?.shards.length ?? 0;
+  return parsed !== undefined && parsed.index < length ? { stage, shard: parsed.index } : undefined;
 }
 
 /** Indexes of a shard. */

@@ -11,7 +11,7 @@ import type { Lease } from "../wire/messages.js";
 import { obstacle } from "./eligibility.js";
 import type { EventOf } from "./events.js";
 import { loseLease, returnLease } from "./failures.js";
-import type { HeldLease, WorkerProgress } from "./state.js";
+import { type HeldLease, placeOf, type WorkerProgress } from "./state.js";
 import { patchRun, patchShard, patchState, patchWorker, putWorker, removeWorker, shardAt, type Turn } from "./turn.js";
 
 /** The clock is looked at several times a second; a longer gap is the coordinator's own silence. */
@@ -71,7 +71,7 @@ function keepOrRevoke(turn: Turn, name: string, session: string, lease: Lease): 
 /** Takes over a lease of an earlier coordinator, if its shard is free and the worker may serve the run. */
 function adopt(turn: Turn, worker: WorkerProgress, lease: Lease): boolean {
   const run = turn.state.runs.get(lease.run);
-  const place = run?.places.get(lease.shard);
+  const place = run === undefined ? undefined : placeOf(run, lease.shard);
   if (run?.state !== "running" || place === undefined || obstacle(turn.state, run, worker) !== null) return false;
   const shard = shardAt(run, place);
   if (shard.phase !== "pending" || run.stages[place.stage]?.state !== "open") return false;

@@ -2,6 +2,7 @@
 import type { Prompt } from "../nodes/prompt.js";
 import type { MemoryShape } from "../plan/memory.js";
 import type { Plan, Shard, StageTask } from "../plan/plan.js";
+import type { StageShards } from "../plan/stage-shards.js";
 import type { CostModel } from "./run-work.js";
 import type { Work } from "./work.js";
 
@@ -36,7 +37,7 @@ export interface TaskCost<Task extends StageTask = StageTask> {
    * @param before - prompts of the shard that ran before, joined.
    * @returns those of the last shard.
    */
-  addShared?(work: Work, context: WorkContext, shards: readonly Shard[], before: string): string;
+  addShared?(work: Work, context: WorkContext, shards: StageShards, before: string): string;
   /** Numbers alive at once while the largest block is computed, without weights. */
   alive(shape: MemoryShape, largest: LargestBlock): number;
 }

@@ -46,10 +46,11 @@ export function probePlan(experiments: readonly ProbedExperiment[], plan: Plan, 
   const sweep = probeSweep(experiments, plan.sweep, prompts, saes.length > 0);
   const context: PlanContext = { shape, saes, prompts, paired: isPaired(prompts), lengths: tokenCounts({ prompts }) };
   const { evaluated: _evaluated, ...whole } = plan;
-  const stages = stagesOf(experiments, sweep as unknown as Sweep, plan.blocks, context)
+  const { promptBlocks, stages } = stagesOf(experiments, sweep as unknown as Sweep, plan.blocks, context);
+  const probed = stages
     .filter(({ task }) => experiments.every((experiment) => experiment.isProbed?.(task) !== false))
-    .map((stage) => ({ ...stage, shards: stage.shards.slice(0, 1) }));
-  return { ...whole, sweep, shape, saes, prompts, donors: null, stages };
+    .map((stage) => ({ ...stage, shards: stage.shards.first(promptBlocks) }));
+  return { ...whole, sweep, shape, saes, prompts, promptBlocks, donors: null, stages: probed };
 }
 
 function probeSweep(

@@ -1,6 +1,7 @@
 /** @file From work to seconds: a program's speed on the machine, in products and outside of them, as a probe of it finds. */
 import { z } from "zod";
 import type { InputPaths, Plan } from "../plan/plan.js";
+import { hashOfPlan, openPlan, planTexts } from "../plan/stored-plan.js";
 import { flopsOf, TRAFFIC_KINDS, type TrafficKind, type Work } from "./work.js";
 
 const positive = z.number().positive();
@@ -13,8 +14,23 @@ export interface ProbeRequest {
   readonly budgetMs: number;
 }
 
-/** The schema of {@link ProbeRequest}, which comes from this build's own planning. */
-export const probeRequestSchema = z.custom<ProbeRequest>((value) => typeof value === "object" && value !== null);
+/** A request as it goes to the process that measures: a plan's shards do not survive JSON, what is stored of it does. */
+interface StoredRequest extends Omit<ProbeRequest, "plan"> {
+  readonly texts: ReturnType<typeof planTexts>;
+  readonly planHash: string;
+}
+
+/** A request as text. */
+export function writeProbeRequest({ plan, ...rest }: ProbeRequest): string {
+  const stored: StoredRequest = { ...rest, texts: planTexts(plan), planHash: hashOfPlan(plan) };
+  return JSON.stringify(stored);
+}
+
+/** The request of such a text, which comes from this build's own planning. */
+export function readProbeRequest(text: string): ProbeRequest {
+  const { texts, planHash, ...rest } = JSON.parse(text) as StoredRequest;
+  return { ...rest, plan: openPlan({ plan: texts.plan, prompts: () => texts.prompts }, planHash, "standard input") };
+}
 
 const correction = z.object({ products: positive, rest: positive });
 

@@ -4,7 +4,6 @@
  * Every shard is cut into the blocks that its program will make, by the program's own rules. Of a stage with very many shards
  * an even sample is counted. What only results can tell (which features differ, how many a circuit keeps) is assumed.
  */
-import { must } from "../base/assert.js";
 import type { Stage, StageTask } from "../plan/plan.js";
 import { type HasTasks, taskKind } from "../plan/task-kinds.js";
 import type { MemoryShape } from "../plan/memory.js";
@@ -35,7 +34,7 @@ export function stageWorks(experiments: readonly HasTasks<CountedTask>[], contex
     if (stage.shards.length === 0 || cost === undefined) return [];
     const { units, work, widest } = countedShards(context, cost, stage);
     before = cost.addShared?.(work, context, stage.shards, before) ?? "";
-    const largest = { prompts: Math.max(...stage.shards.map(({ prompts }) => prompts.length)), widest };
+    const largest = { prompts: Math.max(...[...stage.shards.byBlock()].map(({ prompts }) => prompts.length)), widest };
     const { id, task, shards } = stage;
     const alive = aliveIn(context, cost, largest);
     return [{ id, kind: task.kind, shards: shards.length, units: Math.round(units), work, alive }];
@@ -50,9 +49,7 @@ function countedShards(
 ): { readonly units: number; readonly work: Work; readonly widest: number } {
   const work = new Work(context.model);
   const every = Math.max(1, shards.length / COUNTED_SHARDS);
-  const counted = Array.from({ length: Math.ceil(shards.length / every) }, (_, i) =>
-    must(shards[Math.floor(i * every)], "shard"),
-  );
+  const counted = Array.from({ length: Math.ceil(shards.length / every) }, (_, i) => shards.at(Math.floor(i * every)));
   const scale = shards.length / counted.length;
   let units = 0;
   let widest = 0;

@@ -7,7 +7,8 @@ import { performance } from "node:perf_hooks";
 import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
-import type { Plan, Shard, Stage } from "../plan/plan.js";
+import { findShard, type Plan } from "../plan/plan.js";
+import { openPlan } from "../plan/stored-plan.js";
 import { toFailure } from "../wire/failure.js";
 import { readCachedFile } from "./cached-file.js";
 import { MAX_PAYLOAD_BYTES, type EngineResult, type FromEngine, type ToEngine } from "./engine-messages.js";
@@ -20,7 +21,7 @@ const OUT_OF_MEMORY = /out of memory|allocation failed|cannot enlarge memory|\bO
 
 interface OpenRun {
   readonly program: EngineProgram;
-  readonly shards: ReadonlyMap<string, { readonly shard: Shard; readonly stage: Stage }>;
+  readonly plan: Plan;
 }
 
 let open: OpenRun | null = null;
@@ -35,11 +36,15 @@ const progress = (done: number, total: number): void => {
 
 async function openRun(message: Extract<ToEngine, { kind: "init" }>): Promise<void> {
   const start = performance.now();
-  const plan = JSON.parse(new TextDecoder().decode(await readCachedFile(message.plan))) as Plan;
+  const [text, prompts] = [await cachedText(message.plan.plan), await cachedText(message.plan.prompts)];
+  const plan = openPlan({ plan: text, prompts: () => prompts }, message.planHash, message.plan.plan);
   const init: EngineInit = { ...message, plan, progress };
-  const entries = plan.stages.flatMap((stage) => stage.shards.map((shard) => [shard.id, { shard, stage }] as const));
-  open = { program: await openProgram(init), shards: new Map(entries) };
+  open = { program: await openProgram(init), plan };
   send({ kind: "ready", loadSeconds: (performance.now() - start) / 1000 });
+}
+
+async function cachedText(path: string): Promise<string> {
+  return new TextDecoder().decode(await readCachedFile(path));
 }
 
 /** A plan of `noop` stages alone needs neither backend nor inputs. */
@@ -52,8 +57,8 @@ async function openProgram(init: EngineInit): Promise<EngineProgram> {
 }
 
 async function runShard({ shard: id, attempt, artifacts }: Extract<ToEngine, { kind: "run" }>): Promise<EngineResult> {
-  const { program, shards } = must(open, "run");
-  const { shard, stage } = must(shards.get(id), `shard ${id}`);
+  const { program, plan } = must(open, "run");
+  const { shard, stage } = must(findShard(plan, id), `shard ${id}`);
   const artifact = (name: string): Promise<Uint8Array> =>
     readCachedFile(must(artifacts[name], `artifact ${name} of stage ${stage.id}`));
   const start = performance.now();

@@ -6,8 +6,9 @@ import type { Failure } from "../wire/messages.js";
 export type ToEngine =
   | {
       readonly kind: "init";
-      /** File of the run's plan, called by the SHA-256 of its bytes. */
-      readonly plan: string;
+      /** Files of the run's plan, called by the SHA-256 of their bytes. */
+      readonly plan: { readonly plan: string; readonly prompts: string };
+      readonly planHash: string;
       readonly inputs: InputPaths;
       readonly backend: string;
       readonly threads: number;

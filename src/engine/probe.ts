@@ -43,7 +43,7 @@ export async function probe(
       return () =>
         timed(async () => {
           const program = await opened.open(task);
-          await program.probe({ plan, model, onProgress: () => undefined }, task, must(shards[0], "shard"));
+          await program.probe({ plan, model, onProgress: () => undefined }, task, shards.at(0));
         }, watch);
     });
     const rounds = await inRounds(programs, budgetMs);

@@ -70,20 +70,25 @@ export function promptUse({ evaluated }: Rows, index: number): PromptUse {
   return index < evaluated ? "evaluate" : "select";
 }
 
-/** Blocks of prompts that run together, by what the prompts are for: no block mixes them. */
+/** Blocks of prompts that run together, and which of them are for what: half-open ranges. No block mixes uses. */
 export interface PromptBlocks {
-  readonly all: readonly (readonly number[])[];
-  readonly select: readonly (readonly number[])[];
-  readonly evaluate: readonly (readonly number[])[];
+  readonly list: readonly (readonly number[])[];
+  readonly all: BlockRange;
+  readonly select: BlockRange;
+  readonly evaluate: BlockRange;
 }
+
+type BlockRange = readonly [start: number, end: number];
 
 /** Cuts a plan's prompts into blocks of at most `size`. */
 export function blocksByUse(rows: Rows, size: number): PromptBlocks {
   const evaluate = promptBlocks(evaluatedPrompts(rows), size);
-  if (rows.evaluated === undefined) return { all: evaluate, select: evaluate, evaluate };
+  const all: BlockRange = [0, evaluate.length];
+  if (rows.evaluated === undefined) return { list: evaluate, all, select: all, evaluate: all };
   const first = rows.evaluated;
   const select = promptBlocks(selectionPrompts(rows), size).map((block) => block.map((index) => index + first));
-  return { all: [...evaluate, ...select], select, evaluate };
+  const list = [...evaluate, ...select];
+  return { list, all: [0, list.length], select: [evaluate.length, list.length], evaluate: all };
 }
 
 /** How many clusters of the evaluated rows are among those of the rows that chose. */

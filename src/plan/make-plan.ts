@@ -1,6 +1,5 @@
 /** @file From a sweep file to a plan: reads every input once, refuses what cannot run, fixes everything else. */
 import { FaultList } from "../base/fault-list.js";
-import { canonicalJson, sha256 } from "../base/hash.js";
 import { isPaired } from "../nodes/prompt.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { publishedSaes } from "../hub/published-saes.js";
@@ -17,12 +16,13 @@ import type { FitDataset } from "./fit-dataset.js";
 import { filterDatasets, type FilteredBy } from "./filter-rows.js";
 import { fitOf, type FitSpec } from "./fit-spec.js";
 import { obtainInputs, saeOptionsOf } from "./obtain-inputs.js";
-import type { InputPaths, Plan, SaeSite, Stage } from "./plan.js";
+import { type InputPaths, type Plan, PLAN_VERSION, type SaeSite, type Stage } from "./plan.js";
 import { mostTokens } from "./prompt-lengths.js";
 import type { PlanContext, PlanPart } from "./plan-part.js";
 import { withSpans } from "./span-positions.js";
 import { readInputs, type ReadInputs, readSweepAndDataset } from "./read-inputs.js";
 import type { SweepSource } from "../sweep/read-sweep.js";
+import { hashOfPlan } from "./stored-plan.js";
 import { type HasTasks, taskKind } from "./task-kinds.js";
 import type { SweepText } from "../sweep/sweep-files.js";
 import type { SweepPart } from "../sweep/sweep-part.js";
@@ -52,7 +52,7 @@ const NO_SCREEN: Screen = { write: () => undefined };
 /** A plan with what is kept beside it. */
 export interface PlannedRun {
   readonly plan: Plan;
-  /** SHA-256 of the plan's canonical JSON. */
+  /** As {@link hashOfPlan} says. */
   readonly planHash: string;
   readonly inputs: InputPaths;
   /** What the file says of each of the plan's prompts. */
@@ -117,7 +117,7 @@ export async function planSweep(
     };
     return {
       plan,
-      planHash: sha256(canonicalJson(plan)),
+      planHash: hashOfPlan(plan),
       inputs: lender === undefined ? inputs : { ...inputs, from: lenderPlace(lender, read.prompts) },
       texts,
       dropped,
@@ -217,17 +217,18 @@ function assemble(
   const dSae = Math.max(0, ...saes.map((sae) => sae.dSae));
   const positions = mostTokens([...prompts, ...(fit?.prompts ?? [])]);
   const blocks = blocksFor({ config, dSae, positions, neurons: sweep.scores.some(scoresNeurons) }, engine.blockMib);
-  const stages = stagesOf(experiments, sweep, blocks, context);
+  const { promptBlocks, stages } = stagesOf(experiments, sweep, blocks, context);
   for (const { task } of stages) taskKind(experiments, task);
   expectEvaluation(source, stages, evaluated);
   const facts = experiments.map((experiment) => experiment.facts?.(source, context) ?? {});
   return {
-    version: 1,
+    version: PLAN_VERSION,
     sweep: resolvedSweep(sweep, filteredBy),
     fingerprints,
     shape,
     saes,
     prompts,
+    promptBlocks,
     ...(evaluated === undefined ? {} : { evaluated }),
     ...(fit === null ? {} : { fitPrompts: fit.prompts }),
     donors: null,
@@ -239,24 +240,26 @@ function assemble(
   };
 }
 
-/** All stages of a sweep, those of an experiment together. */
+/** All stages of a sweep, those of an experiment together, and the blocks of prompts that they take. */
 export function stagesOf(
   experiments: readonly PlanPart[],
   sweep: Sweep,
   blocks: Plan["blocks"],
   context: PlanContext,
-): Stage[] {
+): Pick<Plan, "promptBlocks" | "stages"> {
   const { means, neurons } = neededMeans(experiments, sweep);
+  const promptBlocks = blocksByUse(context, blocks.prompts);
   const stageContext = {
     ...context,
     sweep,
     blocks,
-    promptBlocks: blocksByUse(context, blocks.prompts),
+    promptBlocks,
     needsMeans: means,
     needsNeuronMeans: neurons,
     needsSiteMeans: experiments.some((experiment) => experiment.needsSiteMeans?.(sweep) === true),
   };
-  return inOrder(experiments.flatMap((experiment) => experiment.stages(stageContext)));
+  const stages = inOrder(experiments.flatMap((experiment) => experiment.stages(stageContext)));
+  return { promptBlocks: promptBlocks.list, stages };
 }
 
 /** Each stage after those it depends on, and else as they are. */
@@ -276,7 +279,8 @@ function inOrder(stages: readonly Stage[]): Stage[] {
 
 /** Rows that a sweep names to be evaluated are never ignored. @throws PatchbayError `bad_input`. */
 function expectEvaluation({ fault }: SweepSource, stages: readonly Stage[], evaluated = 0): void {
-  const isEvaluated = ({ shards }: Stage): boolean => shards.some(({ prompts }) => prompts.some((p) => p < evaluated));
+  const isEvaluated = ({ shards }: Stage): boolean =>
+    [...shards.byBlock()].some(({ prompts }) => prompts.some((p) => p < evaluated));
   if (evaluated === 0 || stages.some(isEvaluated)) return;
   throw fault(
     ["dataset", "evaluate"],

@@ -23,7 +23,7 @@ export interface PlanContext {
 export interface StageContext extends PlanContext {
   readonly sweep: Sweep;
   readonly blocks: Blocks;
-  /** Blocks of prompts: indexes into the plan's prompts, all of one token count. */
+  /** Blocks of prompts: indexes into the plan's prompts, all of one token count, and which are for what. */
   readonly promptBlocks: PromptBlocks;
   /** Whether any experiment reads mean activations. */
   readonly needsMeans: boolean;

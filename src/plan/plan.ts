@@ -7,6 +7,7 @@ import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";
 import type { ResolvedSweep } from "../sweep/sweep.js";
+import type { Shard, StageShards } from "./stage-shards.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
 export interface SaeSite extends SaeSiteAt {
@@ -42,18 +43,7 @@ export interface StageTask {
   readonly kind: string;
 }
 
-/** A unit of work: prompts whose tokens have the same positions, and a range of slots. */
-export interface Shard {
-  /** `<stage>.<five digits>`; also the run-log key. */
-  readonly id: string;
-  /** Indexes into {@link Plan.prompts}, all of one token count, and of one layout of spans. */
-  readonly prompts: readonly number[];
-  /**
-   * Half-open range of what the stage lists, as node slots (truth: rows of nodes.parquet) or evaluations (circuits).
-   * Absent where the stage lists nothing.
-   */
-  readonly slots?: readonly [start: number, end: number];
-}
+export type { Shard };
 
 /** A shard's prompts. */
 export function promptsOf({ prompts }: Plan, shard: Shard): Prompt[] {
@@ -69,12 +59,18 @@ export interface Stage {
   readonly dependsOn: readonly string[];
   /** Files under `artifacts/` that its shards need on the worker: written by the stages it depends on, or taken from another run. */
   readonly reads: readonly string[];
-  readonly shards: readonly Shard[];
+  readonly shards: StageShards;
 }
 
-/** Everything a run will do. Its canonical JSON is hashed into the plan hash; it holds no path, host or time. */
+/** Of the format of plan.json. */
+export const PLAN_VERSION = 2;
+
+/**
+ * Everything a run will do. It holds no path, host or time. On the disk it is two files (stored-plan.ts), of which the first holds the hash of
+ * the second; the hash of the first is the plan hash.
+ */
 export interface Plan {
-  readonly version: 1;
+  readonly version: typeof PLAN_VERSION;
   readonly sweep: ResolvedSweep;
   readonly fingerprints: {
     readonly model: string;
@@ -89,7 +85,9 @@ export interface Plan {
   readonly saes: readonly SaeSite[];
   /** Kept prompts in file order, those that are evaluated first: `prompt` columns index this list. */
   readonly prompts: readonly Prompt[];
-  /** How many of them are evaluated, where the others choose (`held-out.ts`); absent where all do both. */
+  /** Prompts that run together, as indexes into that list: stages take their shards' prompts from it. */
+  readonly promptBlocks: readonly (readonly number[])[];
+  /** How many of the prompts are evaluated, where the others choose (`held-out.ts`); absent where all do both. */
   readonly evaluated?: number;
   /** Pairs that errors are split on, in file order; absent where the sweep splits none. */
   readonly fitPrompts?: readonly Prompt[];
@@ -110,6 +108,13 @@ export interface LenderPlace {
   readonly plan_hash: string;
   /** How many of the evaluated prompts are among those that its scores and means are over. */
   readonly shared_prompts: number;
+}
+
+/** The shard that an id names; undefined where the plan has none. */
+export function findShard({ stages }: Plan, id: string): { readonly stage: Stage; readonly shard: Shard } | undefined {
+  const stage = stages.find(({ shards }) => shards.indexOf(id) !== undefined);
+  const index = stage?.shards.indexOf(id);
+  return stage === undefined || index === undefined ? undefined : { stage, shard: stage.shards.at(index) };
 }
 
 /** Where the inputs lie on this machine. Not part of the plan: equal inputs in other folders are the same run. */

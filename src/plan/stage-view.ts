@@ -7,6 +7,7 @@
 import { must } from "../base/assert.js";
 import { hashOf } from "./shard-keys.js";
 import type { Plan, Stage } from "./plan.js";
+import { storedPlan } from "./stored-plan.js";
 import type { HasTasks } from "./task-kinds.js";
 
 /** What an experiment says of its fields. */
@@ -20,16 +21,17 @@ export type ViewedExperiment = HasTasks<unknown> & HasOwnFields;
 
 /** A hash of what the reduction of a stage can see. */
 export function stageView(experiments: readonly ViewedExperiment[], plan: Plan, id: string): string {
-  const stages = stagesUpTo(plan, id);
+  const stored = storedPlan(plan);
+  const stages = stagesUpTo(stored.stages, id);
   const isSeen = ({ tasks }: ViewedExperiment): boolean => stages.some(({ task }) => Object.hasOwn(tasks, task.kind));
   const others = experiments.filter((one) => !isSeen(one)).flatMap((one) => one.ownFields?.(plan.sweep) ?? []);
   const hidden = new Set(["name", ...others]);
   const sweep = Object.fromEntries(Object.entries(plan.sweep).filter(([field]) => !hidden.has(field)));
-  return hashOf({ ...plan, sweep, stages });
+  return hashOf({ ...stored, sweep, stages });
 }
 
 /** The stage, and all that it depends on. */
-function stagesUpTo({ stages }: Plan, id: string): Stage[] {
+function stagesUpTo<One extends Pick<Stage, "id" | "dependsOn">>(stages: readonly One[], id: string): One[] {
   const before = new Set([id]);
   for (const one of before)
     for (const other of must(stages.find((stage) => stage.id === one), one).dependsOn) before.add(other); // prettier-ignore

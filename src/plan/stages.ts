@@ -1,41 +1,33 @@
 /** @file Stages and their shards, cut from the sweep alone: never from the number of workers. */
 import type { Prompt } from "../nodes/prompt.js";
 import { byLayout } from "./prompt-lengths.js";
-import type { Shard, Stage, StageTask } from "./plan.js";
+import type { Stage, StageTask } from "./plan.js";
+import { NO_SHARDS, type ShardRule, type SlotRange, StageShards } from "./stage-shards.js";
 
 /** Row blocks that one shard runs: enough to make leasing cheap, few enough to lose little with a worker. */
 const ROW_BLOCKS_PER_SHARD = 2;
-
-/** A shard before it has an id. */
-export type ShardWork = Omit<Shard, "id">;
 
 /** What a stage has besides its id and task; what is left out is empty. */
 export interface StageParts {
   readonly dependsOn?: readonly string[];
   readonly reads?: readonly string[];
-  readonly work?: readonly ShardWork[];
+  /** The blocks of the plan, where `rule` takes some. */
+  readonly promptBlocks?: readonly (readonly number[])[];
+  readonly rule?: ShardRule;
 }
 
-/** Makes a stage; its shards are numbered in order. */
-export function stage(id: string, task: StageTask, { dependsOn = [], reads = [], work = [] }: StageParts): Stage {
-  const shards = work.map((shard, i) => ({ id: `${id}.${String(i).padStart(5, "0")}`, ...shard }));
-  return { id, task, dependsOn, reads, shards };
+/** Makes a stage. */
+export function stage(id: string, task: StageTask, parts: StageParts = {}): Stage {
+  const { dependsOn = [], reads = [], promptBlocks = [], rule = NO_SHARDS } = parts;
+  return { id, task, dependsOn, reads, shards: new StageShards(id, promptBlocks, rule) };
 }
 
 /**
- * Shards of ranges of slots for each block of prompts, when a block of the engine has `rows` rows and a slot as many as prompts. No shard has
- * slots of two ranges.
+ * Shards of ranges of slots for each block of prompts, when a block of the engine has `rows` rows and a slot as many as prompts on each of
+ * `sides` sides. No shard has slots of two ranges.
  */
-export function slotShards(
-  promptBlocks: readonly (readonly number[])[],
-  slotRanges: readonly (readonly [start: number, end: number])[],
-  rows: number,
-  sides = 1,
-): ShardWork[] {
-  return promptBlocks.flatMap((prompts) => {
-    const perShard = Math.max(1, Math.ceil((ROW_BLOCKS_PER_SHARD * rows) / (sides * prompts.length)));
-    return slotRanges.flatMap(([start, end]) => ranges(start, end, perShard).map((slots) => ({ prompts, slots })));
-  });
+export function slotRule(blocks: ShardRule["blocks"], slots: readonly SlotRange[], rows: number, sides = 1): ShardRule {
+  return { blocks, slots, cells: (ROW_BLOCKS_PER_SHARD * rows) / sides };
 }
 
 /** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, file order within. */

@@ -13,8 +13,8 @@ import { type Environment, environmentFingerprint } from "../base/environment.js
 import { counted } from "../base/counted.js";
 import { badInput } from "../base/errors.js";
 import { mapInOrder } from "../base/map-in-order.js";
-import type { Plan } from "../plan/plan.js";
-import { type KeyedTask, shardKeys } from "../plan/shard-keys.js";
+import { findShard, type Plan } from "../plan/plan.js";
+import { type KeyedTask, type ShardKey, shardKeys } from "../plan/shard-keys.js";
 import type { HasTasks } from "../plan/task-kinds.js";
 import { hasDirectoryRecord, openDirectoryLog, readDirectoryRecord } from "../runlog/directory-log.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
@@ -125,18 +125,16 @@ export function isTakenOver({ worker }: RecordEnvelope): boolean {
 }
 
 /** What the run's log holds of others, by stage and where it came from. */
-function reusedIn({ stages }: Plan, records: readonly RecordEnvelope[]): ReusedShards[] {
+function reusedIn(plan: Plan, records: readonly RecordEnvelope[]): ReusedShards[] {
+  const { stages } = plan;
   const found = new Map<string, ReusedShards>();
-  const stageOf = new Map(
-    stages.flatMap(({ id, shards }) => shards.map((shard) => [shard.id, { id, of: shards.length }])),
-  );
   for (const { shard, worker } of records) {
     const [, from, hash] = TAKEN_FROM.exec(worker) ?? [];
-    const stage = stageOf.get(shard);
+    const stage = from === undefined ? undefined : findShard(plan, shard)?.stage;
     if (from === undefined || hash === undefined || stage === undefined) continue;
     const key = `${stage.id} ${worker}`;
     const shards = (found.get(key)?.shards ?? 0) + 1;
-    found.set(key, { stage: stage.id, shards, of: stage.of, from, plan_hash: hash });
+    found.set(key, { stage: stage.id, shards, of: stage.shards.length, from, plan_hash: hash });
   }
   const order = stages.map(({ id }) => id);
   return [...found.values()].sort((a, b) => order.indexOf(a.stage) - order.indexOf(b.stage));
@@ -169,30 +167,47 @@ function* offers(
   const { folder, plan, environment } = run;
   const candidates = candidatesAt(at, folder).filter(({ file }) => otherParts(file, run).length === 0);
   if (candidates.length === 0) return;
-  const ours = shardKeys(experiments, plan, environment);
+  const name = shortNames();
+  const ours = wantedShards(shardKeys(experiments, plan, environment, name));
+  const shards = plan.stages.reduce((sum, stage) => sum + stage.shards.length, 0);
   for (const { folder: theirFolder, file } of candidates) {
-    const wanted = new Map<string, string[]>();
-    for (const [shard, key] of ours) if (!recorded.has(shard)) wanted.set(key, [...(wanted.get(key) ?? []), shard]);
-    if (wanted.size === 0) return;
-    const theirs = keysOf(experiments, theirFolder, file, environment);
-    if (theirs === null) continue;
-    const matches = [...theirs.keys].flatMap(([shard, key]) =>
-      (wanted.get(key) ?? []).map((one): Match => ({ theirs: shard, ours: one })),
-    );
-    if (matches.length > 0) yield { folder: theirFolder, file, plan: theirs.plan, matches };
+    if (recorded.size >= shards) return;
+    const matches: Match[] = [];
+    const theirs = readPlanOf(theirFolder, file, (earlier) => {
+      for (const [shard, key] of shardKeys(experiments, earlier, environment, name))
+        for (const one of ours.get(key) ?? []) if (!recorded.has(one)) matches.push({ theirs: shard, ours: one });
+    });
+    if (theirs !== null && matches.length > 0) yield { folder: theirFolder, file, plan: theirs, matches };
   }
 }
 
-/** An earlier run's plan and the keys of its shards; null where the plan cannot be read, or has what this build does not know. */
-function keysOf(
-  experiments: readonly HasTasks<KeyedTask>[],
-  folder: string,
-  file: RunFile,
-  environment: Environment,
-): { readonly plan: Plan; readonly keys: ReadonlyMap<string, string> } | null {
+/** Short names of hashes, as there are very many keys of few hashes. */
+function shortNames(): (hash: string) => string {
+  const known = new Map<string, string>();
+  return (hash) => {
+    const name = known.get(hash) ?? known.size.toString(36);
+    known.set(hash, name);
+    return name;
+  };
+}
+
+/** Shards by their keys. */
+function wantedShards(keys: Iterable<ShardKey>): Map<string, string[]> {
+  const wanted = new Map<string, string[]>();
+  for (const [shard, key] of keys) {
+    const same = wanted.get(key);
+    if (same === undefined) wanted.set(key, [shard]);
+    else same.push(shard);
+  }
+  return wanted;
+}
+
+/** An earlier run's plan, when `use` has seen it; null where it cannot be read, or has what this build does not know. */
+function readPlanOf(folder: string, file: RunFile, use: (plan: Plan) => void): Plan | null {
   try {
     const plan = readPlan(folder, file.plan_hash);
-    return { plan, keys: shardKeys(experiments, plan, environment) };
+    use(plan);
+    return plan;
   } catch {
     return null;
   }

@@ -6,9 +6,10 @@ import { readPlan, runPaths } from "./run-folder.js";
 /** One plan: a coordinator reduces one run at a time, and a plan may be large. */
 let last: { readonly key: string; readonly plan: Plan } | null = null;
 
-/** Reads plan.json as {@link readPlan} does; the file that was read last is read again only where it has changed. */
+/** Reads a plan as {@link readPlan} does; the one that was read last is read again only where its files have changed. */
 export function readPlanOnce(folder: string, planHash: string): Plan {
-  const key = keyOf(runPaths(folder).plan, planHash);
+  const paths = runPaths(folder);
+  const key = [planHash, keyOf(paths.plan), keyOf(paths.planPrompts)].join(" ");
   if (last?.key === key) return last.plan;
   last = null; // Two plans at once may be more than the memory holds.
   const plan = readPlan(folder, planHash);
@@ -16,8 +17,8 @@ export function readPlanOnce(folder: string, planHash: string): Plan {
   return plan;
 }
 
-/** Names the contents of the file. Of a file that is not there nothing is kept: it cannot be read. */
-function keyOf(file: string, planHash: string): string {
+/** Names the contents of a file. Of one that is not there nothing is kept: it cannot be read. */
+function keyOf(file: string): string {
   const found = statSync(file, { throwIfNoEntry: false });
-  return [planHash, found?.size, found?.mtimeMs, found?.ino, file].join(" ");
+  return [found?.size, found?.mtimeMs, found?.ino, file].join(" ");
 }

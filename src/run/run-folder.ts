@@ -4,12 +4,12 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { type Environment, recordedEnvironmentSchema } from "../base/environment.js";
 import { badInput } from "../base/errors.js";
-import { canonicalJson, sha256 } from "../base/hash.js";
-import { readJsonFile } from "../base/read-file.js";
+import { readJsonFile, readTextFile } from "../base/read-file.js";
 import { writeFileAtomically } from "../base/write-file.js";
 import { SAE_SITES } from "../nodes/site.js";
 import { hubInputsSchema } from "../hub/snapshot.js";
 import type { Plan } from "../plan/plan.js";
+import { openPlan, PLAN_FILE, PLAN_PROMPTS_FILE, planTexts } from "../plan/stored-plan.js";
 
 /** Most run folders that a message names. */
 const MAX_NAMED = 5;
@@ -17,7 +17,8 @@ const MAX_NAMED = 5;
 /** Paths inside a run folder. */
 export const runPaths = (folder: string) => ({
   run: join(folder, "run.json"),
-  plan: join(folder, "plan.json"),
+  plan: join(folder, PLAN_FILE),
+  planPrompts: join(folder, PLAN_PROMPTS_FILE),
   log: join(folder, "log"),
   artifacts: join(folder, "artifacts"),
   artifact: (name: string) => join(folder, "artifacts", name),
@@ -231,14 +232,11 @@ export function writeRunFile(folder: string, run: RunFile): void {
   writeFileAtomically(runPaths(folder).run, `${JSON.stringify(run, null, 2)}\n`);
 }
 
-/** Reads plan.json and checks it against the hash that run.json names. @throws PatchbayError `bad_input`. */
+/** Reads the plan and checks its two files against the hash that run.json names. @throws PatchbayError `bad_input`. */
 export function readPlan(folder: string, planHash: string): Plan {
-  const file = runPaths(folder).plan;
-  const plan = readJsonFile(file, z.unknown());
-  const found = sha256(canonicalJson(plan));
-  if (found !== planHash)
-    throw badInput(`expected the plan ${planHash}, found ${found}; the file was changed, use a new --out`, { file });
-  return plan as Plan;
+  const paths = runPaths(folder);
+  const texts = { plan: readTextFile(paths.plan), prompts: () => readTextFile(paths.planPrompts) };
+  return openPlan(texts, planHash, paths.plan);
 }
 
 /** Whether the folder holds a run already. */
@@ -267,9 +265,11 @@ export function foldersIn(folder: string): string[] {
   return readdirSync(folder).map((name) => join(folder, name));
 }
 
-/** Creates the folders of a run and writes plan.json. */
+/** Creates the folders of a run and writes the plan. */
 export function createRunFolder(folder: string, plan: Plan): void {
   const paths = runPaths(folder);
   for (const path of [folder, paths.log, paths.artifacts]) mkdirSync(path, { recursive: true });
-  writeFileAtomically(paths.plan, `${canonicalJson(plan)}\n`);
+  const texts = planTexts(plan);
+  writeFileAtomically(paths.planPrompts, texts.prompts);
+  writeFileAtomically(paths.plan, texts.plan);
 }

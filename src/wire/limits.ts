@@ -1,7 +1,7 @@
 /** @file Bounds on everything that crosses the wire. */
 
 /** Version of the worker protocol. Coordinator and worker must agree on it exactly. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Largest gRPC message either side accepts, in bytes. */
 export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -233,7 +233,7 @@ export type CancelReply = z.infer<typeof cancelReplySchema>;
 export const fetchRequestSchema = z
   .object({ run: identifier, name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/) })
   .readonly();
-/** `plan.json`, or the name of a file under `artifacts/`. */
+/** `plan.json`, `plan-prompts.json`, or the name of a file under `artifacts/`. */
 export type FetchRequest = z.infer<typeof fetchRequestSchema>;
 
 /** The schema of {@link ArtifactPart}. */

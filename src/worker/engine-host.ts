@@ -132,8 +132,8 @@ function startFault(error: PatchbayError): PatchbayError {
 }
 
 function initOf(
-  { planFile, inputs, environment: { backend, threads } }: OpenRun,
+  { planFiles, planHash, inputs, environment: { backend, threads } }: OpenRun,
   memoryMib: number,
 ): Extract<ToEngine, { kind: "init" }> {
-  return { kind: "init", plan: planFile, inputs, backend, threads, memoryMib };
+  return { kind: "init", plan: planFiles, planHash, inputs, backend, threads, memoryMib };
 }

@@ -1,10 +1,10 @@
 /** @file A run as a worker sees it: its plan, its log, and where its inputs lie here. */
 import { readFile } from "node:fs/promises";
-import { PatchbayError } from "../base/errors.js";
-import { canonicalJson, sha256 } from "../base/hash.js";
+import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import type { Screen } from "../hub/fetch-display.js";
 import { type HubInputs, hubInputsSchema } from "../hub/snapshot.js";
-import type { InputPaths, Plan, Stage } from "../plan/plan.js";
+import type { InputPaths, Plan } from "../plan/plan.js";
+import { openPlan, PLAN_FILE, PLAN_PROMPTS_FILE } from "../plan/stored-plan.js";
 import { saeOptionsSchema } from "../run/run-folder.js";
 import { openRunLog } from "../runlog/open-run-log.js";
 import type { RunLog } from "../runlog/run-log.js";
@@ -17,13 +17,15 @@ import {
 import type { RunOpened } from "../wire/messages.js";
 import type { ArtifactCache } from "./artifact-cache.js";
 
+type PlanFiles = Readonly<Record<"plan" | "prompts", string>>;
+
 /** A run on this worker. Owner of the log: whoever opened the run. */
 export interface OpenRun {
   readonly id: string;
   readonly planHash: string;
-  readonly planFile: string;
+  /** Local copies of the plan's files. */
+  readonly planFiles: PlanFiles;
   readonly plan: Plan;
-  readonly stageOf: ReadonlyMap<string, Stage>;
   readonly inputs: InputPaths;
   readonly environment: Environment;
   /** Fingerprint of the environment, for records. */
@@ -50,25 +52,32 @@ export interface LocalChoices {
  *   `bad_input` for what the hub refuses.
  */
 export async function openRun(opened: RunOpened, cache: ArtifactCache, choices: LocalChoices): Promise<OpenRun> {
-  const planFile = await cache.file(opened.run, "plan.json");
-  const plan = JSON.parse(await readFile(planFile, "utf8")) as Plan;
-  const got = sha256(canonicalJson(plan));
-  if (got !== opened.planHash) {
-    throw new PatchbayError("bad_message", `run ${opened.run}: expected plan ${opened.planHash}, got ${got}`);
-  }
+  const planFiles = {
+    plan: await cache.file(opened.run, PLAN_FILE),
+    prompts: await cache.file(opened.run, PLAN_PROMPTS_FILE),
+  };
+  const plan = await readPlan(opened, planFiles);
   const decided = { threads: plan.engine.threads, dtype: plan.sweep.dtype };
   const environment = environmentOn(choices.environment, decided);
   return {
     id: opened.run,
     planHash: opened.planHash,
-    planFile,
+    planFiles,
     plan,
-    stageOf: new Map(plan.stages.flatMap((stage) => stage.shards.map(({ id }) => [id, stage] as const))),
     inputs: await obtainInputs(opened, choices),
     environment,
     fingerprint: environmentFingerprint(environment),
     log: await openRunLog(choices.log ?? opened.log, opened.run),
   };
+}
+
+async function readPlan({ run, planHash }: RunOpened, { plan, prompts }: PlanFiles): Promise<Plan> {
+  const [text, lists] = await Promise.all([readFile(plan, "utf8"), readFile(prompts, "utf8")]);
+  try {
+    return openPlan({ plan: text, prompts: () => lists }, planHash, plan);
+  } catch (thrown) {
+    throw new PatchbayError("bad_message", `run ${run}: ${toPatchbayError(thrown).message}`, { cause: thrown });
+  }
 }
 
 /** The user's own folders, else what a hub gives, else the coordinator's folders. */

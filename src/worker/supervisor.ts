@@ -9,6 +9,7 @@ import { must } from "../base/assert.js";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
 import { memoryMib as machineMemoryMib } from "../base/memory.js";
 import { whenAborted } from "../base/when-aborted.js";
+import { findShard } from "../plan/plan.js";
 import { isDamage } from "../run/known-file.js";
 import { connectCluster, type AttachStream, type ClusterClient } from "../wire/cluster-client.js";
 import { toFailure } from "../wire/failure.js";
@@ -261,7 +262,7 @@ class Supervisor {
   async #resultOf(lease: Lease): Promise<EngineResult> {
     const run = await this.#open(lease.run);
     const artifacts: Record<string, string> = {};
-    for (const name of must(run.stageOf.get(lease.shard), `stage of ${lease.shard}`).reads) {
+    for (const name of must(findShard(run.plan, lease.shard), `shard ${lease.shard}`).stage.reads) {
       artifacts[name] = await patiently(() => this.#cache.file(lease.run, name), this.#over.signal);
     }
     try {

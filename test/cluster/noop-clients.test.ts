@@ -9,7 +9,8 @@ import { sha256 } from "../../src/base/hash.js";
 import { readRunFile, runPaths } from "../../src/run/run-folder.js";
 import type { RunStatus } from "../../src/wire/messages.js";
 import { isAlive, patchbay, recordCount, until } from "./command.js";
-import { makeNoopRun, NoopCluster, noopStage, shardId, workerFolders } from "./noop-cluster.js";
+import { makeNoopRun, NoopCluster, noopStage, workerFolders } from "./noop-cluster.js";
+import { shardId } from "../../src/plan/stage-shards.js";
 
 /** A shard that takes several heartbeats, so that one of them tells that it is in its middle, on a machine at work too. */
 const LONG_SHARD = { milliseconds: 800 };

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { tfjsVersion } from "../../src/backends/tfjs-version.js";
 import { must } from "../../src/base/assert.js";
-import { canonicalJson, sha256 } from "../../src/base/hash.js";
 import type { Settings } from "../../src/coordinator/state.js";
 import type { Plan, Stage } from "../../src/plan/plan.js";
 import { createRunFolder, readRunFile, writeRunFile, type RunFile } from "../../src/run/run-folder.js";
@@ -15,6 +14,8 @@ import { connectCluster, type ClusterClient } from "../../src/wire/cluster-clien
 import type { ClusterStatus } from "../../src/wire/messages.js";
 import { isAlive, until } from "./command.js";
 import type { NoopTask } from "../../src/experiments/noop/task.js";
+import { StageShards } from "../../src/plan/stage-shards.js";
+import { hashOfPlan } from "../../src/plan/stored-plan.js";
 
 const COMMAND = fileURLToPath(new URL("../../bin/patchbay.js", import.meta.url));
 const COORDINATOR = fileURLToPath(new URL("./noop-coordinator.js", import.meta.url));
@@ -37,13 +38,8 @@ export function noopStage(
     task: { kind: "noop", ...task },
     dependsOn,
     reads: dependsOn.map((other) => `${other}.bin`),
-    shards: Array.from({ length: shards }, (_, i) => ({ id: shardId(id, i), prompts: [0] })),
+    shards: new StageShards(id, [], { blocks: null, slots: [[0, shards]], cells: 1 }),
   };
-}
-
-/** The id of a stage's shard. */
-export function shardId(stage: string, index: number): string {
-  return `${stage}.${String(index).padStart(5, "0")}`;
 }
 
 /** Creates a run folder for stages of `noop` shards. */
@@ -51,10 +47,11 @@ export async function makeNoopRun(stages: readonly Stage[], allowPartial = false
   const { codeVersion } = (await import(VERSION)) as { codeVersion: () => string };
   const folder = mkdtempSync(join(tmpdir(), "patchbay-noop-"));
   const plan = {
-    version: 1,
+    version: 2,
     sweep: { name: "noop", dtype: "float32" },
     fingerprints: { model: "none", saes: null, dataset: "none" },
     prompts: [],
+    promptBlocks: [],
     engine: { threads: 1, blockMib: 64, backend: "wasm" },
     stages,
   } as unknown as Plan;
@@ -64,7 +61,7 @@ export async function makeNoopRun(stages: readonly Stage[], allowPartial = false
     name: "noop",
     status: "running",
     reason: "",
-    plan_hash: sha256(canonicalJson(plan)),
+    plan_hash: hashOfPlan(plan),
     sweep: {},
     inputs: { model: "", saes: null, dataset: "", saeOptions: {} },
     fingerprints: {

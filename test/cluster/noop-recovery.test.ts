@@ -4,7 +4,8 @@ import { afterEach, beforeAll, expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { readRunFile } from "../../src/run/run-folder.js";
 import { artifactHashes, isAlive, recordCount, until } from "./command.js";
-import { makeNoopRun, missingIn, NoopCluster, noopStage, recordHashes, shardId } from "./noop-cluster.js";
+import { makeNoopRun, missingIn, NoopCluster, noopStage, recordHashes } from "./noop-cluster.js";
+import { shardId } from "../../src/plan/stage-shards.js";
 
 const STAGES = [noopStage("first", 8, { milliseconds: 400 }), noopStage("second", 6, { milliseconds: 50 }, ["first"])];
 

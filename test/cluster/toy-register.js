@@ -66,7 +66,7 @@ const tokens = {
   asked: { field: "tokens", isIn: (sweep) => sweep["tokens"] === true },
   stages: ({ sweep, promptBlocks }) =>
     sweep["tokens"] === true
-      ? [stage("tokens", { kind: "tokens" }, { work: promptBlocks.all.map((prompts) => ({ prompts })) })]
+      ? [stage("tokens", { kind: "tokens" }, { promptBlocks: promptBlocks.list, rule: { blocks: promptBlocks.all } })]
       : [],
   tasks: {
     tokens: {

@@ -277,7 +277,7 @@ async function compared(title: string, sweep: string): Promise<Compared> {
     else if (before.hash !== hash) others.push(`${what} is other than in ${before.sweep}`);
     else shared += 1;
   };
-  const keys = shardKeys(experiments, plan, ENVIRONMENT);
+  const keys = new Map(shardKeys(experiments, plan, ENVIRONMENT));
   const log = await openDirectoryLog(runPaths(folder).log);
   for (const { shard, sha256: hash } of await log.list()) note(must(keys.get(shard), shard), hash, shard);
   for (const { view, name } of viewsOf(plan)) {

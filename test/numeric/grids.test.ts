@@ -87,8 +87,8 @@ beforeAll(async () => {
     await read("sets.parquet"),
     await read("contrasts.parquet"),
   ];
-  blocks = planned.plan.stages.filter(({ id }) => id === "circuits").flatMap(({ shards: own }) => own).length;
-  shards = planned.plan.stages.flatMap(({ shards: own }) => own).length;
+  blocks = planned.plan.stages.filter(({ id }) => id === "circuits").flatMap(({ shards: own }) => [...own]).length;
+  shards = planned.plan.stages.flatMap(({ shards: own }) => [...own]).length;
 });
 afterAll(() => {
   model.dispose();

@@ -218,7 +218,7 @@ describe("a sweep over neurons", () => {
     expect(ofKind(".heads")).toHaveLength(4);
     for (const { task, shards } of plan.stages) {
       if (truthTask(task)?.floor !== false) continue;
-      const slots = new Set(shards.flatMap(({ slots: [start, end] = [0, 0] }) => range(start, end)));
+      const slots = new Set([...shards].flatMap(({ slots: [start, end] = [0, 0] }) => range(start, end)));
       const here = listed.filter((row) => slots.has(Number(row["slot"])));
       expect(new Set(here.map((row) => parseNodeHook(String(row["hook"]))?.kind))).toEqual(
         new Set([truthTask(task)?.nodes]),

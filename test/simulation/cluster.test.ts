@@ -6,6 +6,9 @@ import type { RunToAdd } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
 import { NO_FAULTS, type Faults } from "./faults.js";
 import { World, type Outcome } from "./world.js";
+import { RecordedShards } from "../../src/coordinator/recorded-shards.js";
+import { placeOf } from "../../src/coordinator/state.js";
+import { shardId } from "../../src/plan/stage-shards.js";
 
 const HOUR = 3600 * 1000;
 
@@ -13,7 +16,8 @@ function makeRun(id: string, allowPartial = false): RunToAdd {
   const stage = (name: string, shards: number, ...dependsOn: string[]) => ({
     id: name,
     dependsOn,
-    shardIds: Array.from({ length: shards }, (_, i) => `${name}.${String(i).padStart(5, "0")}`),
+    shards,
+    recorded: new RecordedShards(shards),
   });
   const stages = [
     stage("means", 4),
@@ -22,11 +26,11 @@ function makeRun(id: string, allowPartial = false): RunToAdd {
     stage("circuits", 5, "scores", "means"),
     stage("report", 0, "truth", "circuits"),
   ];
-  return { id, name: id, planHash: "h", allowPartial, environment: {}, stages, completed: [] };
+  return { id, name: id, planHash: "h", allowPartial, environment: {}, stages };
 }
 
 function allShards(run: RunToAdd): string[] {
-  return run.stages.flatMap(({ shardIds }) => shardIds);
+  return run.stages.flatMap(({ id, shards }) => Array.from({ length: shards }, (_, i) => shardId(id, i)));
 }
 
 function roughFaults(seed: number): Faults {
@@ -65,7 +69,7 @@ function expectEverythingAccounted(run: RunToAdd, { states, final, log }: Outcom
   const state = must(states.get(run.id), run.id);
   const progress = must(final.runs.get(run.id), run.id);
   const open = allShards(run).filter((shard) => {
-    const { stage, shard: index } = must(progress.places.get(shard), shard);
+    const { stage, shard: index } = must(placeOf(progress, shard), shard);
     const { phase } = must(progress.stages[stage], shard).shards.at(index);
     if (phase === "done") expect(log.has(`${run.id}/${shard}`)).toBe(true);
     else expect(explainShard(final, run.id, shard)).toMatch(/quarantined after|not run/);

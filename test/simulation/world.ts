@@ -4,13 +4,7 @@
  */
 import { must } from "../../src/base/assert.js";
 import { createRng, type Rng } from "../../src/base/rng.js";
-import {
-  toEvent,
-  type CoordinatorEffect,
-  type CoordinatorEvent,
-  type RecordFacts,
-  type RunToAdd,
-} from "../../src/coordinator/events.js";
+import { toEvent, type CoordinatorEffect, type CoordinatorEvent, type RunToAdd } from "../../src/coordinator/events.js";
 import { DEFAULT_SETTINGS, initialState, type CoordinatorState } from "../../src/coordinator/state.js";
 import { step } from "../../src/coordinator/step.js";
 import type { WorkerEnvironment } from "../../src/base/environment.js";
@@ -19,6 +13,8 @@ import { newWorker, type WorkerEffect, type WorkerEvent, type WorkerMachine } fr
 import { stepWorker } from "../../src/worker/worker-step.js";
 import type { Faults } from "./faults.js";
 import { checkInvariants } from "./invariants.js";
+import { RecordedShards } from "../../src/coordinator/recorded-shards.js";
+import { shardId } from "../../src/plan/stage-shards.js";
 
 const ENVIRONMENT: WorkerEnvironment = {
   code: "1",
@@ -148,19 +144,23 @@ export class World {
     this.epoch++;
     this.coordinator = initialState(DEFAULT_SETTINGS, this.epoch, "n");
     for (const run of this.runs) {
-      if (!this.finished.has(run.id)) this.tell({ kind: "runAdded", run: { ...run, completed: this.replay(run) } });
+      if (!this.finished.has(run.id)) this.tell({ kind: "runAdded", run: this.replayed(run) });
     }
     this.tickCoordinator(this.epoch);
   }
 
-  private replay(run: RunToAdd): RecordFacts[] {
-    return run.stages
-      .flatMap(({ shardIds }) => shardIds)
-      .flatMap((shard) => {
-        const sha256 = this.log.get(`${run.id}/${shard}`);
-        if (sha256 !== undefined) this.verified.add(`${run.id}/${shard}`);
-        return sha256 === undefined ? [] : [{ shard, sha256, seconds: 1, units: { rows: 1 }, reused: false }];
-      });
+  private replayed(run: RunToAdd): RunToAdd {
+    const stages = run.stages.map((stage) => {
+      const recorded = new RecordedShards(stage.shards);
+      for (let index = 0; index < stage.shards; index++) {
+        const key = `${run.id}/${shardId(stage.id, index)}`;
+        if (!this.log.has(key)) continue;
+        this.verified.add(key);
+        recorded.add(index, { seconds: 1, units: { rows: 1 }, reused: false });
+      }
+      return { ...stage, recorded };
+    });
+    return { ...run, stages };
   }
 
   private tickCoordinator(epoch: number): void {
@@ -249,11 +249,12 @@ export class World {
 
   private reduce({ run, stage, missing }: Extract<CoordinatorEffect, { kind: "reduce" }>): void {
     const epoch = this.epoch;
-    const shards = must(
+    const { shards } = must(
       this.runs.find(({ id }) => id === run)?.stages.find(({ id }) => id === stage),
       stage,
-    ).shardIds;
-    for (const shard of shards) {
+    );
+    for (let index = 0; index < shards; index++) {
+      const shard = shardId(stage, index);
       const expected = !missing.includes(shard);
       if (expected && !this.log.has(`${run}/${shard}`)) throw new Error(`${stage} is reduced without ${shard}`);
     }

@@ -11,42 +11,33 @@ import type { Plan, Shard, StageTask } from "../../plan/plan.js";
 import { circuitNodesOf } from "../../plan/circuit-sites.js";
 import { kindsIn, setsOf, termsOf } from "../../plan/set-expression.js";
 import { setInFull } from "../../plan/set-in-full.js";
-import { hashOf, type KeyInputs, remembered } from "../../plan/shard-keys.js";
+import { byPrompts, bySlots, type Dependencies, hashOf, type KeyInputs } from "../../plan/shard-keys.js";
 import { circuitScoresName, type Evaluation, evaluationsOf } from "./evaluations.js";
 import { jointUses, type Point, type SetUse, setUses } from "./points.js";
 import { circuitsSpecOf } from "./spec.js";
 import type { JointTask } from "./task.js";
 
 /** The prompts, with donors where the shard's evaluations resample, the evaluations in order, and the rows of a block. */
-export function circuitsDependencies(_task: StageTask, inputs: KeyInputs): (shard: Shard) => unknown {
+export function circuitsDependencies(_task: StageTask, inputs: KeyInputs): Dependencies {
   const { plan, prompts } = inputs;
   const evaluations = evaluationsOf(plan.sweep);
-  const within = (shard: Shard): Evaluation[] => evaluations.slice(...must(shard.slots, "slots"));
   const describe = describer(inputs);
-  const evaluationsIn = remembered(
-    ({ slots }: Shard) => String(slots),
-    (shard) => hashOf(within(shard).map(describe)),
-  );
-  return (shard) => ({
-    ...shapesOf(plan),
-    evaluations: evaluationsIn(shard),
-    prompts: prompts(shard),
-    donors: within(shard).some((one) => sourceOf(one) === "donors") ? donorsOf(plan, shard) : null,
-  });
+  const evaluationsIn = bySlots((slots) => hashOf(evaluations.slice(...slots).map(describe)));
+  const resamples = bySlots((slots) => evaluations.slice(...slots).some((one) => sourceOf(one) === "donors"));
+  const donorsIn = byPrompts((shard) => donorsOf(plan, shard));
+  return {
+    stage: shapesOf(plan),
+    shard: (shard) => [evaluationsIn(shard), prompts(shard), ...(resamples(shard) ? [donorsIn(shard)] : [])],
+  };
 }
 
 /** The prompts, the sets in order, what their nodes are set to, and the rows of a block. */
-export function jointDependencies({ donor }: JointTask, inputs: KeyInputs): (shard: Shard) => unknown {
+export function jointDependencies({ donor }: JointTask, inputs: KeyInputs): Dependencies {
   const { plan, prompts, after } = inputs;
   const sets = jointUses(plan.sweep).map((use) => setDone(inputs, use));
   const means = donor === "mean" ? after("means") : null;
-  return (shard) => ({
-    ...shapesOf(plan),
-    donor,
-    means,
-    sets: sets.slice(...must(shard.slots, "slots")),
-    prompts: prompts(shard),
-  });
+  const setsIn = bySlots((slots) => hashOf(sets.slice(...slots)));
+  return { stage: { ...shapesOf(plan), donor, means }, shard: (shard) => [setsIn(shard), prompts(shard)] };
 }
 
 /** The rows of a block, and without SAEs what circuits are made of. */

@@ -12,7 +12,7 @@ import { truthDonorOf } from "../../plan/node-list.js";
 import type { Stage } from "../../plan/plan.js";
 import type { PlanContext, StageContext } from "../../plan/plan-part.js";
 import { spansOf } from "../../plan/span-positions.js";
-import { slotShards, stage } from "../../plan/stages.js";
+import { slotRule, stage } from "../../plan/stages.js";
 import type { SweepSource } from "../../sweep/read-sweep.js";
 import { type Sweep, scoreStages } from "../../sweep/sweep.js";
 import type { JointTask } from "./task.js";
@@ -59,7 +59,8 @@ function jointStage({ sweep, saes, blocks, promptBlocks }: StageContext): Stage[
     stage("joint", task, {
       dependsOn: ["sets", ...means, ...scores, ...fits.dependsOn],
       reads: [SETS_FILE, ...file, ...fits.reads],
-      work: slotShards(promptBlocks.evaluate, [[0, uses.length]], blocks.circuitRows),
+      promptBlocks: promptBlocks.list,
+      rule: slotRule(promptBlocks.evaluate, [[0, uses.length]], blocks.circuitRows),
     }),
   ];
 }
@@ -83,8 +84,8 @@ function evaluationStage({ sweep, saes, blocks, promptBlocks }: StageContext): S
     ...(scores === undefined ? [] : [scoresFile(scores)]),
     ...fits.reads,
   ];
-  const work = slotShards(promptBlocks.evaluate, configurationRanges(evaluations), blocks.circuitRows, 2);
-  return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, work })];
+  const rule = slotRule(promptBlocks.evaluate, configurationRanges(evaluations), blocks.circuitRows, 2);
+  return [stage("circuits", { kind: "circuits" }, { dependsOn, reads, promptBlocks: promptBlocks.list, rule })];
 }
 
 /**

@@ -17,7 +17,7 @@ export const errorFit: Experiment = {
     if (fitOf(sweep) === undefined) return [];
     const task: FitTask = { kind: "fit", sites: saes.map(({ site, layer }) => ({ site, layer })) };
     // A site is one shard's from start to end, so that the order of addition never depends on the workers.
-    return [stage(FIT_STAGE, task, { work: saes.map((_, i) => ({ prompts: [], slots: [i, i + 1] })) })];
+    return [stage(FIT_STAGE, task, { rule: { blocks: null, slots: [[0, saes.length]], cells: 1 } })];
   },
   // Its time is the host's: the speed of tensors says nothing of it.
   probed: () => ({ fit: undefined }),

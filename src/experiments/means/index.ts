@@ -22,7 +22,7 @@ export const means: Experiment = {
       ...(needsSiteMeans ? { sites: true } : {}),
     };
     return !borrows(sweep) && (sweep["means"] === true || needsMeans)
-      ? [stage("means", task, { work: promptBlocks.select.map((prompts) => ({ prompts })) })]
+      ? [stage("means", task, { promptBlocks: promptBlocks.list, rule: { blocks: promptBlocks.select } })]
       : [];
   },
   tasks: {

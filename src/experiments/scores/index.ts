@@ -50,7 +50,7 @@ export function scoresExperiment(methods: ScoreMethods): Experiment {
         const blocks = nodeListOf(sweep) === undefined ? promptBlocks.select : promptBlocks.all;
         const task: ScoresTask = { kind: "scores", score };
         const fits = fitOf(sweep) === undefined ? {} : errorFitInputs(saes);
-        return stage(`scores-${score.name}`, task, { ...fits, work: blocks.map((prompts) => ({ prompts })) });
+        return stage(`scores-${score.name}`, task, { ...fits, promptBlocks: promptBlocks.list, rule: { blocks } });
       }),
     probed: ({ scores }) => ({ scores: ownScores(scores).slice(0, 1) }),
     report: () => import("./report/report.js"),

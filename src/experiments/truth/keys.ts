@@ -8,16 +8,13 @@ import { nodeListOf } from "../../plan/node-list.js";
 import { DEFAULT_SCORES } from "../../plan/node-sets.js";
 import { type SlotGroup, slotCount, slotGroups } from "../../plan/node-slots.js";
 import { setInFull } from "../../plan/set-in-full.js";
-import { hashOf, type KeyInputs, remembered } from "../../plan/shard-keys.js";
-import type { Plan, Shard } from "../../plan/plan.js";
+import { bySlots, type Dependencies, hashOf, type KeyInputs } from "../../plan/shard-keys.js";
+import type { Plan } from "../../plan/plan.js";
 import { needsFrame } from "./stages.js";
 import type { TruthTask } from "./task.js";
 
 /** The prompts, the nodes of the shard's slots, what they are set to, the rows of a block, and the fits where parts of errors are patched. */
-export function truthDependencies(
-  { nodes: kind, donor, rowsPerBlock }: TruthTask,
-  inputs: KeyInputs,
-): (shard: Shard) => unknown {
+export function truthDependencies({ nodes: kind, donor, rowsPerBlock }: TruthTask, inputs: KeyInputs): Dependencies {
   const { plan, prompts, after } = inputs;
   const means = donor === "mean" ? after("means") : null;
   const fits = isPartKind(kind) ? after(FIT_STAGE) : null;
@@ -26,14 +23,11 @@ export function truthDependencies(
   const before = groups.filter((group) => SLOT_KINDS.indexOf(group.kind) < SLOT_KINDS.indexOf(kind));
   const first = before.reduce((sum, group) => sum + slotCount(group), 0);
   const nodes = nodesIn(own, inputs);
-  const nodesOf = remembered(
-    ({ slots }: Shard) => String(slots),
-    ({ slots }) => {
-      const [start, end] = must(slots, "slots");
-      return hashOf(nodes(start - first, end - first));
-    },
-  );
-  return (shard) => ({ kind, donor, means, rowsPerBlock, fits, nodes: nodesOf(shard), prompts: prompts(shard) });
+  const nodesOf = bySlots(([start, end]) => hashOf(nodes(start - first, end - first)));
+  return {
+    stage: { kind, donor, means, rowsPerBlock, fits },
+    shard: (shard) => [nodesOf(shard), prompts(shard)],
+  };
 }
 
 function groupsOf(plan: Plan): SlotGroup[] {

@@ -12,7 +12,8 @@ import type { Stage } from "../../plan/plan.js";
 import type { StageContext } from "../../plan/plan-part.js";
 import type { SetInputs } from "../../plan/set-context.js";
 import { setsOf } from "../../plan/set-expression.js";
-import { slotShards, stage } from "../../plan/stages.js";
+import type { ShardRule } from "../../plan/stage-shards.js";
+import { slotRule, stage } from "../../plan/stages.js";
 import type { TruthTask } from "./task.js";
 
 /** Rows per block of the numeric floor's repetition: another shape than any block's. */
@@ -57,15 +58,13 @@ export function truthStages(context: StageContext): Stage[] {
       rowsPerBlock: blocks.truthRows,
       floor: false,
     };
-    const work = slotShards(promptBlocks.evaluate, [[start, end]], blocks.truthRows);
-    const sample = floorRanges(start, end).map((slots) => ({
-      prompts: must(promptBlocks.evaluate[0], "first block"),
-      slots,
-    }));
+    const rule = slotRule(promptBlocks.evaluate, [[start, end]], blocks.truthRows);
+    const [first] = promptBlocks.evaluate;
+    const sample: ShardRule = { blocks: [first, first + 1], slots: floorRanges(start, end) };
     const floor: TruthTask = { ...task, rowsPerBlock: FLOOR_ROWS, floor: true };
     return [
-      stage(`truth-${kind}`, task, { ...after, work }),
-      stage(`floor-${kind}`, floor, { ...after, work: sample }),
+      stage(`truth-${kind}`, task, { ...after, promptBlocks: promptBlocks.list, rule }),
+      stage(`floor-${kind}`, floor, { ...after, promptBlocks: promptBlocks.list, rule: sample }),
     ];
   });
   const dependsOn = [

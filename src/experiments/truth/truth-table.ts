@@ -8,7 +8,7 @@ import { spansOf } from "../../plan/span-positions.js";
 import type { ReadArtifact } from "../../run/artifacts.js";
 import type { Plan, Shard } from "../../plan/plan.js";
 import { lengthOf } from "../../artifacts/position-counts.js";
-import { forEachRecord, type RecordSource, stageOf } from "../../artifacts/stage-records.js";
+import { forEachRecord, quarantinedIn, type RecordSource, stageOf } from "../../artifacts/stage-records.js";
 import { type ScoresResult, type SparseRows, decodeScores } from "../../artifacts/scores-payload.js";
 import { evaluatedPrompts, promptUse } from "../../plan/held-out.js";
 import { decodeTruth } from "./payload.js";
@@ -75,7 +75,7 @@ export async function readTruthTable(source: RecordSource, read: ReadArtifact): 
 
 /** Prompts of the stage's quarantined shards. */
 function missingOf({ plan, quarantined }: RecordSource, stageId: string): number[] {
-  return stageOf(plan, stageId).shards.flatMap((shard) => (quarantined.has(shard.id) ? shard.prompts : []));
+  return quarantinedIn(stageOf(plan, stageId), quarantined).flatMap((shard) => shard.prompts);
 }
 
 /** Leaves prompts out: one without a score must not count as a score of 0. */

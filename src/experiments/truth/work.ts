@@ -24,6 +24,7 @@ import { positionCount } from "../../nodes/span.js";
 import { unpatchedSize, truthBlockSize, encoderSize } from "../../plan/memory.js";
 import { type NodeListSpec, nodeListOf, type TruthDonor, truthDonorOf } from "../../plan/node-list.js";
 import { type Plan, type Shard, promptsOf } from "../../plan/plan.js";
+import type { StageShards } from "../../plan/stage-shards.js";
 import { type ExpectedNode, expectedNodes } from "./expected-nodes.js";
 import type { TruthTask } from "./task.js";
 
@@ -283,17 +284,13 @@ function truthShard(
 function addUnpatched(
   work: Work,
   { plan, model, workers }: WorkContext,
-  shards: readonly Shard[],
+  shards: StageShards,
   lastBlock: string,
 ): string {
   let key = lastBlock;
-  const counts = new Map<string, { shard: Shard; count: number }>();
-  for (const shard of shards) {
-    const own = shard.prompts.join();
-    counts.set(own, { shard, count: (counts.get(own)?.count ?? 0) + 1 });
-  }
-  for (const [own, { shard, count }] of counts) {
-    if (own !== key) work.add(unpatchedWork(model, promptBlockOf(plan, shard)), Math.min(workers, count));
+  for (const { prompts, count, first } of shards.byBlock()) {
+    const own = prompts.join();
+    if (own !== key) work.add(unpatchedWork(model, promptBlockOf(plan, first)), Math.min(workers, count));
     key = own;
   }
   return key;

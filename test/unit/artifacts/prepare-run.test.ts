@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Environment } from "../../../src/base/environment.js";
-import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import type { PlannedRun } from "../../../src/plan/make-plan.js";
 import { prepareRun } from "../../../src/artifacts/prepare-run.js";
 import { readRunFile, runPaths } from "../../../src/run/run-folder.js";
@@ -11,6 +10,9 @@ import { decodePrompts } from "../../../src/artifacts/prompts-file.js";
 import type { PromptText } from "../../../src/prompts/prompt-text.js";
 import { readArtifact } from "../../../src/run/artifacts.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
+import { NO_SHARDS, StageShards } from "../../../src/plan/stage-shards.js";
+import { hashOfPlan } from "../../../src/plan/stored-plan.js";
+import type { Plan } from "../../../src/plan/plan.js";
 
 const environment: Environment = {
   code: "1",
@@ -28,6 +30,7 @@ const TEXT: PromptText = {
   incorrect: [" are"],
 };
 const plan = {
+  version: 2,
   sweep: { name: "run", metric: { reduce: "max" } },
   fingerprints: { model: "m", saes: null, dataset: "d" },
   saes: [],
@@ -35,11 +38,14 @@ const plan = {
     { line: 1, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },
     { line: 2, clean: [2, 5], corrupted: [2, 6], correct: 7, incorrect: [8], cluster: "cat" },
   ],
-  stages: [{ id: "means", task: { kind: "means" }, dependsOn: [], reads: [], shards: [] }],
+  promptBlocks: [[0, 1]],
+  stages: [
+    { id: "means", task: { kind: "means" }, dependsOn: [], reads: [], shards: new StageShards("means", [], NO_SHARDS) },
+  ],
 };
 const planned = {
   plan,
-  planHash: sha256(canonicalJson(plan)),
+  planHash: hashOfPlan(plan as unknown as Plan),
   inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
   texts: [TEXT, TEXT],
   dropped: [],

@@ -2,12 +2,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { canonicalJson, sha256 } from "../../../src/base/hash.js";
+import { canonicalJson } from "../../../src/base/hash.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile } from "../../../src/run/run-folder.js";
 import { reduceStage } from "../../../src/artifacts/reduce-stage.js";
 import { readRunContents } from "../../../src/report/run-contents.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
+import { NO_SHARDS, StageShards } from "../../../src/plan/stage-shards.js";
+import { hashOfPlan } from "../../../src/plan/stored-plan.js";
 
 vi.mock(import("../../../src/base/hash.js"), async (original) => {
   const hash = await original();
@@ -16,11 +18,18 @@ vi.mock(import("../../../src/base/hash.js"), async (original) => {
 
 const STAGES = ["first", "second", "third"];
 const PLAN = {
-  version: 1,
+  version: 2,
   sweep: { name: "run", dtype: "float32", scores: [] },
   fingerprints: { model: "m", saes: null, dataset: "d" },
   prompts: [],
-  stages: STAGES.map((id) => ({ id, task: { kind: "noop" }, dependsOn: [], reads: [], shards: [] })),
+  promptBlocks: [],
+  stages: STAGES.map((id) => ({
+    id,
+    task: { kind: "noop" },
+    dependsOn: [],
+    reads: [],
+    shards: new StageShards(id, [], NO_SHARDS),
+  })),
 } as unknown as Plan;
 
 test("the reductions of a run and its report read and hash the plan once", async () => {
@@ -31,7 +40,7 @@ test("the reductions of a run and its report read and hash the plan once", async
     name: "run",
     status: "running",
     reason: "",
-    plan_hash: sha256(canonicalJson(PLAN)),
+    plan_hash: hashOfPlan(PLAN),
     sweep: {},
     inputs: { model: "/m", saes: null, dataset: "/d", saeOptions: {} },
     fingerprints: {

@@ -7,9 +7,14 @@ import type { Plan } from "../../../src/plan/plan.js";
 import { forEachRecord } from "../../../src/artifacts/stage-records.js";
 import { openDirectoryLog } from "../../../src/runlog/directory-log.js";
 import type { RunLog } from "../../../src/runlog/run-log.js";
+import { StageShards } from "../../../src/plan/stage-shards.js";
 
 const ids = ["means.00000", "means.00001", "means.00002"];
-const plan = { stages: [{ id: "means", shards: ids.map((id) => ({ id, prompts: [0] })) }] } as unknown as Plan;
+const plan = {
+  stages: [
+    { id: "means", shards: new StageShards("means", [[0]], { blocks: [0, 1], slots: [[0, ids.length]], cells: 1 }) },
+  ],
+} as unknown as Plan;
 
 async function logWith(shards: readonly string[], planHash = "p"): Promise<RunLog> {
   const log = await openDirectoryLog(mkdtempSync(join(tmpdir(), "patchbay-records-")));

@@ -3,6 +3,8 @@ import { must } from "../../../src/base/assert.js";
 import { clusterStatus, explainShard } from "../../../src/coordinator/explain.js";
 import { codecs } from "../../../src/wire/codec.js";
 import { ENVIRONMENT, runOf, Scenario } from "./scenario.js";
+import { shardId } from "../../../src/plan/stage-shards.js";
+import { RecordedShards } from "../../../src/coordinator/recorded-shards.js";
 
 test("every shard that is not running has a reason a person can read", () => {
   const s = new Scenario({ pipelineDepth: 1 });
@@ -51,10 +53,10 @@ test("a long list of quarantined shards is cut in the status", () => {
     kind: "runAdded",
     run: {
       ...runOf("r", {}),
-      stages: [{ id: "first", dependsOn: [], shardIds: Array.from({ length: 300 }, (_, i) => `first.${String(i)}`) }],
+      stages: [{ id: "first", dependsOn: [], shards: 300, recorded: new RecordedShards(300) }],
     },
   });
-  for (let i = 0; i < 299; i++) s.fail("a", `first.${String(i)}`, "application");
+  for (let i = 0; i < 299; i++) s.fail("a", shardId("first", i), "application");
   const [run] = clusterStatus(s.state, new Map(), 0).runs;
   expect(run?.quarantined).toHaveLength(200);
   expect(run?.stages[0]?.quarantined).toBe(299);

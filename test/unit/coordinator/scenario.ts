@@ -13,6 +13,7 @@ import {
 import { step } from "../../../src/coordinator/step.js";
 import type { WorkerEnvironment } from "../../../src/base/environment.js";
 import type { Lease } from "../../../src/wire/messages.js";
+import { RecordedShards } from "../../../src/coordinator/recorded-shards.js";
 
 export const ENVIRONMENT: WorkerEnvironment = {
   code: "1",
@@ -28,7 +29,7 @@ export const ENVIRONMENT: WorkerEnvironment = {
 export function runOf(
   id: string,
   stages: Record<string, readonly [number, ...string[]]>,
-  more: Partial<RunToAdd> = {},
+  { recorded = {}, ...more }: Partial<RunToAdd> & { readonly recorded?: Records } = {},
 ): RunToAdd {
   return {
     id,
@@ -36,14 +37,23 @@ export function runOf(
     planHash: "h",
     allowPartial: false,
     environment: {},
-    completed: [],
     stages: Object.entries(stages).map(([stage, [shards, ...dependsOn]]) => ({
       id: stage,
       dependsOn,
-      shardIds: Array.from({ length: shards }, (_, i) => `${stage}.0000${String(i)}`),
+      shards,
+      recorded: recordedOf(shards, recorded[stage] ?? {}),
     })),
     ...more,
   };
+}
+
+/** Records that the log holds, by stage and index. */
+type Records = Readonly<Record<string, Readonly<Record<number, Parameters<RecordedShards["add"]>[1]>>>>;
+
+function recordedOf(length: number, records: Records[string]): RecordedShards {
+  const recorded = new RecordedShards(length);
+  for (const [index, record] of Object.entries(records)) recorded.add(Number(index), record);
+  return recorded;
 }
 
 const TICK_MS = 200;

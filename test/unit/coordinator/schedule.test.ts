@@ -50,11 +50,11 @@ test("runs are served one after the other", () => {
 test("what the log holds already is not leased again", () => {
   const s = new Scenario();
   s.attach("a");
-  const completed = [
-    { shard: "first.00001", sha256: "x", seconds: 2, units: { rows: 3 }, reused: false },
-    { shard: "first.00002", sha256: "x", seconds: 4, units: { rows: 5 }, reused: true },
-  ];
-  s.tell({ kind: "runAdded", run: runOf("r", { first: [4] }, { completed }) });
+  const first = {
+    1: { seconds: 2, units: { rows: 3 }, reused: false },
+    2: { seconds: 4, units: { rows: 5 }, reused: true },
+  };
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [4] }, { recorded: { first } }) });
   expect(s.held("a")).toEqual(["first.00000", "first.00003"]);
   const [stage] = s.run().stages;
   expect(stage).toMatchObject({ engineSeconds: 6, units: { rows: 8 }, freshUnits: {} });

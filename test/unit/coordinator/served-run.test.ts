@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { PatchbayError } from "../../../src/base/errors.js";
-import { canonicalJson, sha256 } from "../../../src/base/hash.js";
+import { sha256 } from "../../../src/base/hash.js";
 import {
   openServedRun,
   replay,
@@ -15,6 +15,8 @@ import type { Plan } from "../../../src/plan/plan.js";
 import { createRunFolder, writeRunFile } from "../../../src/run/run-folder.js";
 import type { RecordEnvelope } from "../../../src/runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../../../src/base/environment.js";
+import { StageShards } from "../../../src/plan/stage-shards.js";
+import { hashOfPlan } from "../../../src/plan/stored-plan.js";
 
 const ENVIRONMENT: Environment = {
   code: "1",
@@ -25,7 +27,7 @@ const ENVIRONMENT: Environment = {
   tfjs: "core 4.22.0",
 };
 const PLAN = {
-  version: 1,
+  version: 2,
   sweep: { name: "run", dtype: "float32" },
   fingerprints: { model: "m", saes: null, dataset: "d" },
   prompts: [],
@@ -36,11 +38,11 @@ const PLAN = {
       task: { kind: "noop" },
       dependsOn: [],
       reads: [],
-      shards: ["first.00000", "first.00001", "first.00002"].map((id) => ({ id, prompts: [] })),
+      shards: new StageShards("first", [], { blocks: null, slots: [[0, 3]], cells: 1 }),
     },
   ],
 } as unknown as Plan;
-const PLAN_HASH = sha256(canonicalJson(PLAN));
+const PLAN_HASH = hashOfPlan(PLAN);
 
 let folder: string;
 let run: ServedRun;
@@ -99,13 +101,17 @@ test("sound records of the plan's shards count as done, with their work", async 
   await append("other.00000");
   const found = await replay(run);
   expect(found.epoch).toBe(4);
-  const facts = { shard: "first.00001", sha256: sha256("first.00001"), seconds: 2, units: { rows: 3 } };
   expect(toRunToAdd(run, found)).toMatchObject({
     planHash: PLAN_HASH,
     allowPartial: true,
     environment: ENVIRONMENT,
-    completed: [facts],
-    stages: [{ id: "first", shardIds: ["first.00000", "first.00001", "first.00002"] }],
+    stages: [{ id: "first", shards: 3 }],
+  });
+  const [recorded] = found.recorded;
+  expect([0, 1, 2].map((index) => recorded?.has(index))).toEqual([false, true, false]);
+  expect(recorded).toMatchObject({
+    all: { engineSeconds: 2, units: { rows: 3 } },
+    reused: { engineSeconds: 0, units: {} },
   });
 });
 
@@ -115,7 +121,7 @@ test("a damaged record is as good as none", async () => {
   const bytes = readFileSync(file);
   bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
   writeFileSync(file, bytes);
-  expect((await replay(run)).completed).toEqual([]);
+  expect((await replay(run)).records).toBe(0);
 });
 
 test.each<[string, Partial<RecordEnvelope>, string]>([

@@ -86,8 +86,8 @@ test("a new coordinator adopts the leases workers bring along, and revokes those
   const old = started();
   const holding = old.grants.map(({ lease }) => lease);
   const s = new Scenario({}, 2);
-  const completed = [{ shard: "first.00000", sha256: "x", seconds: 1, units: {}, reused: false }];
-  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }, { completed }) });
+  const first = { 0: { seconds: 1, units: {}, reused: false } };
+  s.tell({ kind: "runAdded", run: runOf("r", { first: [3] }, { recorded: { first } }) });
   const session = s.attach("a", { holding });
   expect(s.held("a")).toEqual(["first.00001", "first.00002"]);
   expect(s.grants.map(({ lease }) => lease.shard)).toEqual(["first.00002"]);

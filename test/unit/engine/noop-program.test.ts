@@ -4,12 +4,14 @@ import type { Stage } from "../../../src/plan/plan.js";
 import type { EngineOutcome } from "../../../src/engine/engine-program.js";
 import { noopProgram } from "../../../src/engine/noop-program.js";
 import type { NoopTask } from "../../../src/experiments/noop/task.js";
+import { StageShards } from "../../../src/plan/stage-shards.js";
 
 const artifact = (name: string): Promise<never> => Promise.reject(new Error(`${name} is not read`));
 
 function run(task: Omit<NoopTask, "kind">, attempt = 1): Promise<EngineOutcome> {
   const shard = { id: "noop.00001", prompts: [0, 1] };
-  const stage: Stage = { id: "noop", task: { kind: "noop", ...task }, dependsOn: [], reads: [], shards: [shard] };
+  const shards = new StageShards("noop", [[], shard.prompts], { blocks: [0, 2] });
+  const stage: Stage = { id: "noop", task: { kind: "noop", ...task }, dependsOn: [], reads: [], shards };
   return noopProgram.run(shard, stage, { artifact, attempt, progress: () => undefined });
 }
 

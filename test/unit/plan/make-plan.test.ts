@@ -127,7 +127,7 @@ describe("planSweep", () => {
   it("measures the numeric noise floor at every site, and at no slot twice", async () => {
     const text = FULL.replace(/saes: .*\n/, "").replace(/truth: .*\n/, "truth: { whole_sites: {} }\n");
     const { plan: planned } = await plan(text);
-    const floor = planned.stages.find(({ id }) => id === "floor-site")?.shards ?? [];
+    const floor = [...(planned.stages.find(({ id }) => id === "floor-site")?.shards ?? [])];
     const slots = floor.flatMap(({ slots: [start, end] = [0, 0] }) =>
       Array.from({ length: end - start }, (_, i) => start + i),
     );
@@ -143,7 +143,7 @@ describe("planSweep", () => {
     const cells = new Set<string>();
     for (const { task, shards } of planned.stages) {
       if (task.kind === "scores" || task.kind === "means") {
-        expect(shards.flatMap(({ prompts }) => prompts)).toEqual(planned.prompts.map((_, i) => i));
+        expect([...shards].flatMap(({ prompts }) => prompts)).toEqual(planned.prompts.map((_, i) => i));
       }
       if (truthTask(task)?.floor !== false) continue;
       for (const { prompts, slots: range } of shards) {
@@ -162,7 +162,7 @@ describe("planSweep", () => {
 
   it("puts prompts of one token count only in a shard", async () => {
     const { plan: planned } = await plan(FULL.replace("pairs.jsonl", "pairs-mixed-lengths.jsonl"));
-    const shards = planned.stages.flatMap((stage) => stage.shards);
+    const shards = planned.stages.flatMap((stage) => [...stage.shards]);
     for (const { prompts } of shards) {
       expect(new Set(prompts.map((p) => planned.prompts[p]?.clean.length)).size).toBe(1);
     }
@@ -186,7 +186,7 @@ describe("planSweep", () => {
     const { plan: planned, inputs, planHash } = await plan(FIT + PART);
     const stage = (id: string): Stage | undefined => planned.stages.find((one) => one.id === id);
     expect(planned.stages.map(({ id }) => id).slice(0, 4)).toEqual(["means", "fit", "scores-atp", "scores-ig"]);
-    expect(stage("fit")?.shards.map(({ prompts, slots }) => [prompts, slots])).toEqual(
+    expect([...(stage("fit")?.shards ?? [])].map(({ prompts, slots }) => [prompts, slots])).toEqual(
       Array.from({ length: 12 }, (_, i) => [[], [i, i + 1]]),
     );
     expect(planned.fitPrompts).toHaveLength(5);
@@ -196,7 +196,7 @@ describe("planSweep", () => {
     expect(stage("scores-ig")?.dependsOn).toEqual(["fit"]);
     expect(stage("scores-ig")?.reads).toHaveLength(12);
     // One site at three places, one at four that two sets name, and two at two.
-    const slots = stage("truth-error_linear")?.shards.map((shard) => shard.slots ?? [0, 0]) ?? [];
+    const slots = [...(stage("truth-error_linear")?.shards ?? [])].map((shard) => shard.slots ?? [0, 0]);
     expect(Math.max(...slots.map(([, end]) => end)) - Math.min(...slots.map(([start]) => start))).toBe(3 + 4 + 2 * 2);
     expect(stage("truth-error_linear")?.dependsOn).toEqual(["nodes", "fit"]);
     expect(stage("truth-feature")?.dependsOn).toEqual(["nodes"]);

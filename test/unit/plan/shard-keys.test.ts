@@ -30,8 +30,10 @@ ${NAMED}${GRID}${SAMPLE}`;
 async function keysOf(sweep: string, environment = ENVIRONMENT): Promise<Map<string, readonly string[]>> {
   const source = { text: sweep, file: "sweep.yaml", baseFolder: TINY_A };
   const { plan } = await planSweep(REGISTER.experiments, source, { backend: "wasm", autoThreads: 1 });
-  const keys = shardKeys(REGISTER.experiments, plan, environment);
-  return new Map(plan.stages.map(({ id, shards }) => [id, shards.map((shard) => must(keys.get(shard.id), shard.id))]));
+  const keys = new Map(shardKeys(REGISTER.experiments, plan, environment));
+  return new Map(
+    plan.stages.map(({ id, shards }) => [id, [...shards].map((shard) => must(keys.get(shard.id), shard.id))]),
+  );
 }
 
 /** Stages of which at least one shard of `changed` is none of `before`, in order. */

@@ -58,7 +58,7 @@ describe("a plan of rows with spans", () => {
     const { plan: planned } = await plan(sweep("means: true"));
     expect(planned.sweep.spans).toEqual(["subject", "answer"]);
     expect(planned.prompts[0]?.spans?.[0]).toEqual({ clean: [2, 4], corrupted: [2, 3] });
-    expect(planned.stages[0]?.shards.map(({ prompts }) => prompts)).toEqual([
+    expect([...(planned.stages[0]?.shards ?? [])].map(({ prompts }) => prompts)).toEqual([
       [1, 4],
       [0, 2, 3],
     ]);

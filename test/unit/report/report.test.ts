@@ -8,7 +8,7 @@ import { must } from "../../../src/base/assert.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { readArtifactSums, writeArtifactSums } from "../../../src/run/artifact-sums.js";
 import { writeArtifact } from "../../../src/run/artifacts.js";
-import { runPaths } from "../../../src/run/run-folder.js";
+import { readPlan, readRunFile, runPaths } from "../../../src/run/run-folder.js";
 import { writeReport } from "../../../src/report/write-report.js";
 import { writeSyntheticRun, type SyntheticOptions } from "./synthetic-run.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
@@ -23,7 +23,7 @@ async function report(options: SyntheticOptions = {}): Promise<{ folder: string;
   return { folder, html: readFileSync(runPaths(folder).report, "utf8") };
 }
 
-const planOf = (folder: string): Plan => JSON.parse(readFileSync(runPaths(folder).plan, "utf8")) as Plan;
+const planOf = (folder: string): Plan => readPlan(folder, readRunFile(folder).plan_hash);
 const figureFiles = (folder: string): string[] => readdirSync(runPaths(folder).figures).sort();
 const readFigure = (folder: string, name: string): string => readFileSync(join(runPaths(folder).figures, name), "utf8");
 

@@ -2,7 +2,6 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import { createRng } from "../../../src/base/rng.js";
 import { indexColumn } from "../../../src/nodes/node-columns.js";
 import { hookOf, nodeHook, type NodeOf } from "../../../src/nodes/node.js";
@@ -35,6 +34,7 @@ import {
   strings,
 } from "./synthetic-tables.js";
 import { REGISTER } from "../../../src/experiments/registry.js";
+import { hashOfPlan } from "../../../src/plan/stored-plan.js";
 
 /** Prompts that differ in one word, the last of which is no character by itself. */
 const TEXTS: readonly PromptText[] = Array.from({ length: PROMPTS }, (_, p) => {
@@ -95,7 +95,7 @@ export function writeSyntheticRun({
   };
   for (const [file, encode] of Object.entries(encoders))
     if (!without.includes(file)) writeArtifact(folder, file, encode());
-  writeRunFile(folder, { ...runFile(name, sha256(canonicalJson(plan))), ...run });
+  writeRunFile(folder, { ...runFile(name, hashOfPlan(plan)), ...run });
   return folder;
 }
 
@@ -122,7 +122,7 @@ function makePlan(name: string, donor = "corrupted"): Plan {
   });
   const prompt = { clean: [2, 5, 6, 7, 8, 9], corrupted: [2, 5, 7, 7, 8, 9], correct: 10, incorrect: [11] };
   return {
-    version: 1,
+    version: 2,
     sweep: { ...sweep, name, saes: {}, dataset: {} },
     fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
     shape: { nLayers: LAYERS, dModel: 32, nHeads: 4, headDim: 16, dMlp: 96 },
@@ -131,6 +131,7 @@ function makePlan(name: string, donor = "corrupted"): Plan {
       return { ...at, dIn: 32, dSae: FEATURES, ...published };
     }),
     prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
+    promptBlocks: [],
     donors: null,
     engine: { threads: 1, blockMib: 64, backend: "wasm" },
     blocks: { prompts: 8, truthRows: 32, circuitRows: 32 },

@@ -44,7 +44,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const shardIds = (): string[] => planned.plan.stages.flatMap(({ shards }) => shards.map(({ id }) => id));
+const shardIds = (): string[] => planned.plan.stages.flatMap(({ shards }) => [...shards].map(({ id }) => id));
 
 const prepare = (name: string): string =>
   prepareRun(experiments, planned, { out: at(name), environment, allowPartial: false }).folder;

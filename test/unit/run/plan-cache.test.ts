@@ -2,13 +2,13 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { canonicalJson, sha256 } from "../../../src/base/hash.js";
 import type { Plan } from "../../../src/plan/plan.js";
 import { readPlanOnce } from "../../../src/run/plan-cache.js";
 import { createRunFolder, runPaths } from "../../../src/run/run-folder.js";
+import { hashOfPlan, planTexts } from "../../../src/plan/stored-plan.js";
 
-const planOf = (seed: number): Plan => ({ version: 1, sweep: { seed }, stages: [] }) as unknown as Plan;
-const hashOf = (plan: Plan): string => sha256(canonicalJson(plan));
+const planOf = (seed: number): Plan => ({ version: 2, sweep: { seed }, stages: [] }) as unknown as Plan;
+const hashOf = hashOfPlan;
 
 let folder: string;
 beforeEach(() => {
@@ -31,8 +31,12 @@ test("a plan that is not the one that was read last is read and checked", () => 
   const file = runPaths(folder).plan;
   appendFileSync(file, " ");
   expect(readPlanOnce(folder, hashOf(planOf(1)))).toEqual(planOf(1));
-  writeFileSync(file, canonicalJson(planOf(22)));
+  writeFileSync(file, planTexts(planOf(22)).plan);
   expect(() => readPlanOnce(folder, hashOf(planOf(1)))).toThrow("the file was changed");
+  writeFileSync(file, planTexts(planOf(1)).plan);
+  expect(readPlanOnce(folder, hashOf(planOf(1)))).toEqual(planOf(1));
+  appendFileSync(runPaths(folder).planPrompts, " ");
+  expect(() => readPlanOnce(folder, hashOf(planOf(1)))).toThrow("plan-prompts.json");
   rmSync(file);
   expect(() => readPlanOnce(folder, hashOf(planOf(1)))).toThrow("no such file");
 });
