@@ -87,13 +87,17 @@ async function scales(model, shape) {
   const prompts = randomPrompts(4, shape.vocabulary);
   const answers = await loadAnswers(loaded.embedding, prompts, "max");
   const found = [];
-  await visitLayers(loaded, { sides: [idsOf(prompts, "clean")], answers }, async (layer, [clean]) => {
-    for (const site of Object.keys(SITE_FOLDERS)) {
-      const values = await clean[site].data();
-      const scale = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
-      found.push({ site, layer, width: clean[site].shape[1], scale });
-    }
-  });
+  await visitLayers(
+    loaded,
+    { batches: [{ ids: idsOf(prompts, "clean"), rows: null }], answers },
+    async (layer, [clean]) => {
+      for (const site of Object.keys(SITE_FOLDERS)) {
+        const values = await clean[site].data();
+        const scale = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+        found.push({ site, layer, width: clean[site].shape[1], scale });
+      }
+    },
+  );
   answers.dispose();
   loaded.dispose();
   await checkpoint.close();

@@ -113,6 +113,25 @@ export function layerWork(work: Work, config: ModelConfig, batch: number, positi
   afterAttentionWork(work, config, rows);
 }
 
+/** Rows that are gathered. */
+export function gatherWork(work: Work, width: number, rows: number): void {
+  work.move("copy", rows * width, 2, 1);
+}
+
+/** The same of prompts whose distinct rows are `rows`. */
+export function sharedLayerWork(
+  work: Work,
+  config: ModelConfig,
+  { batch, positions, rows }: { readonly batch: number; readonly positions: number; readonly rows: number },
+): void {
+  const { nHeads: N, nKvHeads: K, headDim: H } = config;
+  qkvWork(work, config, rows);
+  for (const heads of [N, K, K]) gatherWork(work, heads * H, batch * positions);
+  attentionWork(work, config, batch, positions, positions);
+  gatherWork(work, N * H, rows);
+  afterAttentionWork(work, config, rows);
+}
+
 /** Final norm and the logits of `answers` tokens at one position of `batch` prompts. */
 export function unembedWork(work: Work, { dModel: D }: ModelConfig, batch: number, answers: number): void {
   normWork(work, batch, D);

@@ -1,15 +1,18 @@
 /** @file Work of whole runs of a block of prompts: forward, and backward for scores. */
 import { must } from "../base/assert.js";
-import { firstDifference, isPaired } from "../nodes/prompt.js";
+import { firstDifference, isPaired, type Prompt, type Side, SIDES } from "../nodes/prompt.js";
 import type { SiteAt } from "../nodes/site.js";
+import { rowCount, sideBatches } from "../nodes/token-rows.js";
 import { type Plan, promptsOf, type Shard } from "../plan/plan.js";
 import type { ModelConfig } from "../families/family.js";
 import {
   afterAttentionWork,
   attendsInOneKernel,
   attentionWork,
+  gatherWork,
   layerWork,
   qkvWork,
+  sharedLayerWork,
   unembedWork,
 } from "./layer-work.js";
 import type { SaeSize } from "./sae-work.js";
@@ -25,11 +28,17 @@ export interface PromptBlock {
   /** Different answer tokens. */
   readonly answers: number;
   readonly paired: boolean;
+  /** Rows that are computed for the clean side alone, and for all sides: null where each is computed by itself. */
+  readonly shared: { readonly clean: number | null; readonly all: number | null };
 }
 
 /** A shard's prompts as a block. */
 export function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
-  const prompts = promptsOf(plan, shard);
+  return blockOfPrompts(promptsOf(plan, shard));
+}
+
+/** Prompts of one length as a block. */
+export function blockOfPrompts(prompts: readonly Prompt[]): PromptBlock {
   const positions = must(prompts[0], "prompt").clean.length;
   return {
     prompts: prompts.length,
@@ -37,7 +46,19 @@ export function promptBlockOf(plan: Plan, shard: Shard): PromptBlock {
     first: firstDifference(prompts),
     answers: new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size,
     paired: isPaired(prompts),
+    shared: {
+      clean: sharedCount(prompts, SIDES.slice(0, 1)),
+      all: sharedCount(prompts, isPaired(prompts) ? SIDES : SIDES.slice(0, 1)),
+    },
   };
+}
+
+/** Rows of a batch that holds these sides; null where there is none that shares its rows. */
+function sharedCount(prompts: readonly Prompt[], sides: readonly Side[]): number | null {
+  const ids = sides.map((side) => prompts.map((prompt) => must(prompt[side] ?? undefined, side)));
+  const { batches } = sideBatches(ids);
+  const [batch] = batches;
+  return batches.length > 1 || batch?.rows === null ? null : rowCount(must(batch, "batch"));
 }
 
 /** What all programs run on. */
@@ -46,10 +67,42 @@ export interface CostModel extends Device {
   readonly saes: readonly (SaeSize & SiteAt)[];
 }
 
-/** One side of a block, all sites kept. */
-export function captureWork(work: Work, { config }: CostModel, { prompts, positions, answers }: PromptBlock): void {
-  for (let layer = 0; layer < config.nLayers; layer++) layerWork(work, config, prompts, positions);
-  unembedWork(work, config, prompts, answers);
+/** Which sides of a block run. */
+export type RunSides = keyof PromptBlock["shared"];
+
+function sideCount({ paired }: PromptBlock, sides: RunSides): number {
+  return sides === "all" && paired ? 2 : 1;
+}
+
+/** Sides of a block layer by layer. Gives how many rows each batch has. */
+export function visitWork(work: Work, model: CostModel, block: PromptBlock, sides: RunSides = "all"): number[] {
+  const { config } = model;
+  const { prompts, positions, answers } = block;
+  const count = sideCount(block, sides);
+  const shared = block.shared[sides];
+  const batches = shared === null ? Array<number>(count).fill(prompts * positions) : [shared];
+  for (const rows of batches) {
+    const batch = shared === null ? prompts : count * prompts;
+    for (let layer = 0; layer < config.nLayers; layer++)
+      if (shared === null) layerWork(work, config, batch, positions);
+      else sharedLayerWork(work, config, { batch, positions, rows });
+    if (shared !== null) gatherWork(work, config.dModel, batch * positions);
+    unembedWork(work, config, batch, answers);
+  }
+  return batches;
+}
+
+/** The same with all sites kept: where rows are shared, each side takes its own. */
+export function captureWork(work: Work, model: CostModel, block: PromptBlock, sides: RunSides = "all"): void {
+  visitWork(work, model, block, sides);
+  if (block.shared[sides] === null) return;
+  const { nLayers, dModel, nHeads, headDim } = model.config;
+  for (let side = 0; side < sideCount(block, sides); side++) {
+    const rows = block.prompts * block.positions;
+    gatherWork(work, dModel, rows);
+    for (let layer = 0; layer < nLayers; layer++)
+      for (const width of [nHeads * headDim, dModel, dModel]) gatherWork(work, width, rows);
+  }
 }
 
 /** Kernel calls and traffic of a backward pass, relative to its forward pass. */

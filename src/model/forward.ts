@@ -4,7 +4,8 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { assert, must } from "../base/assert.js";
 import { AUTODIFF_RULES } from "./backward-rules.js";
 import { embedTokens } from "./embedding.js";
-import { attend, attendOutput, mlpOutput, wholeFrame, type Frame } from "./layer.js";
+import type { TokenRows } from "../nodes/token-rows.js";
+import { attend, attendOutput, flatRows, mlpOutput, sharedFrame, wholeFrame, type Frame } from "./layer.js";
 import type { Products } from "./products.js";
 import { lastRows, unembed } from "./unembedding.js";
 import { layerContext, layersFrom, walkLayers, type Model } from "./model.js";
@@ -53,9 +54,23 @@ export function flatIds(prompts: readonly (readonly number[])[]): {
   return { ids: Int32Array.from(prompts.flat()), batch: prompts.length, T };
 }
 
-/** Embeds prompts of one length and makes their frame. Owner of both: caller. */
-export async function startBlock(model: Model, prompts: readonly (readonly number[])[]): Promise<WholeBlock> {
+/**
+ * Embeds prompts of one length and makes their frame. Owner of both: caller.
+ * @param rows their distinct rows, which are then all that is computed.
+ */
+export async function startBlock(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  rows: TokenRows | null = null,
+): Promise<WholeBlock> {
   const { ids, batch, T } = flatIds(prompts);
+  if (rows !== null) {
+    const distinct = Int32Array.from(rows.holders, (row) => must(ids[row], "token"));
+    return {
+      resid_RD: await embedTokens(model.embedding, distinct, model.config),
+      frame: sharedFrame(model.config, rows),
+    };
+  }
   const resid_RD = await embedTokens(model.embedding, ids, model.config);
   return { resid_RD, frame: wholeFrame(model.config, batch, T) };
 }
@@ -71,6 +86,11 @@ export async function forward(model: Model, prompts: readonly (readonly number[]
   });
   frame.dispose();
   return current;
+}
+
+/** The same for rows as a frame has them. Owner: caller. */
+export function answerLogitsOf(model: Model, { resid_RD, frame }: WholeBlock, answers: Answers): Tensor {
+  return tf.tidy(() => answerLogits(model, flatRows(resid_RD, frame), frame.batch, answers));
 }
 
 /** Logits of the answer tokens at the last position of each prompt, `[B, A]`. Owner: caller. */

@@ -7,12 +7,14 @@
  * 4. `m = neuronsOutput(a)`          site mlp_out
  * 5. `post = mid + m`                site resid_post
  *
- * Everything acts on flat rows `[B x T, D]`; only attention knows prompts and positions, through a {@link Frame}.
+ * Everything acts on flat rows `[B x T, D]`, or on the distinct ones among them; only attention knows prompts and positions, through a
+ * {@link Frame}.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { unreachable } from "../base/assert.js";
 import type { LayerType, ModelConfig } from "../families/family.js";
+import type { TokenRows } from "../nodes/token-rows.js";
 import { attentionCore, attentionMask, attentionOut, projectQkv } from "./attention.js";
 import type { LayerContext } from "./layer-context.js";
 import { mlpNeurons, mlpOut } from "./mlp.js";
@@ -26,7 +28,17 @@ export interface Frame {
   /** By the layer's type; the same tables where all layers rotate alike. */
   readonly ropes: Readonly<Record<LayerType, Rope>>;
   readonly masks: Readonly<Record<LayerType, Tensor>>;
+  /** Where equal rows are computed once; absent where every (prompt, position) has its own row. */
+  readonly shared?: SharedRows;
   dispose(): void;
+}
+
+/** Which rows a frame's flat rows `b * T + t` are, as int32 indexes for gathers. */
+export interface SharedRows {
+  /** The distinct row of each flat row, `[B x T]`. */
+  readonly rowOf: Tensor;
+  /** A flat row of each distinct row, `[U]`. */
+  readonly holders: Tensor;
 }
 
 /** The frame of `batch` whole prompts of `T` tokens. Owner: caller. */
@@ -34,19 +46,50 @@ export function wholeFrame(config: ModelConfig, batch: number, T: number): Frame
   return frameFrom(config, batch, { start: 0, length: T });
 }
 
+/** The frame of the distinct rows of prompts, `[U, ..]`, at positions from `start` on. Owner: caller. */
+export function sharedFrame(config: ModelConfig, { T, holders, rowOf }: TokenRows, start = 0): Frame {
+  const positions = Array.from(holders, (row) => start + (row % T));
+  const frame = frameOf(config, { batch: rowOf.length / T, positions }, { start, length: T });
+  const shared = { rowOf: tf.tensor1d(rowOf, "int32"), holders: tf.tensor1d(holders, "int32") };
+  const dispose = (): void => {
+    frame.dispose();
+    tf.dispose([shared.rowOf, shared.holders]);
+  };
+  return { ...frame, shared, dispose };
+}
+
+/** The rows of every (prompt, position), `[B x T, D]`, from those that are computed: themselves where these are all. Owner: caller. */
+export function flatRows(x_RD: Tensor, { shared }: Pick<Frame, "shared">): Tensor {
+  return shared === undefined ? x_RD : tf.gather(x_RD, shared.rowOf);
+}
+
+/** The opposite: the rows that are computed. Owner: caller. */
+export function pickRows(x_RD: Tensor, { shared }: Pick<Frame, "shared">): Tensor {
+  return shared === undefined ? x_RD : tf.gather(x_RD, shared.holders);
+}
+
 /** The frame of rows at the last positions of `batch` prompts, which see the keys of all positions. Owner: caller. */
-export function frameFrom(
+export function frameFrom(config: ModelConfig, batch: number, span: QuerySpan): Frame {
+  const positions = Array.from({ length: batch * span.length }, (_, row) => span.start + (row % span.length));
+  return frameOf(config, { batch, positions }, span);
+}
+
+/** Positions whose queries attention takes. */
+interface QuerySpan {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** @param positions of each row. */
+function frameOf(
   config: ModelConfig,
-  batch: number,
-  { start, length: T }: { readonly start: number; readonly length: number },
+  { batch, positions }: { readonly batch: number; readonly positions: readonly number[] },
+  { start, length: T }: QuerySpan,
 ): Frame {
-  const positions = Array.from({ length: T }, (_, t) => start + t);
-  const ropes = ropesAt(
-    config,
-    Array.from({ length: batch * T }, (_, row) => start + (row % T)),
-  );
-  const full = attentionMask(config, "full", positions, start + T);
-  const sliding = attentionMask(config, "sliding", positions, start + T);
+  const queries = Array.from({ length: T }, (_, t) => start + t);
+  const ropes = ropesAt(config, positions);
+  const full = attentionMask(config, "full", queries, start + T);
+  const sliding = attentionMask(config, "sliding", queries, start + T);
   const dispose = (): void => {
     for (const rope of new Set(Object.values(ropes))) rope.dispose();
     tf.dispose([full, sliding]);
@@ -71,7 +114,9 @@ export function attend(context: LayerContext, resid_RD: Tensor, frame: Frame): T
   const { config, kind, rules } = context;
   return tf.tidy(() => {
     const { q_RZ, k_RJ, v_RJ } = projectQkv(context, resid_RD, frame.ropes[kind]);
-    return attentionCore(config, { q_RZ, k_UJ: k_RJ, v_UJ: v_RJ, batch: frame.batch }, frame.masks[kind], rules);
+    const [q, k_UJ, v_UJ] = [flatRows(q_RZ, frame), flatRows(k_RJ, frame), flatRows(v_RJ, frame)];
+    const z_RZ = attentionCore(config, { q_RZ: q, k_UJ, v_UJ, batch: frame.batch }, frame.masks[kind], rules);
+    return pickRows(z_RZ, frame);
   });
 }
 

@@ -28,6 +28,15 @@ export class KeptProducts {
     return result;
   };
 
+  /** The same, keeping the given rows of each product (int32 indexes). */
+  keepRows(rows: Tensor): Products {
+    return (name, x_RK, matrix_KN) => {
+      const result = computeProducts(name, x_RK, matrix_KN);
+      this.#results.set(name, tf.keep(tf.gather(result, rows)));
+      return result;
+    };
+  }
+
   /**
    * Gives the products that were kept, with the gradient of the product; matrices are constants.
    * @param rows takes the rows of a result that the caller works on.

@@ -1,4 +1,5 @@
 /** @file Prompts by their tokens and positions: a block holds prompts whose tokens have the same positions. */
+import { must } from "../base/assert.js";
 import type { Prompt } from "../nodes/prompt.js";
 import { layoutKey, positionCount } from "../nodes/span.js";
 
@@ -8,11 +9,27 @@ export function byLength(prompts: readonly Prompt[]): Map<number, number[]> {
   return new Map([...groups].sort(([a], [b]) => a - b));
 }
 
-/** Indexes of the prompts whose tokens have the same positions: those of one length, and of one layout of spans where there are some. */
+/**
+ * Indexes of the prompts whose tokens have the same positions: those of one length, and of one layout of spans where there are some. Within,
+ * they are sorted by their tokens: neighbours have the longest beginnings in common, and what stands there is computed once.
+ */
 export function byLayout(prompts: readonly Prompt[]): number[][] {
-  return [...byLength(prompts).values()].flatMap((members) => [
-    ...grouped(members, (i) => layoutKey(prompts[i] as Prompt)).values(),
-  ]);
+  const promptAt = (index: number): Prompt => must(prompts[index], "prompt");
+  return [...byLength(prompts).values()].flatMap((members) =>
+    [...grouped(members, (i) => layoutKey(promptAt(i))).values()].map((group) =>
+      group.sort((a, b) => compareTokens(promptAt(a), promptAt(b)) || a - b),
+    ),
+  );
+}
+
+/** By clean tokens, then by corrupted ones. */
+function compareTokens(a: Prompt, b: Prompt): number {
+  return compareLists(a.clean, b.clean) || compareLists(a.corrupted ?? [], b.corrupted ?? []);
+}
+
+function compareLists(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((token, i) => token !== b[i]);
+  return at < 0 ? a.length - b.length : must(a[at], "token") - (b[at] ?? -1);
 }
 
 function grouped<Key>(indexes: Iterable<number>, keyOf: (index: number) => Key): Map<Key, number[]> {

@@ -30,7 +30,7 @@ export function slotRule(blocks: ShardRule["blocks"], slots: readonly SlotRange[
   return { blocks, slots, cells: (ROW_BLOCKS_PER_SHARD * rows) / sides };
 }
 
-/** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, file order within. */
+/** Blocks of at most `size` prompts whose tokens have the same positions, lengths ascending, sorted by tokens within. */
 export function promptBlocks(prompts: readonly Prompt[], size: number): number[][] {
   return byLayout(prompts).flatMap((members) =>
     ranges(0, members.length, size).map(([start, end]) => members.slice(start, end)),

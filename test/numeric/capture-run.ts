@@ -7,5 +7,5 @@ import type { Model } from "../../src/model/model.js";
 
 /** Runs one side of the prompts and keeps all site activations, and products for its backward pass. Owner: caller. */
 export async function captureRun(model: Model, prompts: readonly Prompt[], side: Side, answers: Answers): Promise<Run> {
-  return must((await captureRuns(model, prompts, [side], answers, side))[0], "run");
+  return must((await captureRuns(model, prompts, [side], answers, { backward: side }))[0], "run");
 }

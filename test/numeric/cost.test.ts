@@ -1,7 +1,6 @@
 /** @file The cost model against what the programs really ask of a backend, kernel by kernel. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { computeCircuits } from "../../src/experiments/circuits/circuits.js";
-import { firstDifference } from "../../src/nodes/prompt.js";
 import { computeMeans } from "../../src/experiments/means/means.js";
 import { computeScores, wayOf } from "./score-by-name.js";
 import { withErrorFits } from "../../src/passes/fitted-model.js";
@@ -14,11 +13,12 @@ import { type Node, nodeAt } from "../../src/nodes/node.js";
 import { ABLATED, LIVE, type Intervention } from "../../src/nodes/intervention.js";
 import { emptyIntervention, uniformSite } from "../../src/nodes/node-states.js";
 import { KINDS } from "../../src/nodes/kinds.js";
+import { tokenRows } from "../../src/nodes/token-rows.js";
 import { siteHook, sitesOfLayers } from "../../src/nodes/site.js";
-import { baseWork, circuitBlockWork } from "../../src/experiments/circuits/work.js";
+import { baseWork, circuitBlockWork, computedRows, type CostSegment } from "../../src/experiments/circuits/work.js";
 import { meansWork } from "../../src/experiments/means/work.js";
 import { scoresWork } from "../../src/experiments/scores/work.js";
-import type { CostModel, PromptBlock } from "../../src/cost/run-work.js";
+import { blockOfPrompts, type CostModel, type PromptBlock } from "../../src/cost/run-work.js";
 import { deltasWork, truthBlockWork, unpatchedWork } from "../../src/experiments/truth/work.js";
 import { Work } from "../../src/cost/work.js";
 import { circuitBlockSize, promptBlockSize, truthBlockSize, unpatchedSize } from "../../src/plan/memory.js";
@@ -58,8 +58,7 @@ describe("the cost model", () => {
       dSae: sae.now().dSae,
     }));
     model = { config: spliced.model.config, saes, valueBytes: 4, ownKernels: OWN_KERNELS };
-    const answers = new Set(prompts.flatMap(({ correct, incorrect }) => [correct, ...incorrect])).size;
-    block = { prompts: prompts.length, positions: T, first: firstDifference(prompts), answers, paired: true };
+    block = blockOfPrompts(prompts);
   });
   afterAll(() => {
     spliced.dispose();
@@ -93,9 +92,12 @@ describe("the cost model", () => {
     expect(counted.peakBytes / 4 / predicted).toBeGreaterThan(0.4);
   }
 
-  it("counts what means take", async () => {
+  it("counts what means take, equal rows once", async () => {
+    expect(block.shared.all).toBeLessThan(2 * prompts.length * T);
     const counted = await countKernels(() => computeMeans(spliced, prompts, "max"));
     expectCounted(meansWork(model, block), counted);
+    const apart = await countKernels(() => computeMeans(spliced, prompts, "max", { share: false }));
+    expectCounted(meansWork(model, { ...block, shared: { clean: null, all: null } }), apart);
     const withNeurons = await countKernels(() => computeMeans(spliced, prompts, "max", { neurons: true }));
     expectCounted(meansWork(model, block, true), withNeurons);
   });
@@ -144,6 +146,18 @@ describe("the cost model", () => {
     expectAlive(counted, unpatchedSize(shape(), prompts.length) + truthBlockSize(shape(), ROWS));
   });
 
+  /** Evaluations of all prompts, with what is computed of each from a position on. */
+  function countedRows(segments: readonly CostSegment[], start = 0): CostSegment[] {
+    const trie = tokenRows([...prompts.map(({ clean }) => clean), ...prompts.map(({ corrupted }) => corrupted ?? [])]);
+    const listed = segments.map(({ rows: count }, evaluation) => ({ evaluation, start: 0, count }));
+    const computed = computedRows(trie, listed, { start, positions: T });
+    expect(computed.some((one) => one !== undefined)).toBe(start === 0);
+    return segments.map((segment, i) => {
+      const own = computed[i];
+      return own === undefined ? segment : { ...segment, computed: own };
+    });
+  }
+
   it("counts what circuits take", async () => {
     const sites = spliced.saes.map((at) => ({ ...at, dSae: 128 }));
     const keepsOne: Intervention = new Map(
@@ -153,23 +167,25 @@ describe("the cost model", () => {
       }),
     );
     const interventions = [new Map(), emptyIntervention(sites, T, 0), keepsOne];
-    const counted = await countKernels(() =>
+    const run = (share: boolean): Promise<unknown> =>
       computeCircuits(spliced, prompts, {
         reduce: "max",
         interventions,
         ablation: { kind: "zero" },
         rowsPerBlock: ROWS,
-      }),
-    );
+        share,
+      });
+    const counted = await countKernels(() => run(true));
     const ablated = { untouched: false, dense: 0, columns: 0, constants: false };
     // The empty circuit is one row for all prompts.
-    const segments = [
+    const segments = countedRows([
       { rows: 16, evaluation: { ...ablated, untouched: true } },
       { rows: 1, evaluation: ablated },
       { rows: 16, evaluation: { ...ablated, columns: 1 / 128 } },
-    ];
+    ]);
     expectCounted(circuitBlockWork(model, block, segments), counted);
-    expectAlive(counted, circuitBlockSize(shape(), 33));
+    // Blocks are sized for rows none of which are equal.
+    expectAlive(await countKernels(() => run(false)), circuitBlockSize(shape(), 33));
   });
 
   it("counts what circuits take that change the last position from a layer on", async () => {
@@ -186,7 +202,10 @@ describe("the cost model", () => {
       computeCircuits(spliced, prompts, { reduce: "max", interventions, ablation: { kind: "zero" }, rowsPerBlock: 96 }),
     );
     const evaluation = { untouched: false, dense: 0, columns: 0, constants: false };
-    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    const segments = countedRows(
+      interventions.map(() => ({ rows: 16, evaluation })),
+      T - 1,
+    );
     const work = baseWork(model, block);
     work.add(circuitBlockWork(model, block, segments, { layer: 1, position: T - 1 }));
     expectCounted(work, counted);
@@ -210,7 +229,7 @@ describe("the cost model", () => {
       }),
     );
     const evaluation = { untouched: false, dense: 1, columns: 0, constants: true };
-    const segments = interventions.map(() => ({ rows: 16, evaluation }));
+    const segments = countedRows(interventions.map(() => ({ rows: 16, evaluation })));
     expectCounted(circuitBlockWork(model, block, segments), counted);
   });
 });

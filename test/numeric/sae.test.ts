@@ -28,23 +28,27 @@ describe("JumpReLU SAEs", () => {
     const answers = await loadAnswers(spliced.model.embedding, prompts, "max");
     const ids = [prompts.map((p) => p.clean), prompts.map((p) => must(p.corrupted, "corrupted"))];
     const seen: string[] = [];
-    await visitLayers(spliced.model, { sides: ids, answers }, async (layer, sides) => {
-      for (const site of SAE_SITES)
-        for (const [i, side] of ["clean", "corrupted"].entries()) {
-          const sae = must(spliced.sae({ site, layer }), "SAE");
-          const x_RD = must(sides[i], "side")[site];
-          const f_RF = encode(sae, x_RD);
-          const e_RD = errorOf(sae, x_RD, f_RF);
-          const [features, errors] = [
-            `${side}.${nodeHook({ site, layer }, "feature")}`,
-            `${side}.${nodeHook({ site, layer }, "error")}`,
-          ];
-          expect(await f_RF.data()).toBeAllclose(expected.get(features));
-          expect(await e_RD.data()).toBeAllclose(expected.get(errors));
-          seen.push(features, errors);
-          tf.dispose([f_RF, e_RD]);
-        }
-    });
+    await visitLayers(
+      spliced.model,
+      { batches: ids.map((side) => ({ ids: side, rows: null })), answers },
+      async (layer, sides) => {
+        for (const site of SAE_SITES)
+          for (const [i, side] of ["clean", "corrupted"].entries()) {
+            const sae = must(spliced.sae({ site, layer }), "SAE");
+            const x_RD = must(sides[i], "side")[site];
+            const f_RF = encode(sae, x_RD);
+            const e_RD = errorOf(sae, x_RD, f_RF);
+            const [features, errors] = [
+              `${side}.${nodeHook({ site, layer }, "feature")}`,
+              `${side}.${nodeHook({ site, layer }, "error")}`,
+            ];
+            expect(await f_RF.data()).toBeAllclose(expected.get(features));
+            expect(await e_RD.data()).toBeAllclose(expected.get(errors));
+            seen.push(features, errors);
+            tf.dispose([f_RF, e_RD]);
+          }
+      },
+    );
     answers.dispose();
     expect(seen.sort()).toEqual(expected.keys.sort());
   });

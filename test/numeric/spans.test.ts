@@ -154,7 +154,9 @@ async function gradientsOf(prompt: Prompt): Promise<Map<string, Float32Array>> {
   const found = new Map<string, Float32Array>();
   await withScope(async (own) => {
     const answers = own(await loadAnswers(model.model.embedding, [prompt], "max"));
-    const run = own(must((await captureRuns(model.model, [prompt], ["clean"], answers, "clean"))[0], "run"));
+    const run = own(
+      must((await captureRuns(model.model, [prompt], ["clean"], answers, { backward: "clean" }))[0], "run"),
+    );
     await visitGradients({ model: model.model, run, answers, rules: AUTODIFF_RULES }, async (at, gradient_RD) => {
       found.set(siteHook(at), (await gradient_RD.data()) as Float32Array);
     });

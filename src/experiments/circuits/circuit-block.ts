@@ -10,7 +10,17 @@ import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import type { Site, SiteAt } from "../../nodes/site.js";
 import { attentionCore, attentionMask, projectQkv } from "../../model/attention.js";
-import { attendOutput, frameFrom, mlpOutput, neurons, neuronsOutput, type Frame } from "../../model/layer.js";
+import {
+  attendOutput,
+  flatRows,
+  frameFrom,
+  mlpOutput,
+  neurons,
+  neuronsOutput,
+  pickRows,
+  sharedFrame,
+  type Frame,
+} from "../../model/layer.js";
 import { AUTODIFF_RULES } from "../../model/backward-rules.js";
 import type { LayerContext } from "../../model/layer-context.js";
 import { layerContext, layersFrom, walkLayers } from "../../model/model.js";
@@ -18,7 +28,16 @@ import { lastRows, rowsOfPositions, unembed } from "../../model/unembedding.js";
 import type { Pooled } from "../../model/weight-pool.js";
 import type { Segment } from "./circuit-rows.js";
 import type { Span } from "./circuit-site-work.js";
-import { changes, changesParts, segmentRows, spliceSite, type CircuitContext } from "./circuit-splice.js";
+import {
+  changes,
+  changesParts,
+  distinctOf,
+  partsOf,
+  segmentRows,
+  spliceSite,
+  type CircuitContext,
+} from "./circuit-splice.js";
+import { blockRows, type BlockRows } from "./segment-rows.js";
 import { earliest, type FirstChange } from "./first-change.js";
 import type { KeysAndValues } from "./unablated.js";
 
@@ -28,19 +47,23 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
   const { model } = spliced;
   const rows = segments.reduce((total, { count }) => total + count, 0);
   const first = firstOf(context, segments);
-  const live = { start: first.position, length: positions - first.position };
-  const frame = frameFrom(model.config, rows, live);
-  const answer = { start: positions - 1, length: 1 };
-  let resid_RD = tf.tidy(() => {
-    const input_RD =
-      first.layer === 0 ? context.embedded_RD : must(context.base ?? undefined, "base").input(first.layer);
-    return tf.concat(segments.map((segment) => ofSegment(context, input_RD, segment, live)));
-  });
+  const live = blockRows(context.rows, segments, { start: first.position, length: positions - first.position });
+  const answer =
+    live.span.length === 1
+      ? live
+      : blockRows(live.shared && context.rows, segments, { start: positions - 1, length: 1 });
+  const frame =
+    live.shared === null
+      ? frameFrom(model.config, rows, live.span)
+      : sharedFrame(model.config, live.shared, live.span.start);
+  const block = { context, segments, frame, live };
+  let resid_RD = tf.tidy(() => startRows(block, first.layer));
+  const answerRows = answer.shared === null ? null : tf.tensor1d(answer.shared.rowOf, "int32");
   try {
     const through = (layer: number): void => {
       const out = layer === model.config.nLayers - 1 ? answer : live;
       const before = first.position === 0 ? null : keysBefore(context, layer);
-      const next_RD = tf.tidy(() => circuitLayer({ context, segments, frame, before }, layer, resid_RD, out));
+      const next_RD = tf.tidy(() => circuitLayer({ ...block, before }, layer, resid_RD, out));
       resid_RD.dispose();
       resid_RD = next_RD;
     };
@@ -49,11 +72,26 @@ export async function runCircuitBlock(context: CircuitContext, segments: readonl
         .filter((one) => one.layer === layer && changes(context, segments, one))
         .flatMap((one) => [one.sae, ...fitsOf(context, segments, one)]);
     await walkLayers(model, layersFrom(model.config, first.layer), through, changedIn);
-    return unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+    return tf.tidy(() => {
+      const logits_RA = unembed(model.config, model.finalGain_D, resid_RD, answers.unembed_DA, AUTODIFF_RULES);
+      return answerRows === null ? logits_RA : tf.gather(logits_RA, answerRows);
+    });
   } finally {
     resid_RD.dispose();
     frame.dispose();
+    answerRows?.dispose();
   }
+}
+
+/** The block's rows at the input of the first layer that runs. */
+function startRows({ context, segments, live }: BlockParts, layer: number): Tensor {
+  const { base, embedded_RD } = context;
+  const input_RD = layer === 0 ? embedded_RD : must(base ?? undefined, "base").input(layer);
+  return tf.concat(
+    partsOf(segments, live).map(({ segment, rows }) =>
+      distinctOf(ofSegment(context, input_RD, segment, live.span), rows),
+    ),
+  );
 }
 
 /** The first layer and position that the block runs. */
@@ -80,22 +118,28 @@ function fitsOf(context: CircuitContext, segments: readonly Segment[], at: SiteA
   return changesParts(context, segments, at) ? [must(context.spliced.errorFits, "fits of errors").at(at)] : [];
 }
 
-/** A block while it is run. */
-interface RunningBlock {
+/** What a block is made of. */
+interface BlockParts {
   readonly context: CircuitContext;
   readonly segments: readonly Segment[];
   readonly frame: Frame;
+  /** The rows that are computed in all layers; in the last one only those of the answer go on after keys and values. */
+  readonly live: BlockRows;
+}
+
+/** A block while it is run. */
+interface RunningBlock extends BlockParts {
   /** Keys and values of the positions before the first, of all rows and positions; null where there are none. */
   readonly before: KeysAndValues | null;
 }
 
-/** One layer with its sites, leaving the positions of the span. */
-function circuitLayer(block: RunningBlock, layer: number, resid_RD: Tensor, span: Span): Tensor {
+/** One layer with its sites, leaving the given rows. */
+function circuitLayer(block: RunningBlock, layer: number, resid_RD: Tensor, rows: BlockRows): Tensor {
   const { context, segments } = block;
   const at = layerContext(context.spliced.model, layer);
   const splice = (site: Site, x_RD: Tensor): Tensor =>
-    spliceSite({ context, segments, at: { site, layer }, span }, x_RD);
-  const { z_RZ, kept_RD } = attendOver(at, block, resid_RD, span);
+    spliceSite({ context, segments, at: { site, layer }, rows }, x_RD);
+  const { z_RZ, kept_RD } = attendOver(at, block, resid_RD, rows);
   const mid_RD = attendOutput(at, kept_RD, splice("attn_z", z_RZ));
   const mlp_RD = changes(context, segments, { site: "mlp_post", layer })
     ? neuronsOutput(at, splice("mlp_post", neurons(at, mid_RD)))
@@ -103,22 +147,29 @@ function circuitLayer(block: RunningBlock, layer: number, resid_RD: Tensor, span
   return splice("resid_post", tf.add(mid_RD, splice("mlp_out", mlp_RD)));
 }
 
-/** `z` at the positions of `out`, and the layer's input there. */
+/** `z` of the rows `out`, and the layer's input there. */
 function attendOver(
   at: LayerContext,
   block: RunningBlock,
   resid_RD: Tensor,
-  out: Span,
+  out: BlockRows,
 ): { z_RZ: Tensor; kept_RD: Tensor } {
   const { config, kind, rules } = at;
-  const { frame } = block;
+  const { frame, live } = block;
   const { q_RZ, k_RJ, v_RJ } = projectQkv(at, resid_RD, frame.ropes[kind]);
-  const keys = { ...withEarlierKeys(block, { k_UJ: k_RJ, v_UJ: v_RJ }), batch: frame.batch };
-  if (out.length === frame.T)
-    return { z_RZ: attentionCore(config, { q_RZ, ...keys }, frame.masks[kind], rules), kept_RD: resid_RD };
-  const mask = attentionMask(config, kind, [out.start], out.start + out.length);
-  const z_RZ = attentionCore(config, { q_RZ: lastRows(q_RZ, frame.batch), ...keys }, mask, rules);
-  return { z_RZ, kept_RD: lastRows(resid_RD, frame.batch) };
+  const own = { k_UJ: flatRows(k_RJ, frame), v_UJ: flatRows(v_RJ, frame) };
+  const keys = { ...withEarlierKeys(block, own), batch: frame.batch };
+  if (out === live) {
+    const z_RZ = attentionCore(config, { q_RZ: flatRows(q_RZ, frame), ...keys }, frame.masks[kind], rules);
+    return { z_RZ: pickRows(z_RZ, frame), kept_RD: resid_RD };
+  }
+  const { start, length } = out.span;
+  const mask = attentionMask(config, kind, [start], start + length);
+  const last = (x_RD: Tensor): Tensor => lastRows(flatRows(x_RD, frame), frame.batch);
+  const pick = (x_RD: Tensor): Tensor =>
+    out.shared === null ? x_RD : tf.gather(x_RD, tf.tensor1d(out.shared.holders, "int32"));
+  const z_RZ = attentionCore(config, { q_RZ: last(q_RZ), ...keys }, mask, rules);
+  return { z_RZ: pick(z_RZ), kept_RD: pick(last(resid_RD)) };
 }
 
 /** Keys and values of all positions: the unablated run's, then the block's own. */

@@ -12,6 +12,7 @@ import { decodeActive, encodeActive, SAE_KERNELS, type ActiveFeatures } from "..
 import { type ErrorFit, linearPart } from "../../sae/error-fit.js";
 import type { Sae } from "../../sae/sae.js";
 import type { PartWork, PositionGroup, RunTerm, SiteWork } from "./circuit-site-work.js";
+import { positionOf, type RowPositions, withPositionValues } from "./position-values.js";
 import { rowChunks } from "../../passes/row-chunks.js";
 
 /** Activations of another run at the site, for the same rows. Owner: whoever made them. */
@@ -57,77 +58,90 @@ export function decodeConstants(sae: Sae, works: readonly (SiteWork | undefined)
 export interface SplicedWork {
   readonly work: SiteWork;
   readonly constant_TD: Tensor | null;
+  /** Which position of the span each row has; null where rows are prompt after prompt, each with the span's positions. */
+  readonly positions: Int32Array | null;
 }
 
-/**
- * The site's activation after the intervention, `[R, D]`; rows are prompt after prompt, each with the span's positions.
- * Owner: caller.
- */
-export function applySiteWork(sae: Sae, { work, constant_TD }: SplicedWork, x_RD: Tensor, runs: OtherRuns): Tensor {
+/** The site's activation after the intervention, `[R, D]`. Owner: caller. */
+export function applySiteWork(
+  sae: Sae,
+  { work, constant_TD, positions }: SplicedWork,
+  x_RD: Tensor,
+  runs: OtherRuns,
+): Tensor {
   return tf.tidy(() => {
-    const T = work.groups.reduce((total, { positions }) => total + positions.length, 0);
+    const T = work.groups.reduce((total, group) => total + group.positions.length, 0);
+    const at = { T, of: positions };
     const terms = [
-      liveTerm(sae, work.groups, x_RD, T),
-      ...runTerms(sae, work.donor, runs.donor, T),
-      ...runTerms(sae, work.restored, runs.unablated, T),
-      ...(work.parts === undefined ? [] : partTerms(work.parts, x_RD, runs, T)),
-    ].map((term) => tf.reshape(term, [-1, T, sae.dIn]));
-    terms.push(...constantTerms(sae, work, constant_TD, T), ...meanPartTerms(work.parts, runs.split));
-    return tf.reshape(
+      liveTerm(sae, work.groups, x_RD, at),
+      ...runTerms(sae, work.donor, runs.donor, at),
+      ...runTerms(sae, work.restored, runs.unablated, at),
+      ...(work.parts === undefined ? [] : partTerms(work.parts, x_RD, runs, at)),
+    ];
+    const ofPositions = [...constantTerms(sae, work, constant_TD, T), ...meanPartTerms(work.parts, runs.split)];
+    return ofPositions.reduce(
+      (total, term_TD) => withPositionValues(tf.add, total, term_TD, at),
       terms.reduce((total, term) => tf.add(total, term)),
-      x_RD.shape,
     );
   });
 }
 
 /** `x - y` where the error is live, `y` where it is changed, with y the decoded live activations that count, `[R, D]`. */
-function liveTerm(sae: Sae, groups: readonly PositionGroup[], x_RD: Tensor, T: number): Tensor {
-  const P = x_RD.size / (T * sae.dIn);
-  const parts = groups.map((group) => {
-    const isWhole = group.positions.length === T;
-    const own_RD = isWhole ? x_RD : tf.gather(x_RD, groupRows(group, P, T));
-    const y_RD = group.gate.length === 0 ? null : decodeLive(sae, group, own_RD);
-    if (group.errorLive) return y_RD === null ? own_RD : tf.sub(own_RD, y_RD);
-    return y_RD ?? tf.zerosLike(own_RD);
+function liveTerm(sae: Sae, groups: readonly PositionGroup[], x_RD: Tensor, at: RowPositions): Tensor {
+  if (groups.length === 1) return groupTerm(sae, must(groups[0], "group"), x_RD, at);
+  const rows = groupRows(groups, x_RD.size / sae.dIn, at);
+  const parts = groups.map((group, g) => {
+    const own = must(rows[g], "rows");
+    const of = at.of === null ? null : own.map((row) => group.positions.indexOf(positionOf(at, row)));
+    return groupTerm(sae, group, tf.gather(x_RD, tf.tensor1d(own, "int32")), { T: group.positions.length, of });
   });
-  return parts.length === 1 ? must(parts[0], "part") : tf.gather(tf.concat(parts), originalOrder(groups, P, T));
+  return tf.gather(tf.concat(parts), originalOrder(rows));
 }
 
-/** Flat rows of a group's positions, prompt after prompt. */
-function groupRows({ positions }: PositionGroup, P: number, T: number): Tensor {
-  const n = positions.length;
-  return tf.tensor1d(
-    Int32Array.from({ length: P * n }, (_, row) => Math.floor(row / n) * T + must(positions[row % n], "position")),
-    "int32",
-  );
+/** The same of rows that all are at positions of one group. */
+function groupTerm(sae: Sae, group: PositionGroup, x_RD: Tensor, at: RowPositions): Tensor {
+  const y_RD = group.gate.length === 0 ? null : decodeLive(sae, group, x_RD, at);
+  if (group.errorLive) return y_RD === null ? x_RD : tf.sub(x_RD, y_RD);
+  return y_RD ?? tf.zerosLike(x_RD);
 }
 
-/** Where each flat row lies when the groups' rows are put one group after the other. */
-function originalOrder(groups: readonly PositionGroup[], P: number, T: number): Tensor {
-  const order = new Int32Array(P * T);
-  let row = 0;
-  for (const { positions } of groups) for (let p = 0; p < P; p++) for (const t of positions) order[p * T + t] = row++;
+/** The rows at each group's positions, ascending. */
+function groupRows(groups: readonly PositionGroup[], rows: number, at: RowPositions): Int32Array[] {
+  const groupOf = new Int32Array(at.T);
+  for (const [g, { positions }] of groups.entries()) for (const position of positions) groupOf[position] = g;
+  const found = groups.map((): number[] => []);
+  for (let row = 0; row < rows; row++) found[groupOf[positionOf(at, row)] as number]?.push(row);
+  return found.map((own) => Int32Array.from(own));
+}
+
+/** Where each row lies when the groups' rows are put one group after the other. */
+function originalOrder(groups: readonly Int32Array[]): Tensor {
+  const order = new Int32Array(groups.reduce((sum, rows) => sum + rows.length, 0));
+  let next = 0;
+  for (const rows of groups) for (const row of rows) order[row] = next++;
   return tf.tensor1d(order, "int32");
 }
 
 /** `f W_dec` over the live activations that count at each position of a group, `[R, D]`. */
-function decodeLive(sae: Sae, { columns, gate, positions }: PositionGroup, x_RD: Tensor): Tensor {
-  const T = positions.length;
-  const n = gate.length / T;
+function decodeLive(sae: Sae, { columns, gate }: PositionGroup, x_RD: Tensor, at: RowPositions): Tensor {
+  const n = gate.length / at.T;
   if (columns === null && hasKernel(SAE_KERNELS.decode))
-    return decodeActive(sae, whereCounting(encodeActive(sae, x_RD), gate, T));
+    return decodeActive(sae, whereCounting(encodeActive(sae, x_RD), gate, at));
   const index = columns === null ? null : tf.tensor1d(columns, "int32");
   const choose = (whole: Tensor, axis: number): Tensor => (index === null ? whole : tf.gather(whole, index, axis));
   const pre_RF = tf.add(tf.matMul(x_RD, choose(sae.W_enc_DF, 1)), choose(sae.b_enc_F, 0));
-  const pre_PTF = tf.reshape(pre_RF, [-1, T, n]);
   // step(pre - gate) is 1[pre > gate] exactly, and fast where a comparison is a scalar loop.
-  const live_PTF = tf.mul(pre_PTF, tf.step(tf.sub(pre_PTF, tf.tensor2d(gate, [T, n]))));
-  return tf.matMul(tf.reshape(live_PTF, [-1, n]), choose(sae.W_dec_FD, 0));
+  const over_RF = withPositionValues(tf.sub, pre_RF, tf.tensor2d(gate, [at.T, n]), at);
+  return tf.matMul(tf.mul(pre_RF, tf.step(over_RF)), choose(sae.W_dec_FD, 0));
 }
 
-/** The entries that count at their position: those with a finite gate, `[T, F]`. Rows are prompt after prompt. */
-function whereCounting({ pointer, feature, value }: ActiveFeatures, gate: Float32Array, T: number): ActiveFeatures {
-  const F = gate.length / T;
+/** The entries that count at their position: those with a finite gate, `[T, F]`. */
+function whereCounting(
+  { pointer, feature, value }: ActiveFeatures,
+  gate: Float32Array,
+  at: RowPositions,
+): ActiveFeatures {
+  const F = gate.length / at.T;
   const kept = {
     pointer: new Int32Array(pointer.length),
     feature: new Int32Array(feature.length),
@@ -135,8 +149,9 @@ function whereCounting({ pointer, feature, value }: ActiveFeatures, gate: Float3
   };
   let count = 0;
   for (let row = 0; row + 1 < pointer.length; row++) {
+    const first = positionOf(at, row) * F;
     for (let entry = pointer[row] as number; entry < (pointer[row + 1] as number); entry++) {
-      if (gate[(row % T) * F + (feature[entry] as number)] === Number.POSITIVE_INFINITY) continue;
+      if (gate[first + (feature[entry] as number)] === Number.POSITIVE_INFINITY) continue;
       kept.feature[count] = feature[entry] as number;
       kept.value[count] = value[entry] as number;
       count += 1;
@@ -150,31 +165,30 @@ function whereCounting({ pointer, feature, value }: ActiveFeatures, gate: Float3
   };
 }
 
-/** Values of the nodes that come from another run. */
-function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, T: number): Tensor[] {
-  const weigh = (activation_RD: Tensor, width: number, weights: Float32Array): Tensor =>
-    tf.mul(tf.reshape(activation_RD, [-1, T, width]), tf.tensor2d(weights, [T, weights.length / T]));
+/** Values of the nodes that come from another run, each `[R, D]`. */
+function runTerms(sae: Sae, term: RunTerm, run: RunActivations | null, at: RowPositions): Tensor[] {
   const terms: Tensor[] = [];
-  if (term.features !== null) {
-    const f_PTF = weigh(must(run, "the other run").features_RF, sae.dSae, term.features);
-    terms.push(tf.matMul(tf.reshape(f_PTF, [-1, sae.dSae]), sae.W_dec_FD));
-  }
-  if (term.errors !== null) terms.push(weigh(must(run, "the other run").errors_RD, sae.dIn, term.errors));
+  if (term.features !== null)
+    terms.push(tf.matMul(weigh(must(run, "the other run").features_RF, term.features, at), sae.W_dec_FD));
+  if (term.errors !== null) terms.push(weigh(must(run, "the other run").errors_RD, term.errors, at));
   return terms;
 }
 
-/** Parts of errors that depend on the prompt: the live linear part, and what comes from other runs, `[P, T, D]`. */
-function partTerms({ live, donor, restored }: PartWork, x_RD: Tensor, runs: OtherRuns, T: number): Tensor[] {
+/** Rows times the weights of their positions, `[T, W]` or `[T]`. */
+function weigh(x_RW: Tensor, weights: Float32Array, at: RowPositions): Tensor {
+  return withPositionValues(tf.mul, x_RW, tf.tensor2d(weights, [at.T, weights.length / at.T]), at);
+}
+
+/** Parts of errors that depend on the prompt: the live linear part, and what comes from other runs, each `[R, D]`. */
+function partTerms({ live, donor, restored }: PartWork, x_RD: Tensor, runs: OtherRuns, at: RowPositions): Tensor[] {
   const { fit } = must(runs.split, "the fit");
-  const weigh = (part_RD: Tensor, weights: Float32Array): Tensor =>
-    tf.mul(tf.reshape(part_RD, [-1, T, must(x_RD.shape[1], "width")]), tf.tensor2d(weights, [T, 1]));
-  const terms = live === null ? [] : [weigh(linearPart(fit, x_RD), live)];
+  const terms = live === null ? [] : [weigh(linearPart(fit, x_RD), live, at)];
   for (const [term, run] of [[donor, runs.donor] as const, [restored, runs.unablated] as const]) {
     if (term.linear === null && term.nonlinear === null) continue;
     const { errors_RD, linear_RD: given } = must(run, "the other run");
     const linear_RD = must(given, "its linear parts");
-    if (term.linear !== null) terms.push(weigh(linear_RD, term.linear));
-    if (term.nonlinear !== null) terms.push(weigh(tf.sub(errors_RD, linear_RD), term.nonlinear));
+    if (term.linear !== null) terms.push(weigh(linear_RD, term.linear, at));
+    if (term.nonlinear !== null) terms.push(weigh(tf.sub(errors_RD, linear_RD), term.nonlinear, at));
   }
   return terms;
 }

@@ -7,6 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
+import { withPositionValues } from "./position-values.js";
 import { ABLATED, allLive, LIVE, RESTORED } from "../../nodes/intervention.js";
 import type { Span } from "./circuit-site-work.js";
 
@@ -61,20 +62,18 @@ export interface OtherSites {
   readonly unablated: Tensor | null;
 }
 
-/** The site's activation after the work, `[R, D]`; rows are prompt after prompt, each with the span's positions. Owner: caller. */
-export function applySliceWork(work: SliceWork, x_RD: Tensor, runs: OtherSites): Tensor {
+/** The site's activation after the work, `[R, D]`, of rows at these positions of the span. Owner: caller. */
+export function applySliceWork(work: SliceWork, x_RD: Tensor, runs: OtherSites, positions: Int32Array | null): Tensor {
   return tf.tidy(() => {
     const D = must(x_RD.shape[1], "width");
-    const T = work.live.length / D;
+    const at = { T: work.live.length / D, of: positions };
+    const over = (values: Float32Array): Tensor => tf.tensor2d(values, [at.T, D]);
     const taken = (from_RD: Tensor, weights: Float32Array): Tensor =>
-      tf.mul(tf.reshape(from_RD, [-1, T, D]), tf.tensor2d(weights, [T, D]));
+      withPositionValues(tf.mul, from_RD, over(weights), at);
     const terms = [taken(x_RD, work.live)];
     if (work.donor !== null) terms.push(taken(must(runs.donor, "the donor's run"), work.donor));
     if (work.restored !== null) terms.push(taken(must(runs.unablated, "the unablated run"), work.restored));
-    if (work.constant !== null) terms.push(tf.tensor2d(work.constant, [T, D]));
-    return tf.reshape(
-      terms.reduce((sum, term) => tf.add(sum, term)),
-      x_RD.shape,
-    );
+    const sum_RD = terms.reduce((sum, term) => tf.add(sum, term));
+    return work.constant === null ? sum_RD : withPositionValues(tf.add, sum_RD, over(work.constant), at);
   });
 }

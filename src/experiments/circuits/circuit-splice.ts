@@ -14,7 +14,9 @@ import { decode, encode, errorOf, type Sae } from "../../sae/sae.js";
 import type { Model } from "../../model/model.js";
 import type { Run } from "../../passes/capture.js";
 import { runNeurons } from "../../passes/neurons.js";
+import type { TokenRows } from "../../nodes/token-rows.js";
 import type { Segment } from "./circuit-rows.js";
+import type { BlockRows, SegmentRows } from "./segment-rows.js";
 import { applySiteWork, decodeConstants, type RunActivations, type SplitErrors } from "./circuit-site.js";
 import { siteWork, type SiteMeans, type SiteWork, type Span } from "./circuit-site-work.js";
 import { applySliceWork, sliceWork, type SliceValues } from "./circuit-slices.js";
@@ -41,14 +43,16 @@ export interface CircuitContext {
   readonly embedded_RD: Tensor;
   readonly answers: Answers;
   readonly positions: number;
+  /** Which rows of an evaluation are equal where it does the same to all of them; null where each is computed by itself. */
+  readonly rows: TokenRows | null;
 }
 
-/** A site of a block, over the positions that are computed there. */
+/** A site of a block, over the rows that are computed there. */
 export interface BlockSite {
   readonly context: CircuitContext;
   readonly segments: readonly Segment[];
   readonly at: SiteAt;
-  readonly span: Span;
+  readonly rows: BlockRows;
 }
 
 /** Changes each segment's rows of a site; a site that no segment changes is returned as it is. */
@@ -67,7 +71,8 @@ export function changes({ interventions }: CircuitContext, segments: readonly Se
 
 /** A site without an SAE, slice by slice. */
 function spliceSlices(blockSite: BlockSite, x_RD: Tensor): Tensor {
-  const { context, segments, at, span } = blockSite;
+  const { context, segments, at, rows } = blockSite;
+  const { span } = rows;
   const hook = siteHook(at);
   const values: SliceValues = {
     means: context.means?.sites.get(hook) ?? null,
@@ -83,15 +88,16 @@ function spliceSlices(blockSite: BlockSite, x_RD: Tensor): Tensor {
   const rowsOf = (runs: readonly Run[] | null): Tensor => siteRows(context.spliced.model, runs, at, span);
   const donor = works.some((work) => (work?.donor ?? null) !== null) ? rowsOf(context.donors) : null;
   const unablated = works.some((work) => (work?.restored ?? null) !== null) ? rowsOf(context.unablated) : null;
-  return changeSegments(blockSite, works, x_RD, (work, segment, part_RD) => {
-    const own = (run_RD: Tensor | null): Tensor | null =>
-      run_RD === null ? null : segmentRows(run_RD, segment, span.length);
-    return applySliceWork(work, part_RD, { donor: own(donor), unablated: own(unablated) });
+  return changeSegments(blockSite, works, x_RD, (work, part, part_RD) => {
+    const own = (run_RD: Tensor | null): Tensor | null => (run_RD === null ? null : computedRows(run_RD, part, span));
+    const runs = { donor: own(donor), unablated: own(unablated) };
+    return applySliceWork(work, part_RD, runs, part.rows.distinct?.position ?? null);
   });
 }
 
 function spliceSae(blockSite: BlockSite, sae: Sae, x_RD: Tensor): Tensor {
-  const { context, segments, at, span } = blockSite;
+  const { context, segments, at, rows } = blockSite;
+  const { span } = rows;
   const works = segments.map(({ evaluation }) => workOf(blockSite, sae, evaluation));
   const isSplit = works.some((work) => work?.parts !== undefined);
   const split = isSplit ? splitErrors(context, at, sae, span) : null;
@@ -101,43 +107,56 @@ function spliceSae(blockSite: BlockSite, sae: Sae, x_RD: Tensor): Tensor {
   const unablated = works.some((work) => takesFrom(work, "restored")) ? activations(context.unablated) : null;
   const constants = decodeConstants(sae, works, span.length);
   const spliced = works.map((work, i) =>
-    work === undefined ? undefined : { work, constant_TD: constants[i] ?? null },
+    work === undefined
+      ? undefined
+      : { work, constant_TD: constants[i] ?? null, positions: rows.segments[i]?.distinct?.position ?? null },
   );
-  return changeSegments(blockSite, spliced, x_RD, (done, segment, part_RD) => {
+  return changeSegments(blockSite, spliced, x_RD, (done, part, part_RD) => {
     const own = (run: RunActivations | null): RunActivations | null =>
       run === null
         ? null
         : {
-            features_RF: segmentRows(run.features_RF, segment, span.length),
-            errors_RD: segmentRows(run.errors_RD, segment, span.length),
-            linear_RD: run.linear_RD === null ? null : segmentRows(run.linear_RD, segment, span.length),
+            features_RF: computedRows(run.features_RF, part, span),
+            errors_RD: computedRows(run.errors_RD, part, span),
+            linear_RD: run.linear_RD === null ? null : computedRows(run.linear_RD, part, span),
           };
     return applySiteWork(sae, done, part_RD, { donor: own(donor), unablated: own(unablated), split });
   });
 }
 
+/** A segment and its computed rows. */
+interface SegmentPart {
+  readonly segment: Segment;
+  readonly rows: SegmentRows;
+}
+
+/** The segments of a block. */
+export function partsOf(segments: readonly Segment[], rows: BlockRows): SegmentPart[] {
+  return segments.map((segment, i) => ({ segment, rows: must(rows.segments[i], "rows") }));
+}
+
 /** Applies each segment's work to its rows; segments without work pass as they are. */
 function changeSegments<Work>(
-  { segments, span }: BlockSite,
+  { segments, rows }: BlockSite,
   works: readonly (Work | undefined)[],
   x_RD: Tensor,
-  change: (work: Work, segment: Segment, part_RD: Tensor) => Tensor,
+  change: (work: Work, part: SegmentPart, part_RD: Tensor) => Tensor,
 ): Tensor {
   if (works.every((work) => work === undefined)) return x_RD;
   const width = must(x_RD.shape[1], "width");
   const parts: Tensor[] = [];
   let offset = 0;
-  for (const [i, segment] of segments.entries()) {
-    const size = segment.count * span.length;
-    const part_RD = tf.slice(x_RD, [offset, 0], [size, width]);
+  for (const [i, part] of partsOf(segments, rows).entries()) {
+    const { count } = part.rows;
+    const part_RD = tf.slice(x_RD, [offset, 0], [count, width]);
     const work = works[i];
-    parts.push(work === undefined ? part_RD : tf.tidy(() => change(work, segment, part_RD)));
-    offset += size;
+    parts.push(work === undefined ? part_RD : tf.tidy(() => change(work, part, part_RD)));
+    offset += count;
   }
   return parts.length === 1 ? must(parts[0], "part") : tf.concat(parts);
 }
 
-function workOf({ context, at, span }: BlockSite, sae: Sae, evaluation: number): SiteWork | undefined {
+function workOf({ context, at, rows: { span } }: BlockSite, sae: Sae, evaluation: number): SiteWork | undefined {
   const hook = siteHook(at);
   const site = must(context.interventions[evaluation], "evaluation").get(hook);
   if (site === undefined) return undefined;
@@ -195,6 +214,16 @@ function siteRows(model: Model, runs: readonly Run[] | null, at: SiteAt, span: S
     return span.length === run.frame.T ? x_RD : rowsOfPositions(x_RD, run.frame.batch, span);
   });
   return sides.length === 1 ? must(sides[0], "side") : tf.concat(sides);
+}
+
+/** The computed rows of a segment out of an evaluation's over the span, `[count, width]`. */
+function computedRows(all_RD: Tensor, { segment, rows }: SegmentPart, { length }: Span): Tensor {
+  return distinctOf(segmentRows(all_RD, segment, length), rows);
+}
+
+/** The computed rows out of all of a segment's. */
+export function distinctOf(own_RD: Tensor, { distinct }: SegmentRows): Tensor {
+  return distinct === null ? own_RD : tf.gather(own_RD, tf.tensor1d(distinct.flat, "int32"));
 }
 
 /** The segment's rows out of an evaluation's, `[count x length, width]`. */

@@ -11,13 +11,16 @@
  *
  * Source: REFERENCE 5.
  */
+import * as tf from "@tensorflow/tfjs-core";
 import { assert, must, unreachable } from "../../base/assert.js";
 import type { PatchbayError } from "../../base/errors.js";
 import { RESTORED, type Intervention } from "../../nodes/intervention.js";
 import { hasNodes } from "../../nodes/node-states.js";
 import { SIDES, type MetricReduce, type Prompt, type Side } from "../../nodes/prompt.js";
 import { siteHook } from "../../nodes/site.js";
+import { sharedRows } from "../../nodes/token-rows.js";
 import { startBlock } from "../../model/forward.js";
+import { flatRows } from "../../model/layer.js";
 import { loadAnswers, metricOf } from "../../model/metric.js";
 import { readAndDispose } from "../../model/read-tensor.js";
 import { withScope } from "../../model/tensor-scope.js";
@@ -54,6 +57,8 @@ export interface CircuitsRequest {
   readonly rowsPerBlock: number;
   /** The side of their pairs that prompts without a corrupted run are, for errors; left out, the clean one. */
   readonly side?: Side | undefined;
+  /** False computes equal rows once for each prompt and side. */
+  readonly share?: boolean;
   /** Told rows done and to do. */
   readonly onProgress?: OnProgress | undefined;
 }
@@ -67,7 +72,7 @@ export interface CircuitsRequest {
 export async function computeCircuits(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
-  { reduce, interventions, ablation, rowsPerBlock, side, onProgress }: CircuitsRequest,
+  { reduce, interventions, ablation, rowsPerBlock, side, share = true, onProgress }: CircuitsRequest,
 ): Promise<CircuitsResult> {
   const { model } = spliced;
   const sides = sidesOf(prompts);
@@ -75,10 +80,12 @@ export async function computeCircuits(
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     // Donors run under their prompts' answers: only activations are used.
     const runsOf = async (some: readonly Prompt[], asked: readonly Side[] = sides): Promise<Run[]> =>
-      (await captureRuns(model, some, asked, answers)).map(own);
+      (await captureRuns(model, some, asked, answers, { share })).map(own);
     const ids = sides.flatMap((side) => idsOf(prompts, side));
-    const { resid_RD, frame } = await startBlock(model, ids);
-    frame.dispose();
+    const rows = share ? sharedRows(ids) : null;
+    const { resid_RD, frame } = await startBlock(model, ids, rows);
+    own(frame);
+    const embedded_RD = own(tf.tidy(() => flatRows(own(resid_RD), frame)));
     const residHooks = spliced.saes.filter(({ site }) => site === "resid_post").map(siteHook);
     const runs = interventions.map((one) =>
       TO_ONE_VALUE.has(ablation.kind) && forgetsPrompt(one, residHooks) ? 1 : ids.length,
@@ -92,11 +99,12 @@ export async function computeCircuits(
       interventions,
       ...(await ablatedValues(ablation, runsOf)),
       unablated,
-      base: unablated === null ? null : own(new Unablated(unablated)),
+      base: unablated === null ? null : own(new Unablated(unablated, frame)),
       changes,
-      embedded_RD: own(resid_RD),
+      embedded_RD,
       answers,
       positions: size.positions,
+      rows: TO_ONE_VALUE.has(ablation.kind) ? rows : null,
     };
     const blocks = orderedBlocks(changes, runs, rowsPerBlock);
     const schedule = { blocks, runs, rows: ids.length, firstSide: side === "corrupted" ? 1 : 0 };

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { must } from "../../base/assert.js";
 import { projectQkv } from "../../model/attention.js";
+import { flatRows, type Frame, pickRows } from "../../model/layer.js";
 import type { LayerContext } from "../../model/layer-context.js";
 import type { Run } from "../../passes/capture.js";
 
@@ -15,11 +16,16 @@ export interface KeysAndValues {
 /** Unablated runs of all rows of an evaluation. The runs are their maker's, all else is its own. */
 export class Unablated {
   readonly #runs: readonly Run[];
+  readonly #frame: Frame;
   readonly #keys = new Map<number, KeysAndValues>();
 
-  /** @param runs of each side, in the order of an evaluation's rows. */
-  constructor(runs: readonly Run[]) {
+  /**
+   * @param runs of each side, in the order of an evaluation's rows.
+   * @param frame of all these rows, which says what is equal among them; its maker's.
+   */
+  constructor(runs: readonly Run[], frame: Frame) {
     this.#runs = runs;
+    this.#frame = frame;
   }
 
   /** Input of a layer, `[rows x T, D]`. Owner: caller. */
@@ -32,8 +38,12 @@ export class Unablated {
     const known = this.#keys.get(layer);
     if (known !== undefined) return known;
     const made = tf.tidy(() => {
-      const sides = this.#runs.map((run) => projectQkv(context, run.input(layer), run.frame.ropes[context.kind]));
-      return { k_UJ: joined(sides.map(({ k_RJ }) => k_RJ)), v_UJ: joined(sides.map(({ v_RJ }) => v_RJ)) };
+      const { k_RJ, v_RJ } = projectQkv(
+        context,
+        pickRows(this.input(layer), this.#frame),
+        this.#frame.ropes[context.kind],
+      );
+      return { k_UJ: flatRows(k_RJ, this.#frame), v_UJ: flatRows(v_RJ, this.#frame) };
     });
     this.#keys.set(layer, made);
     return made;

@@ -1,6 +1,6 @@
 /** @file Work of circuit evaluation: a block of (evaluation, side, prompt) rows through the spliced model. */
 import { rowChunks } from "../../passes/row-chunks.js";
-import { attendOutputWork, attentionWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
+import { attendOutputWork, attentionWork, gatherWork, mlpWork, qkvWork, unembedWork } from "../../cost/layer-work.js";
 import { captureWork, promptBlockOf, type CostModel, type PromptBlock } from "../../cost/run-work.js";
 import { listedSumWork, type SaeSize } from "../../cost/sae-work.js";
 import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
@@ -10,11 +10,14 @@ import type { WorkContext, ShardCost, TaskCost } from "../../cost/counted-task.j
 import { ABLATION_SOURCES } from "../../nodes/intervention.js";
 import { partsIn } from "../../nodes/custom-configuration.js";
 import { variantAblatesErrors } from "../../nodes/selection.js";
+import { type Prompt, SIDES } from "../../nodes/prompt.js";
+import { sharedRows, type TokenRows } from "../../nodes/token-rows.js";
 import { siteHook, type SiteAt } from "../../nodes/site.js";
 import { circuitBlockSize, unpatchedSize } from "../../plan/memory.js";
-import type { StageTask, Shard, Plan } from "../../plan/plan.js";
+import { promptsOf, type StageTask, type Shard, type Plan } from "../../plan/plan.js";
 import type { JointTask } from "./task.js";
-import { circuitBlocks } from "./circuit-rows.js";
+import { circuitBlocks, type Segment } from "./circuit-rows.js";
+import { blockRows } from "./segment-rows.js";
 import { earliest, type FirstChange, orderedBlocks, sparesRun } from "./first-change.js";
 import { plannedChanges } from "./planned-change.js";
 import { evaluationsOf, type Evaluation } from "./evaluations.js";
@@ -40,6 +43,29 @@ export interface EvaluationCost {
 export interface CostSegment {
   readonly rows: number;
   readonly evaluation: EvaluationCost;
+  /** How many of its (row, position) are computed; absent where all are. */
+  readonly computed?: ComputedRows;
+}
+
+/** Rows of a segment that are computed: in all layers, and at the answer alone. */
+interface ComputedRows {
+  readonly live: number;
+  readonly answer: number;
+}
+
+/** What is computed of each segment; undefined where all rows are. */
+export function computedRows(
+  trie: TokenRows | null,
+  segments: readonly Segment[],
+  { start, positions }: { readonly start: number; readonly positions: number },
+): (ComputedRows | undefined)[] {
+  const live = blockRows(trie, segments, { start, length: positions - start });
+  if (live.shared === null) return segments.map(() => undefined);
+  const answer = blockRows(trie, segments, { start: positions - 1, length: 1 });
+  return segments.map((_, i) => ({
+    live: must(live.segments[i], "segment").count,
+    answer: must(answer.segments[i], "segment").count,
+  }));
 }
 
 /** One block from its first change on; every site has its SAE's splice. */
@@ -53,28 +79,51 @@ export function circuitBlockWork(
   const work = new Work(model);
   const rows = segments.reduce((sum, segment) => sum + segment.rows, 0);
   const live = positions - first.position;
-  work.move("copy", rows * live * config.dModel, 2, 1);
+  const isShared = segments.some(({ computed }) => computed !== undefined);
+  const { nHeads: N, nKvHeads: K, headDim: H, dModel: D } = config;
+  work.move("copy", rows * live * D, 2, 1);
   for (let layer = Math.min(first.layer, config.nLayers - 1); layer < config.nLayers; layer++) {
-    const out = layer === config.nLayers - 1 ? 1 : live;
-    qkvWork(work, config, rows * live);
-    if (live < positions) work.move("copy", 2 * rows * positions * config.nKvHeads * config.headDim, 6, 6);
-    attentionWork(work, config, rows, out, positions);
-    attendOutputWork(work, config, rows * out);
-    mlpWork(work, config, rows * out);
-    work.move("arithmetic", rows * out * config.dModel, 3, 1);
-    for (const sae of model.saes) if (sae.layer === layer) spliceWork(work, sae, out, segments);
+    const isLast = layer === config.nLayers - 1;
+    const parts = segments.map(({ rows: own, evaluation, computed }): CostPart => ({
+      flat: isLast ? (computed?.answer ?? own) : (computed?.live ?? own * live),
+      evaluation,
+      isShared,
+    }));
+    const out = parts.reduce((sum, { flat }) => sum + flat, 0);
+    qkvWork(
+      work,
+      config,
+      isShared ? segments.reduce((sum, { computed }) => sum + (computed?.live ?? 0), 0) : rows * live,
+    );
+    if (isShared) {
+      for (const heads of [N, K, K]) gatherWork(work, heads * H, rows * live);
+      if (isLast) gatherWork(work, D, rows * live);
+      gatherWork(work, N * H, out);
+    }
+    if (live < positions) work.move("copy", 2 * rows * positions * K * H, 6, 6);
+    attentionWork(work, config, rows, isLast ? 1 : live, positions);
+    attendOutputWork(work, config, out);
+    mlpWork(work, config, out);
+    work.move("arithmetic", out * D, 3, 1);
+    for (const sae of model.saes) if (sae.layer === layer) spliceWork(work, sae, isLast ? 1 : live, parts);
   }
   unembedWork(work, config, rows, answers);
   return work;
 }
 
+/** Rows of one evaluation at a site. */
+interface CostPart {
+  readonly flat: number;
+  readonly evaluation: EvaluationCost;
+  /** Equal rows are computed once, and each takes the values of its position. */
+  readonly isShared: boolean;
+}
+
 /** Splices one site of every segment. */
-function spliceWork(work: Work, sae: SaeSize & SiteAt, positions: number, segments: readonly CostSegment[]): void {
-  if (segments.every(({ evaluation }) => evaluation.untouched)) return;
+function spliceWork(work: Work, sae: SaeSize & SiteAt, positions: number, parts: readonly CostPart[]): void {
+  if (parts.every(({ evaluation }) => evaluation.untouched)) return;
   const { dIn: D, dSae: F } = sae;
-  const total = segments.reduce((sum, { rows }) => sum + rows, 0) * positions;
-  for (const { rows, evaluation } of segments) {
-    const flat = rows * positions;
+  for (const { flat, evaluation, isShared } of parts) {
     work.move("copy", flat * D, 2, 1);
     if (evaluation.untouched) continue;
     const dense = Math.round(flat * evaluation.dense);
@@ -84,16 +133,19 @@ function spliceWork(work: Work, sae: SaeSize & SiteAt, positions: number, segmen
     if (n > 0 && dense < flat) {
       work.move("copy", n * D, 4, 4);
       encodedWork(work, flat - dense, D, n);
+      if (isShared) gatherWork(work, n, flat - dense);
     }
-    work.move("arithmetic", flat * D, 5, 6);
+    // Rows that say their positions are not reshaped on the way.
+    work.move("arithmetic", flat * D, 5, isShared ? 2 : 6);
     if (evaluation.constants) work.move("arithmetic", flat * D, 2, 0);
+    if (isShared) gatherWork(work, D, flat);
     if (evaluation.parts?.has(siteHook(sae)) !== true) continue;
     work.product("layers", flat, D, D);
     work.move("arithmetic", flat * D, 5, 5);
   }
-  const constants = segments.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
+  const constants = parts.filter(({ evaluation }) => !evaluation.untouched && evaluation.constants).length;
   for (const { count } of rowChunks(constants, positions * F)) work.product("decode", count * positions, F, D);
-  work.move("copy", total * D, 2, 1);
+  work.move("copy", parts.reduce((sum, { flat }) => sum + flat, 0) * D, 2, 1);
 }
 
 /** Encodes and decodes `n` features of some rows. */
@@ -117,12 +169,17 @@ function circuitShard({ plan, model }: WorkContext, _task: StageTask, shard: Sha
   const hasBase = evaluations.some(restores) || sparesRun(changes, size);
   if (hasBase) work.add(baseWork(model, block));
   const blocks = orderedBlocks(changes, runs, plan.blocks.circuitRows);
+  const trie = trieOf(promptsOf(plan, shard));
   for (const segments of blocks) {
-    const costs = segments.map(({ evaluation, count }) => ({
-      rows: count,
-      evaluation: costOf(plan, must(evaluations[evaluation], "evaluation")),
-    }));
     const first = earliest(segments.map(({ evaluation }) => must(changes[evaluation], "change")));
+    const isDrawn = segments.some(({ evaluation }) => takesDonors(must(evaluations[evaluation], "evaluation")));
+    const span = { start: hasBase ? Math.min(first.position, block.positions - 1) : 0, positions: block.positions };
+    const computed = computedRows(isDrawn ? null : trie, segments, span);
+    const costs = segments.map(({ evaluation, count }, i): CostSegment => {
+      const found = computed[i];
+      const cost = costOf(plan, must(evaluations[evaluation], "evaluation"));
+      return { rows: count, evaluation: cost, ...(found === undefined ? {} : { computed: found }) };
+    });
     work.add(circuitBlockWork(model, block, costs, hasBase ? first : undefined));
   }
   const widest = Math.max(...blocks.map((segments) => segments.reduce((sum, { count }) => sum + count, 0)));
@@ -132,10 +189,14 @@ function circuitShard({ plan, model }: WorkContext, _task: StageTask, shard: Sha
 /** Unablated runs, and their keys and values once more. */
 export function baseWork(model: CostModel, block: PromptBlock): Work {
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
-    captureWork(work, model, block);
-    for (let layer = 0; layer < model.config.nLayers; layer++)
-      qkvWork(work, model.config, block.prompts * block.positions);
+  captureWork(work, model, block);
+  const { config } = model;
+  const rows = (block.paired ? 2 : 1) * block.prompts * block.positions;
+  for (let layer = 0; layer < config.nLayers; layer++) {
+    qkvWork(work, config, block.shared.all ?? rows);
+    if (block.shared.all === null) continue;
+    gatherWork(work, config.dModel, block.shared.all);
+    for (let part = 0; part < 2; part++) gatherWork(work, config.nKvHeads * config.headDim, rows);
   }
   return work;
 }
@@ -150,7 +211,19 @@ function restores(evaluation: Evaluation): boolean {
 
 /** How often an evaluation is run: once for each draw of donors. */
 function drawsOf({ donors }: Plan, evaluation: Evaluation): number {
-  return evaluation.kind !== "full" && ABLATION_SOURCES[evaluation.ablation] === "donors" ? (donors?.length ?? 1) : 1;
+  return takesDonors(evaluation) ? (donors?.length ?? 1) : 1;
+}
+
+function takesDonors(evaluation: Evaluation): boolean {
+  return evaluation.kind !== "full" && ABLATION_SOURCES[evaluation.ablation] === "donors";
+}
+
+/** Which rows of an evaluation are equal; null where that is not counted: where few are, or sides run by themselves. */
+function trieOf(prompts: readonly Prompt[]): TokenRows | null {
+  if (prompts.some(({ spans }) => spans !== undefined)) return null;
+  return sharedRows(
+    SIDES.flatMap((side) => prompts.flatMap((prompt) => (prompt[side] === null ? [] : [prompt[side]]))),
+  );
 }
 
 /**
@@ -192,7 +265,7 @@ function jointShard({ plan, model }: WorkContext, _task: JointTask, shard: Shard
   const block = promptBlockOf(plan, shard);
   const [start, end] = must(shard.slots, "slots");
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) captureWork(work, model, block);
+  captureWork(work, model, block);
   const patched = { untouched: false, dense: 0, columns: KEPT_COLUMNS, constants: false };
   const blocks = circuitBlocks(Array<number>(end - start).fill(block.prompts), plan.blocks.circuitRows);
   for (const segments of blocks) {

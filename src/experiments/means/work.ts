@@ -1,7 +1,7 @@
 /** @file Work of mean activations. */
 import type { ShardCost } from "../../cost/counted-task.js";
 import { neuronsAgainWork } from "../../cost/layer-work.js";
-import { captureWork, type CostModel, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
+import { visitWork, type CostModel, type PromptBlock, promptBlockOf } from "../../cost/run-work.js";
 import { sumWork } from "../../cost/sae-work.js";
 import { Work } from "../../cost/work.js";
 import type { Plan, Shard } from "../../plan/plan.js";
@@ -16,12 +16,9 @@ export function meansShardWork(model: CostModel, plan: Plan, shard: Shard, { neu
 /** Means of a block. */
 export function meansWork(model: CostModel, block: PromptBlock, neurons = false): Work {
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) {
-    captureWork(work, model, block);
-    if (neurons)
-      for (let layer = 0; layer < model.config.nLayers; layer++)
-        neuronsAgainWork(work, model.config, block.prompts * block.positions);
-    for (const sae of model.saes) sumWork(work, sae, block.prompts * block.positions);
+  for (const rows of visitWork(work, model, block)) {
+    if (neurons) for (let layer = 0; layer < model.config.nLayers; layer++) neuronsAgainWork(work, model.config, rows);
+    for (const sae of model.saes) sumWork(work, sae, rows);
   }
   return work;
 }

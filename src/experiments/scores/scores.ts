@@ -53,6 +53,8 @@ export interface ScoreWay {
 /** What is asked of a block of prompts. */
 export interface ScoresRequest extends ScoreWay {
   readonly reduce: MetricReduce;
+  /** False computes equal rows once for each prompt and side. */
+  readonly share?: boolean;
   /** Told sites done and to do. */
   readonly onProgress?: OnProgress | undefined;
 }
@@ -90,14 +92,14 @@ function noScores() {
 export async function computeScores(
   spliced: SplicedModel,
   prompts: readonly Prompt[],
-  { reduce, onProgress, ...way }: ScoresRequest,
+  { reduce, share = true, onProgress, ...way }: ScoresRequest,
 ): Promise<ScoresResult> {
   const { model } = spliced;
   return await withScope(async (own) => {
     const answers = own(await loadAnswers(model.embedding, prompts, reduce));
     const { donor, hasComponents } = way.method;
     const sides = SIDES.slice(0, donor === "zero" ? 1 : 2);
-    const captured = (await captureRuns(model, prompts, sides, answers, "clean")).map(own);
+    const captured = (await captureRuns(model, prompts, sides, answers, { backward: "clean", share })).map(own);
     const [clean, corrupted] = [must(captured[0], "clean run"), captured[1] ?? null];
     for (const run of [clean, corrupted]) if (run !== null) await checkRun(run, model.config.nLayers, prompts);
     const collected = noScores();

@@ -23,7 +23,7 @@ export function scoresWork(model: CostModel, block: PromptBlock, { score, method
   const work = new Work(model);
   const { donor, hasComponents } = method;
   const donors = donor === "zero" ? 0 : 1;
-  for (let side = 0; side <= donors; side++) captureWork(work, model, block);
+  captureWork(work, model, block, donors === 0 ? "clean" : "all");
   for (let layer = 0; layer < model.config.nLayers; layer++) gradientWork(work, model, block, layer);
   const beyondClean = gradientsPerSite(method, score) - 1;
   // Neurons take the clean run's gradient from the line too.

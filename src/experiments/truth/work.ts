@@ -31,7 +31,7 @@ import type { TruthTask } from "./task.js";
 /** The unpatched runs of a block of prompts, and the clean one's keys. */
 export function unpatchedWork(model: CostModel, block: PromptBlock): Work {
   const work = new Work(model);
-  for (let side = 0; side < (block.paired ? 2 : 1); side++) captureWork(work, model, block);
+  captureWork(work, model, block);
   for (let layer = 0; layer < model.config.nLayers; layer++)
     qkvWork(work, model.config, block.prompts * block.positions);
   return work;

@@ -143,7 +143,8 @@ describe("planSweep", () => {
     const cells = new Set<string>();
     for (const { task, shards } of planned.stages) {
       if (task.kind === "scores" || task.kind === "means") {
-        expect([...shards].flatMap(({ prompts }) => prompts)).toEqual(planned.prompts.map((_, i) => i));
+        const listed = [...shards].flatMap(({ prompts }) => prompts);
+        expect([...listed].sort((a, b) => a - b)).toEqual(planned.prompts.map((_, i) => i));
       }
       if (truthTask(task)?.floor !== false) continue;
       for (const { prompts, slots: range } of shards) {
@@ -158,6 +159,17 @@ describe("planSweep", () => {
       }
     }
     expect(cells.size).toBe(planned.prompts.length * slots);
+  });
+
+  it("sorts prompts by their tokens before it cuts blocks, so that those of one beginning are neighbours", async () => {
+    const { plan: planned } = await plan(FULL);
+    const listed = [...(planned.stages[0]?.shards ?? [])].flatMap(({ prompts }) => prompts);
+    for (let length = 1; length <= 3; length++) {
+      const beginnings = listed.map((p) => planned.prompts[p]?.clean.slice(0, length).join(" "));
+      const changes = beginnings.filter((beginning, i) => beginning !== beginnings[i - 1]);
+      expect(changes.length).toBe(new Set(beginnings).size);
+    }
+    expect(listed).not.toEqual([...listed].sort((a, b) => a - b));
   });
 
   it("puts prompts of one token count only in a shard", async () => {

@@ -60,7 +60,7 @@ describe("a plan of rows with spans", () => {
     expect(planned.prompts[0]?.spans?.[0]).toEqual({ clean: [2, 4], corrupted: [2, 3] });
     expect([...(planned.stages[0]?.shards ?? [])].map(({ prompts }) => prompts)).toEqual([
       [1, 4],
-      [0, 2, 3],
+      [2, 0, 3],
     ]);
   });
 
