@@ -28,11 +28,16 @@ export function unknownScores({ sweep }: SweepSource, name: string): string | un
  * Checks that a prompt has the position.
  * @throws what `fault` makes of one that no prompt has.
  */
-export function checkPosition(position: number, { lengths }: PlanContext, fault: (message: string) => Error): void {
+export function checkPosition(
+  position: number,
+  { lengths, prompts }: PlanContext,
+  fault: (message: string) => Error,
+): void {
   const { longest } = lengths;
+  const unit = prompts[0]?.spans === undefined ? "tokens" : "spans";
   if (position >= longest || position < -longest) {
     throw fault(
-      `the kept prompts have at most ${String(longest)} tokens: positions ${String(-longest)} to ${String(longest - 1)}, got ${String(position)}`,
+      `the kept prompts have at most ${String(longest)} ${unit}: positions ${String(-longest)} to ${String(longest - 1)}, got ${String(position)}`,
     );
   }
 }

@@ -82,8 +82,9 @@ export function thresholdOf(where: string): Threshold | undefined {
 /** A field as it is, or the place of an axis value. */
 export type OrAxis = <Value>(field: z.ZodType<Value>) => z.ZodType<Value>;
 
-const withAxes: OrAxis = (field) =>
-  z.union([field, z.string().regex(AXIS_REFERENCE, "or an axis such as $K")]) as unknown as typeof field;
+// A text that fails aborts, or the union would tell of this branch alone.
+const axisField = z.string().regex(AXIS_REFERENCE, { error: "an axis such as $K", abort: true });
+const withAxes: OrAxis = (field) => z.union([field, axisField]) as unknown as typeof field;
 
 const layer = z.int().min(-4096).max(4095);
 
@@ -130,7 +131,9 @@ function expressionField({ axes, global }: GrammarOf): z.ZodType<SetExpression> 
       neurons: indexes.optional(),
       by: orAxis(nameField).optional(),
       where: orAxis(
-        z.string().regex(whereText(axis), "a threshold is such as `abs >= 0.01` or `score < 0`"),
+        z
+          .string()
+          .regex(whereText(axis), { error: "a threshold is such as `abs >= 0.01` or `score < 0`", abort: true }),
       ).optional(),
       top: orAxis(z.int().min(1).max(1_000_000)).optional(),
       per: orAxis(z.enum(["layer", "site", "all"])).optional(),

@@ -54,7 +54,7 @@ function sideSpans(row: SpannedRow, side: "clean" | "patch", tokenizer: Tokenize
     if (span.name === ANSWER_SPAN && range[1] <= last)
       throw fault(
         span.name,
-        `expected the span of the answer to hold the last token; end it at ${String(text.length)}`,
+        `expected the span of the answer to hold the last token; end it at ${String(Array.from(text).length)}`,
       );
     ranges.push(range);
     before = span;
@@ -86,5 +86,5 @@ export function tokenTexts(text: string, tokenizer: Tokenizer): TextRange[] | nu
     from += piece.length;
     group = [];
   }
-  return from === text.length ? ranges : null;
+  return from === text.length && group.length === 0 ? ranges : null;
 }

@@ -160,6 +160,24 @@ describe("circuit evaluation without SAEs", () => {
       expectSameInAnyBlock(await run(interventions, { kind: "resample", donors }, rowsPerBlock), whole);
   });
 
+  it("goes on from the unablated run with the bits of a run of its own, from any layer and position on", async () => {
+    const rng = createRng(29, "late");
+    const late = Array.from({ length: 6 }, (_, i): Intervention => {
+      const [layer, position] = [i % spliced.model.config.nLayers, 1 + (i % (T - 1))];
+      const from = (states: Uint8Array): Uint8Array =>
+        states.map((state, at) => (at < (position * states.length) / T ? LIVE : state));
+      const changed = [...randomIntervention(rng, [1, 1, 0])].map(([hook, site]) => [hook, { ...site, slices: from(site.slices) }] as const); // prettier-ignore
+      return new Map(changed.filter(([hook]) => sites.some((at) => siteHook(at) === hook && at.layer >= layer)));
+    });
+    for (const values of [ZERO, { kind: "resample", donors } as const])
+      for (const rowsPerBlock of [3, 1000]) {
+        const together = await run(late, values, rowsPerBlock);
+        // Alone, an evaluation spares less than an unablated run takes: it runs from the first layer.
+        for (const [e, one] of late.entries())
+          expectSameInAnyBlock(await run([one], values, rowsPerBlock), together.subarray(e * ROWS, (e + 1) * ROWS));
+      }
+  });
+
   it("leaks no tensors", async () => {
     const intervention = randomIntervention(createRng(23), [1, 1, 1]);
     await expect(() => run([intervention, new Map()], { kind: "resample", donors }, 7)).toLeakNoTensors();

@@ -127,10 +127,12 @@ function spanOf(first: number, last: number): AxisValue {
 
 /**
  * The points of a grid.
- * @throws PatchbayError `bad_input` for an axis that nothing uses, a `$name` that is no axis, a list within a text, and too many points.
+ * @throws PatchbayError `bad_input` for an axis that has no value or that nothing uses, a `$name` that is no axis, a list within a text, and too many points.
  */
 export function gridPoints(grid: Grid, configuration: unknown): GridPoint[] {
   const axes = grid.map(([name, axis]) => ({ name, values: axisValues(axis) }));
+  const empty = axes.find(({ values }) => values.length === 0);
+  if (empty !== undefined) throw badInput(`the axis ${empty.name} has no value; name at least one`);
   const count = axes.reduce((product, { values }) => product * values.length, 1);
   if (count > MOST_POINTS)
     throw badInput(`the grid has ${String(count)} points; at most ${String(MOST_POINTS)} are taken`);

@@ -64,6 +64,11 @@ describe("a plan of rows with spans", () => {
     ]);
   });
 
+  it("refuses a number beyond the spans, and says that it counts these", async () => {
+    const text = sweep("experiments: [{ name: far, ablate: { kind: error, at: 2 } }]");
+    expect(await fault(text)).toMatch(/ablate\.at: the kept prompts have at most 2 spans: positions -2 to 1, got 2/);
+  });
+
   it("has a position's number for each name, wherever positions are named, and `all` is every span", async () => {
     const { plan: planned } = await plan(
       sweep(`sets: { at: [subjects], subjects: { kind: error, at: [subject, -1], minus: { kind: error, at: answer } } }

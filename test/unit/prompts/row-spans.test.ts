@@ -82,6 +82,22 @@ describe("spans of a row", () => {
     }
   });
 
+  test("a message counts characters as ranges do", () => {
+    const row = {
+      ...ROW,
+      clean_prefix: "The 😀 cats near the dog",
+      spans: { answer: { clean: [4, 5], patch: [4, 7] } },
+    };
+    expect(faultsOf(row).join("\n")).toMatch(/spans\.answer\.clean: .*end it at 23/);
+  });
+
+  test("a text that holds what broken characters decode to has a place for every token, or none at all", () => {
+    for (const text of ["The \uFFFD", "The \uFFFD cats", "\uFFFD", "é\uFFFD\uFFFD"]) {
+      const texts = tokenTexts(text, tokenizer);
+      if (texts !== null) expect(texts).toHaveLength(tokenizer.encode(text).length - 1);
+    }
+  });
+
   test.each([
     ["an empty range", { subject: { clean: [4, 4], patch: [4, 7] } }, /rows\.jsonl:1: spans\.subject\.clean: expected a range \[from, to\] with from below to, got \[4, 4\]/], // prettier-ignore
     ["a range outside the text", { subject: { clean: [4, 12], patch: [4, 70] } }, /:1: spans\.subject\.patch: expected a range within the 20 characters of patch_prefix, got \[4, 70\]/], // prettier-ignore

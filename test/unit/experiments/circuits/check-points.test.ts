@@ -84,6 +84,15 @@ describe("a configuration on sets", () => {
     ],
     // Grids.
     ["grid: { K: [1, 2] }, ablate: err", "grid: the axis K is used nowhere; write $K where its values belong"],
+    ["grid: { what: {} }, ablate: { set: $what }", "grid: the axis what has no value; name at least one"],
+    [
+      'ablate: { set: err, where: "abs > = x" }',
+      "a threshold is such as `abs >= 0.01` or `score < 0`, or an axis such as $K, got",
+    ],
+    [
+      "ablate: { set: err, match: { to: err, how: nearest } }",
+      'how: expected one of "closest"|"closest_signed"|"committee"|"committee_by_sign", or an axis such as $K, got "nearest"',
+    ],
     ["ablate: { set: err, layers: $W }", "grid: $W is no axis of the grid (there are none here)"],
     ["grid: { K: [1] }, ablate: { set: err, layers: $L }", "grid: $L is no axis of the grid (there are: K)"],
     ["grid: { W: { windows: 0..3, width: 5 } }, ablate: { set: err, layers: $W }", "a window of 5 is wider than 0..3"],
