@@ -16,16 +16,18 @@ import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
 
 const [LAYERS, FEATURES, LENGTHS] = [26, 16_384, [8, 7, 7, 7]];
 const LONGEST = Math.max(...LENGTHS);
-/** Features of each site and position that differ and are not listed: what a reduction reads and leaves. */
-const UNLISTED = 20;
 const ENVIRONMENT = { code: "0", backend: "wasm", device: "cpu", threads: 1, dtype: "float32", tfjs: "none" };
 
 /**
  * Writes it.
  * @param {string} folder
- * @param {{ prompts: number, nodes: number, scores: number, clusters?: number, block?: number }} sizes - one cluster a prompt where none are given.
+ * @param {{ prompts: number, nodes: number, scores: number, clusters?: number, block?: number, unlisted?: number }} sizes - one cluster a
+ *   prompt where none are given; `unlisted` features of each site and position differ too, and are what a reduction reads and leaves.
  */
-export async function makeRun(folder, { prompts, nodes: nodeCount, scores: scoreCount, clusters, block = 16 }) {
+export async function makeRun(
+  folder,
+  { prompts, nodes: nodeCount, scores: scoreCount, clusters, block = 16, unlisted = 20 },
+) {
   const scores = ["atp", "ig", "relp"].slice(0, scoreCount);
   const nodes = nodesOf(nodeCount);
   const plan = planOf({ prompts, nodes, scores, clusters, block });
@@ -57,7 +59,7 @@ export async function makeRun(folder, { prompts, nodes: nodeCount, scores: score
       await append(
         shard,
         id.startsWith("scores-")
-          ? scoresPayload(plan, nodes, shard, task.score.name)
+          ? scoresPayload(plan, nodes, shard, { name: task.score.name, unlisted })
           : truthPayload(plan, nodes, shard),
       );
 }
@@ -117,16 +119,16 @@ function truthPayload(plan, nodes, { prompts, slots: [start, end] }) {
   return encodeTruth({ metricClean, metricCorrupted: Float64Array.from(prompts, (p) => 2 + noise(p, -2)), metricPatched, ran }); // prettier-ignore
 }
 
-function scoresPayload(plan, nodes, { prompts }, name) {
+function scoresPayload(plan, nodes, { prompts }, { name, unlisted }) {
   const length = positions(plan, prompts[0]);
-  const kinds = Object.fromEntries(NODE_KINDS.map((kind) => [kind, new Map()]));
+  const kinds = /** @type {any} */ (Object.fromEntries(NODE_KINDS.map((kind) => [kind, new Map()])));
   const spread = name === "atp" ? 1 : 0.4;
   const scoreOf = (p, n) => effectOf(p, n) * (0.8 + spread * noise(n, p));
   for (const [hook, own] of byPlace(nodes)) {
     const dense = new Float32Array(prompts.length * length);
     const rows = prompts.map((p, row) => {
       const found = new Map();
-      for (let i = 0; i < UNLISTED * length; i++) found.set((i % length) * FEATURES + 4000 + Math.floor(12_000 * (0.5 + noise(p, i))), noise(i, p)); // prettier-ignore
+      for (let i = 0; i < unlisted * length; i++) found.set((i % length) * FEATURES + 4000 + Math.floor(12_000 * (0.5 + noise(p, i))), noise(i, p)); // prettier-ignore
       for (const node of own) {
         if (node.position >= length || !differs(p, node.slot)) continue;
         if (node.kind === "error") dense[row * length + node.position] = scoreOf(p, node.slot);
@@ -143,7 +145,7 @@ function scoresPayload(plan, nodes, { prompts }, name) {
     });
     kinds.error.set(hook, dense);
   }
-  return encodeScores(/** @type {any} */ ({ ...kinds, components: new Map() }));
+  return encodeScores({ ...kinds, components: new Map() });
 }
 
 let places;

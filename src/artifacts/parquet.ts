@@ -120,7 +120,7 @@ function movedBy({ chunk, offsetIndex, ...rest }: PageIndexes, offset: number): 
     chunk: {
       ...chunk,
       meta_data: { ...meta, data_page_offset: meta.data_page_offset + by, dictionary_page_offset: dictionary },
-      file_offset: (place ?? 0n) + by,
+      file_offset: place + by,
     } as typeof chunk,
     ...(offsetIndex === undefined
       ? {}

@@ -7,7 +7,7 @@ import { PatchbayError } from "./errors.js";
 /** What a module of tasks exports. */
 export interface TaskModule<Shared = unknown, Task = unknown, Answer = unknown> {
   /** Opens what all tasks read; each thread does so once. */
-  openTasks(shared: Shared): (task: Task) => Answer;
+  readonly openTasks: (shared: Shared) => (task: Task) => Answer;
 }
 
 /** A message to a thread. */

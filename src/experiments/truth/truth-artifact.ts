@@ -101,7 +101,7 @@ export function encodeMeanColumns(
   const of = (name: string): Float64Array => (nodes.length === 0 ? new Float64Array(0) : must(means.get(name), name));
   const float = (name: string): Column => ({ name, type: "DOUBLE", values: of(name) });
   const columns: Column[] = [
-    ...nodeColumns(nodes, [...nodes.keys()]),
+    ...nodeColumns(nodes, Int32Array.from(nodes.keys())),
     { name: "n", type: "INT32", values: Int32Array.from(of("n")) },
     ...["effect", "effect_sem", "normalised", "normalised_mean"].map(float),
     { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },

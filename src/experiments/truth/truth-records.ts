@@ -81,8 +81,9 @@ async function storeTruth(source: RecordSource, store: StoreShape): Promise<void
           bits[at] = PRESENT | (corrupted[start + i] === 1 || ran[from] === 1 ? RAN : 0);
         }
       });
-      writePrompts(patched, store, shard, values, [start, end]);
-      writePrompts(flags, store, shard, bits, [start, end]);
+      const place = { prompts: shard.prompts, columns: [start, end] } as const;
+      writePrompts(patched, store, values, place);
+      writePrompts(flags, store, bits, place);
     });
   }
   for (let prompt = 0; prompt < store.prompts; prompt++) if (store.rowOf[prompt] === -1) store.rowOf[prompt] = rows++;
@@ -104,9 +105,11 @@ function nodesByLength(nodes: readonly ListedNode[]): (length: number) => Uint8A
 function writePrompts(
   matrix: DiskMatrix,
   { rowOf }: StoreShape,
-  { prompts }: Shard,
   values: Float64Array | Uint8Array,
-  columns: readonly [start: number, end: number],
+  {
+    prompts,
+    columns,
+  }: { readonly prompts: readonly number[]; readonly columns: readonly [start: number, end: number] },
 ): void {
   const width = columns[1] - columns[0];
   for (let first = 0; first < prompts.length;) {
@@ -129,8 +132,8 @@ async function storeScores(source: RecordSource, store: StoreShape, name: string
     const lookup = lookups.get(length) ?? nodeLookup(plan, nodes, length);
     lookups.set(length, lookup);
     const values = new Float64Array(shard.prompts.length * nodes.length);
-    addScores(shard, decodeScores(payload), lookup, nodes.length, values);
-    writePrompts(matrix, store, shard, values, [0, nodes.length]);
+    addScores(shard, decodeScores(payload), lookup, values);
+    writePrompts(matrix, store, values, { prompts: shard.prompts, columns: [0, nodes.length] });
   });
 }
 
@@ -152,8 +155,9 @@ function nodeLookup(plan: Plan, nodes: readonly ListedNode[], length: number): N
     if (node === undefined) return;
     const hook = hookOf(node);
     const size = length * KINDS[node.kind].perPosition(sizesAt(plan, node));
-    const { bits, rows } = lookup.get(hook) ?? { bits: new Uint8Array(Math.ceil(size / 8)), rows: new Map() };
-    lookup.set(hook, { bits, rows });
+    const found: HookLookup = lookup.get(hook) ?? { bits: new Uint8Array(Math.ceil(size / 8)), rows: new Map() };
+    lookup.set(hook, found);
+    const { bits, rows } = found;
     const positions = node.position === GLOBAL_POSITION ? Array.from({ length }, (_, t) => t) : [node.position];
     for (const position of positions) {
       const index = scoreIndex(plan, node, position);
@@ -172,13 +176,8 @@ function scoreIndex(plan: Plan, node: Node, position: number): number {
 }
 
 /** Adds each prompt's scores to the nodes that read them, `[prompts, N]`: a node at all positions at once gets the sum over positions. */
-function addScores(
-  shard: Shard,
-  scores: ScoresResult,
-  lookup: NodeLookup,
-  nodeCount: number,
-  values: Float64Array,
-): void {
+function addScores(shard: Shard, scores: ScoresResult, lookup: NodeLookup, values: Float64Array): void {
+  const nodeCount = values.length / shard.prompts.length;
   const give = (rows: readonly number[], p: number, score: number): void => {
     for (const n of rows) values[p * nodeCount + n] = (values[p * nodeCount + n] as number) + score;
   };

@@ -25,25 +25,29 @@ export function* nodeRowGroups(table: TruthTable, donor: TruthDonor): Generator<
   const { nodes, prompts, present } = table;
   const step = nodesPerGroup(prompts);
   for (let start = 0; start === 0 || start < nodes.length; start += step) {
-    const [ns, ps]: [number[], number[]] = [[], []];
-    for (let n = start; n < Math.min(nodes.length, start + step); n++) {
+    const end = Math.min(nodes.length, start + step);
+    const cells = Math.max(0, end - start) * prompts;
+    const [all, of] = [new Int32Array(cells), new Int32Array(cells)];
+    let count = 0;
+    for (let n = start; n < end; n++) {
       for (let p = 0; p < prompts; p++) {
         if (present[p * nodes.length + n] !== 1) continue;
-        ns.push(n);
-        ps.push(p);
+        all[count] = n;
+        of[count++] = p;
       }
     }
+    const [ns, ps] = [all.subarray(0, count), of.subarray(0, count)];
     for (let from = 0; from === 0 || from < ns.length; from += ROW_GROUP_ROWS) {
       const to = from + ROW_GROUP_ROWS;
-      yield cellColumns(table, donor, ns.slice(from, to), ps.slice(from, to));
+      yield cellColumns(table, donor, ns.subarray(from, to), ps.subarray(from, to));
     }
   }
 }
 
 /** Columns of some cells: nodes `ns` on prompts `ps`. */
-function cellColumns(table: TruthTable, donor: TruthDonor, ns: readonly number[], ps: readonly number[]): Column[] {
+function cellColumns(table: TruthTable, donor: TruthDonor, ns: Int32Array, ps: Int32Array): Column[] {
   const { length } = table.nodes;
-  const cells = Int32Array.from(ns, (n, i) => (ps[i] as number) * length + n);
+  const cells = ns.map((n, i) => (ps[i] as number) * length + n);
   const float = (name: string, value: (i: number) => number): Column => {
     const values = new Float64Array(cells.length);
     for (let i = 0; i < values.length; i++) values[i] = value(i);
@@ -53,8 +57,8 @@ function cellColumns(table: TruthTable, donor: TruthDonor, ns: readonly number[]
   const atCell = (values: Float64Array) => (i: number) => values[cells[i] as number] as number;
   return [
     ...nodeColumns(table.nodes, ns),
-    { name: "donor", type: "STRING", values: ns.map(() => donor) },
-    { name: "prompt", type: "INT32", values: Int32Array.from(ps) },
+    { name: "donor", type: "STRING", values: new Array<string>(ns.length).fill(donor) },
+    { name: "prompt", type: "INT32", values: ps.slice() },
     float("metric_clean", atPrompt(table.metricClean)),
     float("metric_corrupted", atPrompt(table.metricCorrupted)),
     float("metric_patched", atCell(table.metricPatched)),
@@ -65,7 +69,7 @@ function cellColumns(table: TruthTable, donor: TruthDonor, ns: readonly number[]
 }
 
 /** What tables say of nodes. @param rows - the node of each row. */
-export function nodeColumns(nodes: readonly ListedNode[], rows: readonly number[]): Column[] {
+export function nodeColumns(nodes: readonly ListedNode[], rows: Int32Array): Column[] {
   const column = (name: string, type: ColumnType, read: (node: ListedNode) => string | number | boolean): Column => {
     const known = new Map<number, string | number | boolean>();
     const of = (n: number): string | number | boolean => {
@@ -73,7 +77,7 @@ export function nodeColumns(nodes: readonly ListedNode[], rows: readonly number[
       known.set(n, value);
       return value;
     };
-    const values: (string | number | boolean)[] = new Array(rows.length);
+    const values = new Array<string | number | boolean>(rows.length);
     for (let i = 0, last = -1; i < rows.length; i++) {
       const n = rows[i] as number;
       values[i] = n === last ? (values[i - 1] as string) : of(n);

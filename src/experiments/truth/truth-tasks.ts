@@ -84,9 +84,8 @@ export function openTasks(shared: TruthShared): (task: TruthTask) => TruthAnswer
         halves.writeRows(0, means, columns);
       },
     });
-    const groups = [...nodeRowGroups(table, shared.donor)]
-      .filter(([column]) => column?.values.length !== 0)
-      .map(encode);
+    const groups: RowGroupBytes[] = [];
+    for (const rows of nodeRowGroups(table, shared.donor)) if (rows[0]?.values.length !== 0) groups.push(encode(rows));
     return { kind: "range", nodes, groups };
   };
 }
