@@ -34,6 +34,11 @@ export interface PendingFile {
 export function openFileAtomically(path: string): PendingFile {
   const temporary = `${path}.${process.pid}.tmp`;
   const file = openSync(temporary, "w");
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) closeSync(file);
+    isOpen = false;
+  };
   const orFault = (write: () => void): void => {
     try {
       write();
@@ -50,12 +55,12 @@ export function openFileAtomically(path: string): PendingFile {
     commit: () => {
       orFault(() => {
         fsyncSync(file);
-        closeSync(file);
+        close();
         renameSync(temporary, path);
       });
     },
     discard: () => {
-      closeSync(file);
+      close();
       rmSync(temporary, { force: true });
     },
   };

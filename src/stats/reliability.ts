@@ -45,7 +45,7 @@ export function splitHalves({ count }: Clusters, seed: number, splits = DEFAULT_
   const rng = createRng(seed, "split halves", count);
   const half = Math.floor(count / 2);
   const numbers = Array.from({ length: count }, (_, cluster) => cluster);
-  const times = new Uint8Array(half < 1 ? 0 : 2 * splits * count);
+  const times = new Uint8Array(new SharedArrayBuffer(half < 1 ? 0 : 2 * splits * count));
   for (let row = 0; row < times.length; row += 2 * count) {
     const order = rng.shuffle(numbers);
     for (let i = 0; i < half; i++) {

@@ -13,7 +13,7 @@ import {
   rowGroupEncoder,
 } from "../../artifacts/parquet.js";
 import { evaluatedPrompts } from "../../plan/held-out.js";
-import { promptClusters, type Clusters } from "../../stats/clusters.js";
+import { promptClusters, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
 import { meansOverPrompts, standardErrors } from "../../stats/node-means.js";
 import type { JointPatch } from "./joint.js";
 import type { ListedNode } from "./node-table.js";
@@ -63,10 +63,9 @@ export function encodeTruthRows(table: TruthTable, patches: readonly JointPatch[
 /** What `validation.parquet` says of nodes over their prompts, by column, `[N]` each. */
 export type NodeMeanColumns = ReadonlyMap<string, Float64Array>;
 
-/** The means of some nodes with standard errors by clusters. */
-export function nodeMeanColumns(table: TruthTable, clusters: Clusters): NodeMeanColumns {
+/** The means of some nodes with standard errors by clusters. @param effects - of the table. */
+export function nodeMeanColumns(table: TruthTable, effects: PromptMatrix, clusters: Clusters): NodeMeanColumns {
   const { prompts, nodes, metricClean, metricCorrupted } = table;
-  const effects = effectMatrix(table);
   const { n, mean } = meansOverPrompts(effects);
   const shift = Float64Array.from(metricCorrupted, (corrupted, p) => corrupted - must(metricClean[p], "metric"));
   const perCell = (value: (effect: number, p: number) => number): Float64Array => {
@@ -121,7 +120,12 @@ export function encodeMeanColumns(
 /** `validation.parquet` of a table in memory. */
 export function encodeNodeMeans(table: TruthTable, provenance: Provenance): Uint8Array {
   const clusters = promptClusters(evaluatedPrompts(provenance.plan));
-  return encodeMeanColumns(table.nodes, nodeMeanColumns(table, clusters), [...table.scores.keys()], provenance);
+  return encodeMeanColumns(
+    table.nodes,
+    nodeMeanColumns(table, effectMatrix(table), clusters),
+    [...table.scores.keys()],
+    provenance,
+  );
 }
 
 /** The page of a feature, where its SAE is published and has pages. */

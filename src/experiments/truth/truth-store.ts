@@ -10,7 +10,7 @@ import type { ListedNode } from "./node-table.js";
 import type { TruthTable } from "./truth-table.js";
 
 /** What a range of nodes may take with all of its prompts. It bounds what a thread holds, and must not depend on the number of threads. */
-export const RANGE_BYTES = 32 * 2 ** 20;
+export const RANGE_BYTES = 16 * 2 ** 20;
 /** Prompts that are read at once to bring a range into the plan's order. */
 const PROMPTS_AT_ONCE = 1024;
 /** The prompt has the node, and its truth was recorded. */

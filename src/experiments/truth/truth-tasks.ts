@@ -105,14 +105,14 @@ export function nodeFindings(
   { clusters, times, halves }: Draws,
   take: DrawnMeans,
 ): NodeFindings {
-  const columns = nodeMeanColumns(table, clusters);
+  const effects = effectMatrix(table);
+  const columns = nodeMeanColumns(table, effects, clusters);
   const estimateOf = (matrix: PromptMatrix, index: number): Float64Array => {
     const sums = clusterSums(matrix, clusters);
     take.resampled(index, resampledMeans(sums, times));
     if (index === 0) take.inHalves(resampledMeans(sums, halves.times));
     return clusterMeans(sums, null);
   };
-  const effects = effectMatrix(table);
   const means = estimateOf(effects, 0);
   const likeness = families.map((members) => {
     const own = new Float64Array(means.length).fill(Number.NaN);

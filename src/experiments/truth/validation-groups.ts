@@ -96,7 +96,7 @@ export function entersStatistics(
   means: readonly number[],
   first: number,
 ): boolean {
-  const isPossible = position === GLOBAL_POSITION || position < 0 || position >= first;
+  const isPossible = position === GLOBAL_POSITION || position < 0 || !(position < first);
   return isPossible && means.some((mean) => mean !== 0) && !means.some(Number.isNaN);
 }
 

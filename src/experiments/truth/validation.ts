@@ -134,23 +134,11 @@ function sharedOf(plan: ReductionInputs["source"]["plan"], store: StoreShape, fo
   return {
     store,
     donor: truthDonorOf(plan.sweep),
-    draws: {
-      clusters,
-      count,
-      times: inShared(times, (buffer) => new Uint32Array(buffer)),
-      halves: { ...halves, times: inShared(halves.times, (buffer) => new Uint8Array(buffer)) },
-    },
+    draws: { clusters, count, times, halves },
     families: familiesOf(store.nodes).map(({ members }) => members),
     resampled: ["effect", ...scoresOf(store)].map((_, i) => matrix(`resampled-${String(i)}`, count)),
     inHalves: matrix("halves", 2 * halves.splits),
   };
-}
-
-/** A copy that all threads see. */
-function inShared<T extends Uint32Array | Uint8Array>(values: T, view: (buffer: SharedArrayBuffer) => T): T {
-  const shared = view(new SharedArrayBuffer(values.byteLength));
-  shared.set(values);
-  return shared;
 }
 
 /** What all nodes say, each by itself. */
