@@ -1,6 +1,7 @@
 /** @file Turns the records of a finished stage into artifacts. A pure function of the plan, the records and earlier artifacts. */
+import { mkdirSync, rmSync } from "node:fs";
 import { PatchbayError, toPatchbayError } from "../base/errors.js";
-import { type Artifacts, checkArtifact, readArtifact, writeArtifact } from "../run/artifacts.js";
+import { type Artifacts, checkArtifact, openArtifact, readArtifact, writeArtifact } from "../run/artifacts.js";
 import { isDamage } from "../run/known-file.js";
 import type { Plan } from "../plan/plan.js";
 import { readPlanOnce } from "../run/plan-cache.js";
@@ -55,14 +56,26 @@ export async function reduceStage(
       write: (name, bytes) => {
         writeArtifact(folder, name, bytes);
       },
+      open: (name) => openArtifact(folder, name),
+      scratch: () => {
+        clearScratch(folder);
+        mkdirSync(runPaths(folder).scratch);
+        return runPaths(folder).scratch;
+      },
     };
     const { task } = stageOf(plan, stageId);
     const reduction = await taskKind(experiments, task).reduction?.();
     const warnings = (await reduction?.reduce(task, { source, provenance, artifacts })) ?? [];
     return { remade, warnings };
   } finally {
+    clearScratch(folder);
     await log.close();
   }
+}
+
+/** A process that died in a reduction left its files. */
+function clearScratch(folder: string): void {
+  rmSync(runPaths(folder).scratch, { recursive: true, force: true });
 }
 
 /**

@@ -16,6 +16,8 @@ const ENTRIES = {
   measure: "backends/measure-main.js",
   "reduce-thread": "coordinator/reduce-thread.js",
   reductions: "coordinator/reductions.js",
+  "task-thread": "base/task-thread.js",
+  "truth-tasks": "experiments/truth/truth-tasks.js",
 } as const;
 
 /** The name of a module that is started as a process or a thread. */

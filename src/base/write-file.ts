@@ -20,6 +20,57 @@ export function writeFileAtomically(path: string, contents: string | Uint8Array)
   }
 }
 
+/** A file that is written piece by piece and appears in one step. Owner: whoever opened it, through `commit` or `discard`. */
+export interface PendingFile {
+  /** @throws disk_full. */
+  append(bytes: Uint8Array): void;
+  /** Syncs to disk and takes the name. @throws disk_full. */
+  commit(): void;
+  /** Leaves no trace. */
+  discard(): void;
+}
+
+/** Begins a file as {@link writeFileAtomically} writes one. */
+export function openFileAtomically(path: string): PendingFile {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = openSync(temporary, "w");
+  let isOpen = true;
+  const close = (): void => {
+    if (isOpen) closeSync(file);
+    isOpen = false;
+  };
+  const orFault = (write: () => void): void => {
+    try {
+      write();
+    } catch (thrown) {
+      throw writeFault(path, thrown);
+    }
+  };
+  return {
+    append: (bytes) => {
+      orFault(() => {
+        writeAll(file, bytes);
+      });
+    },
+    commit: () => {
+      orFault(() => {
+        fsyncSync(file);
+        close();
+        renameSync(temporary, path);
+      });
+    },
+    discard: () => {
+      close();
+      rmSync(temporary, { force: true });
+    },
+  };
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.byteLength;)
+    done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.byteLength - done));
+}
+
 /** Copies a file as {@link writeFileAtomically} writes one. @throws as that does. */
 export function copyFileAtomically(from: string, path: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
@@ -58,9 +109,7 @@ export function isDiskFull(thrown: unknown): boolean {
 function writeDurably(path: string, contents: string | Uint8Array): void {
   const file = openSync(path, "w");
   try {
-    const bytes = typeof contents === "string" ? Buffer.from(contents) : contents;
-    for (let done = 0; done < bytes.byteLength;)
-      done += writeSync(file, bytes, done, Math.min(WRITE_BYTES, bytes.byteLength - done));
+    writeAll(file, typeof contents === "string" ? Buffer.from(contents) : contents);
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -13,7 +13,7 @@ import { decodeParquet, type ParquetRow } from "../artifacts/parquet.js";
 import { CIRCUIT_PROMPTS_FILE, CIRCUITS_FILE } from "../experiments/circuits/circuit-files.js";
 import { toCircuitRow, type CircuitRow } from "../experiments/circuits/report/circuit-row.js";
 import { readNodes, type ListedNode } from "../experiments/truth/node-table.js";
-import { SET_KIND } from "../experiments/truth/truth-artifact.js";
+import { SET_KIND } from "../experiments/truth/truth-row-groups.js";
 import type { TruthTable } from "../experiments/truth/truth-table.js";
 import { statusPhrase } from "../report/labels.js";
 import { groupIndexes } from "../stats/clusters.js";

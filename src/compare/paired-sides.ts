@@ -2,7 +2,7 @@
 import { must } from "../base/assert.js";
 import { enteringMembers, effectsOf, scoresOf, type Family } from "../experiments/truth/validation-groups.js";
 import type { TruthTable } from "../experiments/truth/truth-table.js";
-import type { Clusters, PromptMatrix } from "../stats/clusters.js";
+import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../stats/clusters.js";
 
 /** What is the same for all families and both runs. */
 export interface PairedContext {
@@ -50,7 +50,8 @@ export function enteringOf(sides: Sides<Side>, isSame: boolean, context: PairedC
   const placesOf = (side: Side): number[] => {
     const own = side.family.members.map((n) => must(side.table.nodes[n], "node"));
     const matrices = (together ?? [side]).flatMap(({ truth, scores }) => [truth, ...scores.values()]);
-    const entering = enteringMembers(own, matrices, context);
+    const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, context.clusters), null));
+    const entering = enteringMembers(own, means, context.first);
     return own.flatMap((_, i) => (entering[i] === 1 ? [i] : []));
   };
   return [placesOf(sides[0]), placesOf(sides[1])];

@@ -2,9 +2,10 @@
  * @file Writes and reads a run folder's artifacts. Each is hashed before it is written, and whoever reads it gets the bytes that
  * were hashed or an error: a damaged artifact is never computed with.
  */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { sha256 } from "../base/hash.js";
-import { copyFileAtomically, writeFileAtomically } from "../base/write-file.js";
+import { copyFileAtomically, openFileAtomically, type PendingFile, writeFileAtomically } from "../base/write-file.js";
 import { holds, readArtifactSums, writeArtifactSums } from "./artifact-sums.js";
 import { checkKnownFile, damage, type KnownFile, readKnownFile } from "./known-file.js";
 import { runPaths } from "./run-folder.js";
@@ -13,6 +14,10 @@ import { runPaths } from "./run-folder.js";
 export interface Artifacts {
   readonly read: ReadArtifact;
   readonly write: (name: string, bytes: Uint8Array) => void;
+  /** Begins an artifact that is written piece by piece, because it may be larger than memory. */
+  readonly open: (name: string) => PendingFile;
+  /** A folder for files of this reduction alone, which is empty at its beginning and gone at its end. */
+  readonly scratch: () => string;
 }
 
 /** The bytes of an artifact, as they were written. */
@@ -30,6 +35,35 @@ export function writeArtifact(folder: string, name: string, bytes: Uint8Array): 
   if (sums.get(name) === hash && holds(path, hash)) return;
   writeArtifactSums(folder, sums.set(name, hash));
   writeFileAtomically(path, bytes);
+}
+
+/**
+ * Begins an artifact that is written piece by piece. Its hash is taken of the bytes as they come, and kept before the file takes its name.
+ * @throws PatchbayError `disk_full`, from what is returned.
+ */
+export function openArtifact(folder: string, name: string): PendingFile {
+  const path = runPaths(folder).artifact(name);
+  const file = openFileAtomically(path);
+  const digest = createHash("sha256");
+  return {
+    append: (bytes) => {
+      digest.update(bytes);
+      file.append(bytes);
+    },
+    commit: () => {
+      const hash = digest.digest("hex");
+      const sums = readArtifactSums(folder);
+      if (sums.get(name) === hash && holds(path, hash)) {
+        file.discard();
+        return;
+      }
+      writeArtifactSums(folder, sums.set(name, hash));
+      file.commit();
+    },
+    discard: () => {
+      file.discard();
+    },
+  };
 }
 
 /**

@@ -23,6 +23,7 @@ export const runPaths = (folder: string) => ({
   artifacts: join(folder, "artifacts"),
   artifact: (name: string) => join(folder, "artifacts", name),
   sums: join(folder, "SHA256SUMS"),
+  scratch: join(folder, "scratch"),
   processes: join(folder, "processes.json"),
   report: join(folder, "report.html"),
   figures: join(folder, "report"),

@@ -54,7 +54,8 @@ export function resampleClusters(clusters: Clusters, count: number, seed: number
 function drawTimes(clusters: number, count: number, seed: number): Uint32Array {
   if (lastDraw?.clusters === clusters && lastDraw.count === count && lastDraw.seed === seed) return lastDraw.times;
   const rng = createRng(seed, "bootstrap over prompts", clusters);
-  const times = new Uint32Array(count * clusters);
+  // Threads read them where they are: of many clusters they are a hundred megabytes.
+  const times = new Uint32Array(new SharedArrayBuffer(4 * count * clusters));
   for (let row = 0; row < times.length; row += clusters) {
     for (let draw = 0; draw < clusters; draw++) {
       const at = row + rng.int(clusters);

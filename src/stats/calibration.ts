@@ -5,7 +5,6 @@
  * effect equals its mean |score| where the score is right on average, and is 0 where it says nothing. There is no interval: bands are
  * themselves drawn, and intervals over resamples held the known mean in .70 to .79 of samples.
  */
-import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "./clusters.js";
 
 /** Lower edges of the bands as shares of the largest |score|; the last band holds all that is smaller. */
 const EDGES = [0.1, 0.01, 0.001, 0] as const;
@@ -24,11 +23,11 @@ export interface CalibrationBand {
   readonly mean_effect: number;
 }
 
-/** What {@link calibrationBands} reads. */
+/** What {@link calibrationBands} reads, `[N]` each. */
 export interface CalibrationInput {
-  readonly truth: PromptMatrix;
-  readonly score: PromptMatrix;
-  readonly clusters: Clusters;
+  /** Mean effects and mean scores. */
+  readonly effects: Float64Array;
+  readonly scores: Float64Array;
   /** How many nodes of the frame each node stands for. */
   readonly weights: Float64Array;
   /** Nodes that are compared. */
@@ -36,11 +35,7 @@ export interface CalibrationInput {
 }
 
 /** The bands that hold nodes, largest scores first; none where no score is above 0. */
-export function calibrationBands({ truth, score, clusters, weights, members }: CalibrationInput): CalibrationBand[] {
-  const [scores, effects] = [score, truth].map((matrix) => clusterMeans(clusterSums(matrix, clusters), null)) as [
-    Float64Array,
-    Float64Array,
-  ];
+export function calibrationBands({ effects, scores, weights, members }: CalibrationInput): CalibrationBand[] {
   const sizeOf = (n: number): number => Math.abs(scores[n] as number);
   const largest = members.reduce((most, n) => Math.max(most, sizeOf(n)), 0);
   return EDGES.flatMap((edge, i) => {

@@ -13,25 +13,34 @@ export interface PerPrompt {
   readonly p95: number | null;
 }
 
-/** Weighted Pearson correlations of score and effect over some nodes, prompt by prompt. */
+/**
+ * Weighted Pearson correlations of score and effect over some nodes, prompt by prompt, `[P]`; NaN where undefined.
+ * @param weights - by node, `[N]`.
+ */
 export function perPromptPearson(
   truth: PromptMatrix,
   score: PromptMatrix,
   weights: Float64Array,
   members: readonly number[],
-): PerPrompt {
-  const correlations = Float64Array.from({ length: truth.prompts }, (_, p) => {
-    const here = members.filter((n) => truth.present?.[p * truth.nodes + n] !== 0);
-    const pick = (values: Float64Array): Float64Array =>
-      Float64Array.from(here, (n) => values[p * truth.nodes + n] as number);
-    return pearson(
-      pick(score.values),
-      pick(truth.values),
-      Float64Array.from(here, (n) => weights[n] as number),
-    );
-  })
-    .filter(Number.isFinite)
-    .sort();
-  const at = (q: number): number | null => (correlations.length === 0 ? null : quantileSorted(correlations, q));
-  return { prompts: correlations.length, median: at(0.5), p5: at(0.05), p95: at(0.95) };
+): Float64Array {
+  const [effects, scores] = [new Float64Array(members.length), new Float64Array(members.length)];
+  const own = new Float64Array(members.length);
+  return Float64Array.from({ length: truth.prompts }, (_, p) => {
+    let count = 0;
+    for (const n of members) {
+      const at = p * truth.nodes + n;
+      if (truth.present?.[at] === 0) continue;
+      scores[count] = score.values[at] as number;
+      effects[count] = truth.values[at] as number;
+      own[count++] = weights[n] as number;
+    }
+    return pearson(scores.subarray(0, count), effects.subarray(0, count), own.subarray(0, count));
+  });
+}
+
+/** The spread of correlations over prompts. */
+export function perPromptSpread(correlations: Float64Array): PerPrompt {
+  const sorted = correlations.filter(Number.isFinite).sort();
+  const at = (q: number): number | null => (sorted.length === 0 ? null : quantileSorted(sorted, q));
+  return { prompts: sorted.length, median: at(0.5), p5: at(0.05), p95: at(0.95) };
 }

@@ -23,7 +23,7 @@ export interface Recovered {
 
 /** Mean over all rows. */
 export function meanOfRows(rows: Float64Array, resamples: Resamples): Interval {
-  const { value, replicates } = means(rows, resamples);
+  const { value, replicates } = known.get(resamples)?.get(rows)?.mean ?? means(rows, resamples);
   return percentileInterval(value, replicates, resamples.clusters.count);
 }
 
@@ -32,10 +32,39 @@ export function meanOfRows(rows: Float64Array, resamples: Resamples): Interval {
  * With one cluster there is no range; then any other value is.
  */
 export function isToldFromZero(rows: Float64Array, resamples: Resamples): boolean {
-  const { value, replicates } = means(rows, resamples);
-  const { low, high } = percentileRange(value, replicates, resamples.clusters.count);
-  if (value === 0 || !Number.isFinite(value)) return false;
-  return low === null || high === null || low > 0 || high < 0;
+  return drawn(rows, resamples).isTold;
+}
+
+/** What is asked of the same denominator again and again: by both ratios of a circuit, both definitions of each, and by all circuits. */
+interface Drawn {
+  readonly mean: Replicated;
+  /** See {@link isToldFromZero}. */
+  readonly isTold: boolean;
+  /** Sums over all rows, and over each resample's. */
+  readonly total: Replicated;
+}
+
+const known = new WeakMap<Resamples, WeakMap<Float64Array, Drawn>>();
+
+/** Rows must stay as they are: what they give is kept as long as they are. */
+function drawn(rows: Float64Array, resamples: Resamples): Drawn {
+  const ofResamples = known.get(resamples) ?? new WeakMap<Float64Array, Drawn>();
+  known.set(resamples, ofResamples);
+  const found = ofResamples.get(rows) ?? draw(rows, resamples);
+  ofResamples.set(rows, found);
+  return found;
+}
+
+function draw(rows: Float64Array, resamples: Resamples): Drawn {
+  const mean = means(rows, resamples);
+  const { low, high } = percentileRange(mean.value, mean.replicates, resamples.clusters.count);
+  const isTold = low === null || high === null || low > 0 || high < 0;
+  const sums = sumByCluster(rows, resamples);
+  return {
+    mean,
+    isTold: mean.value !== 0 && Number.isFinite(mean.value) && isTold,
+    total: replicated(resamples, (times) => weightedSum(sums, times)),
+  };
 }
 
 /**
@@ -56,10 +85,14 @@ export function differenceOfRatios(first: Recovered, second: Recovered, resample
 
 /** A ratio of means with its replicates; null where the mean denominator is not told from zero. */
 export function replicatedRatio({ numerator, denominator }: Recovered, resamples: Resamples): Replicated | null {
-  if (!isToldFromZero(denominator, resamples)) return null;
-  const above = sumByCluster(numerator, resamples);
-  const below = sumByCluster(denominator, resamples);
-  return replicated(resamples, (times) => weightedSum(above, times) / weightedSum(below, times));
+  const { isTold, total } = drawn(denominator, resamples);
+  if (!isTold) return null;
+  const sums = sumByCluster(numerator, resamples);
+  const above = replicated(resamples, (times) => weightedSum(sums, times));
+  return {
+    value: above.value / total.value,
+    replicates: above.replicates.map((sum, i) => sum / (total.replicates[i] as number)),
+  };
 }
 
 /** Mean over all rows of `numerator / denominator`. Undefined where any denominator is zero, or their mean is not told from zero. */
@@ -73,10 +106,22 @@ export function meanOfRatios(numerator: Float64Array, denominator: Float64Array,
 
 /** Numerators and denominators of `(m(circuit) - m(empty)) / (m(full) - m(empty))`, row by row. */
 export function recovered(circuit: Float64Array, full: Float64Array, empty: Float64Array): Recovered {
-  return {
-    numerator: circuit.map((m, row) => m - (empty[row] as number)),
-    denominator: full.map((m, row) => m - (empty[row] as number)),
-  };
+  return { numerator: differences(circuit, empty), denominator: recoverable(full, empty) };
+}
+
+const recoverables = new WeakMap<Float64Array, WeakMap<Float64Array, Float64Array>>();
+
+/** What circuits of one full model and one empty circuit share: one array for all of them, so that it is drawn once. */
+function recoverable(full: Float64Array, empty: Float64Array): Float64Array {
+  const ofFull = recoverables.get(full) ?? new WeakMap<Float64Array, Float64Array>();
+  recoverables.set(full, ofFull);
+  const found = ofFull.get(empty) ?? differences(full, empty);
+  ofFull.set(empty, found);
+  return found;
+}
+
+function differences(first: Float64Array, second: Float64Array): Float64Array {
+  return first.map((one, row) => one - (second[row] as number));
 }
 
 function means(rows: Float64Array, resamples: Resamples): Replicated {

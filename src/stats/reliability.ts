@@ -4,6 +4,7 @@ import { createRng } from "../base/rng.js";
 import { quantileSorted } from "./bootstrap.js";
 import { clusterMeans, clusterSums, intraclassCorrelation, type Clusters, type PromptMatrix } from "./clusters.js";
 import { pearson, spearman } from "./correlation.js";
+import { resampledMeans } from "./resampled-means.js";
 
 /** Mean over random splits and the range that holds 95 % of them; null where undefined. */
 export interface SplitRange {
@@ -32,55 +33,110 @@ const DEFAULT_SPLITS = 200;
 /** Nodes whose intraclass correlation is asked. */
 const LARGEST_EFFECTS = 10;
 
-/**
- * Splits the clusters in random halves again and again (one sits out where their number is odd) and correlates the
- * halves' node means. Source: Spearman 1910, Brown 1910.
- */
+/** Random halves of the clusters: the first and the second of each split, one after the other. */
+export interface SplitHalves {
+  readonly splits: number;
+  /** 1 where a half holds a cluster, `[2 splits, C]`. */
+  readonly times: Uint8Array;
+}
+
+/** Splits the clusters in random halves again and again; one sits out where their number is odd. */
+export function splitHalves({ count }: Clusters, seed: number, splits = DEFAULT_SPLITS): SplitHalves {
+  const rng = createRng(seed, "split halves", count);
+  const half = Math.floor(count / 2);
+  const numbers = Array.from({ length: count }, (_, cluster) => cluster);
+  const times = new Uint8Array(new SharedArrayBuffer(half < 1 ? 0 : 2 * splits * count));
+  for (let row = 0; row < times.length; row += 2 * count) {
+    const order = rng.shuffle(numbers);
+    for (let i = 0; i < half; i++) {
+      times[row + (order[i] as number)] = 1;
+      times[row + count + (order[half + i] as number)] = 1;
+    }
+  }
+  return { splits: half < 1 ? 0 : splits, times };
+}
+
+/** Correlates the node means of random halves of the clusters. Source: Spearman 1910, Brown 1910. */
 export function splitHalfReliability(
   effects: PromptMatrix,
   clusters: Clusters,
   seed: number,
   splits = DEFAULT_SPLITS,
 ): SplitHalf {
-  const rng = createRng(seed, "split halves", clusters.count);
   const sums = clusterSums(effects, clusters);
-  const half = Math.floor(clusters.count / 2);
-  const numbers = Array.from({ length: clusters.count }, (_, cluster) => cluster);
-  const pearsons = new Float64Array(half < 1 ? 0 : splits);
-  const spearmans = new Float64Array(pearsons.length);
-  for (let split = 0; split < pearsons.length; split++) {
-    const order = rng.shuffle(numbers);
-    const [a, b] = commonMeans(
-      clusterMeans(sums, drawn(order.slice(0, half), clusters.count)),
-      clusterMeans(sums, drawn(order.slice(half, 2 * half), clusters.count)),
-    );
+  const halves = splitHalves(clusters, seed, splits);
+  const inHalves = resampledMeans(sums, halves.times);
+  const means = clusterMeans(sums, null);
+  return splitHalf(
+    halves.splits,
+    (half) => inHalves.subarray(half * effects.nodes, (half + 1) * effects.nodes),
+    means,
+    {
+      prompts: effects.prompts,
+      clusters: clusters.count,
+      likeness: likenessOfLargest(effects, clusters, means),
+    },
+  );
+}
+
+/**
+ * The reliability of node means.
+ * @param inHalf - means of each node in a half, `[N]`.
+ * @param means - of all prompts together, `[N]`.
+ */
+export function splitHalf(
+  splits: number,
+  inHalf: (half: number) => Float64Array,
+  means: Float64Array,
+  {
+    prompts,
+    clusters,
+    likeness,
+  }: { readonly prompts: number; readonly clusters: number; readonly likeness: readonly NodeLikeness[] },
+): SplitHalf {
+  const [pearsons, spearmans] = [new Float64Array(splits), new Float64Array(splits)];
+  for (let split = 0; split < splits; split++) {
+    const [a, b] = commonMeans(inHalf(2 * split), inHalf(2 * split + 1));
     pearsons[split] = pearson(a, b);
     spearmans[split] = spearman(a, b);
   }
   const range = rangeOf(pearsons);
-  const means = clusterMeans(sums, null);
   return {
     n: means.filter((mean) => mean !== 0 && !Number.isNaN(mean)).length,
-    prompts: effects.prompts,
-    clusters: clusters.count,
-    splits: pearsons.length,
+    prompts,
+    clusters,
+    splits,
     pearson: range,
     spearman: rangeOf(spearmans),
     spearman_brown: { value: stepUp(range.value), low: stepUp(range.low), high: stepUp(range.high) },
-    intraclass_correlation: likenessWithin(effects, clusters, means),
+    intraclass_correlation: medianLikeness(likeness),
   };
 }
 
-/** Median over the nodes of largest mean effect. */
-function likenessWithin(effects: PromptMatrix, clusters: Clusters, means: Float64Array): number | null {
-  const largest = Array.from(means.keys())
-    .filter((n) => Number.isFinite(means[n]) && means[n] !== 0)
-    .sort((a, b) => Math.abs(means[b] as number) - Math.abs(means[a] as number))
-    .slice(0, LARGEST_EFFECTS);
-  const correlations = Float64Array.from(largest, (n) => {
+/** How alike a node's effects are within clusters. */
+export interface NodeLikeness {
+  readonly mean: number;
+  /** The intraclass correlation by cluster; NaN where undefined. */
+  readonly value: number;
+}
+
+/** The nodes of largest mean effect, the largest first; of equal ones the earlier. */
+export function likenessOfLargest(effects: PromptMatrix, clusters: Clusters, means: Float64Array): NodeLikeness[] {
+  const known = Array.from(means.keys()).filter((n) => Number.isFinite(means[n]) && means[n] !== 0);
+  return largest(known.map((n) => ({ n, mean: means[n] as number }))).map(({ n, mean }) => {
     const { values, of } = valuesOfNode(effects, clusters, n);
-    return intraclassCorrelation(values, of);
-  }).filter(Number.isFinite);
+    return { mean, value: intraclassCorrelation(values, of) };
+  });
+}
+
+/** Of nodes in order, those of largest mean effect. */
+function largest<Node extends { readonly mean: number }>(nodes: readonly Node[]): Node[] {
+  return [...nodes].sort((a, b) => Math.abs(b.mean) - Math.abs(a.mean)).slice(0, LARGEST_EFFECTS);
+}
+
+/** Median over the nodes of largest mean effect. @param nodes - the largest of each part of the list, part by part. */
+function medianLikeness(nodes: readonly NodeLikeness[]): number | null {
+  const correlations = Float64Array.from(largest(nodes), ({ value }) => value).filter(Number.isFinite);
   return correlations.length === 0 ? null : quantileSorted(correlations.sort(), 0.5);
 }
 
@@ -91,12 +147,6 @@ function valuesOfNode(
 ): { values: number[]; of: number[] } {
   const here = Array.from({ length: prompts }, (_, p) => p).filter((p) => present?.[p * nodes + n] !== 0);
   return { values: here.map((p) => values[p * nodes + n] as number), of: here.map((p) => clusters.of[p] as number) };
-}
-
-function drawn(chosen: readonly number[], clusters: number): Uint32Array {
-  const times = new Uint32Array(clusters);
-  for (const cluster of chosen) times[cluster] = 1;
-  return times;
 }
 
 /** Means of the nodes that both halves have and that are not zero in both. */

@@ -9,20 +9,13 @@
  *
  * Intervals of the sample hold the node list fixed: they say how far the result hangs on the prompts alone.
  */
-import { assert } from "../base/assert.js";
+import { assert, must } from "../base/assert.js";
 import { compareMeans, RANGES, STATISTICS, TOP_K, type NodeMeans, type Statistic } from "./agreement.js";
-import {
-  pairedDifference,
-  percentileInterval,
-  resampleClusters,
-  timesOf,
-  type Interval,
-  type Replicated,
-  type Resamples,
-} from "./bootstrap.js";
-import { clusterMeans, clusterSums, type Clusters, type ClusterSums, type PromptMatrix } from "./clusters.js";
+import { pairedDifference, percentileInterval, resampleClusters, type Interval, type Replicated } from "./bootstrap.js";
+import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "./clusters.js";
 import { resampledWeights, type NodeDesign } from "./node-weights.js";
 import { levelsOf } from "./rank.js";
+import { resampledMeans } from "./resampled-means.js";
 
 /** Groups of fewer nodes have no intervals: a correlation of so few hangs on each of them. */
 export const FEWEST_NODES = 10;
@@ -64,58 +57,101 @@ export interface FamilyInput {
   readonly resamples: number;
 }
 
+/** How the nodes of a family are grouped and drawn. */
+export type FamilyGroups = Pick<FamilyInput, "design" | "groups" | "seed">;
+
+/** Means over prompts, `[N]` each. */
+export interface FamilyMeans {
+  readonly truth: Float64Array;
+  readonly scores: readonly Float64Array[];
+}
+
+/** Draws whose means are held at once. */
+const DRAWS_AT_ONCE = 64;
+
 /** Statistics of each score in each group: `[scores][groups]`. */
 export function validateFamily(input: FamilyInput): GroupAgreement[][] {
-  const { truth, scores, clusters, design, groups } = input;
+  const { truth, scores, clusters, design } = input;
   assert(
     scores.every(({ prompts, nodes }) => prompts === truth.prompts && nodes === truth.nodes),
     "score and truth differ in shape",
   );
   assert(design.weights.length === truth.nodes && design.strata.length === truth.nodes, "one weight per node");
-  const resamples = resampleClusters(clusters, input.resamples, input.seed);
-  const sums = { truth: clusterSums(truth, clusters), scores: scores.map((score) => clusterSums(score, clusters)) };
-  const cells = groups.map((members) => openCell(members, scores.length, design, resamples.count));
-  const nextWeights = resampledWeights(design, input.seed);
-  for (let index = 0; index < resamples.count; index++) {
-    const means = meansOf(sums, timesOf(resamples, index));
-    const weights = nextWeights();
-    for (const cell of cells) if (cell.count > 0) replicate(cell, index, gather(cell.members, means), weights);
+  const { count, times } = resampleClusters(clusters, input.resamples, input.seed);
+  const sums = [truth, ...scores].map((matrix) => clusterSums(matrix, clusters));
+  const replicates = emptyReplicates(input, scores.length, count);
+  for (let from = 0; from < count; from += DRAWS_AT_ONCE) {
+    const to = Math.min(count, from + DRAWS_AT_ONCE);
+    const drawn = times.subarray(from * clusters.count, to * clusters.count);
+    const means = familyMeans(sums.map((own) => resampledMeans(own, drawn)));
+    putReplicates(replicates, from, replicateGroups(input, means, [from, to]));
   }
-  const means = meansOf(sums, null);
-  const closed = cells.map((cell) => closeCell(cell, gather(cell.members, means), design, resamples));
-  return scores.map((_, s) => closed.map((group) => group[s] as GroupAgreement));
+  const estimate = familyMeans(sums.map((own) => clusterMeans(own, null)));
+  return closeGroups(input, estimate, replicates, clusters.count);
 }
 
-/** One group, while resamples are drawn. */
-interface Cell {
-  readonly members: readonly number[];
-  /** Whether a node stands for more than itself. */
-  readonly isSampled: boolean;
-  /** Number of replicates: none where the group is too small for intervals. */
-  readonly count: number;
-  /** Replicates of each score's statistics, `[scores][statistics]` of `[count]`. */
-  readonly sample: readonly (readonly Float64Array[])[];
-  readonly frame: readonly (readonly Float64Array[])[];
+/** Means, truth first, as a family's. */
+export function familyMeans(means: readonly Float64Array[]): FamilyMeans {
+  const [truth, ...scores] = means;
+  return { truth: must(truth, "truth"), scores };
 }
 
-function openCell(members: readonly number[], scores: number, { weights }: NodeDesign, resamples: number): Cell {
-  const count = members.length < FEWEST_NODES ? 0 : resamples;
-  const arrays = (): Float64Array[][] =>
-    Array.from({ length: scores }, () => STATISTICS.map(() => new Float64Array(count)));
-  return { members, isSampled: members.some((n) => weights[n] !== 1), count, sample: arrays(), frame: arrays() };
+/** Replicates of every statistic, `[groups, scores, sample and frame, statistics, draws]`; 0 in groups too small for intervals. */
+export interface Replicates {
+  readonly draws: number;
+  readonly values: Float64Array;
 }
 
-/** Means over prompts, `[N]` each. */
-interface Means {
-  readonly truth: Float64Array;
-  readonly scores: readonly Float64Array[];
+/** Replicates of draws that are still to come. */
+export function emptyReplicates({ groups }: FamilyGroups, scores: number, draws: number): Replicates {
+  return { draws, values: new Float64Array(groups.length * scores * 2 * STATISTICS.length * draws) };
 }
 
-function meansOf(
-  { truth, scores }: { readonly truth: ClusterSums; readonly scores: readonly ClusterSums[] },
-  times: Uint32Array | null,
-): Means {
-  return { truth: clusterMeans(truth, times), scores: scores.map((score) => clusterMeans(score, times)) };
+/** Puts the replicates of some draws in their place, from draw `from` on. */
+export function putReplicates({ draws, values }: Replicates, from: number, some: Replicates): void {
+  for (let row = 0; row * draws < values.length; row++)
+    values.set(some.values.subarray(row * some.draws, (row + 1) * some.draws), row * draws + from);
+}
+
+/** Where the replicates of a group, score and side (0: sample, 1: frame) begin, counted in rows of draws. */
+function rowOf(group: number, score: number, side: 0 | 1, scores: number): number {
+  return ((group * scores + score) * 2 + side) * STATISTICS.length;
+}
+
+/**
+ * Every statistic in some draws.
+ * @param means - of the draws alone, `[draws, N]` each.
+ */
+export function replicateGroups(
+  { groups, design, seed }: FamilyGroups,
+  { truth, scores }: FamilyMeans,
+  [from, to]: readonly [number, number],
+): Replicates {
+  const found = emptyReplicates({ groups, design, seed }, scores.length, to - from);
+  const nextWeights = resampledWeights(design, seed);
+  for (let before = 0; before < from; before++) nextWeights();
+  const nodes = design.weights.length;
+  const isSampled = groups.map((members) => members.some((n) => design.weights[n] !== 1));
+  for (let draw = 0; draw < found.draws; draw++) {
+    const rowIn = (means: Float64Array): Float64Array => means.subarray(draw * nodes, (draw + 1) * nodes);
+    const means = { truth: rowIn(truth), scores: scores.map(rowIn) };
+    const weights = nextWeights();
+    groups.forEach((members, g) => {
+      if (members.length < FEWEST_NODES) return;
+      const gathered = gather(members, means);
+      const own = isSampled[g] === true ? pick(weights, gathered.members) : null;
+      gathered.means.forEach((one, s) => {
+        const sample = compareMeans(one, null);
+        // The same numbers where every node stands for itself.
+        const frame = own === null ? sample : compareMeans(one, own);
+        for (const [side, statistics] of [sample, frame].entries()) {
+          const row = rowOf(g, s, side as 0 | 1, scores.length);
+          statistics.forEach((value, at) => (found.values[(row + at) * found.draws + draw] = value));
+        }
+      });
+    });
+  }
+  return found;
 }
 
 /** Nodes of a group that have means: a resample may hold no prompt with a node's position. */
@@ -125,7 +161,7 @@ interface Gathered {
   readonly means: readonly NodeMeans[];
 }
 
-function gather(members: readonly number[], { truth, scores }: Means): Gathered {
+function gather(members: readonly number[], { truth, scores }: FamilyMeans): Gathered {
   const isDefined = (n: number): boolean => !Number.isNaN(truth[n]);
   const known = members.every(isDefined) ? members : members.filter(isDefined);
   const effect = pick(truth, known);
@@ -144,45 +180,58 @@ function pick(values: Float64Array, rows: readonly number[]): Float64Array {
   return picked;
 }
 
-function replicate(cell: Cell, index: number, { members, means }: Gathered, weights: Float64Array): void {
-  const own = cell.isSampled ? pick(weights, members) : null;
-  means.forEach((one, s) => {
-    const sample = compareMeans(one, null);
-    // The same numbers where every node stands for itself.
-    const frame = own === null ? sample : compareMeans(one, own);
-    cell.sample[s]?.forEach((replicates, at) => (replicates[index] = sample[at] as number));
-    cell.frame[s]?.forEach((replicates, at) => (replicates[index] = frame[at] as number));
-  });
+/** The statistics of each group with their intervals: `[scores][groups]`. @param clusters - number of clusters of prompts. */
+export function closeGroups(
+  { groups, design }: FamilyGroups,
+  estimate: FamilyMeans,
+  { draws, values }: Replicates,
+  clusters: number,
+): GroupAgreement[][] {
+  const scores = estimate.scores.length;
+  return estimate.scores.map((_, s) =>
+    groups.map((group, g) => {
+      const replicatesOf = (side: 0 | 1): Float64Array[] =>
+        STATISTICS.map((_, at) => {
+          const start = (rowOf(g, s, side, scores) + at) * draws;
+          return values.subarray(start, group.length < FEWEST_NODES ? start : start + draws);
+        });
+      const { members, means } = gather(group, estimate);
+      return closeGroup(must(means[s], "means"), pick(design.weights, members), {
+        sample: replicatesOf(0),
+        frame: replicatesOf(1),
+        clusters,
+      });
+    }),
+  );
 }
 
-function closeCell(
-  cell: Cell,
-  { members, means }: Gathered,
-  { weights }: NodeDesign,
-  { clusters }: Resamples,
-): GroupAgreement[] {
-  const own = pick(weights, members);
-  const frameSize = own.reduce((sum, weight) => sum + weight, 0);
+function closeGroup(
+  means: NodeMeans,
+  weights: Float64Array,
+  {
+    sample,
+    frame,
+    clusters,
+  }: { readonly sample: readonly Float64Array[]; readonly frame: readonly Float64Array[]; readonly clusters: number },
+): GroupAgreement {
+  const frameSize = weights.reduce((sum, weight) => sum + weight, 0);
   const agreement = (values: readonly number[], replicates: readonly Float64Array[], size: number): Agreement => {
     const intervals = STATISTICS.map((name, at): [Statistic, Interval] => {
-      const interval = percentileInterval(values[at] as number, replicates[at] as Float64Array, clusters.count);
-      return [name, shownInterval(interval, RANGES[name], members.length)];
+      const interval = percentileInterval(values[at] as number, replicates[at] as Float64Array, clusters);
+      return [name, shownInterval(interval, RANGES[name], weights.length)];
     });
     const named = Object.fromEntries(intervals) as Record<Statistic, Interval>;
     const chance = named.top_k_overlap.value === null ? null : TOP_K / size;
     return { ...named, top_k_overlap: { k: TOP_K, chance, ...named.top_k_overlap } };
   };
-  return means.map((one, s) => {
-    const [sample, frame] = [cell.sample[s] as readonly Float64Array[], cell.frame[s] as readonly Float64Array[]];
-    const named = STATISTICS.map((name, at) => [name, frame[at]] as const);
-    return {
-      n: members.length,
-      frameSize,
-      sample: agreement(compareMeans(one, null), sample, members.length),
-      frame: agreement(compareMeans(one, own), frame, frameSize),
-      replicates: Object.fromEntries(named) as Record<Statistic, Float64Array>,
-    };
-  });
+  const named = STATISTICS.map((name, at) => [name, frame[at]] as const);
+  return {
+    n: weights.length,
+    frameSize,
+    sample: agreement(compareMeans(means, null), sample, weights.length),
+    frame: agreement(compareMeans(means, weights), frame, frameSize),
+    replicates: Object.fromEntries(named) as Record<Statistic, Float64Array>,
+  };
 }
 
 /** The paired difference of a statistic between two scores in one group: first less second. */

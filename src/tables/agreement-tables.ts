@@ -2,7 +2,8 @@
  * @file How each score of a run agrees with the true effects, for the nodes of one kind: by site, by position, by layers, and node by
  * node.
  *
- * 1. Node means over prompts are compared. A node enters where its mean score or mean effect is not 0, and then in every resample.
+ * 1. Node means over prompts are compared. The nodes are those of `validation.json`: one enters for all scores, where its mean effect or
+ *    any mean score is not 0, and then in every resample.
  * 2. Every statistic has a 95 % percentile interval of a bootstrap over the prompts' clusters, paired between scores and groups.
  * 3. `off` is summed |score - effect| over summed |effect|: 0 is exact, and a
  *    score of 0 everywhere gives 1.
@@ -13,6 +14,7 @@ import { comparePositions, GLOBAL_POSITION, type Node } from "../nodes/node.js";
 import { SITES } from "../nodes/site.js";
 import { nodeLabel } from "../report/labels.js";
 import type { Group } from "../experiments/truth/report/validation-file.js";
+import { enteringMembers } from "../experiments/truth/validation-groups.js";
 import { RANGES } from "../stats/agreement.js";
 import { percentileInterval } from "../stats/bootstrap.js";
 import { shownInterval } from "../stats/validation.js";
@@ -115,15 +117,15 @@ function layersName(nodes: readonly Node[], from: number, to: number): string {
 }
 
 function agreementTable(
-  { nodes, scores }: TruthMatrices,
+  { nodes, scores, firstPatched }: TruthMatrices,
   means: BootstrappedMeans,
   title: string,
   groups: readonly NodeGroup[],
 ): Table {
+  const entering = enteringMembers(nodes, [...means.estimate.values()], firstPatched);
   const rows = groups.flatMap(({ label, holds }) =>
     scores.flatMap((score) => {
-      const [scored, effects] = [valuesOf(means.estimate, score), valuesOf(means.estimate, EFFECT)];
-      const members = nodes.flatMap((node, i) => (holds(node) && (scored[i] !== 0 || effects[i] !== 0) ? [i] : []));
+      const members = nodes.flatMap((node, i) => (holds(node) && entering[i] === 1 ? [i] : []));
       if (members.length < FEWEST_NODES) return [];
       return [[plain(label), plain(spelled(score)), plain(members.length), ...statisticsOf(means, score, members)]];
     }),

@@ -13,6 +13,7 @@ import type { ParquetRow } from "../artifacts/parquet.js";
 import { toCircuitRow } from "../experiments/circuits/report/circuit-row.js";
 import { statusPhrase } from "../report/labels.js";
 import { parseValidation } from "../experiments/truth/report/validation-file.js";
+import { firstPatched } from "../experiments/truth/validation-groups.js";
 import { spansOf } from "../plan/span-positions.js";
 import { agreementTables } from "./agreement-tables.js";
 import { circuitSection } from "./circuit-table.js";
@@ -67,7 +68,7 @@ async function agreementSections(folder: string, plan: Plan): Promise<Section[]>
   const kinds = [...measured].flatMap((kind) => NODE_KINDS.find((known) => known === kind) ?? []);
   return kinds.map((kind) => {
     const matrices = truthMatrices(rows.filter((row) => row["kind"] === kind), prompts.length, scores); // prettier-ignore
-    const truth = { ...matrices, spans: spansOf(plan.sweep) };
+    const truth = { ...matrices, firstPatched: firstPatched(plan.sweep, prompts), spans: spansOf(plan.sweep) };
     const ofKind = together.filter((group) => group.kind === kind);
     return {
       title: kindTitle(kind, plan),

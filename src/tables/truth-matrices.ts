@@ -2,8 +2,9 @@
 import { type Node, nodeKey } from "../nodes/node.js";
 import { nodeOfRow } from "../nodes/node-columns.js";
 import type { ParquetRow } from "../artifacts/parquet.js";
-import { RESAMPLES, resampleClusters, timesOf } from "../stats/bootstrap.js";
+import { RESAMPLES, resampleClusters } from "../stats/bootstrap.js";
 import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../stats/clusters.js";
+import { resampledMeans } from "../stats/resampled-means.js";
 
 const SEED = 0;
 
@@ -16,6 +17,8 @@ export interface TruthMatrices {
   readonly scores: readonly string[];
   /** By name of a score, and {@link EFFECT}; `[P, N]`. */
   readonly matrices: ReadonlyMap<string, PromptMatrix>;
+  /** First position at which a patch can change anything. */
+  readonly firstPatched: number;
   /** Names of the nodes' positions, where rows have spans. */
   readonly spans?: readonly string[] | undefined;
 }
@@ -37,7 +40,11 @@ export interface BootstrappedMeans {
  * @param prompts - number of prompts of the plan.
  * @param scores - names of the score columns.
  */
-export function truthMatrices(rows: readonly ParquetRow[], prompts: number, scores: readonly string[]): TruthMatrices {
+export function truthMatrices(
+  rows: readonly ParquetRow[],
+  prompts: number,
+  scores: readonly string[],
+): Omit<TruthMatrices, "firstPatched"> {
   const nodes = new Map<string, { readonly node: Node; readonly rows: ParquetRow[] }>();
   for (const row of rows) {
     const node = nodeOfRow(row);
@@ -61,11 +68,13 @@ export function truthMatrices(rows: readonly ParquetRow[], prompts: number, scor
 }
 
 /** The resamples are the same for every run of as many clusters, whatever its seed: tables of several runs are paired. */
-export function bootstrapMeans({ matrices }: TruthMatrices, clusters: Clusters): BootstrappedMeans {
-  const resamples = resampleClusters(clusters, RESAMPLES, SEED);
+export function bootstrapMeans({ matrices }: Pick<TruthMatrices, "matrices">, clusters: Clusters): BootstrappedMeans {
+  const { count, times } = resampleClusters(clusters, RESAMPLES, SEED);
   const sums = [...matrices].map(([name, matrix]) => [name, clusterSums(matrix, clusters)] as const);
-  const meansOf = (times: Uint32Array | null): MeansByName =>
-    new Map(sums.map(([name, sum]) => [name, clusterMeans(sum, times)]));
-  const draws = Array.from({ length: resamples.count }, (_, index) => meansOf(timesOf(resamples, index)));
-  return { estimate: meansOf(null), draws, clusters: clusters.count };
+  const estimate = new Map(sums.map(([name, own]) => [name, clusterMeans(own, null)]));
+  const drawn = sums.map(([name, own]) => [name, own.nodes, resampledMeans(own, times)] as const);
+  const draws = Array.from({ length: count }, (_, index): MeansByName => {
+    return new Map(drawn.map(([name, nodes, means]) => [name, means.subarray(index * nodes, (index + 1) * nodes)]));
+  });
+  return { estimate, draws, clusters: clusters.count };
 }

@@ -44,6 +44,7 @@ export function circuitRatios(
 ): CircuitRatios {
   const whole = recovered(circuit, full, empty);
   const without = complement === null ? null : recovered(complement, full, empty);
+  const isTold = isToldFromZero(whole.denominator, resamples);
   const denominator = meanOfRows(whole.denominator, resamples);
   return {
     numbers: {
@@ -51,7 +52,7 @@ export function circuitRatios(
       ...ratios("faithfulness", whole, resamples),
       ...ratios("completeness", without, resamples),
     },
-    undefinedBecause: isToldFromZero(whole.denominator, resamples)
+    undefinedBecause: isTold
       ? ""
       : denominator.value === 0
         ? "metric_full - metric_empty is 0"

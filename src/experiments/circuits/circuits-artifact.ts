@@ -93,11 +93,18 @@ async function readMetrics(source: RecordSource, evaluationCount: number): Promi
     });
   });
   const prompts = plan.prompts.flatMap((_, p) => (seen[p] === evaluationCount ? [p] : []));
-  const of = (evaluation: number): Float64Array =>
+  const known = new Map<number, Float64Array>();
+  const read = (evaluation: number): Float64Array =>
     Float64Array.from({ length: sides * prompts.length }, (_, row) => {
       const side = Math.floor(row / prompts.length);
       return must(all[(evaluation * sides + side) * total + must(prompts[row % prompts.length], "prompt")], "metric");
     });
+  // Circuits share the full model and the empty circuit: one array of each serves all.
+  const of = (evaluation: number): Float64Array => {
+    const found = known.get(evaluation) ?? read(evaluation);
+    known.set(evaluation, found);
+    return found;
+  };
   return { prompts, sides, of };
 }
 

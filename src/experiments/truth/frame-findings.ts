@@ -1,6 +1,6 @@
 /** @file What a sample of nodes says stratum by stratum, and of the nodes that were not measured. */
 import { must } from "../../base/assert.js";
-import { clusterMeans, clusterSums, groupIndexes, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import { groupIndexes } from "../../stats/clusters.js";
 import { pearson, relativeError, signAgreement, spearman, leastSquares } from "../../stats/correlation.js";
 import { exceedingShare, type SampledStratum } from "../../stats/exceedance.js";
 import type { ListedNode } from "./node-table.js";
@@ -41,21 +41,16 @@ export interface MeasuredNode {
 /** The size of effect that unmeasured nodes are asked for is that of this rank. */
 const RANK = 10;
 
-/** Pairs some members of a family with their means. */
+/** Pairs some nodes with their means, `[N]` each. */
 export function measuredNodes(
   nodes: readonly ListedNode[],
   members: readonly number[],
-  {
-    truth,
-    score,
-    clusters,
-  }: { readonly truth: PromptMatrix; readonly score: PromptMatrix; readonly clusters: Clusters },
+  { effects, scores }: { readonly effects: Float64Array; readonly scores: Float64Array },
 ): MeasuredNode[] {
-  const [effects, scores] = [truth, score].map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
   return members.map((i) => ({
     node: must(nodes[i], "node"),
-    score: must(scores?.[i], "score"),
-    effect: must(effects?.[i], "effect"),
+    score: must(scores[i], "score"),
+    effect: must(effects[i], "effect"),
   }));
 }
 

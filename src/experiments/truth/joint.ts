@@ -16,11 +16,7 @@ export interface JointPatch extends JointSet {
 }
 
 /** The sets of a plan in order; none where it patches none at once. */
-export async function jointPatches(
-  plan: Plan,
-  { nodes }: Pick<TruthTable, "nodes">,
-  read: ReadArtifact,
-): Promise<JointPatch[]> {
+export async function jointPatches(plan: Plan, nodes: TruthTable["nodes"], read: ReadArtifact): Promise<JointPatch[]> {
   if (nodeListOf(plan.sweep)?.joint === undefined) return [];
   const sets = await readJoint(
     read,
@@ -75,26 +71,23 @@ export interface JointFinding {
   readonly scores: Readonly<Record<string, number>>;
 }
 
-/** Means over prompts of each set. */
-export function jointFindings(plan: Plan, table: TruthTable, patches: readonly JointPatch[]): JointFinding[] {
+/**
+ * Means over prompts of each set.
+ * @param single - for each set, the summed effects of its nodes on each prompt, `[P]`: {@link sumsOfEffects}.
+ */
+export function jointFindings(
+  plan: Plan,
+  patches: readonly JointPatch[],
+  single: readonly Float64Array[],
+): JointFinding[] {
   const clusters = promptClusters(evaluatedPrompts(plan));
-  return patches.map(({ set, size, rows, members, scores }) => {
+  return patches.map(({ set, size, rows, members, scores }, i) => {
     const of = rows.map(({ prompt }) => must(clusters.of[prompt], "cluster"));
-    const effect = clusterMean(
-      rows.map(({ metricPatched, metricClean }) => metricPatched - metricClean),
-      of,
-    );
-    const shift = clusterMean(
-      rows.map(({ metricCorrupted, metricClean }) => metricCorrupted - metricClean),
-      of,
-    );
-    const single =
-      members === null
-        ? null
-        : clusterMean(
-            rows.map(({ prompt }) => sumOfEffects(table, members, prompt)),
-            of,
-          );
+    const meanOf = (value: (row: JointPatch["rows"][number]) => number): ReturnType<typeof clusterMean> =>
+      clusterMean(rows.map(value), of);
+    const effect = meanOf(({ metricPatched, metricClean }) => metricPatched - metricClean);
+    const shift = meanOf(({ metricCorrupted, metricClean }) => metricCorrupted - metricClean);
+    const summed = members === null ? null : meanOf(({ prompt }) => must(single[i]?.[prompt], "sum"));
     return {
       set,
       size,
@@ -102,18 +95,22 @@ export function jointFindings(plan: Plan, table: TruthTable, patches: readonly J
       effect: defined(effect.mean),
       effect_sem: defined(effect.sem),
       normalised: defined(effect.mean / shift.mean),
-      single_effects: defined(single?.mean),
-      single_effects_sem: defined(single?.sem),
+      single_effects: defined(summed?.mean),
+      single_effects_sem: defined(summed?.sem),
       scores: Object.fromEntries(scores),
     };
   });
 }
 
-/** The sum of the effects of the nodes that a prompt has. */
-function sumOfEffects(table: TruthTable, members: readonly number[], prompt: number): number {
-  return members.reduce(
-    (sum, n) => sum + (table.present[prompt * table.nodes.length + n] === 1 ? effectAt(table, prompt, n) : 0),
-    0,
+/** For each set, the sum of the effects of its measured nodes that a prompt has, by the table's prompts. */
+export function sumsOfEffects(table: TruthTable, patches: readonly JointPatch[]): Float64Array[] {
+  return patches.map(({ members }) =>
+    Float64Array.from({ length: table.prompts }, (_, p) =>
+      (members ?? []).reduce(
+        (sum, n) => sum + (table.present[p * table.nodes.length + n] === 1 ? effectAt(table, p, n) : 0),
+        0,
+      ),
+    ),
   );
 }
 

@@ -1,32 +1,40 @@
 /** @file `validation.json`: how well each score predicts the true effects, by groups of nodes, and the noise floor. */
 import { must } from "../../base/assert.js";
-import { RESAMPLES } from "../../stats/bootstrap.js";
-import { promptClusters, type Clusters } from "../../stats/clusters.js";
+import { RESAMPLES, resampleClusters } from "../../stats/bootstrap.js";
+import { clusterMeans, clusterSums, promptClusters, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
 import { calibrationBands } from "../../stats/calibration.js";
-import { perPromptPearson } from "../../stats/per-prompt.js";
+import { perPromptPearson, perPromptSpread } from "../../stats/per-prompt.js";
+import { resampledMeans } from "../../stats/resampled-means.js";
 import { simultaneousIntervals } from "../../stats/simultaneous.js";
-import { differenceOf, validateFamily, type GroupAgreement } from "../../stats/validation.js";
+import {
+  closeGroups,
+  differenceOf,
+  type FamilyGroups,
+  familyMeans,
+  type GroupAgreement,
+  replicateGroups,
+  type Replicates,
+} from "../../stats/validation.js";
 import { spansOf } from "../../plan/span-positions.js";
 import { evaluatedPrompts } from "../../plan/held-out.js";
 import { truthDonorOf } from "../../plan/node-list.js";
 import type { Plan } from "../../plan/plan.js";
 import { artifactMetadata, type Provenance } from "../../artifacts/artifact-metadata.js";
-import type { RecordSource } from "../../artifacts/stage-records.js";
 import { measuredNodes, strataOf, unmeasuredOf } from "./frame-findings.js";
 import type { JointFinding } from "./joint.js";
-import { noiseFloors } from "./noise-floor.js";
+import type { FamilyReliability } from "./noise-floor.js";
+import type { ListedNode } from "./node-table.js";
 import { directionOf } from "./truth-artifact.js";
-import type { TruthTable } from "./truth-table.js";
+import { matricesOf, type TruthTable } from "./truth-table.js";
+import { pickColumns } from "./truth-tasks.js";
 import {
   designOf,
-  effectsOf,
   enteringMembers,
   familiesOf,
   firstPatched,
   type Family,
   type Group,
   groupsOf,
-  scoresOf,
 } from "./validation-groups.js";
 
 /** What this version writes. */
@@ -36,26 +44,20 @@ const COMPARED = ["pearson", "spearman", "off"] as const;
 
 /** What `validation.json` says beside the statistics of a table. */
 export interface ValidationParts {
-  readonly source: RecordSource;
+  readonly plan: Plan;
   readonly provenance: Provenance;
   /** Donors of scores, by name. */
   readonly donors: ReadonlyMap<string, string>;
   readonly joint: readonly JointFinding[];
+  readonly reliability: readonly FamilyReliability[];
 }
 
-/** Computes every group's statistics: the text of `validation.json`. */
-export async function validationText(
-  { source, provenance, donors, joint }: ValidationParts,
-  table: TruthTable,
-): Promise<string> {
-  const { version, groups, ...statistics } = validationStatistics(source.plan, table);
-  const donor = truthDonorOf(source.plan.sweep);
-  const reliability = await noiseFloors(
-    source,
-    table,
-    familiesOf(table.nodes),
-    promptClusters(evaluatedPrompts(source.plan)),
-  );
+/** The text of `validation.json`. */
+export function validationText(
+  { plan, provenance, donors, joint, reliability }: ValidationParts,
+  { version, groups, ...statistics }: ValidationStatistics,
+): string {
+  const donor = truthDonorOf(plan.sweep);
   const content = {
     version,
     metadata: artifactMetadata(provenance, "none", { direction: directionOf(donor) }),
@@ -68,22 +70,46 @@ export async function validationText(
   return `${JSON.stringify(content, null, 1)}\n`;
 }
 
-/** All of `validation.json` that a table of effects and scores says. */
+/** The part of a plan that statistics hang on. */
+type StatisticsPlan = Pick<Plan, "prompts" | "evaluated" | "sweep">;
+
+/** All of `validation.json` that effects and scores say. */
+export type ValidationStatistics = ReturnType<typeof statisticsOf>;
+
+/** {@link statisticsOf} of a table in memory. */
 export function validationStatistics(
-  plan: Pick<Plan, "prompts" | "evaluated" | "sweep">,
+  plan: StatisticsPlan,
   table: TruthTable,
   resamples = RESAMPLES,
-) {
+): ValidationStatistics {
+  const clusters = promptClusters(evaluatedPrompts(plan));
+  const matrices = matricesOf(table);
+  const sums = matrices.map((matrix) => clusterSums(matrix, clusters));
+  const estimate = sums.map((own) => clusterMeans(own, null));
+  const { count, times } = resampleClusters(clusters, resamples, plan.sweep.seed);
+  const families = preparedFamilies(plan, table.nodes, estimate);
+  const resampled = sums.map((own) => resampledMeans(own, times));
+  const validated = families.map((family) => {
+    const means = familyMeans(resampled.map((all) => pickColumns(all, table.nodes.length, family.members)));
+    const replicates = replicateGroups(family.grouped, means, [0, count]);
+    return validatedFamily(family, estimate, replicates, {
+      clusters: clusters.count,
+      correlations: promptCorrelations(matrices, family),
+    });
+  });
+  return statisticsOf(plan, [...table.scores.keys()], validated);
+}
+
+/** All of `validation.json` that families say. @param scores - their names. */
+export function statisticsOf(plan: StatisticsPlan, scores: readonly string[], validated: readonly ValidatedFamily[]) {
   const prompts = evaluatedPrompts(plan);
   const clusters = promptClusters(prompts);
-  const context = { clusters, seed: plan.sweep.seed, first: firstPatched(plan.sweep, prompts), resamples };
-  const validated = familiesOf(table.nodes).map((family) => validate(table, family, context));
   return {
     version: VALIDATION_VERSION,
     prompts: prompts.length,
     clusters: clusters.count,
-    groups: withSpans(withSimultaneous([...table.scores.keys()], validated, clusters), plan.sweep),
-    differences: withSpans(validated.flatMap(differencesOf(clusters)), plan.sweep),
+    groups: withSpans(withSimultaneous(scores, validated, clusters), plan.sweep),
+    differences: withSpans(validated.flatMap(differencesOf(scores, clusters)), plan.sweep),
     unmeasured: validated.flatMap(({ unmeasured }) => unmeasured),
   };
 }
@@ -98,65 +124,93 @@ function withSpans<Named extends object>(groups: readonly Named[], sweep: Plan["
   );
 }
 
-/** What is the same for all families. */
-interface Context {
-  readonly clusters: Clusters;
-  readonly seed: number;
-  /** Number of bootstrap resamples. */
-  readonly resamples: number;
-  /** Before it no patch changes anything. */
-  readonly first: number;
+/** A family with its groups, before its statistics. */
+export interface PreparedFamily extends Family {
+  readonly own: readonly ListedNode[];
+  readonly groups: readonly Group[];
+  /** Members of all groups together, as places in the list of members. */
+  readonly all: readonly number[];
+  readonly grouped: FamilyGroups;
+}
+
+/** The families of a list, and which of their nodes enter. @param estimate - mean effects, then mean scores, `[N]` each. */
+export function preparedFamilies(
+  plan: StatisticsPlan,
+  nodes: readonly ListedNode[],
+  estimate: readonly Float64Array[],
+): PreparedFamily[] {
+  const first = firstPatched(plan.sweep, evaluatedPrompts(plan));
+  return familiesOf(nodes).map((family) => {
+    const own = family.members.map((n) => must(nodes[n], "node"));
+    const means = estimate.map((all) => pickColumns(all, nodes.length, family.members));
+    const groups = groupsOf(family, nodes, enteringMembers(own, means, first));
+    const { members: all } = must(groups.find(({ layer, position }) => layer === null && position === null), "whole family"); // prettier-ignore
+    const grouped = { design: designOf(family, nodes), groups: groups.map(({ members }) => members), seed: plan.sweep.seed }; // prettier-ignore
+    return { ...family, own, groups, all, grouped };
+  });
+}
+
+/**
+ * For each score, how it agrees with the effects prompt by prompt over a family's nodes, `[P]`.
+ * @param matrices - effects, then each score, of all listed nodes on some prompts.
+ */
+export function promptCorrelations(
+  [effects, ...scores]: readonly PromptMatrix[],
+  { members, all, grouped }: PreparedFamily,
+): Float64Array[] {
+  const truth = must(effects, "effects");
+  const weights = new Float64Array(truth.nodes);
+  members.forEach((n, i) => (weights[n] = must(grouped.design.weights[i], "weight")));
+  const entering = all.map((i) => must(members[i], "member"));
+  return scores.map((score) => perPromptPearson(truth, score, weights, entering));
 }
 
 /** A family with the statistics of its groups. */
-interface ValidatedFamily {
+export interface ValidatedFamily {
   readonly names: Pick<Family, "kind" | "site" | "global">;
   readonly groups: readonly Group[];
-  /** By score; one for each group. */
-  readonly agreements: ReadonlyMap<string, readonly GroupAgreement[]>;
-  /** By score: what is said of all of the family's nodes together. */
-  readonly whole: ReadonlyMap<string, object>;
+  /** For each score, one for each group. */
+  readonly agreements: readonly (readonly GroupAgreement[])[];
+  /** For each score: what is said of all of the family's nodes together. */
+  readonly whole: readonly object[];
   readonly unmeasured: readonly object[];
 }
 
-function validate(table: TruthTable, family: Family, { clusters, seed, resamples, first }: Context): ValidatedFamily {
-  const { kind, site, global } = family;
-  const [truth, scores] = [effectsOf(table, family), scoresOf(table, family)];
-  const design = designOf(family, table.nodes);
-  const own = family.members.map((n) => must(table.nodes[n], "node"));
-  const entering = enteringMembers(own, [truth, ...scores.values()], { clusters, first });
-  const groups = groupsOf(family, table.nodes, entering);
-  const all = must(groups.find(({ layer, position }) => layer === null && position === null), "whole family").members; // prettier-ignore
-  const found = validateFamily({
-    truth,
-    scores: [...scores.values()],
-    clusters,
-    design,
-    groups: groups.map(({ members }) => members),
-    seed,
-    resamples,
-  });
-  const names = [...scores.keys()];
-  const measured = new Map(
-    [...scores].map(([name, score]) => [name, measuredNodes(own, all, { truth, score, clusters })]),
-  );
-  const whole = new Map(
-    [...scores].map(([name, score]) => [
-      name,
-      {
-        strata: strataOf(must(measured.get(name), name)),
-        calibration: calibrationBands({ truth, score, clusters, weights: design.weights, members: all }),
-        per_prompt: perPromptPearson(truth, score, design.weights, all),
-      },
-    ]),
-  );
+/**
+ * The statistics of a family.
+ * @param estimate - mean effects, then mean scores, of all listed nodes.
+ * @param replicates - of the family's groups.
+ */
+export function validatedFamily(
+  { kind, site, global, members, own, groups, all, grouped }: PreparedFamily,
+  estimate: readonly Float64Array[],
+  replicates: Replicates,
+  { clusters, correlations }: { readonly clusters: number; readonly correlations: readonly Float64Array[] },
+): ValidatedFamily {
+  const nodes = must(estimate[0], "effects").length;
+  const { truth: effects, scores } = familyMeans(estimate.map((means) => pickColumns(means, nodes, members)));
+  const found = closeGroups(grouped, { truth: effects, scores }, replicates, clusters);
+  const measured = scores.map((score) => measuredNodes(own, all, { effects, scores: score }));
+  const { weights } = grouped.design;
   return {
     names: { kind, site, global },
     groups,
-    agreements: new Map(names.map((name, s) => [name, must(found[s], name)])),
-    whole,
-    unmeasured: unmeasuredOf([...measured.values()][0] ?? []).map((one) => ({ kind, site, global, ...one })),
+    agreements: found.map((agreements) => agreements.map((one, g) => kept(one, must(groups[g], "group")))),
+    whole: scores.map((score, s) => ({
+      strata: strataOf(must(measured[s], "score")),
+      calibration: calibrationBands({ effects, scores: score, weights, members: all }),
+      per_prompt: perPromptSpread(must(correlations[s], "score")),
+    })),
+    unmeasured: unmeasuredOf(measured[0] ?? []).map((one) => ({ kind, site, global, ...one })),
   };
+}
+
+/** Replicates are kept where something is made of them, as a copy: those of all groups may be as large as the means. */
+function kept(agreement: GroupAgreement, { layer }: Group): GroupAgreement {
+  const copied = Object.entries(agreement.replicates).map(
+    ([name, values]) => [name, layer === null ? values.slice() : new Float64Array(0)] as const,
+  );
+  return { ...agreement, replicates: Object.fromEntries(copied) as GroupAgreement["replicates"] };
 }
 
 /** The groups of every score; correlations of whole families have intervals that hold together as well. */
@@ -165,10 +219,10 @@ function withSimultaneous(
   families: readonly ValidatedFamily[],
   clusters: Clusters,
 ): ({ readonly score: string } & object)[] {
-  return scores.flatMap((score) => {
+  return scores.flatMap((score, s) => {
     const isHeld = ({ layer }: Group, { frame }: GroupAgreement): boolean => layer === null && frame.pearson.low !== null; // prettier-ignore
     const rows = families.flatMap(({ names, groups, agreements, whole }) =>
-      groups.map((group, g) => ({ names, group, found: must(agreements.get(score)?.[g], "agreement"), whole })),
+      groups.map((group, g) => ({ names, group, found: must(agreements[s]?.[g], "agreement"), whole: whole[s] })),
     );
     const held = rows.filter(({ group, found }) => isHeld(group, found));
     const bounds = simultaneousIntervals(
@@ -191,18 +245,18 @@ function withSimultaneous(
       ...found.sample,
       weighted: found.frame,
       simultaneous_pearson: boundsOf.get(found) ?? null,
-      ...(layer === null && position === null ? whole.get(score) : {}),
+      ...(layer === null && position === null ? whole : {}),
     }));
   });
 }
 
 /** Paired differences between scores, for the groups of all layers. */
-function differencesOf({ count }: Clusters): (family: ValidatedFamily) => object[] {
+function differencesOf(scores: readonly string[], { count }: Clusters): (family: ValidatedFamily) => object[] {
   return ({ names, groups, agreements }) =>
-    [...agreements].flatMap(([first, ofFirst], f) =>
-      [...agreements].slice(f + 1).flatMap(([second, ofSecond]) =>
+    scores.flatMap((first, f) =>
+      scores.slice(f + 1).flatMap((second, after) =>
         groups.flatMap(({ layer, position }, g) => {
-          const [a, b] = [must(ofFirst[g], first), must(ofSecond[g], second)];
+          const [a, b] = [must(agreements[f]?.[g], first), must(agreements[f + 1 + after]?.[g], second)];
           if (layer !== null) return [];
           const differences = COMPARED.map((name) => [name, differenceOf(a, b, name, count)]);
           return [{ first, second, ...names, position, n: a.n, weighted: Object.fromEntries(differences) as object }];

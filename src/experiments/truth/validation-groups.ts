@@ -5,7 +5,7 @@ import { firstPosition, type Prompt } from "../../nodes/prompt.js";
 import { truthDonorOf } from "../../plan/node-list.js";
 import type { Plan } from "../../plan/plan.js";
 import type { NodeDesign } from "../../stats/node-weights.js";
-import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import type { PromptMatrix } from "../../stats/clusters.js";
 import { FEWEST_NODES } from "../../stats/validation.js";
 import type { ListedNode } from "./node-table.js";
 import { effectAt, type TruthTable } from "./truth-table.js";
@@ -87,21 +87,32 @@ export function firstPatched(sweep: Plan["sweep"], prompts: readonly Prompt[]): 
 }
 
 /**
- * 1 for nodes that enter the statistics, `[N]`: those whose mean effect or any mean score is not 0, so that all scores are compared
- * over the same nodes. Nodes at positions from BOS before the {@link firstPatched} are left out: no effect is possible there.
+ * Whether a node enters the statistics: its mean effect or any mean score is not 0, so that all scores are compared over the same
+ * nodes. Nodes at positions from BOS before the {@link firstPatched} are left out: no effect is possible there.
+ * @param means - of its effects and of every score; NaN where no prompt has the node.
+ */
+export function entersStatistics(
+  { position }: Pick<ListedNode, "position">,
+  means: readonly number[],
+  first: number,
+): boolean {
+  const isPossible = position === GLOBAL_POSITION || position < 0 || !(position < first);
+  return isPossible && means.some((mean) => mean !== 0) && !means.some(Number.isNaN);
+}
+
+/**
+ * 1 for nodes that {@link entersStatistics}, `[N]`.
  * @param nodes - N of them.
- * @param matrices - effects and every score, `[P, N]` each.
+ * @param means - of effects and of every score, `[N]` each.
  */
 export function enteringMembers(
   nodes: readonly Pick<ListedNode, "position">[],
-  matrices: readonly PromptMatrix[],
-  { clusters, first }: { readonly clusters: Clusters; readonly first: number },
+  means: readonly Float64Array[],
+  first: number,
 ): Uint8Array {
-  const means = matrices.map((matrix) => clusterMeans(clusterSums(matrix, clusters), null));
-  return Uint8Array.from(nodes, ({ position }, n) => {
-    const isPossible = position === GLOBAL_POSITION || position < 0 || position >= first;
-    const isThere = means.some((values) => values[n] !== 0) && means.every((values) => !Number.isNaN(values[n]));
-    return isPossible && isThere ? 1 : 0;
+  return Uint8Array.from(nodes, (node, n) => {
+    const own = means.map((values) => values[n] as number);
+    return entersStatistics(node, own, first) ? 1 : 0;
   });
 }
 

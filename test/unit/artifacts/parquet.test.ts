@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { type Column, decodeParquet, encodeParquet } from "../../../src/artifacts/parquet.js";
+import {
+  type Column,
+  decodeParquet,
+  encodeParquet,
+  type Metadata,
+  parquetStream,
+  rowGroupEncoder,
+} from "../../../src/artifacts/parquet.js";
 
 const chunk = (from: number, count: number): Column[] => {
   const rows = Array.from({ length: count }, (_, i) => from + i);
@@ -42,5 +49,38 @@ describe("encodeParquet", () => {
   it("writes the same bytes for the same table", () => {
     const [a, b] = [1, 2].map(() => encodeParquet([chunk(0, 500)], { b: "2", a: "1" }));
     expect(a).toEqual(b);
+  });
+});
+
+describe("parquetStream", () => {
+  /** Encodes each chunk by itself, as another thread would, and joins what they give. */
+  const streamed = (chunks: readonly Column[][], metadata: Metadata): Buffer => {
+    const pieces: Uint8Array[] = [];
+    const stream = parquetStream(chunks[0] ?? [], metadata, (bytes) => pieces.push(bytes.slice()));
+    const encode = rowGroupEncoder();
+    for (const columns of chunks) stream.append(structuredClone(encode(columns)));
+    stream.finish();
+    return Buffer.concat(pieces);
+  };
+
+  it("gives the bytes of a table that is encoded as a whole", () => {
+    const chunks = [chunk(0, 40), chunk(40, 7), chunk(40, 7), chunk(47, 1)];
+    const metadata = { sign: "positive is good" };
+    expect(streamed(chunks, metadata).equals(encodeParquet(chunks, metadata))).toBe(true);
+  });
+
+  it("places the pages of columns that have several", async () => {
+    const count = 90_000; // 1 MiB holds 131,072 doubles, and strings are longer.
+    const texts = Array.from({ length: count }, (_, i) => `text ${String(i)}`);
+    const chunks = [1, 2].map((): Column[] => [{ name: "text", type: "STRING", values: texts }]);
+    const bytes = streamed(chunks, {});
+    expect(bytes.equals(encodeParquet(chunks, {}))).toBe(true);
+    expect((await decodeParquet(bytes)).rows[count + 7]).toEqual({ text: "text 7" });
+  });
+
+  it("tells 0 from -0 where a column repeats", async () => {
+    const column = (value: number): Column[] => [{ name: "x", type: "DOUBLE", values: Float64Array.of(value, 1) }];
+    const { rows } = await decodeParquet(streamed([column(0), column(-0)], {}));
+    expect(rows.map(({ x }) => x)).toEqual([0, 1, -0, 1]);
   });
 });

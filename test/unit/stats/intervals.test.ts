@@ -180,17 +180,9 @@ describe("calibration", () => {
   test("gives the mean effect in the score's direction, by decades of the score", () => {
     const scores = [1, -0.5, 0.05, 0.04, 0.002, 0];
     const effects = [2, -1, 0.05, -0.01, 0.001, 3];
-    const [prompts, nodes] = [8, 6];
-    const matrix = (row: readonly number[]) => ({
-      prompts,
-      nodes,
-      values: Float64Array.from({ length: prompts * nodes }, (_, i) => row[i % nodes] ?? NaN),
-      present: null,
-    });
     const bands = calibrationBands({
-      truth: matrix(effects),
-      score: matrix(scores),
-      clusters: clustersOf(new Array<undefined>(prompts).fill(undefined)),
+      effects: Float64Array.from(effects),
+      scores: Float64Array.from(scores),
       weights: Float64Array.of(1, 1, 3, 3, 1, 1),
       members: [0, 1, 2, 3, 4, 5],
     });

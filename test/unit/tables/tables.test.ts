@@ -32,7 +32,7 @@ function rowsOf(at: SiteAt, position: number, effect: number, without: readonly 
 }
 
 function tablesOf(rows: readonly ParquetRow[]): Map<string, Table> {
-  const truth = truthMatrices(rows, PROMPTS, SCORES);
+  const truth = { ...truthMatrices(rows, PROMPTS, SCORES), firstPatched: 1 };
   const tables = agreementTables(
     "error",
     truth,
@@ -53,6 +53,19 @@ describe("tables of agreement", () => {
     expect(textOf(tables.get("By site"))).toEqual([
       "mlp_out | exact | 5 | 1.00 | 1.00 | 1.00 | 1.00 | .00",
       "mlp_out | nothing | 5 | – | – | .00 | – | 1.00",
+    ]);
+  });
+
+  test("a node enters for every score where any score is not 0, and for none where no patch changes anything", () => {
+    const scored = [0, 1, 2, 3].flatMap((layer) =>
+      rowsOf({ site: "mlp_out", layer }, 2, 0).map((row) => ({ ...row, exact: layer })),
+    );
+    const before = rowsOf({ site: "mlp_out", layer: 5 }, 0, 1);
+    expect(
+      textOf(tablesOf([...scored, ...before]).get("By site")).map((line) => line.split(" | ").slice(0, 3)),
+    ).toEqual([
+      ["mlp_out", "exact", "3"],
+      ["mlp_out", "nothing", "3"],
     ]);
   });
 

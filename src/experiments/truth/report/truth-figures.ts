@@ -8,6 +8,7 @@ import type { Figure } from "../../../report/figure.js";
 import { capitalised, scoreLabel, sitesOf } from "../../../report/labels.js";
 import { truthDonorOf } from "../../../plan/node-list.js";
 import { DONOR_EFFECTS } from "../score-donors.js";
+import { entersStatistics } from "../validation-groups.js";
 import type { TruthContents } from "./contents.js";
 import type { Table } from "../../../report/table.js";
 import type { NodeRow } from "./node-row.js";
@@ -141,13 +142,12 @@ function pointTable(name: string, points: readonly Point[]): Table {
   };
 }
 
-/** Nodes that enter the statistics: the effect or any score is not zero, where an effect is possible. */
+/** Nodes that enter the statistics. */
 function pointsOf({ nodes, firstPatched }: TruthContents, name: string): Point[] {
   return (nodes ?? []).flatMap((node) => {
     const score = node.scores.get(name);
-    const isPossible = node.position === GLOBAL_POSITION || node.position < 0 || !(node.position < firstPatched);
-    const isThere = node.effect !== 0 || [...node.scores.values()].some(({ mean }) => mean !== 0);
-    if (score === undefined || !isPossible || !isThere || Number.isNaN(node.effect)) return [];
+    const means = [node.effect, ...[...node.scores.values()].map(({ mean }) => mean)];
+    if (score === undefined || !entersStatistics(node, means, firstPatched)) return [];
     return [{ node, score: score.mean, scoreSem: score.sem }];
   });
 }
