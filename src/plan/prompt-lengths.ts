@@ -10,14 +10,25 @@ export function byLength(prompts: readonly Prompt[]): Map<number, number[]> {
 }
 
 /**
+ * Prompts that are sorted among one another. All of a large dataset would have a little more in common, but each row more would then move
+ * others into other blocks, and nothing of an earlier run could be reused.
+ */
+const SORTED_AT_ONCE = 1024;
+
+/**
  * Indexes of the prompts whose tokens have the same positions: those of one length, and of one layout of spans where there are some. Within,
- * they are sorted by their tokens: neighbours have the longest beginnings in common, and what stands there is computed once.
+ * each {@link SORTED_AT_ONCE} are sorted by their tokens: neighbours have the longest beginnings in common, and what stands there is
+ * computed once.
  */
 export function byLayout(prompts: readonly Prompt[]): number[][] {
   const promptAt = (index: number): Prompt => must(prompts[index], "prompt");
   return [...byLength(prompts).values()].flatMap((members) =>
     [...grouped(members, (i) => layoutKey(promptAt(i))).values()].map((group) =>
-      group.sort((a, b) => compareTokens(promptAt(a), promptAt(b)) || a - b),
+      [...grouped(group.keys(), (place) => Math.floor(place / SORTED_AT_ONCE)).values()].flatMap((places) =>
+        places
+          .map((place) => must(group[place], "place"))
+          .sort((a, b) => compareTokens(promptAt(a), promptAt(b)) || a - b),
+      ),
     ),
   );
 }
