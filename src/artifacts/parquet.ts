@@ -60,26 +60,47 @@ export interface RowGroupBytes {
   readonly columns: readonly PageIndexes[];
 }
 
-/** A column as it was encoded last. */
+/** A column of a row group, which is made only where it has to be encoded. */
+export interface LazyColumn {
+  readonly name: string;
+  /** Columns of one name and key have the same values; null where nothing is known of the values. */
+  readonly key: string | null;
+  readonly make: () => Column;
+}
+
+/** Rows that are encoded together. */
+export interface RowGroup {
+  readonly rows: number;
+  readonly columns: readonly LazyColumn[];
+}
+
+/** Columns of which nothing is known. */
+export function rowGroupOf(columns: readonly Column[]): RowGroup {
+  const lazy = columns.map((column): LazyColumn => ({ name: column.name, key: null, make: () => column }));
+  return { rows: columns[0]?.values.length ?? 0, columns: lazy };
+}
+
 interface EncodedColumn {
-  readonly values: Column["values"];
   readonly bytes: Uint8Array;
   readonly index: PageIndexes;
 }
 
-/**
- * Encodes row groups one by one. A column with the values that it had in the group before is not encoded again: most columns of nodes
- * and prompts repeat.
- */
-export function rowGroupEncoder(): (columns: readonly Column[]) => RowGroupBytes {
-  const last = new Map<string, EncodedColumn>();
-  return (columns) => {
-    const encoded = columns.map((column) => {
-      const known = last.get(column.name);
-      if (known !== undefined && isSame(known.values, column.values)) return known;
-      const made = encodeColumn(column);
-      last.set(column.name, made);
-      return made;
+/** Encoded columns of one name that are kept: groups of a few kinds follow one another again and again. */
+const KEPT = 8;
+
+/** Encodes row groups one by one. A column whose key came a short while ago is not encoded again. */
+export function rowGroupEncoder(): (group: RowGroup) => RowGroupBytes {
+  const known = new Map<string, Map<string, EncodedColumn>>();
+  return ({ rows, columns }) => {
+    const encoded = columns.map(({ name, key, make }) => {
+      if (key === null) return encodeColumn(make());
+      const ofName = known.get(name) ?? new Map<string, EncodedColumn>();
+      known.set(name, ofName);
+      const found = ofName.get(key) ?? encodeColumn(make());
+      ofName.delete(key); // The last of the map is the last that was used.
+      ofName.set(key, found);
+      for (const [oldest] of ofName) if (ofName.size > KEPT) ofName.delete(oldest);
+      return found;
     });
     const bytes = new Uint8Array(encoded.reduce((sum, column) => sum + column.bytes.length, 0));
     let place = 0;
@@ -88,14 +109,8 @@ export function rowGroupEncoder(): (columns: readonly Column[]) => RowGroupBytes
       place += column.bytes.length;
       return movedBy(column.index, place - column.bytes.length);
     });
-    return { bytes, rows: columns[0]?.values.length ?? 0, columns: indexes };
+    return { bytes, rows, columns: indexes };
   };
-}
-
-function isSame(a: Column["values"], b: Column["values"]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
-  return true;
 }
 
 /** One column of one row group. */
@@ -104,9 +119,45 @@ function encodeColumn(column: Column): EncodedColumn {
   const writer = new ParquetWriter({ writer: target, schema: schemaOf([column]) });
   const start = target.offset;
   const data = column.values as ColumnSource["data"];
-  void writer.write({ columnData: [{ name: column.name, data }], rowGroupSize: Math.max(1, data.length) });
+  const source: ColumnSource = { name: column.name, data };
+  if (column.values instanceof Float64Array && isMostlyDistinct(column.values)) source.encoding = "PLAIN";
+  void writer.write({ columnData: [source], rowGroupSize: Math.max(1, data.length) });
   const index = movedBy(must(writer.pendingIndexes[0], "column"), -start);
-  return { values: column.values, bytes: target.getBytes().slice(start), index };
+  return { bytes: target.getBytes().slice(start), index };
+}
+
+/**
+ * Whether more than half of the numbers differ from one another. The library writes them plainly then; where some are equal it finds
+ * out by a dictionary of all of them, which takes more time than everything else.
+ */
+function isMostlyDistinct(values: Float64Array): boolean {
+  let slots = 2;
+  while (slots < 2 * values.length) slots *= 2;
+  const table = new Float64Array(slots);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+  let distinct = 0;
+  let hasZero = false;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value === 0 || Number.isNaN(value)) {
+      hasZero = true; // Counted as one at most: fewer distinct numbers only leave the decision to the library.
+      continue;
+    }
+    let slot = mixed(bits[2 * i] as number, bits[2 * i + 1] as number) & (slots - 1);
+    while (table[slot] !== 0 && table[slot] !== value) slot = (slot + 1) & (slots - 1);
+    if (table[slot] === value) continue;
+    table[slot] = value;
+    distinct++;
+    if (2 * distinct > values.length) return true;
+  }
+  return 2 * (distinct + (hasZero ? 1 : 0)) > values.length;
+}
+
+/** A hash of two words. Source: the finaliser of MurmurHash3. */
+function mixed(low: number, high: number): number {
+  let hash = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 /** The same column with its bytes elsewhere. */

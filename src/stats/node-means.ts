@@ -9,14 +9,20 @@ export interface NodeMeansOverPrompts {
   readonly mean: Float64Array;
 }
 
-/** Mean of each node over the prompts that have it, added up in prompt order. */
-export function meansOverPrompts({ prompts, nodes, values, present }: PromptMatrix): NodeMeansOverPrompts {
+/**
+ * Mean of each node over the prompts that have it, added up in prompt order.
+ * @param of - what to take of a value on a prompt; the value itself where nothing is said.
+ */
+export function meansOverPrompts(
+  { prompts, nodes, values, present }: PromptMatrix,
+  of: (value: number, p: number) => number = (value) => value,
+): NodeMeansOverPrompts {
   const [n, sums] = [new Int32Array(nodes), new Float64Array(nodes)];
   for (let p = 0, at = 0; p < prompts; p++) {
     for (let node = 0; node < nodes; node++, at++) {
       if (present?.[at] === 0) continue;
       n[node] = (n[node] as number) + 1;
-      sums[node] = (sums[node] as number) + (values[at] as number);
+      sums[node] = (sums[node] as number) + of(values[at] as number, p);
     }
   }
   return { n, mean: sums.map((sum, node) => sum / (n[node] as number)) };

@@ -41,10 +41,11 @@ export function truthStream(
     ...{ nodes: [], prompts: 0, metricClean: none, metricCorrupted: none, metricPatched: none },
     ...{ present: new Uint8Array(0), ran: new Uint8Array(0), scores: new Map(scores.map((name) => [name, none])) },
   };
-  const [columns] = nodeRowGroups(empty, truthDonorOf(provenance.plan.sweep));
+  const [group] = nodeRowGroups(empty, truthDonorOf(provenance.plan.sweep));
+  const columns = must(group, "row group").columns.map(({ make }) => make());
   const normalisation = "none: effect = metric_patched - metric_clean";
   const metadata = artifactMetadata(provenance, normalisation, { direction: direction(provenance) });
-  return parquetStream(must(columns, "columns"), metadata, take);
+  return parquetStream(columns, metadata, take);
 }
 
 /** `truth.parquet` of a table in memory. */
@@ -55,7 +56,7 @@ export function encodeTruthRows(table: TruthTable, patches: readonly JointPatch[
   const encode = rowGroupEncoder();
   const donor = truthDonorOf(provenance.plan.sweep);
   for (const groups of [nodeRowGroups(table, donor), jointRowGroups(patches, donor, scores)])
-    for (const columns of groups) if (columns[0]?.values.length !== 0) stream.append(encode(columns));
+    for (const group of groups) if (group.rows > 0) stream.append(encode(group));
   stream.finish();
   return Buffer.concat(pieces);
 }
@@ -65,22 +66,15 @@ export type NodeMeanColumns = ReadonlyMap<string, Float64Array>;
 
 /** The means of some nodes with standard errors by clusters. @param effects - of the table. */
 export function nodeMeanColumns(table: TruthTable, effects: PromptMatrix, clusters: Clusters): NodeMeanColumns {
-  const { prompts, nodes, metricClean, metricCorrupted } = table;
   const { n, mean } = meansOverPrompts(effects);
-  const shift = Float64Array.from(metricCorrupted, (corrupted, p) => corrupted - must(metricClean[p], "metric"));
-  const perCell = (value: (effect: number, p: number) => number): Float64Array => {
-    const values = new Float64Array(effects.values.length);
-    for (let p = 0, at = 0; p < prompts; p++)
-      for (let node = 0; node < nodes.length; node++, at++) values[at] = value(effects.values[at] as number, p);
-    return meansOverPrompts({ ...effects, values }).mean;
-  };
-  const shifts = perCell((_, p) => shift[p] as number);
+  const shift = table.metricCorrupted.map((corrupted, p) => corrupted - (table.metricClean[p] as number));
+  const shifts = meansOverPrompts(effects, (_, p) => shift[p] as number).mean;
   const columns = new Map([
     ["n", Float64Array.from(n)],
     ["effect", mean],
     ["effect_sem", standardErrors(effects, { n, mean }, clusters)],
     ["normalised", mean.map((one, node) => one / (shifts[node] as number))],
-    ["normalised_mean", perCell((effect, p) => effect / (shift[p] as number))],
+    ["normalised_mean", meansOverPrompts(effects, (effect, p) => effect / (shift[p] as number)).mean],
   ]);
   for (const name of table.scores.keys()) {
     const scores = scoreMatrix(table, name);
@@ -100,7 +94,7 @@ export function encodeMeanColumns(
   const of = (name: string): Float64Array => (nodes.length === 0 ? new Float64Array(0) : must(means.get(name), name));
   const float = (name: string): Column => ({ name, type: "DOUBLE", values: of(name) });
   const columns: Column[] = [
-    ...nodeColumns(nodes, Int32Array.from(nodes.keys())),
+    ...nodeColumns(nodes),
     { name: "n", type: "INT32", values: Int32Array.from(of("n")) },
     ...["effect", "effect_sem", "normalised", "normalised_mean"].map(float),
     { name: "stratum", type: "STRING", values: nodes.map(({ stratum }) => stratum) },

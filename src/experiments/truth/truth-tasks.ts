@@ -85,7 +85,7 @@ export function openTasks(shared: TruthShared): (task: TruthTask) => TruthAnswer
       },
     });
     const groups: RowGroupBytes[] = [];
-    for (const rows of nodeRowGroups(table, shared.donor)) if (rows[0]?.values.length !== 0) groups.push(encode(rows));
+    for (const group of nodeRowGroups(table, shared.donor)) if (group.rows > 0) groups.push(encode(group));
     return { kind: "range", nodes, groups };
   };
 }

@@ -172,7 +172,7 @@ async function nodePass(
       answer.nodes.likeness.forEach((own, f) => found.likeness[f]?.push(...own));
     });
     const encode = rowGroupEncoder();
-    for (const columns of jointRowGroups(patches, donor, scoresOf(store))) stream.append(encode(columns));
+    for (const group of jointRowGroups(patches, donor, scoresOf(store))) stream.append(encode(group));
     stream.finish();
     file.commit();
   } catch (thrown) {

@@ -6,6 +6,7 @@ import {
   type Metadata,
   parquetStream,
   rowGroupEncoder,
+  rowGroupOf,
 } from "../../../src/artifacts/parquet.js";
 
 const chunk = (from: number, count: number): Column[] => {
@@ -58,7 +59,7 @@ describe("parquetStream", () => {
     const pieces: Uint8Array[] = [];
     const stream = parquetStream(chunks[0] ?? [], metadata, (bytes) => pieces.push(bytes.slice()));
     const encode = rowGroupEncoder();
-    for (const columns of chunks) stream.append(structuredClone(encode(columns)));
+    for (const columns of chunks) stream.append(structuredClone(encode(rowGroupOf(columns))));
     stream.finish();
     return Buffer.concat(pieces);
   };
@@ -78,9 +79,35 @@ describe("parquetStream", () => {
     expect((await decodeParquet(bytes)).rows[count + 7]).toEqual({ text: "text 7" });
   });
 
-  it("tells 0 from -0 where a column repeats", async () => {
-    const column = (value: number): Column[] => [{ name: "x", type: "DOUBLE", values: Float64Array.of(value, 1) }];
-    const { rows } = await decodeParquet(streamed([column(0), column(-0)], {}));
-    expect(rows.map(({ x }) => x)).toEqual([0, 1, -0, 1]);
+  it.each([
+    ["all differ", (i: number) => i / 7],
+    ["a quarter is 0", (i: number) => (i % 4 === 0 ? 0 : i / 7)],
+    ["half is 0 or not a number", (i: number) => (i % 4 === 0 ? -0 : i % 4 === 1 ? Number.NaN : i / 7)],
+    ["most are equal", (i: number) => i % 5],
+  ])("encodes numbers as a table that is encoded as a whole does: %s", (_, value) => {
+    const numbers = (count: number): Column[] => [
+      { name: "x", type: "DOUBLE", values: Float64Array.from({ length: count }, (_, i) => value(i)) },
+    ];
+    const chunks = [numbers(3000), numbers(7), numbers(1)];
+    expect(streamed(chunks, {}).equals(encodeParquet(chunks, {}))).toBe(true);
+  });
+
+  it("makes a column once for groups in which it has one key", () => {
+    const made: string[] = [];
+    const encode = rowGroupEncoder();
+    const bytesOf = (key: string): Uint8Array => {
+      const make = (): Column => {
+        made.push(key);
+        return { name: "x", type: "STRING", values: [key] };
+      };
+      return encode({ rows: 1, columns: [{ name: "x", key, make }] }).bytes;
+    };
+    const first = bytesOf("a");
+    const [between, again] = [bytesOf("b"), bytesOf("a")];
+    expect([first, made]).toEqual([again, ["a", "b"]]);
+    expect(between).not.toEqual(first);
+    for (let i = 0; i < 20; i++) bytesOf(String(i)); // Few are kept.
+    bytesOf("a");
+    expect(made.at(-1)).toBe("a");
   });
 });

@@ -1,5 +1,5 @@
 /** @file Intervals of circuits' ratios that hold at once: for whoever picks one of many circuits. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createRng } from "../../../../src/base/rng.js";
 import { must } from "../../../../src/base/assert.js";
 import {
@@ -50,4 +50,18 @@ describe("intervals of all circuits at once", () => {
     expect(other?.["completeness_simultaneous_low"]).toBeNaN();
     expect(simultaneousRatios(circuitsOf(2, 5, 1), draws(5))).toEqual([NOT_PICKED, NOT_PICKED]);
   });
+});
+
+test("circuits of one full model and one empty circuit draw what there is to recover once", () => {
+  const [first, second] = circuitsOf(2, 10, 1);
+  const { full, empty } = must(first, "circuit");
+  const resamples = draws(10);
+  const reads = vi.spyOn(resamples.times, "subarray");
+  const readsOf = (circuit: CircuitMetrics): number => {
+    reads.mockClear();
+    circuitRatios(circuit, resamples);
+    return reads.mock.calls.length;
+  };
+  const alone = readsOf(must(first, "circuit"));
+  expect(readsOf({ ...must(second, "circuit"), full, empty })).toBeLessThan(alone);
 });
