@@ -21,7 +21,7 @@ model: { path: ${TINY_A}/model }
 saes: { path: ${TINY_A}/saes }
 dataset: { path: ${TINY_A}/data/pairs.jsonl }
 fit: { path: ${TINY_A}/data/pairs-mixed-lengths.jsonl, limit: 8 }
-engine: { block_mib: 6, threads: 1 }
+engine: { block_mib: 2, threads: 1 }
 scores: [{ name: atp, method: atp }, { name: ig, method: ig, steps: 2 }]
 truth: { positions: [-1], errors: {}, features: { top: 4, random: 4 }, nodes: [{ kind: error_linear, at: -1 }] }
 circuits: { thresholds: [0.001, 0.01] }
