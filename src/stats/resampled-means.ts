@@ -1,31 +1,60 @@
 /**
  * @file Node means in many resamples at once: a product of matrices, draws by clusters times clusters by nodes.
  *
- * 1. Clusters are taken in stretches: how often each draw holds them, and their sums at four nodes, fit into a cache.
+ * 1. Clusters are taken in stretches, and draws in blocks: how often each draw of a block holds a stretch's clusters fits into a cache.
  * 2. Four draws at four nodes are added up together, in sixteen sums that stay in registers.
  * 3. Each sum adds its clusters one after the other, from the first to the last: the stretches, the fours, and whoever computes other
  *    draws or nodes change none of its bits. They are those of {@link clusterMeans}.
  */
+import { must } from "../base/assert.js";
 import type { ClusterSums } from "./clusters.js";
 
 /** Clusters of a stretch. */
 const STRETCH = 256;
+/** Draws of a block. */
+const BLOCK = 128;
 
 /** How often draws hold each cluster, `[draws, C]`. */
 export type DrawTimes = Uint32Array | Uint8Array;
 
 /** Means of each node in each draw, `[draws, N]`, as {@link clusterMeans} gives them one by one. Sums must be finite. */
-export function resampledMeans({ clusters, nodes, sums, counts }: ClusterSums, times: DrawTimes): Float64Array {
+export function resampledMeans(sums: ClusterSums, times: DrawTimes): Float64Array {
+  return must(resampledMeansOf([sums], times)[0], "means");
+}
+
+/**
+ * {@link resampledMeans} of several quantities of the same nodes, which the same prompts have. They are one product: to bring the times
+ * into order takes as long as a few columns.
+ */
+export function resampledMeansOf(quantities: readonly ClusterSums[], times: DrawTimes): Float64Array[] {
+  const { clusters, nodes, counts } = must(quantities[0], "quantity");
   const draws = clusters === 0 ? 0 : times.length / clusters;
-  const means = weightedSums(times, draws, sums, nodes);
   const { distinct, of } = distinctColumns(counts, counts.length === clusters ? 1 : nodes);
-  const totals = weightedSums(times, draws, distinct, distinct.length / Math.max(1, clusters));
-  const width = draws === 0 ? 0 : totals.length / draws;
-  for (let draw = 0; draw < draws; draw++) {
-    for (let n = 0, at = draw * nodes; n < nodes; n++, at++)
-      means[at] = (means[at] as number) / (totals[draw * width + (of.length === 1 ? 0 : (of[n] as number))] as number);
-  }
-  return means;
+  const all = sideBySide(clusters, [distinct, ...quantities.map(({ sums }) => sums)]);
+  const columns = clusters === 0 ? 0 : all.length / clusters;
+  const sums = weightedSums(times, draws, all, columns);
+  return quantities.map((_, q) => {
+    const first = columns - (quantities.length - q) * nodes;
+    const means = new Float64Array(draws * nodes);
+    for (let draw = 0, to = 0; draw < draws; draw++) {
+      const row = draw * columns;
+      for (let n = 0; n < nodes; n++, to++)
+        means[to] = (sums[row + first + n] as number) / (sums[row + (of.length === 1 ? 0 : (of[n] as number))] as number); // prettier-ignore
+    }
+    return means;
+  });
+}
+
+/** Matrices of as many rows, as one. */
+function sideBySide(rows: number, matrices: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(matrices.reduce((sum, { length }) => sum + length, 0));
+  let place = 0;
+  for (let row = 0; row < rows; row++)
+    for (const matrix of matrices) {
+      const width = matrix.length / rows;
+      for (let i = row * width; i < (row + 1) * width; i++) all[place++] = matrix[i] as number;
+    }
+  return all;
 }
 
 /** The columns of a matrix that differ, `[rows, distinct]`, and which of them each column is. */
@@ -55,46 +84,56 @@ function weightedSums(weights: DrawTimes, draws: number, values: Float64Array, c
   const rows = draws === 0 ? 0 : weights.length / draws;
   const [height, width] = [fours(draws), fours(columns)];
   const sums = new Float64Array(height * width);
-  const [times, panel] = [new Float64Array(height * STRETCH), new Float64Array(4 * STRETCH)];
+  const [times, panels] = [new Float64Array(BLOCK * STRETCH), new Float64Array(width * STRETCH)];
   for (let first = 0; first < rows; first += STRETCH) {
     const length = Math.min(STRETCH, rows - first);
-    packTimes(weights, { draws, rows, first, length }, times);
-    for (let column = 0; column < columns; column += 4) {
-      packPanel(values, { columns, first, length, column }, panel);
-      for (let draw = 0; draw < draws; draw += 4) addTile(times, draw * length, panel, length, sums, draw * width + column, width); // prettier-ignore
+    packPanels(values, { columns, first, length }, panels);
+    for (let block = 0; block < draws; block += BLOCK) {
+      packTimes(weights, { draws, rows, first, length, block }, times);
+      const end = Math.min(height, block + BLOCK);
+      for (let column = 0; column < columns; column += 4)
+        for (let draw = block; draw < end; draw += 4)
+          addTile(times, (draw - block) * length, panels, column * length, length, sums, draw * width + column, width); // prettier-ignore
     }
   }
-  if (width === columns) return height === draws ? sums : sums.subarray(0, draws * columns);
-  const trimmed = new Float64Array(draws * columns);
-  for (let draw = 0; draw < draws; draw++)
-    trimmed.set(sums.subarray(draw * width, draw * width + columns), draw * columns);
-  return trimmed;
+  return width === columns ? sums.subarray(0, draws * columns) : trimmed(sums, draws, columns);
 }
 
 const fours = (count: number): number => 4 * Math.ceil(count / 4);
 
+function trimmed(values: Float64Array, rows: number, columns: number): Float64Array {
+  const all = new Float64Array(rows * columns);
+  const width = fours(columns);
+  for (let row = 0; row < rows; row++) all.set(values.subarray(row * width, row * width + columns), row * columns);
+  return all;
+}
+
 /** Four draws side by side, cluster after cluster; zeros in the place of draws that are not there. */
 function packTimes(
   weights: DrawTimes,
-  { draws, rows, first, length }: Record<"draws" | "rows" | "first" | "length", number>,
+  { draws, rows, first, length, block }: Record<"draws" | "rows" | "first" | "length" | "block", number>,
   packed: Float64Array,
 ): void {
-  for (let draw = 0; draw < fours(draws); draw++) {
-    const to = (draw - (draw % 4)) * length + (draw % 4);
+  const end = Math.min(fours(draws), block + BLOCK);
+  for (let draw = block; draw < end; draw++) {
+    const to = (draw - block - (draw % 4)) * length + (draw % 4);
     const from = draw * rows + first;
-    for (let k = 0; k < length; k++) packed[to + 4 * k] = draw < draws ? (weights[from + k] as number) : 0;
+    if (draw < draws) for (let k = 0; k < length; k++) packed[to + 4 * k] = weights[from + k] as number;
+    else for (let k = 0; k < length; k++) packed[to + 4 * k] = 0;
   }
 }
 
-/** Four columns side by side, row after row; zeros in the place of columns that are not there. */
-function packPanel(
+/** Four columns side by side, row after row, and the next four behind them; zeros in the place of columns that are not there. */
+function packPanels(
   values: Float64Array,
-  { columns, first, length, column }: Record<"columns" | "first" | "length" | "column", number>,
-  panel: Float64Array,
+  { columns, first, length }: Record<"columns" | "first" | "length", number>,
+  panels: Float64Array,
 ): void {
+  panels.fill(0);
   for (let k = 0; k < length; k++) {
-    const from = (first + k) * columns + column;
-    for (let i = 0; i < 4; i++) panel[4 * k + i] = column + i < columns ? (values[from + i] as number) : 0;
+    const from = (first + k) * columns;
+    for (let column = 0; column < columns; column++)
+      panels[(column - (column % 4)) * length + 4 * k + (column % 4)] = values[from + column] as number;
   }
 }
 
@@ -102,7 +141,8 @@ function packPanel(
 function addTile(
   times: Float64Array,
   timesAt: number,
-  panel: Float64Array,
+  panels: Float64Array,
+  panelAt: number,
   length: number,
   sums: Float64Array,
   r0: number,
@@ -125,11 +165,11 @@ function addTile(
   let s31 = sums[r3 + 1] as number;
   let s32 = sums[r3 + 2] as number;
   let s33 = sums[r3 + 3] as number;
-  for (let at = 0, t = timesAt; at < 4 * length; at += 4, t += 4) {
-    const v0 = panel[at] as number;
-    const v1 = panel[at + 1] as number;
-    const v2 = panel[at + 2] as number;
-    const v3 = panel[at + 3] as number;
+  for (let at = panelAt, t = timesAt; at < panelAt + 4 * length; at += 4, t += 4) {
+    const v0 = panels[at] as number;
+    const v1 = panels[at + 1] as number;
+    const v2 = panels[at + 2] as number;
+    const v3 = panels[at + 3] as number;
     const t0 = times[t] as number;
     const t1 = times[t + 1] as number;
     const t2 = times[t + 2] as number;

@@ -15,7 +15,7 @@ import { pairedDifference, percentileInterval, resampleClusters, type Interval, 
 import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "./clusters.js";
 import { resampledWeights, type NodeDesign } from "./node-weights.js";
 import { levelsOf } from "./rank.js";
-import { resampledMeans } from "./resampled-means.js";
+import { resampledMeansOf } from "./resampled-means.js";
 
 /** Groups of fewer nodes have no intervals: a correlation of so few hangs on each of them. */
 export const FEWEST_NODES = 10;
@@ -83,7 +83,7 @@ export function validateFamily(input: FamilyInput): GroupAgreement[][] {
   for (let from = 0; from < count; from += DRAWS_AT_ONCE) {
     const to = Math.min(count, from + DRAWS_AT_ONCE);
     const drawn = times.subarray(from * clusters.count, to * clusters.count);
-    const means = familyMeans(sums.map((own) => resampledMeans(own, drawn)));
+    const means = familyMeans(resampledMeansOf(sums, drawn));
     putReplicates(replicates, from, replicateGroups(input, means, [from, to]));
   }
   const estimate = familyMeans(sums.map((own) => clusterMeans(own, null)));

@@ -2,12 +2,13 @@
  * @file What the validation computes in threads: all that single nodes say, range by range, and the replicates of families, draw by draw.
  * Each number comes from one thread, in the same order of additions whichever thread it is.
  */
+import { must } from "../../base/assert.js";
 import { asFloats, type MatrixShape, openMatrix } from "../../artifacts/disk-matrix.js";
 import { type RowGroupBytes, rowGroupEncoder } from "../../artifacts/parquet.js";
 import type { TruthDonor } from "../../plan/node-list.js";
-import { clusterMeans, clusterSums, type Clusters, type PromptMatrix } from "../../stats/clusters.js";
+import { clusterMeans, clusterSums, type Clusters } from "../../stats/clusters.js";
 import { likenessOfLargest, type NodeLikeness, type SplitHalves } from "../../stats/reliability.js";
-import { resampledMeans } from "../../stats/resampled-means.js";
+import { resampledMeans, resampledMeansOf } from "../../stats/resampled-means.js";
 import { type FamilyGroups, familyMeans, type Replicates, replicateGroups } from "../../stats/validation.js";
 import { nodeRowGroups } from "./truth-row-groups.js";
 import { type NodeMeanColumns, nodeMeanColumns } from "./truth-artifact.js";
@@ -107,20 +108,20 @@ export function nodeFindings(
 ): NodeFindings {
   const effects = effectMatrix(table);
   const columns = nodeMeanColumns(table, effects, clusters);
-  const estimateOf = (matrix: PromptMatrix, index: number): Float64Array => {
-    const sums = clusterSums(matrix, clusters);
-    take.resampled(index, resampledMeans(sums, times));
-    if (index === 0) take.inHalves(resampledMeans(sums, halves.times));
-    return clusterMeans(sums, null);
-  };
-  const means = estimateOf(effects, 0);
+  const scores = [...table.scores.keys()].map((name) => scoreMatrix(table, name));
+  const sums = [effects, ...scores].map((matrix) => clusterSums(matrix, clusters));
+  const [ofEffects, estimate] = [must(sums[0], "effects"), sums.map((own) => clusterMeans(own, null))];
+  const means = must(estimate[0], "effects");
+  resampledMeansOf(sums, times).forEach((drawn, index) => {
+    take.resampled(index, drawn);
+  });
+  take.inHalves(resampledMeans(ofEffects, halves.times));
   const likeness = families.map((members) => {
     const own = new Float64Array(means.length).fill(Number.NaN);
     for (const n of members) own[n] = means[n] as number;
     return likenessOfLargest(effects, clusters, own);
   });
-  const scores = [...table.scores.keys()].map((name, s) => estimateOf(scoreMatrix(table, name), 1 + s));
-  return { estimate: [means, ...scores], columns, likeness };
+  return { estimate, columns, likeness };
 }
 
 /** Some columns of a matrix, `[rows, members]`. */
