@@ -2,22 +2,20 @@
 import { encodeScores } from "../../dist/artifacts/scores-payload.js";
 import { encodeParquet } from "../../dist/artifacts/parquet.js";
 import { sha256 } from "../../dist/base/hash.js";
-import { REGISTER } from "../../dist/experiments/registry.js";
 import { encodeTruth } from "../../dist/experiments/truth/payload.js";
 import { INDEX_FIELDS, NODE_KINDS } from "../../dist/nodes/kinds.js";
 import { hookOf } from "../../dist/nodes/node.js";
 import { globalColumn, indexColumn, positionColumn } from "../../dist/nodes/node-columns.js";
 import { SAE_SITES, siteHook } from "../../dist/nodes/site.js";
-import { PLAN_VERSION } from "../../dist/plan/plan.js";
 import { NO_SHARDS, StageShards } from "../../dist/plan/stage-shards.js";
 import { hashOfPlan } from "../../dist/plan/stored-plan.js";
 import { writeArtifact } from "../../dist/run/artifacts.js";
 import { createRunFolder, runPaths, writeRunFile } from "../../dist/run/run-folder.js";
 import { openDirectoryLog } from "../../dist/runlog/directory-log.js";
 import { groupIndexes } from "../../dist/stats/clusters.js";
-import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
+import { FEATURES, LAYERS, planWithoutFiles } from "../models/plan-without-files.js";
 
-const [LAYERS, FEATURES, LENGTHS] = [26, 16_384, [8, 7, 7, 7]];
+const LENGTHS = [8, 7, 7, 7];
 const LONGEST = Math.max(...LENGTHS);
 const ENVIRONMENT = { code: "0", backend: "wasm", device: "cpu", threads: 1, dtype: "float32", tfjs: "none" };
 
@@ -158,14 +156,7 @@ function byPlace(nodes) {
 }
 
 function planOf({ prompts, nodes, scores, clusters, block }) {
-  const asked = {
-    name: "reduction",
-    model: { path: "m" },
-    dataset: { path: "d" },
-    scores: scores.map((name) => ({ name, method: name })),
-    truth: { errors: {}, features: "all" },
-  };
-  const { model: _model, saes: _saes, dataset: _dataset, engine: _engine, ...sweep } = /** @type {any} */ (sweepSchema(REGISTER.experiments).parse(asked)); // prettier-ignore
+  const base = planWithoutFiles("reduction", scores);
   const all = Array.from({ length: prompts }, (_, i) => {
     const ids = Array.from({ length: LENGTHS[i % LENGTHS.length] }, (_, t) => 2 + t);
     const cluster = clusters === undefined ? {} : { cluster: String(i % clusters) };
@@ -192,19 +183,13 @@ function planOf({ prompts, nodes, scores, clusters, block }) {
   const errors = nodes.filter(({ kind }) => kind === "error").length;
   const truth = (kind, slots) => stage(`truth-${kind}`, { kind: "truth", nodes: kind, donor: "corrupted", rowsPerBlock: 32, floor: false }, { slots: [slots] }); // prettier-ignore
   return /** @type {any} */ ({
-    version: PLAN_VERSION,
-    sweep: { ...sweep, saes: {}, dataset: {} },
-    fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
-    shape: { nLayers: LAYERS, dModel: 2304, nHeads: 8, headDim: 256, dMlp: 9216 },
-    saes: Array.from({ length: LAYERS }, (_, layer) => SAE_SITES.map((site) => ({ site, layer, dIn: 2304, dSae: FEATURES }))).flat(), // prettier-ignore
+    ...base,
     prompts: all,
     promptBlocks: blocks,
-    donors: null,
-    engine: { threads: 1, blockMib: 64, backend: "wasm" },
     blocks: { prompts: block, truthRows: 32, circuitRows: 32 },
     nodeSlots: nodes.length,
     stages: [
-      ...sweep.scores.map((score) => stage(`scores-${score.name}`, { kind: "scores", score })),
+      ...base.sweep.scores.map((score) => stage(`scores-${score.name}`, { kind: "scores", score })),
       truth("error", [0, errors]),
       ...(nodes.length > errors ? [truth("feature", [errors, nodes.length])] : []),
       {

@@ -1,16 +1,15 @@
 /** @file A run folder of very many nodes, of seeded random numbers, written by the product's own writers. */
 import { encodePrompts } from "../../dist/artifacts/prompts-file.js";
 import { createRng } from "../../dist/base/rng.js";
-import { REGISTER } from "../../dist/experiments/registry.js";
 import { encodeNodeMeans, encodeTruthRows } from "../../dist/experiments/truth/truth-artifact.js";
 import { validationStatistics } from "../../dist/experiments/truth/validation-artifact.js";
 import { SAE_SITES } from "../../dist/nodes/site.js";
 import { writeArtifact } from "../../dist/run/artifacts.js";
 import { hashOfPlan } from "../../dist/plan/stored-plan.js";
 import { createRunFolder, writeRunFile } from "../../dist/run/run-folder.js";
-import { sweepSchema } from "../../dist/sweep/sweep-schema.js";
+import { FEATURES, LAYERS, planWithoutFiles } from "../models/plan-without-files.js";
 
-const [LAYERS, PROMPTS, RESAMPLES, FEATURES] = [26, 24, 20, 16_384];
+const [PROMPTS, RESAMPLES] = [24, 20];
 const WORDS = ["<bos>", "The", " girl", " that", " the", " boys", " near", " the", " old", " car"];
 const SCORES = ["atp", "ig"];
 
@@ -33,26 +32,12 @@ export async function writeLargeRun(folder, count) {
 
 /** @returns {import("../../dist/plan/plan.js").Plan} */
 function planOf() {
-  const asked = {
-    name: "very-many-nodes",
-    model: { path: "m" },
-    dataset: { path: "d" },
-    scores: SCORES.map((name) => ({ name, method: name })),
-    truth: { errors: {}, features: "all" },
-  };
-  const { model: _model, saes: _saes, dataset: _dataset, engine: _engine, ...sweep } = /** @type {any} */ (sweepSchema(REGISTER.experiments).parse(asked)); // prettier-ignore
   const ids = WORDS.map((_, i) => i + 2);
   const prompt = { clean: ids, corrupted: [ids[0], 99, ...ids.slice(2)], correct: 10, incorrect: [11] };
   return {
-    version: 2,
-    sweep: { ...sweep, saes: {}, dataset: {} },
-    fingerprints: { model: "a".repeat(64), saes: "b".repeat(64), dataset: "c".repeat(64) },
-    shape: { nLayers: LAYERS, dModel: 2304, nHeads: 8, headDim: 256, dMlp: 9216 },
-    saes: Array.from({ length: LAYERS }, (_, layer) => SAE_SITES.map((site) => ({ site, layer, dIn: 2304, dSae: FEATURES }))).flat(), // prettier-ignore
+    ...planWithoutFiles("very-many-nodes", SCORES),
     prompts: Array.from({ length: PROMPTS }, (_, i) => ({ line: i + 1, ...prompt })),
     promptBlocks: [],
-    donors: null,
-    engine: { threads: 1, blockMib: 64, backend: "wasm" },
     blocks: { prompts: 8, truthRows: 32, circuitRows: 32 },
     nodeSlots: 0,
     stages: [],

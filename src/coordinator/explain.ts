@@ -2,13 +2,12 @@
 import { must } from "../base/assert.js";
 import { MAX_LISTED } from "../wire/limits.js";
 import type { ClusterStatus, QuarantinedShard, RunStatus, StageStatus, WorkerStatus } from "../wire/messages.js";
-import { shardId } from "../plan/stage-shards.js";
+import { placeOf, shardId } from "../plan/stage-shards.js";
 import { eligibleWorkers, obstacle } from "./eligibility.js";
 import { failedAttempts } from "./shard.js";
 import {
   activeRun,
   type CoordinatorState,
-  placeOf,
   type RunProgress,
   type StageProgress,
   type WorkerProgress,

@@ -1,9 +1,10 @@
 /** @file What a failure costs: its class, its budget, and what becomes of the shard and the worker. */
+import type { ShardPlace } from "../plan/stage-shards.js";
 import { must } from "../base/assert.js";
 import type { ErrorCode } from "../base/errors.js";
 import { eligibleWorkers } from "./eligibility.js";
 import type { FailureClass } from "./shard.js";
-import type { HeldLease, RunProgress, ShardPlace } from "./state.js";
+import type { HeldLease, RunProgress } from "./state.js";
 import { patchShard, patchWorker, shardAt, type Turn } from "./turn.js";
 
 const CLASS_OF: Readonly<Partial<Record<ErrorCode, FailureClass>>> = {

@@ -1,9 +1,10 @@
 /** @file What workers report about leases, and what the check of a record says. */
+import { placeOf, type ShardPlace } from "../plan/stage-shards.js";
 import { must } from "../base/assert.js";
 import { blameWorker, failShard, returnLease, takeLease } from "./failures.js";
 import type { EventOf, Report } from "./events.js";
 import { countRecord, warn } from "./runs.js";
-import { placeOf, type RunProgress, type ShardPlace } from "./state.js";
+import type { RunProgress } from "./state.js";
 import { patchShard, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
 
 /** A worker says that a record is in the log. Whoever holds the shard now, the record is looked at. */

@@ -1,10 +1,11 @@
 /** @file Keeps run.json up to date: the volatile facts of a run. Written whole, at most once a second while the run goes on. */
+import { placeOf, type ShardPlace } from "../plan/stage-shards.js";
 import { must } from "../base/assert.js";
 import { NODE_VERSION } from "../base/environment.js";
 import type { Plan, Stage } from "../plan/plan.js";
 import { writeRunFile, type RunFile } from "../run/run-folder.js";
 import { quarantinedShards } from "./explain.js";
-import { type CoordinatorState, placeOf, type RunProgress, type ShardPlace, type StageProgress } from "./state.js";
+import type { CoordinatorState, RunProgress, StageProgress } from "./state.js";
 import type { ServedRun } from "./served-run.js";
 
 const INTERVAL_MS = 1000;

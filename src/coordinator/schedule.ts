@@ -8,10 +8,10 @@
  */
 import { must } from "../base/assert.js";
 import { completeEnvironment } from "../base/environment.js";
-import { shardId } from "../plan/stage-shards.js";
+import { shardId, type ShardPlace } from "../plan/stage-shards.js";
 import type { Lease } from "../wire/messages.js";
 import { eligibleWorkers } from "./eligibility.js";
-import { activeRun, type RunProgress, type ShardPlace, type StageProgress, type WorkerProgress } from "./state.js";
+import { activeRun, type RunProgress, type StageProgress, type WorkerProgress } from "./state.js";
 import { patchRun, patchShard, patchStage, patchState, patchWorker, shardAt, type Turn } from "./turn.js";
 
 /** Grants every lease that can be granted now. */

@@ -18,6 +18,7 @@ import { unlessDamaged } from "../runlog/record-codec.js";
 import type { RecordEnvelope, RunLog, RunRecord } from "../runlog/run-log.js";
 import { environmentFingerprint, type Environment } from "../base/environment.js";
 import type { RecordFacts, Report, RunToAdd } from "./events.js";
+import { placeOf } from "../plan/stage-shards.js";
 import { RecordedShards } from "./recorded-shards.js";
 
 /** Records that are read at once. */
@@ -102,12 +103,17 @@ export interface Replay {
 export async function replay(run: ServedRun): Promise<Replay> {
   const listed = new Set((await run.mirror.list()).map(({ shard }) => shard));
   if (run.log !== run.mirror) for (const { shard } of await run.log.list()) listed.add(shard);
+  const indexesOf = run.plan.stages.map((): number[] => []);
+  for (const id of listed) {
+    const place = placeOf(run.plan, id);
+    if (place !== undefined) indexesOf[place.stage]?.push(place.shard);
+  }
   const recorded: RecordedShards[] = [];
   let records = 0;
   let epoch = 0;
-  for (const { shards } of run.plan.stages) {
+  for (const [stage, { shards }] of run.plan.stages.entries()) {
     const found = new RecordedShards(shards.length);
-    const indexes = [...listed].flatMap((id) => shards.indexOf(id) ?? []).sort((a, b) => a - b);
+    const indexes = must(indexesOf[stage], "stage").sort((a, b) => a - b);
     for (let start = 0; start < indexes.length; start += READS_IN_A_ROUND) {
       const round = indexes.slice(start, start + READS_IN_A_ROUND);
       // Payloads are not held: a run's are larger than the memory.

@@ -4,7 +4,7 @@
  * Nothing here is stored. A new coordinator rebuilds it from the plan, the run log and what workers say when they attach.
  */
 import type { Environment, WorkerEnvironment } from "../base/environment.js";
-import { parseShardId } from "../plan/stage-shards.js";
+import type { ShardPlace } from "../plan/stage-shards.js";
 import type { EngineProgress, RunState, StageState } from "../wire/messages.js";
 import type { FailureClass, ShardPhase } from "./shard.js";
 import type { ShardList } from "./shard-list.js";
@@ -72,20 +72,6 @@ export interface RunProgress {
   readonly stages: readonly StageProgress[];
   readonly warnings: readonly string[];
   readonly addedAt: number;
-}
-
-/** Where the run has the shard with this id; undefined where it has none. */
-export function placeOf({ stages }: Pick<RunProgress, "stages">, id: string): ShardPlace | undefined {
-  const parsed = parseShardId(id);
-  const stage = stages.findIndex((one) => one.id === parsed?.stage);
-  const length = stages[stage]?.shards.length ?? 0;
-  return parsed !== undefined && parsed.index < length ? { stage, shard: parsed.index } : undefined;
-}
-
-/** Indexes of a shard. */
-export interface ShardPlace {
-  readonly stage: number;
-  readonly shard: number;
 }
 
 /** A lease as its worker holds it. */

@@ -1,8 +1,9 @@
 /** @file One turn of the state machine: the state as it changes, the effects so far, and the only ways to change either. */
+import type { ShardPlace } from "../plan/stage-shards.js";
 import { must } from "../base/assert.js";
 import type { CoordinatorEffect } from "./events.js";
 import { failedAttempts, type ShardState } from "./shard.js";
-import type { CoordinatorState, RunProgress, ShardPlace, StageProgress, WorkerProgress } from "./state.js";
+import type { CoordinatorState, RunProgress, StageProgress, WorkerProgress } from "./state.js";
 
 /** The working state of one `step`. Values inside `state` are never changed in place. */
 export interface Turn {

@@ -5,13 +5,14 @@
  * - A new process under an old name, a longer absence, or silence cost the shards it held one "lost" each.
  * - A new coordinator adopts the leases workers bring along, as far as their shards are not taken.
  */
+import { placeOf } from "../plan/stage-shards.js";
 import { must } from "../base/assert.js";
 import { completeEnvironment } from "../base/environment.js";
 import type { Lease } from "../wire/messages.js";
 import { obstacle } from "./eligibility.js";
 import type { EventOf } from "./events.js";
 import { loseLease, returnLease } from "./failures.js";
-import { type HeldLease, placeOf, type WorkerProgress } from "./state.js";
+import type { HeldLease, WorkerProgress } from "./state.js";
 import { patchRun, patchShard, patchState, patchWorker, putWorker, removeWorker, shardAt, type Turn } from "./turn.js";
 
 /** The clock is looked at several times a second; a longer gap is the coordinator's own silence. */

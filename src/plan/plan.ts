@@ -7,7 +7,7 @@ import type { HubInputs } from "../hub/snapshot.js";
 import type { SaeOptions } from "../weights/sae-folder.js";
 import type { Donors } from "./donors.js";
 import type { ResolvedSweep } from "../sweep/sweep.js";
-import type { Shard, StageShards } from "./stage-shards.js";
+import { placeOf, type Shard, type StageShards } from "./stage-shards.js";
 
 /** An SAE of the sweep: where it sits and how large it is. */
 export interface SaeSite extends SaeSiteAt {
@@ -112,9 +112,10 @@ export interface LenderPlace {
 
 /** The shard that an id names; undefined where the plan has none. */
 export function findShard({ stages }: Plan, id: string): { readonly stage: Stage; readonly shard: Shard } | undefined {
-  const stage = stages.find(({ shards }) => shards.indexOf(id) !== undefined);
-  const index = stage?.shards.indexOf(id);
-  return stage === undefined || index === undefined ? undefined : { stage, shard: stage.shards.at(index) };
+  const place = placeOf({ stages }, id);
+  if (place === undefined) return undefined;
+  const stage = must(stages[place.stage], "stage");
+  return { stage, shard: stage.shards.at(place.shard) };
 }
 
 /** Where the inputs lie on this machine. Not part of the plan: equal inputs in other folders are the same run. */

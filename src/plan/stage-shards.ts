@@ -52,6 +52,23 @@ export function parseShardId(id: string): { readonly stage: string; readonly ind
   return shardId(stage, index) === id ? { stage, index } : undefined;
 }
 
+/** Indexes of a stage, and of a shard in it. */
+export interface ShardPlace {
+  readonly stage: number;
+  readonly shard: number;
+}
+
+/** Where stages have the shard with this id; undefined where they have none. */
+export function placeOf(
+  { stages }: { readonly stages: readonly { readonly id: string; readonly shards: { readonly length: number } }[] },
+  id: string,
+): ShardPlace | undefined {
+  const parsed = parseShardId(id);
+  const stage = stages.findIndex((one) => one.id === parsed?.stage);
+  const length = stages[stage]?.shards.length ?? 0;
+  return parsed !== undefined && parsed.index < length ? { stage, shard: parsed.index } : undefined;
+}
+
 /** Shards of the same prompts. */
 interface BlockOfShards {
   readonly prompts: readonly number[];

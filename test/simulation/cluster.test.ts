@@ -1,4 +1,5 @@
 /** @file The cluster's promises under faults, over many seeds. A failure names its seed. */
+import { placeOf } from "../../src/plan/stage-shards.js";
 import { expect, test } from "vitest";
 import { must } from "../../src/base/assert.js";
 import { createRng } from "../../src/base/rng.js";
@@ -7,7 +8,7 @@ import { explainShard } from "../../src/coordinator/explain.js";
 import { NO_FAULTS, type Faults } from "./faults.js";
 import { World, type Outcome } from "./world.js";
 import { RecordedShards } from "../../src/coordinator/recorded-shards.js";
-import { placeOf } from "../../src/coordinator/state.js";
+
 import { shardId } from "../../src/plan/stage-shards.js";
 
 const HOUR = 3600 * 1000;

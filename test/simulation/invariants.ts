@@ -1,10 +1,11 @@
 /** @file What holds after every step of the coordinator, whatever happened. */
+import { placeOf } from "../../src/plan/stage-shards.js";
 import { must } from "../../src/base/assert.js";
 import type { CoordinatorEffect } from "../../src/coordinator/events.js";
 import { explainShard } from "../../src/coordinator/explain.js";
 import type { ShardMark } from "../../src/coordinator/shard-list.js";
 import { failedAttempts } from "../../src/coordinator/shard.js";
-import { type CoordinatorState, placeOf, type RunProgress, type StageProgress } from "../../src/coordinator/state.js";
+import type { CoordinatorState, RunProgress, StageProgress } from "../../src/coordinator/state.js";
 import { shardId } from "../../src/plan/stage-shards.js";
 
 const FINAL = ["complete", "partial", "failed", "cancelled", "interrupted"];

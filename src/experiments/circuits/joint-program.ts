@@ -6,13 +6,14 @@
  * Source: EXPERIMENTS, "Truth by sets".
  */
 import { readErrorFit } from "../../artifacts/error-fit-file.js";
-import { readMeans } from "../../artifacts/means-file.js";
+import type { Means } from "../../artifacts/means-file.js";
 import { must, unreachable } from "../../base/assert.js";
 import { ABLATED, LIVE } from "../../nodes/intervention.js";
 import { interventionOfSets } from "../../nodes/list-interventions.js";
 import { isPaired, type Prompt } from "../../nodes/prompt.js";
 import { positionCount } from "../../nodes/span.js";
 import { needsAlignment } from "../../passes/align-rows.js";
+import { keepForPlan } from "../../passes/keep-for-plan.js";
 import { fittedModel } from "../../passes/fitted-model.js";
 import type { ShardInputs, ShardOutcome, ShardProgram } from "../../passes/shard-program.js";
 import type { TruthDonor } from "../../plan/node-list.js";
@@ -22,21 +23,33 @@ import { circuitSites } from "../../plan/circuit-sites.js";
 import { encodeJointResult } from "./joint-payload.js";
 import type { JointTask } from "./task.js";
 import { jointUses } from "./points.js";
-import { readSets } from "./sets-file.js";
+import { type KeptChoices, keepChoices } from "./kept-choices.js";
 import { sideRuns } from "./side-runs.js";
 
-/** Makes the program, which keeps nothing. A probe has no such stage: its truth is of single nodes. */
+/** Makes the program, which keeps what it read for a plan. A probe has no such stage: its truth is of single nodes. */
 export function openProgram(): ShardProgram<JointTask> {
-  return { run, probe: () => Promise.resolve() };
+  const kept = keepForPlan(keepChoices);
+  return {
+    run: (inputs, task, shard) => run(inputs, kept.of(inputs.plan), task, shard),
+    probe: () => Promise.resolve(),
+    release: () => {
+      kept.forget();
+    },
+  };
 }
 
-async function run(given: ShardInputs, { donor }: JointTask, shard: Shard): Promise<ShardOutcome> {
+async function run(
+  given: ShardInputs,
+  choices: KeptChoices,
+  { donor }: JointTask,
+  shard: Shard,
+): Promise<ShardOutcome> {
   const { plan, artifact, onProgress } = given;
   const model = fittedModel(given, readErrorFit);
   const prompts = promptsOf(plan, shard);
   const length = positionCount(must(prompts[0], "prompt"));
   const clean = must(sideRuns(prompts)[0], "clean run");
-  const sets = await readSets(artifact, plan);
+  const sets = await choices.sets(artifact);
   const uses = jointUses(plan.sweep).slice(...must(shard.slots, "slots"));
   const patches = uses.map(({ key, set }) =>
     interventionOfSets(circuitSites(plan), length, LIVE, [{ nodes: must(sets.get(key), set), state: ABLATED }]),
@@ -46,7 +59,7 @@ async function run(given: ShardInputs, { donor }: JointTask, shard: Shard): Prom
   const { metric } = await computeCircuits(model, cleanOnly(clean.prompts), {
     reduce,
     interventions: [new Map(), ...patches.map(clean.interventionByToken)],
-    ablation: clean.valuesByToken(await valuesOf(donor, prompts, artifact)),
+    ablation: clean.valuesByToken(await valuesOf(donor, prompts, () => choices.means(artifact))),
     rowsPerBlock,
     onProgress,
   });
@@ -65,7 +78,7 @@ async function run(given: ShardInputs, { donor }: JointTask, shard: Shard): Prom
 async function valuesOf(
   donor: TruthDonor,
   prompts: readonly Prompt[],
-  artifact: ShardInputs["artifact"],
+  means: () => Promise<Means>,
 ): Promise<AblationValues> {
   switch (donor) {
     case "corrupted":
@@ -73,7 +86,7 @@ async function valuesOf(
         ? { kind: "counterparts", pairs: prompts }
         : { kind: "resample", donors: corruptedOnly(prompts) };
     case "mean":
-      return { kind: donor, means: await readMeans(artifact) };
+      return { kind: donor, means: await means() };
     case "zero":
       return { kind: donor };
     default:

@@ -13,7 +13,7 @@ import { type Choices, interventionOfEvaluation } from "./evaluation-interventio
 import { circuitScoresName, type Evaluation, evaluationsOf } from "./evaluations.js";
 import { readSets } from "./sets-file.js";
 
-/** Room for what evaluations change. */
+/** Room for what evaluations change; beyond it that is chosen anew each time. */
 const KEPT_BYTES = 256 * 2 ** 20;
 
 /** Keeps choices of one plan. */
@@ -22,33 +22,38 @@ export interface KeptChoices {
   readonly evaluations: readonly Evaluation[];
   /** What an evaluation does to every node of prompts with `length` positions. */
   intervention(index: number, length: number, artifact: ReadArtifact): Promise<Intervention>;
+  /** The nodes of all sets, by key. */
+  sets(artifact: ReadArtifact): Promise<Choices["sets"]>;
   /** Mean activations. */
   means(artifact: ReadArtifact): Promise<Means>;
 }
 
-/** Keeps nothing yet. @param keptBytes - most bytes of what evaluations change; beyond it they are chosen anew each time. */
-export function keepChoices(plan: Plan, keptBytes = KEPT_BYTES): KeptChoices {
+/** Keeps nothing yet. */
+export function keepChoices(plan: Plan): KeptChoices {
   const evaluations = evaluationsOf(plan.sweep);
   const known = new Map<string, PackedIntervention>();
   let bytes = 0;
-  let choices: Choices | undefined;
+  let scores: Choices["scores"] | undefined;
+  let sets: Choices["sets"] | undefined;
   let means: Means | undefined;
-  const read = async (artifact: ReadArtifact): Promise<Choices> => {
+  const readSetsOnce = async (artifact: ReadArtifact): Promise<Choices["sets"]> =>
+    (sets ??= await readSets(artifact, plan));
+  const readScores = async (artifact: ReadArtifact): Promise<Choices["scores"]> => {
     const name = circuitScoresName(plan.sweep);
-    const scores = name === undefined ? null : await readScoreMeans(artifact, name);
-    return { scores, sets: await readSets(artifact, plan) };
+    return (scores ??= name === undefined ? null : await readScoreMeans(artifact, name));
   };
   return {
     evaluations,
+    sets: readSetsOnce,
     means: async (artifact) => (means ??= await readMeans(artifact)),
     intervention: async (index, length, artifact) => {
       const key = `${String(index)} ${String(length)}`;
       const found = known.get(key);
       if (found !== undefined) return unpacked(found);
-      choices ??= await read(artifact);
+      const choices = { scores: await readScores(artifact), sets: await readSetsOnce(artifact) };
       const chosen = interventionOfEvaluation(plan, must(evaluations[index], "evaluation"), choices, length);
       const small = packed(chosen);
-      if (bytes + small.bytes <= keptBytes) {
+      if (bytes + small.bytes <= KEPT_BYTES) {
         known.set(key, small);
         bytes += small.bytes;
       }

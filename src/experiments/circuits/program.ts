@@ -13,6 +13,7 @@ import { positionCount } from "../../nodes/span.js";
 import { uniformSite } from "../../nodes/node-states.js";
 import { type Ablation, type Intervention, type SiteIntervention, ABLATED, LIVE } from "../../nodes/intervention.js";
 import { must, unreachable } from "../../base/assert.js";
+import { keepForPlan } from "../../passes/keep-for-plan.js";
 import { fittedModel } from "../../passes/fitted-model.js";
 import { readErrorFit } from "../../artifacts/error-fit-file.js";
 import { encodeCircuits } from "./payload.js";
@@ -22,15 +23,12 @@ import { KEPT_COLUMNS, KEPT_ERRORS } from "./assumed-sizes.js";
 
 /** Makes the program, which keeps what it chose for the plan of the latest shard. */
 export function openProgram(): ShardProgram {
-  let kept: { readonly plan: Plan; readonly choices: KeptChoices } | undefined;
+  const kept = keepForPlan(keepChoices);
   return {
-    run: (inputs, _task, shard) => {
-      if (kept?.plan !== inputs.plan) kept = { plan: inputs.plan, choices: keepChoices(inputs.plan) };
-      return run(inputs, kept.choices, shard);
-    },
+    run: (inputs, _task, shard) => run(inputs, kept.of(inputs.plan), shard),
     probe,
     release: () => {
-      kept = undefined;
+      kept.forget();
     },
   };
 }

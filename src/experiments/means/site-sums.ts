@@ -146,7 +146,7 @@ function differing(lists: readonly ActiveFeatures[], { sides, pairs }: MeansBloc
   const { positions, positionOf } = must(sides[0], "clean").places;
   const marks = new Uint8Array(positions * F);
   if (lists.length < 2) return marks;
-  const [clean, corrupted] = lists.map((list, i) => pickRows(list, i === 0 ? pairs.clean : pairs.corrupted));
+  const [clean, corrupted] = lists.map((list, i) => listsOfRows(list, i === 0 ? pairs.clean : pairs.corrupted));
   const { pointer, feature } = differences(must(clean, "clean"), must(corrupted, "corrupted"));
   for (const [pair, token] of pairs.token.entries()) {
     const position = positionOf[token] as number;
@@ -158,7 +158,7 @@ function differing(lists: readonly ActiveFeatures[], { sides, pairs }: MeansBloc
 }
 
 /** The lists of some rows. */
-function pickRows({ pointer, feature, value }: ActiveFeatures, rows: RowPairs["clean"]): ActiveFeatures {
+function listsOfRows({ pointer, feature, value }: ActiveFeatures, rows: RowPairs["clean"]): ActiveFeatures {
   const picked = new Int32Array(rows.length + 1);
   for (const [i, row] of rows.entries())
     picked[i + 1] = (picked[i] as number) + (pointer[row + 1] as number) - (pointer[row] as number);
